@@ -1,0 +1,116 @@
+"""The controlled U-Net: locked encoder, plus residuals, into the locked decoder (figure 3)."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeroconv.control.network import ControlNet
+from zeroconv.control.residuals import Residuals
+from zeroconv.stable_diffusion.unet import Encoded, Pooled, check_supported, decode, encode
+
+__all__ = ["ActiveControl", "ControlledUNet"]
+
+
+@dataclass(frozen=True)
+class ActiveControl:
+    """A ControlNet with its condition, as it acts on one denoising step.
+
+    Attributes:
+        network: the ControlNet.
+        features: `network.encode_condition(condition)`, (1 or B, C, h, w).
+        weights: one per connection, the middle's last; None is 1 everywhere.
+        mask: region in which it acts, (1 or B, 1, H, W) in [0, 1]; None is everywhere.
+        rows: rows of the batch it acts on; None is all. The others get residuals of zero and cost nothing.
+    """
+
+    network: ControlNet
+    features: Tensor
+    weights: Sequence[float] | None = None
+    mask: Tensor | None = None
+    rows: slice | None = None
+
+    def residuals(self, z_t: Tensor, t: Tensor | float, text: Tensor, pooled: Pooled | None = None) -> Residuals | None:
+        """What this control adds for a batch, or None when every weight is zero: then the network is not run."""
+        if self.weights is not None and not any(self.weights):
+            return None
+        rows, steps = self.rows or slice(None), torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
+        part = Pooled(pooled.text[rows], pooled.time_ids[rows]) if pooled is not None else None
+        residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, pooled=part)
+        residuals = residuals.scaled(self.weights) if self.weights is not None else residuals
+        residuals = residuals.masked(self.mask) if self.mask is not None else residuals
+        return residuals if self.rows is None else residuals.map(lambda _, r: spread(r, self.rows, z_t.shape[0]))
+
+
+def spread(residual: Tensor, rows: slice | None, batch: int) -> Tensor:
+    """`residual` at `rows` of a batch of zeros."""
+    whole = residual.new_zeros((batch, *residual.shape[1:]))
+    whole[rows or slice(None)] = residual
+    return whole
+
+
+def add(encoded: Encoded, residuals: Residuals) -> Encoded:
+    """The sum of figure 3: skip connections and middle of the locked encoder, plus the residuals.
+
+    Raises:
+        ValueError: when the ControlNet was made for another base.
+    """
+    locked, given = ([tuple(r.shape[-3:]) for r in (*of.skips, of.middle)] for of in (encoded, residuals))
+    if locked != given:
+        raise ValueError(
+            f"the ControlNet gives residuals {given[0]} … {given[-1]} ({len(given)}), this base has features {locked[0]} … "
+            f"{locked[-1]} ({len(locked)}): it was made for another base"
+        )
+    skips = tuple(skip + residual for skip, residual in zip(encoded.skips, residuals.skips, strict=True))
+    return replace(encoded, skips=skips, middle=encoded.middle + residuals.middle)
+
+
+class ControlledUNet(nn.Module):
+    """`controlled(z_t, t, text, controls)` predicts like the plain U-Net, under the controls.
+
+    The U-Net is locked (no parameter of it receives a gradient) and is not changed in any other way.
+
+    Args:
+        unet: a diffusers `UNet2DConditionModel`.
+
+    Raises:
+        ValueError: for a U-Net of a family that is not understood.
+    """
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        check_supported(unet)
+        self.unet = unet.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "ControlledUNet":
+        """The locked U-Net stays in evaluation mode."""
+        super().train(False)
+        return self
+
+    def forward(
+        self,
+        z_t: Tensor,
+        t: Tensor | float,
+        text: Tensor,
+        controls: Sequence[ActiveControl] = (),
+        pooled: Pooled | None = None,
+    ) -> Tensor:
+        """The prediction, (B, C, h, w).
+
+        Args:
+            z_t: noisy latents, (B, C, h, w).
+            t: the step, a number or (B,), 0 … 999.
+            text: text states, (B, N, D).
+            controls: any number; their residuals are added (section 3.4). None: the plain U-Net, bit by bit.
+            pooled: for SDXL.
+        """
+        encoded = encode(self.unet, z_t, t, text, pooled)
+        given = [control.residuals(z_t, t, text, pooled) for control in controls]
+        acting = [residuals for residuals in given if residuals is not None]
+        if acting:
+            encoded = add(encoded, reduce(operator.add, acting))
+        return decode(self.unet, encoded, text)

@@ -1,0 +1,95 @@
+"""How strongly each connection acts (section 3.4): strength, CFG resolution weighting, decay, step window.
+
+| name | on the unconditional side | weight of connection i |
+|---|---|---|
+| `uniform` | condition too | 1 |
+| `condition-only` | nothing added | 1 |
+| `resolution` | nothing added | h_max / h_i: the paper's 64 / h_i, 1 (shallow) … 8 (deep) |
+| `decay` | nothing added | 0.825 ** (12 - i): the released code's "guess mode", 0.0994 (shallow) … 1 (middle) |
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+__all__ = ["WEIGHTINGS", "StepWindow", "Weighting", "condition_side_only", "layer_weights"]
+
+Weighting = Literal["uniform", "resolution", "decay", "condition-only"]
+WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
+
+DECAY = 0.825
+"""Ratio of neighbouring weights in the released code's guess mode (`strength * 0.825 ** (12 - i)`)."""
+
+
+def check_weighting(weighting: str) -> None:
+    """Refuse an unknown name.
+
+    Raises:
+        ValueError: listing the known ones.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting is {weighting!r}; expected one of {', '.join(WEIGHTINGS)}")
+
+
+def condition_side_only(weighting: str) -> bool:
+    """Whether the control acts on the conditional half of guidance alone."""
+    check_weighting(weighting)
+    return weighting != "uniform"
+
+
+def layer_weights(weighting: str, heights: Sequence[int]) -> list[float]:
+    """The weight of each connection, skips first, the middle last.
+
+    `resolution` is the paper's `w_i = 64 / h_i` for latents of 64: 1 at full size, 8 at the deepest. For latents of
+    any height H it is `H / h_i`, so that full-size connections keep weight 1 and each halving doubles it.
+
+    `decay` is `0.825 ** (n - 1 - i)` for connection i of n: for the 13 of SD 1.5 that is the released
+    `0.825 ** (12 - i)`.
+
+    Args:
+        weighting: one of `WEIGHTINGS`.
+        heights: the latent height h_i at each connection, the middle's last.
+
+    Raises:
+        ValueError: for an unknown weighting.
+    """
+    check_weighting(weighting)
+    if weighting == "resolution":
+        return [max(heights) / height for height in heights]
+    if weighting == "decay":
+        return [DECAY ** (len(heights) - 1 - i) for i in range(len(heights))]
+    return [1.0] * len(heights)
+
+
+class StepWindow:
+    """The share of the steps in which a control acts; outside it its network is not run.
+
+    Step i of n lies in the window when `start <= i / n` and `(i + 1) / n <= end`, the rule of diffusers.
+
+    Args:
+        start: from 0 (the first, noisiest step).
+        end: to 1 (the last step).
+
+    Raises:
+        ValueError: unless 0 <= start < end <= 1.
+    """
+
+    def __init__(self, start: float = 0.0, end: float = 1.0) -> None:
+        if not (0.0 <= start < end <= 1.0):  # also false for NaN
+            raise ValueError(f"the step window is {start} to {end}; expected 0 <= start < end <= 1")
+        self.start, self.end = start, end
+
+    def contains(self, step: int, steps: int) -> bool:
+        """Whether step `step` of `steps` (counted from 0) lies inside."""
+        return not (step / steps < self.start or (step + 1) / steps > self.end)
+
+
+def check_scale(scale: float) -> float:
+    """A finite strength.
+
+    Raises:
+        ValueError: for NaN and infinities.
+    """
+    if not math.isfinite(scale):
+        raise ValueError(f"scale is {scale}; expected a finite number, usually 0 to 2")
+    return float(scale)

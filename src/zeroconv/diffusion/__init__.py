@@ -1,0 +1,20 @@
+"""Loss, guidance, sampling and keyed noise, for any callable denoiser (section 3.3)."""
+
+from zeroconv.diffusion.guidance import guide
+from zeroconv.diffusion.keyed import generator, noise
+from zeroconv.diffusion.objective import denoising_loss, target
+from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample
+from zeroconv.diffusion.schedule import NoiseSchedule
+
+__all__ = [
+    "SAMPLERS",
+    "NoiseSchedule",
+    "build_scheduler",
+    "denoising_loss",
+    "generator",
+    "guide",
+    "initial_noise",
+    "noise",
+    "sample",
+    "target",
+]

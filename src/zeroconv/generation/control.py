@@ -1,0 +1,62 @@
+"""One control of a request: a ControlNet, its map, and how, where and when it acts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from zeroconv.control import ControlNet, StepWindow
+from zeroconv.control.weighting import check_scale
+
+__all__ = ["Control"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet with its condition map.
+
+    Attributes:
+        network: the ControlNet.
+        image: the condition map, RGB, of the size of the pictures; or one map for each picture.
+        scale: strength; 1 as trained, 0 off (then the network is not run).
+        start: share of the steps after which it begins to act, 0 … 1.
+        end: share of the steps after which it stops, 0 … 1.
+        mask: where it acts: a grey picture of the map's size, white = fully, black = not; None is everywhere.
+        layers: a further weight for each connection, shallow to deep, the middle's last; None is 1 everywhere.
+
+    Raises:
+        ValueError: for a scale or layer weight that is not finite, or an empty or reversed step window.
+    """
+
+    network: ControlNet
+    image: Image.Image | Sequence[Image.Image]
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    mask: Image.Image | None = None
+    layers: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for number in (self.scale, *(self.layers or ())):
+            check_scale(number)
+        StepWindow(self.start, self.end)
+
+    @property
+    def window(self) -> StepWindow:
+        """The steps in which it acts."""
+        return StepWindow(self.start, self.end)
+
+    def map_of(self, picture: int) -> Image.Image:
+        """The map of picture `picture`.
+
+        Raises:
+            ValueError: when there are fewer maps than pictures.
+        """
+        if isinstance(self.image, Image.Image):
+            return self.image
+        if picture >= len(self.image):
+            raise ValueError(
+                f"a control has {len(self.image)} maps, picture {picture + 1} needs one: give one map, or one each"
+            )
+        return self.image[picture]

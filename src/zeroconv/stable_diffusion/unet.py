@@ -1,0 +1,138 @@
+"""The locked U-Net as two functions, `encode` and `decode` (the paper, figure 3, left half).
+
+A ControlNet acts between them: what `encode` returns is what it may add to, and `decode` cannot tell whether
+anything was added. The diffusers network is used as it is, never subclassed, patched or hooked.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Encoded", "Encoder", "Pooled", "decode", "embed", "encode", "run_encoder"]
+
+
+class Encoder(Protocol):
+    """What the locked U-Net and its trainable copy have in common, under the names of diffusers."""
+
+    conv_in: Any
+    time_proj: Any
+    time_embedding: Any
+    down_blocks: Any
+    mid_block: Any
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What SDXL is told beside the prompt's tokens.
+
+    Attributes:
+        text: pooled text embedding, (B, P).
+        time_ids: original height and width, crop top and left, target height and width in pixels, (B, 6).
+    """
+
+    text: Tensor
+    time_ids: Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The output of the encoder half.
+
+    Attributes:
+        skips: the skip connections, shallow to deep: 12 for SD 1.5 and 2.1, 9 for SDXL, each (B, C_i, h_i, w_i).
+        middle: the output of the middle block, (B, C, h, w).
+        embedding: the time embedding that the decoder needs too, (B, E).
+    """
+
+    skips: tuple[Tensor, ...]
+    middle: Tensor
+    embedding: Tensor
+
+
+def embed(network: Any, z_t: Tensor, t: Tensor | float, pooled: Pooled | None = None) -> Tensor:
+    """The embedding of step `t` (and, for SDXL, of the pooled text and sizes): (B, E).
+
+    Args:
+        network: a U-Net, or a copy of its encoder.
+        z_t: the noisy latents, (B, C, h, w); gives batch size, device and data type.
+        t: the step, a number or (B,), 0 … 999.
+        pooled: needed where the network has an `add_embedding`.
+    """
+    steps = torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
+    embedding = network.time_embedding(network.time_proj(steps).to(z_t.dtype))
+    if getattr(network, "add_embedding", None) is None:
+        return embedding
+    if pooled is None:
+        raise ValueError("this U-Net is of the SDXL family: it needs `pooled` (pooled text and sizes), got None")
+    sizes = network.add_time_proj(pooled.time_ids.flatten()).reshape(pooled.text.shape[0], -1)
+    return embedding + network.add_embedding(torch.cat([pooled.text, sizes], dim=-1).to(embedding.dtype))
+
+
+def run_encoder(network: Encoder, h: Tensor, embedding: Tensor, text: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Encoder blocks and middle block on features `h` that the input convolution made: (skips, middle)."""
+    skips = (h,)
+    for block in network.down_blocks:
+        if getattr(block, "has_cross_attention", False):
+            h, made = block(hidden_states=h, temb=embedding, encoder_hidden_states=text)
+        else:
+            h, made = block(hidden_states=h, temb=embedding)
+        skips += made
+    if getattr(network.mid_block, "has_cross_attention", False):
+        h = network.mid_block(h, embedding, encoder_hidden_states=text)
+    else:
+        h = network.mid_block(h, embedding)
+    return skips, h
+
+
+def encode(unet: Any, z_t: Tensor, t: Tensor | float, text: Tensor, pooled: Pooled | None = None) -> Encoded:
+    """The encoder and the middle block of a diffusers `UNet2DConditionModel`.
+
+    Args:
+        unet: the U-Net.
+        z_t: noisy latents, (B, C, h, w).
+        t: the step, a number or (B,), 0 … 999.
+        text: text states, (B, N, D).
+        pooled: for SDXL.
+    """
+    embedding = embed(unet, z_t, t, pooled)
+    skips, middle = run_encoder(unet, unet.conv_in(z_t), embedding, text)
+    return Encoded(skips, middle, embedding)
+
+
+def decode(unet: Any, encoded: Encoded, text: Tensor) -> Tensor:
+    """The decoder of a diffusers `UNet2DConditionModel`: the prediction, like `z_t`.
+
+    Sizes that are no multiple of the U-Net's reduction are handled as diffusers does: each decoder block is told
+    the size of the skip connection that it will meet next.
+    """
+    h, skips = encoded.middle, encoded.skips
+    factor = 2**unet.num_upsamplers
+    forced = any(side % factor for side in skips[0].shape[-2:])
+    for i, block in enumerate(unet.up_blocks):
+        count = len(block.resnets)
+        taken, skips = skips[-count:], skips[:-count]
+        last = i == len(unet.up_blocks) - 1
+        size = skips[-1].shape[2:] if forced and not last else None
+        states = {"encoder_hidden_states": text} if getattr(block, "has_cross_attention", False) else {}
+        h = block(hidden_states=h, temb=encoded.embedding, res_hidden_states_tuple=taken, upsample_size=size, **states)
+    if unet.conv_norm_out is not None:
+        h = unet.conv_act(unet.conv_norm_out(h))
+    return unet.conv_out(h)
+
+
+def check_supported(unet: nn.Module) -> None:
+    """Refuse U-Nets that are told things this project does not know (class labels, image embeddings).
+
+    Raises:
+        ValueError: naming the setting that was found and the ones that are understood.
+    """
+    config: Any = unet.config
+    if config.addition_embed_type not in (None, "text_time") or config.class_embed_type is not None:
+        raise ValueError(
+            f"this U-Net has addition_embed_type={config.addition_embed_type!r} and class_embed_type="
+            f"{config.class_embed_type!r}; expected Stable Diffusion 1.x, 2.x or XL (None or 'text_time', and None)"
+        )
+    if config.encoder_hid_dim_type is not None:
+        raise ValueError(f"this U-Net has encoder_hid_dim_type={config.encoder_hid_dim_type!r}; expected None")

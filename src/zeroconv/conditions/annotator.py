@@ -1,0 +1,155 @@
+"""A small network that reads depth, segmentation and pose back from a picture of the tiny world.
+
+It is the judge in the fidelity of these conditions ("does the picture obey its map?"), as OneFormer is in table 2
+of the paper. It was trained on renderings of the tiny world alone, so it judges pictures of the tiny world alone.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zeroconv.images import resize, to_tensor
+
+FOLDER = Path(__file__).parent.parent / "assets" / "tiny-annotator"
+SIZE = 128  # pictures are judged at this width and height
+GRID = 64  # ... and the answers come on this one
+JOINTS = 18
+# The ADE20K indices that occur in the tiny world, in the order of the class logits.
+CLASSES = (
+    0, 2, 3, 4, 5, 8, 9, 12, 13, 14, 15, 16, 17, 19, 20, 21,
+    22, 23, 24, 25, 28, 32, 34, 36, 41, 42, 46, 52, 119, 125, 135,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the annotator sees in a batch of pictures.
+
+    Attributes:
+        class_logits: (B, len(CLASSES), 64, 64).
+        inverse_depth: (B, 64, 64), near = 1, far = 0, relative within the picture as in the depth map.
+        joint_logits: (B, 18, 64, 64), heat maps before the sigmoid.
+    """
+
+    class_logits: Tensor
+    inverse_depth: Tensor
+    joint_logits: Tensor
+
+    def classes(self) -> Tensor:
+        """The most likely ADE20K class of each place: (B, 64, 64) int64."""
+        return torch.tensor(CLASSES, device=self.class_logits.device)[self.class_logits.argmax(1)]
+
+    def joints(self) -> Tensor:
+        """Joint positions and confidences: (B, 18, 3), x and y in [0, 1] of the picture, confidence in [0, 1].
+
+        A position is the centre of mass of the 5 x 5 places around the peak of the heat map.
+        """
+        heat = self.joint_logits.sigmoid()
+        flat = heat.flatten(2)  # (B, 18, 64 * 64)
+        peak, index = flat.max(2)
+        ys, xs = index // GRID, index % GRID  # (B, 18)
+        grid = torch.arange(GRID, device=heat.device)
+        near_x = (grid - xs[..., None]).abs() <= 2  # (B, 18, 64)
+        near_y = (grid - ys[..., None]).abs() <= 2
+        local = heat * near_y[..., :, None] * near_x[..., None, :]
+        mass = local.sum((2, 3)).clamp_min(1e-9)
+        x = (local.sum(2) * (grid + 0.5)).sum(2) / mass / GRID
+        y = (local.sum(3) * (grid + 0.5)).sum(2) / mass / GRID
+        return torch.stack([x, y, peak], 2)
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.SiLU(),
+    )
+
+
+class TinyAnnotator(nn.Module):
+    """A U-shaped network of 0.36 million parameters and 0.16 GFLOP for a picture of 128 x 128.
+
+    Four levels (64, 32, 16, 8 places wide) go down; 1x1 convolutions bring the sum back up; at 64 x 64 one 1x1
+    convolution answers all three questions.
+    """
+
+    def __init__(self, widths: tuple[int, int, int, int] = (16, 32, 64, 96)) -> None:
+        """Make the network with random weights; `widths` are the channels of the four levels."""
+        super().__init__()
+        self.widths = tuple(widths)
+        a, b, c, d = widths
+        self.down = nn.ModuleList(
+            [
+                nn.Sequential(_convolution(3, a, 2)),
+                nn.Sequential(_convolution(a, b, 2), _convolution(b, b)),
+                nn.Sequential(_convolution(b, c, 2), _convolution(c, c)),
+                nn.Sequential(_convolution(c, d, 2), _convolution(d, d), _convolution(d, d, dilation=2)),
+            ]
+        )
+        self.context = nn.Linear(d, d)  # what kind of place is this, as a whole
+        self.up = nn.ModuleList([nn.Conv2d(d, c, 1), nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)])
+        self.join = nn.ModuleList([_convolution(c, c), _convolution(b, b), _convolution(a, 24)])
+        self.head = nn.Conv2d(24, len(CLASSES) + 1 + JOINTS, 1)
+
+    def forward(self, image: Tensor) -> Annotation:
+        """Judge pictures.
+
+        Args:
+            image: (B, 3, 128, 128) in [0, 1].
+        """
+        x = image * 2 - 1
+        skips: list[Tensor] = []
+        for level in self.down:
+            x = level(x)
+            skips.append(x)
+        x = x + self.context(x.mean((2, 3)))[:, :, None, None]
+        for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
+            x = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
+            x = join(x + skip)
+        logits, depth, joints = self.head(x).split([len(CLASSES), 1, JOINTS], 1)
+        return Annotation(logits, depth[:, 0], joints)
+
+    @classmethod
+    def from_folder(cls, folder: Path = FOLDER) -> Self:
+        """Load `config.json` and `model.safetensors` (fp16 on disk, float32 in memory), ready to judge.
+
+        Raises:
+            FileNotFoundError: the weights are not there.
+        """
+        from safetensors.torch import load_file
+
+        if not (folder / "model.safetensors").is_file():
+            raise FileNotFoundError(f"no annotator weights in {folder}; expected model.safetensors")
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        network = cls(tuple(config["widths"]))
+        network.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False)
+        return network.eval().requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """Write what `from_folder` reads; floating-point tensors as fp16, counters of batch norm left out."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {k: v.half().contiguous() for k, v in self.state_dict().items() if v.is_floating_point()}
+        save_file(state, folder / "model.safetensors")
+        config = {"widths": list(self.widths), "classes": list(CLASSES), "size": SIZE, "grid": GRID}
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+
+@lru_cache(maxsize=1)
+def annotator() -> TinyAnnotator:
+    """The embedded annotator, loaded at the first call."""
+    return TinyAnnotator.from_folder()
+
+
+@torch.inference_mode()
+def annotate(image: Image.Image) -> Annotation:
+    """Judge one picture of any size, resized to 128 x 128: an `Annotation` with B = 1."""
+    return annotator()(to_tensor(resize(image, (SIZE, SIZE)))[None])

@@ -1,0 +1,86 @@
+"""Canny edges (J. Canny, 1986): white one-pixel lines on black; fidelity is the F1 of edges with 1-px tolerance."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from zeroconv.conditions.contract import Condition, check_lines
+
+__all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
+
+
+def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Image:
+    """Edges of a picture: RGB, 255 on an edge and 0 elsewhere, of the same size.
+
+    Args:
+        image: any picture.
+        low: gradient at which an edge ends, 0 … 1000; 100 is the field's default.
+        high: gradient at which an edge begins, at least `low`.
+
+    Raises:
+        ValueError: unless 0 <= low <= high.
+    """
+    import cv2
+
+    if not 0 <= low <= high:
+        raise ValueError(f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high (100 and 200 are usual)")
+    edges = cv2.Canny(np.ascontiguousarray(image.convert("RGB")), low, high)
+    return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
+
+
+def random_thresholds(generator: np.random.Generator) -> Mapping[str, float]:
+    """Thresholds for one training visit: the paper trains with random ones so that sparse and dense maps both work.
+
+    High is drawn from 100 … 300 and low is 30 … 70 % of it.
+    """
+    high = float(generator.uniform(100, 300))
+    return {"low": high * float(generator.uniform(0.3, 0.7)), "high": high}
+
+
+def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> float:
+    """How well the edges of a picture meet those of a map: F1 in [0, 1].
+
+    The picture's edges are extracted with the defaults of `canny`. Precision is the share of them that lie within
+    `tolerance` pixels of an edge of the map, recall the share of the map's edges met. Two empty maps agree: 1.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, white lines on black, of the same size.
+        tolerance: in pixels, each way.
+
+    Raises:
+        ValueError: when sizes differ.
+    """
+    if image.size != condition.size:
+        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    found = np.asarray(canny(image))[..., 0] > 127
+    wanted = np.asarray(condition.convert("L")) > 127
+    if not found.any() and not wanted.any():
+        return 1.0
+    precision = share_met(found, wanted, tolerance)
+    recall = share_met(wanted, found, tolerance)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def share_met(edges: np.ndarray, others: np.ndarray, tolerance: int) -> float:
+    """The share of `edges` with one of `others` within `tolerance` pixels; 0 when there are no edges."""
+    import cv2
+
+    if not edges.any():
+        return 0.0
+    side = 2 * tolerance + 1
+    near = cv2.dilate(others.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    return float((edges & near).sum() / edges.sum())
+
+
+CANNY = Condition(
+    "canny",
+    "edges, white on black",
+    "RGB map of the picture's size: white (255) one-pixel lines on black (0).",
+    canny,
+    edge_f1,
+    "edge F1",
+    random_thresholds,
+    check_lines,
+)

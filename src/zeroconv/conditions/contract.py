@@ -1,0 +1,55 @@
+"""What a condition is: the contract of its map, how it is extracted, how obedience is measured."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["Condition", "share_of"]
+
+Extract = Callable[..., Image.Image]
+Fidelity = Callable[[Image.Image, Image.Image], float]
+DrawParameters = Callable[[np.random.Generator], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One kind of condition (section 4 of the paper).
+
+    Attributes:
+        name: as users write it.
+        summary: half a line for help texts.
+        contract: what a map must look like.
+        extract: `extract(image, **parameters)` gives the map; None when there is no extractor in this version.
+        fidelity: `fidelity(generated, condition)` in [0, 1], higher obeys better; None when there is no measure yet.
+        measure: the measure's name.
+        draw_parameters: extractor parameters for one training visit, from a generator.
+        check: `check(condition)` lists what looks wrong about a map.
+    """
+
+    name: str
+    summary: str
+    contract: str
+    extract: Extract | None = None
+    fidelity: Fidelity | None = None
+    measure: str = "fidelity"
+    draw_parameters: DrawParameters | None = None
+    check: Callable[[Image.Image], list[str]] = lambda _: []
+
+
+def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The share of pixels (H, W, 3), uint8, for which `test` says yes."""
+    return float(np.mean(test(np.asarray(image.convert("RGB")))))
+
+
+def check_lines(image: Image.Image) -> list[str]:
+    """Warnings for a map of white lines on black: polarity, grey levels, colour."""
+    white = share_of(image, lambda rgb: rgb.min(axis=2) > 127)
+    if white > 0.6:
+        return [f"this map looks inverted: {white:.0%} white, expected white lines on black"]
+    if share_of(image, lambda rgb: rgb.max(axis=2) > 0) == 0:
+        return ["this map is empty: no white line on it, so it controls nothing"]
+    colour = share_of(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    return [f"this map has colours ({colour:.0%} of it), expected white lines on black"] if colour > 0.05 else []

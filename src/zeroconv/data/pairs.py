@@ -1,0 +1,95 @@
+"""A training pair: a picture, its caption, and the condition maps that come with it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from zeroconv import conditions
+
+__all__ = ["Pair", "Pairs", "Subset", "condition_of", "held_out"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One sample.
+
+    Attributes:
+        name: unique in its data set.
+        image: the picture, RGB.
+        caption: the prompt that describes it, possibly empty.
+        maps: ready condition maps by condition name; a condition without one is extracted at each visit.
+    """
+
+    name: str
+    image: Image.Image
+    caption: str
+    maps: Mapping[str, Image.Image] = field(default_factory=dict[str, Image.Image])
+
+
+class Pairs(Protocol):
+    """A data set with random access."""
+
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        ...
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair `index`."""
+        ...
+
+
+class Subset:
+    """Some pairs of a data set.
+
+    Args:
+        pairs: the data set.
+        indices: which of them.
+    """
+
+    def __init__(self, pairs: Pairs, indices: Sequence[int]) -> None:
+        self.pairs, self.indices = pairs, list(indices)
+        self.names: Sequence[str] = [pairs.names[i] for i in self.indices]
+
+    def __len__(self) -> int:
+        """How many pairs there are."""
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Pair `index` of the subset."""
+        return self.pairs[self.indices[index]]
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Every pair, in order."""
+        return (self[i] for i in range(len(self)))
+
+
+def held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
+    """The pairs to train on, and the last `count` pairs, which are never trained on.
+
+    Raises:
+        ValueError: when nothing would be left to train on.
+    """
+    if len(pairs) <= count:
+        raise ValueError(
+            f"the data set has {len(pairs)} pairs and {count} are held out: give more pairs, or a smaller probe_count"
+        )
+    split = len(pairs) - count
+    return Subset(pairs, range(split)), [pairs[i] for i in range(split, len(pairs))]
+
+
+def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
+    """The map of a pair: its own if it has one, else extracted from its picture with `parameters`.
+
+    Raises:
+        ValueError: when it has none and the condition cannot be extracted, naming the pair.
+    """
+    name = conditions.get(condition).name
+    if name in pair.maps:
+        return pair.maps[name]
+    if conditions.get(name).extract is None:
+        raise ValueError(f"pair {pair.name!r} has no {name} map, and {name} cannot be extracted in this version: add the maps")
+    return conditions.extract(name, pair.image, **parameters)

@@ -1,0 +1,118 @@
+"""The tiny world as a data set: rendered when asked for, or written to a folder."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from zeroconv import conditions
+from zeroconv.conditions.depth import depth_map
+from zeroconv.conditions.normal import normal_map
+from zeroconv.conditions.pose import draw_pose
+from zeroconv.conditions.segmentation import segmentation_map
+from zeroconv.data.pairs import Pair
+from zeroconv.images import write_png
+from zeroconv.world import Picture, make
+
+__all__ = ["TRUTHS", "WorldPairs", "truth", "write_world"]
+
+TRUTHS = ("depth", "normal", "segmentation", "pose")
+"""Conditions that the renderer knows exactly; others are extracted from the picture."""
+
+
+def truth(picture: Picture, condition: str) -> Image.Image:
+    """The exact map of a rendered picture (for canny: of its pixels).
+
+    Raises:
+        ValueError: for a condition that is neither known to the renderer nor can be extracted.
+    """
+    name = conditions.get(condition).name
+    size = (picture.rgb.shape[1], picture.rgb.shape[0])
+    joints = picture.keypoints if picture.keypoints is not None else np.zeros((18, 3), np.float32)
+    draw: dict[str, Callable[[], Image.Image]] = {
+        "depth": lambda: depth_map(picture.distance),
+        "normal": lambda: normal_map(picture.normals),
+        "segmentation": lambda: segmentation_map(picture.classes),
+        "pose": lambda: draw_pose(joints, size),
+    }
+    return draw[name]() if name in draw else conditions.extract(name, Image.fromarray(picture.rgb))
+
+
+class WorldPairs:
+    """Scenes of the tiny world, one per seed.
+
+    Args:
+        count: how many.
+        first_seed: the first scene; those from 900,000,000 on are held out from every training of the tiny base.
+        condition: whose exact map comes with each pair, if the renderer knows it.
+        size: side of the pictures in pixels.
+        kind: scenes of one kind only; any if left out.
+    """
+
+    def __init__(
+        self, count: int, first_seed: int = 0, condition: str | None = None, size: int = 128, kind: str | None = None
+    ) -> None:
+        self.first_seed, self.size, self.kind = first_seed, size, kind
+        name = conditions.get(condition).name if condition else None
+        self.truths = [name] if name in TRUTHS else []
+        self.names: Sequence[str] = [f"world-{first_seed + i:09d}" for i in range(count)]
+
+    def __len__(self) -> int:
+        """How many scenes."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Render scene `index`."""
+        picture = make(self.first_seed + index, self.kind, self.size)
+        maps = {name: truth(picture, name) for name in self.truths}
+        return Pair(self.names[index], Image.fromarray(picture.rgb), picture.caption, maps)
+
+
+def write_world(
+    out: Path,
+    count: int,
+    names: Sequence[str],
+    first_seed: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write scenes as an image folder with `metadata.jsonl`; run again, it goes on where it stopped.
+
+    ```
+    out/images/world-000000000.png    out/depth/world-000000000.png …    out/metadata.jsonl
+    ```
+
+    Args:
+        out: the folder.
+        count: how many scenes.
+        names: conditions whose maps are written.
+        first_seed: the first scene.
+        report: called with (written, count).
+
+    Raises:
+        ValueError: for an unknown condition or a count under 1.
+        OSError: when the folder cannot be written.
+    """
+    wanted = [conditions.get(name).name for name in names]
+    if count < 1:
+        raise ValueError(f"{count} scenes are asked for; expected 1 or more")
+    for folder in ("images", *wanted):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    for i in range(count):
+        picture = make(first_seed + i)
+        name = f"world-{first_seed + i:09d}.png"
+        if not (out / "images" / name).exists():  # written last, so a scene that has it is whole
+            for condition in wanted:
+                write_png(truth(picture, condition), out / condition / name)
+            write_png(Image.fromarray(picture.rgb), out / "images" / name)
+        columns = {condition: f"{condition}/{name}" for condition in wanted}
+        lines.append(json.dumps({"file_name": f"images/{name}", "text": picture.caption, **columns}))
+        if report is not None:
+            report(i + 1, count)
+    part = out / ".metadata.part"
+    part.write_text("\n".join(lines) + "\n", "utf-8")
+    os.replace(part, out / "metadata.jsonl")
+    return out

@@ -1,0 +1,225 @@
+"""Images in and out: the only place that knows uint8, HWC, value ranges, decoding and PNG text.
+
+Everywhere else a picture is a Pillow image in mode RGB or a tensor (3, H, W) in [0, 1].
+"""
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+# Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
+MAX_PIXELS = 32_000_000
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+
+
+def open_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a picture as upright 8-bit RGB; transparent parts become white.
+
+    Args:
+        path: a PNG, JPEG or WebP file of at most 32 megapixels. 16-bit, grey, palette and CMYK are converted.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a PNG, JPEG or WebP, damaged, or too large; the message is one line and names the file.
+    """
+    return _flatten(_decode(Path(path)), WHITE)
+
+
+def open_map(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here"."""
+    return _flatten(_decode(Path(path)), BLACK)
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels from the header alone (as stored, before EXIF rotation); errors as `open_image`."""
+    with _open(Path(path)) as image:
+        return image.size
+
+
+def to_tensor(image: Image.Image) -> "Tensor":
+    """Convert a Pillow image to a float32 tensor (3, H, W) in [0, 1]."""
+    import torch
+
+    pixels = np.array(image.convert("RGB"))  # (H, W, 3), a copy torch may own
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def to_image(tensor: "Tensor") -> Image.Image:
+    """Convert a tensor (3, H, W) or (1, 3, H, W) in [0, 1] to an RGB image; values outside are clipped.
+
+    Raises:
+        ValueError: another shape, or a value that is not finite.
+    """
+    shape = tuple(tensor.shape)
+    if len(shape) == 4 and shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"expected an image tensor (3, H, W), got {shape}")
+    tensor = tensor.detach().to("cpu").float()
+    if not bool(tensor.isfinite().all()):
+        raise ValueError("the image tensor holds values that are not finite (NaN or infinity)")
+    pixels = tensor.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(pixels)
+
+
+def to_images(tensor: "Tensor") -> list[Image.Image]:
+    """Convert a batch (B, 3, H, W) in [0, 1] to a list of B RGB images; errors as `to_image`."""
+    if tensor.ndim != 4:
+        raise ValueError(f"expected a batch of images (B, 3, H, W), got {tuple(tensor.shape)}")
+    return [to_image(one) for one in tensor]
+
+
+def to_signed(tensor: "Tensor") -> "Tensor":
+    """Map [0, 1] to [-1, 1], the range of the autoencoder."""
+    return tensor * 2 - 1
+
+
+def to_unsigned(tensor: "Tensor") -> "Tensor":
+    """Map [-1, 1] to [0, 1], the inverse of `to_signed`."""
+    return (tensor + 1) / 2
+
+
+def resize(image: Image.Image, size: tuple[int, int], nearest: bool = False) -> Image.Image:
+    """Resize to (width, height), ignoring the aspect ratio.
+
+    `nearest` keeps colours that mean something, as in a segmentation map, exact; otherwise Lanczos.
+    """
+    if min(size) < 1:
+        raise ValueError(f"expected a size of at least 1 x 1 pixels, got {size[0]} x {size[1]}")
+    if image.size == size:
+        return image.copy()
+    return image.resize(size, Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS)
+
+
+def fit(image: Image.Image, size: int | tuple[int, int], nearest: bool = False) -> Image.Image:
+    """Cut the largest centred part with the right aspect ratio and resize it to a square or a (width, height) box."""
+    box = (size, size) if isinstance(size, int) else size
+    if min(box) < 1:
+        raise ValueError(f"expected a size of at least 1 x 1 pixels, got {box[0]} x {box[1]}")
+    if image.size == box:
+        return image.copy()
+    method = Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS
+    return ImageOps.fit(image, box, method=method, centering=(0.5, 0.5))
+
+
+def write_png(
+    image: Image.Image,
+    path: str | os.PathLike[str],
+    parameters: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Path:
+    """Write a PNG whole or not at all: a temporary file beside it is renamed at the end.
+
+    Args:
+        image: the picture.
+        path: where to; missing folders are made.
+        parameters: text for the chunk "parameters", which other image tools read.
+        settings: everything needed to make the picture again, kept as JSON in the chunk "zeroconv".
+
+    Returns:
+        The path written.
+
+    Raises:
+        OSError: the folder or file cannot be written; one line that names it.
+    """
+    path = Path(path)
+    text = PngInfo()
+    if parameters is not None:
+        text.add_text("parameters", parameters)
+    if settings is not None:
+        text.add_text("zeroconv", json.dumps(settings, ensure_ascii=True, allow_nan=False))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(temporary, format="PNG", pnginfo=text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
+    return path
+
+
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read back the `settings` that `write_png` stored.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not an image, or no readable settings in it.
+    """
+    path = Path(path)
+    text = _decode(path).info.get("zeroconv")
+    if not isinstance(text, str):
+        raise ValueError(f"{path} carries no zeroconv settings; only pictures made by zeroconv do")
+    try:
+        settings = json.loads(text)
+    except (ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ValueError(f"the zeroconv settings in {path} are damaged")
+    return cast(dict[str, Any], settings)
+
+
+def _open(path: Path) -> Image.Image:
+    """Open lazily: read and judge the header, decode nothing."""
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file; expected a PNG, JPEG or WebP image")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow only warns about large images; we refuse them below
+            image = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path} is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except PermissionError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # decoders raise many kinds for damaged headers
+        raise ValueError(f"{path} is not a readable PNG, JPEG or WebP image") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        image.close()
+        limit = MAX_PIXELS // 1_000_000
+        raise ValueError(f"{path} is too large: {width} x {height} pixels, at most {limit} megapixels are read")
+    return image
+
+
+def _decode(path: Path) -> Image.Image:
+    """Decode fully and turn upright, in whatever mode the file has."""
+    image = _open(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.load()
+            info = dict(image.info)
+            upright = ImageOps.exif_transpose(image)
+            upright.info = info | upright.info
+            return upright
+    except Exception as error:  # as above, now for damaged pixel data
+        raise ValueError(f"{path} is damaged or cut short and cannot be decoded") from error
+    finally:
+        image.close()
+
+
+def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Any mode to RGB, with transparency laid on the background colour."""
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling
+        wide: NDArray[Any] = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        front = image.convert("RGBA")
+        back = Image.new("RGBA", front.size, (*background, 255))
+        image = Image.alpha_composite(back, front)
+    return image.convert("RGB")

@@ -1,0 +1,49 @@
+"""Sudden convergence (figure 4): the moment a ControlNet begins to obey, found in its fidelity and not in its loss."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Jump", "find_jump"]
+
+BELOW, ABOVE = 0.1, 0.3
+"""The control has taken hold when it closes 30 % of the gap, and the jump began at the last probe under 10 %."""
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Between which two probes the control took hold.
+
+    Attributes:
+        begin: step of the last probe before the jump.
+        end: step of the first probe after it.
+        before: fidelity at `begin`.
+        after: fidelity at `end`.
+    """
+
+    begin: int
+    end: int
+    before: float
+    after: float
+
+    def sentence(self, measure: str) -> str:
+        """The announcement, such as "the control took hold between step 900 and 1000: edge F1 0.21 → 0.63"."""
+        return f"the control took hold between step {self.begin} and {self.end}: {measure} {self.before:.2f} → {self.after:.2f}"
+
+
+def find_jump(curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: float) -> Jump | None:
+    """The jump in a fidelity curve, or None when there was none yet.
+
+    Args:
+        curve: (step, fidelity) of each probe, in order; the first before any training.
+        uncontrolled: fidelity without control.
+        ceiling: fidelity of the autoencoder's reconstruction of the truth.
+    """
+    gap = ceiling - uncontrolled
+    if gap <= 0 or len(curve) < 2:
+        return None
+    shares = [(fidelity - uncontrolled) / gap for _, fidelity in curve]
+    end = next((i for i, share in enumerate(shares) if i > 0 and share >= ABOVE), None)
+    if end is None:
+        return None
+    begin = max((i for i in range(end) if shares[i] < BELOW), default=0)
+    return Jump(curve[begin][0], curve[end][0], curve[begin][1], curve[end][1])

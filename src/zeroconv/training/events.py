@@ -1,0 +1,82 @@
+"""What a run tells its caller; the caller decides what to print, log or draw."""
+
+from dataclasses import dataclass
+
+__all__ = ["Event", "Note", "Probed", "Progress"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Optimizer steps went by.
+
+    Attributes:
+        step: steps done.
+        steps: steps in all.
+        loss: running mean of the loss.
+        samples_per_second: since the run was started or resumed, probes left out.
+        seconds_left: estimate for the rest, probes included.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    samples_per_second: float
+    seconds_left: float
+
+    def line(self) -> str:
+        """One line for a person."""
+        minutes, seconds = divmod(int(self.seconds_left), 60)
+        return (
+            f"step {self.step}/{self.steps}  loss {self.loss:.4f}  "
+            f"{self.samples_per_second:.1f} samples/s  {minutes}:{seconds:02d} left"
+        )
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A fidelity probe was made.
+
+    Attributes:
+        step: steps done.
+        fidelity: of the controlled pictures.
+        uncontrolled: without control, the same noise.
+        ceiling: the autoencoder's reconstruction of the truth.
+        measure: name of the measure.
+    """
+
+    step: int
+    fidelity: float
+    uncontrolled: float
+    ceiling: float
+    measure: str
+
+    @property
+    def share(self) -> float:
+        """Share of the gap between uncontrolled and ceiling that the control closes."""
+        gap = self.ceiling - self.uncontrolled
+        return (self.fidelity - self.uncontrolled) / gap if gap > 0 else 0.0
+
+    def line(self) -> str:
+        """One line for a person."""
+        return (
+            f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} "
+            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap)"
+        )
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence, such as the announcement of sudden convergence.
+
+    Attributes:
+        text: the sentence.
+    """
+
+    text: str
+
+    def line(self) -> str:
+        """The sentence."""
+        return self.text
+
+
+Event = Progress | Probed | Note

@@ -1,0 +1,98 @@
+"""The fidelity probe: while training, make a few held-out pictures and measure how well they obey."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from zeroconv import conditions
+from zeroconv.control import ControlNet
+from zeroconv.data import Pair, condition_of
+from zeroconv.generation import Control, ControlPipeline
+from zeroconv.images import to_images, to_signed, to_tensor
+from zeroconv.sheets import contact_sheet
+
+__all__ = ["Probe", "ProbeResult"]
+
+SHEET_PICTURES = 8
+"""The newest sheet shows this many of the probe's pictures."""
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe.
+
+    Attributes:
+        fidelity: mean over the probe's pictures, in [0, 1], higher obeys better.
+        images: the pictures.
+    """
+
+    fidelity: float
+    images: list[Image.Image]
+
+
+class Probe:
+    """Held-out pairs, their maps, and the two marks any fidelity lies between.
+
+    Args:
+        pipeline: the base.
+        condition: name of the condition.
+        pairs: held-out pairs.
+        steps: denoising steps per picture.
+        guidance_scale: guidance per picture.
+
+    Raises:
+        ValueError: when the condition has no fidelity measure.
+    """
+
+    def __init__(
+        self, pipeline: ControlPipeline, condition: str, pairs: Sequence[Pair], steps: int, guidance_scale: float
+    ) -> None:
+        measure = conditions.get(condition).fidelity
+        if measure is None:
+            raise ValueError(f"condition {condition!r} has no fidelity measure yet; train one that has, such as canny")
+        self.pipeline, self.condition, self.pairs, self.fidelity = pipeline, condition, pairs, measure
+        self.steps, self.guidance_scale = steps, guidance_scale
+        self.maps = [condition_of(pair, condition, {}) for pair in pairs]
+
+    def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
+        """Mean fidelity of pictures to the probe's maps."""
+        scores = [self.fidelity(image, condition) for image, condition in zip(images, self.maps, strict=True)]
+        return sum(scores) / len(scores)
+
+    def ceiling(self) -> float:
+        """Fidelity of the autoencoder's reconstruction of the truth: no picture of this base can be expected to do better."""
+        base = self.pipeline.base
+        reconstructed: list[Image.Image] = []
+        for pair in self.pairs:
+            latents = base.encode_images(to_signed(to_tensor(pair.image)[None]))
+            reconstructed += to_images(base.decode(latents))
+        return self.mean_fidelity(reconstructed)
+
+    def run(self, network: ControlNet | None) -> ProbeResult:
+        """Make the pictures, with the ControlNet or without any control, always from the same noise."""
+        controls = [] if network is None else [Control(network, self.maps)]
+        training = network is not None and network.training
+        output = self.pipeline(
+            [pair.caption for pair in self.pairs],
+            controls,
+            num_inference_steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            seed=list(range(len(self.pairs))),
+            size=self.pairs[0].image.size,
+            batch_size=8,
+        )
+        if network is not None:
+            network.train(training)
+        return ProbeResult(self.mean_fidelity(output.images), output.images)
+
+    def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:
+        """Truth, map, without control and with it, one column per held-out pair."""
+        count = min(SHEET_PICTURES, len(self.pairs))
+        rows = [
+            [pair.image for pair in self.pairs[:count]],
+            self.maps[:count],
+            list(uncontrolled[:count]),
+            list(controlled[:count]),
+        ]
+        return contact_sheet(rows, row_titles=["truth", self.condition, "without", "with"], title=title, cell=128)

@@ -1,0 +1,232 @@
+"""A whole run: open, resume, optimise, probe, announce, save."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from zeroconv import conditions
+from zeroconv.control import ControlledUNet, ControlNet
+from zeroconv.data import Pair, condition_of, held_out, open_pairs
+from zeroconv.diffusion import NoiseSchedule
+from zeroconv.generation import ControlPipeline
+from zeroconv.images import to_tensor, write_png
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training.cache import Cache
+from zeroconv.training.config import TrainConfig
+from zeroconv.training.convergence import Jump, find_jump
+from zeroconv.training.events import Event, Note, Probed, Progress
+from zeroconv.training.folder import RunFolder
+from zeroconv.training.loop import Batch, StepState, optimise, training_loss
+from zeroconv.training.probe import Probe, ProbeResult
+from zeroconv.training.visits import draw, visits_of_step
+
+__all__ = ["Summary", "train"]
+
+PROGRESS_EVERY = 10  # steps between progress events
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        step: optimizer steps done.
+        fidelity: at the last probe.
+        uncontrolled: without control.
+        ceiling: the autoencoder's reconstruction of the truth.
+        jump: where the control took hold, if it did.
+        folder: the run folder.
+    """
+
+    step: int
+    fidelity: float
+    uncontrolled: float
+    ceiling: float
+    jump: Jump | None
+    folder: Path
+
+
+def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None) -> Summary:
+    """Train a ControlNet; the same call again resumes from the run folder.
+
+    Args:
+        config: the settings.
+        report: called with every event.
+
+    Raises:
+        ValueError: for settings, data or a folder that do not fit.
+        FloatingPointError: when loss or gradient is not finite.
+        KeyboardInterrupt: after the state was saved.
+    """
+    return Run(config, report).go()
+
+
+class Run:
+    """The parts of one run and what it has learnt so far."""
+
+    def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
+        self.config, self.report, self.folder = config, report, RunFolder(config.out)
+        pairs = open_pairs(config.data, config.condition)
+        self.pairs, probe_pairs = held_out(pairs, config.probe_count)
+        self.base = StableDiffusion.from_pretrained(config.base).to(config.device)
+        self.pipeline = ControlPipeline(self.base)
+        self.probe = Probe(self.pipeline, config.condition, probe_pairs, config.probe_steps, config.probe_guidance)
+        self.network = self.fresh_network().to(config.device).train()
+        self.network.check_base(self.base.unet)
+        rate = config.learning_rate or default_learning_rate(self.base)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": list(self.network.parameters()), "lr": rate, "full_lr": rate}], weight_decay=config.weight_decay
+        )
+        self.folder.open(config)
+        self.done = self.folder.load_state(self.network, self.optimizer)
+        self.cache = Cache(config.out / "cache", self.base, [pair for pair in self.pairs.names], self.size)
+        self.unet, self.schedule = ControlledUNet(self.base.unet), schedule_of(self.base)
+        self.empty_text = self.base.encode_text([""])[0].float().cpu()
+        self.curve: list[tuple[int, float]] = []
+        self.jump: Jump | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return self.probe.pairs[0].image.size
+
+    def fresh_network(self) -> ControlNet:
+        """A ControlNet at birth from the base, or the one to begin from."""
+        config = self.config
+        if config.control is not None:
+            return ControlNet.from_pretrained(config.control)
+        torch.manual_seed(config.seed)  # the condition encoder's start; every later draw is keyed
+        network = ControlNet.from_unet(
+            self.base.unet,
+            variant=config.variant,
+            connection=config.connection,
+            condition_encoder=config.condition_encoder,
+            base=config.base,
+        )
+        network.config["_zeroconv"]["condition"] = config.condition
+        return network
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, from the cache, with conditions extracted for this visit."""
+        config = self.config
+        visits = visits_of_step(step, config.batch_size, len(self.pairs), config.seed)
+        pairs = [self.pairs[visit.sample] for visit in visits]
+        z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
+        draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
+        empty = torch.tensor([d.empty_prompt for d in draws])[:, None, None]
+        maps = [self.map_for_training(pair, d.extraction) for pair, d in zip(pairs, draws, strict=True)]
+        made = Batch(
+            z_0,
+            torch.where(empty, self.empty_text, text),
+            torch.stack([to_tensor(m) for m in maps]),
+            torch.tensor([d.t for d in draws]),
+            torch.stack([d.epsilon for d in draws]),
+        )
+        return Batch(*(part.to(config.device) for part in vars(made).values()))
+
+    def map_for_training(self, pair: Pair, extraction: np.random.Generator) -> Image.Image:
+        """The map of a pair, with parameters drawn for this visit where the condition has any (Canny thresholds)."""
+        drawn = conditions.get(self.config.condition).draw_parameters
+        return condition_of(pair, self.config.condition, drawn(extraction) if drawn else {})
+
+    def go(self) -> Summary:
+        """Optimise to the end."""
+        config = self.config
+        if self.done:
+            self.report(Note(f"resuming {config.out} at step {self.done}"))
+        before = self.folder.rewind_log(self.done)
+        self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
+        self.uncontrolled = self.probe.run(None)
+        self.ceiling = self.probe.ceiling()
+        self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
+        if not self.curve:
+            self.look(0)
+        states = optimise(
+            lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),
+            self.batch,
+            self.optimizer,
+            config.rate,
+            config.max_gradient_norm,
+            range(self.done, config.steps),
+        )
+        try:
+            self.follow(states)
+        except (KeyboardInterrupt, FloatingPointError):
+            self.folder.save_state(self.network, self.optimizer, self.done)
+            raise
+        self.folder.save_state(self.network, self.optimizer, self.done)
+        return self.summary()
+
+    def follow(self, states: Iterator[StepState]) -> None:
+        """Count, log, probe and save while the optimisation goes on."""
+        config, first, started, probing = self.config, self.done, time.monotonic(), 0.0
+        running: float | None = None
+        for state in states:
+            self.done = state.step
+            running = state.loss if running is None else 0.98 * running + 0.02 * state.loss
+            if state.step % PROGRESS_EVERY == 0 or state.step == config.steps:
+                elapsed, count = time.monotonic() - started, state.step - first
+                speed = config.batch_size * count / max(elapsed - probing, 1e-9)
+                left = elapsed / count * (config.steps - state.step)
+                self.report(Progress(state.step, config.steps, running, speed, left))
+                self.folder.log("progress", state.step, loss=running, samples_per_second=speed)
+            if state.step % config.probe_every == 0 or state.step == config.steps:
+                begun = time.monotonic()
+                self.look(state.step)
+                probing += time.monotonic() - begun
+            if state.step % config.save_every == 0:
+                self.folder.save_state(self.network, self.optimizer, state.step)
+
+    def look(self, step: int) -> None:
+        """Probe: measure, draw the sheet, keep the best network, announce the jump once."""
+        result = self.probe.run(self.network)
+        probed = Probed(step, result.fidelity, self.uncontrolled.fidelity, self.ceiling, self.measure)
+        self.curve.append((step, result.fidelity))
+        self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=probed.uncontrolled, ceiling=self.ceiling)
+        self.report(probed)
+        self.draw_sheet(step, result, probed)
+        if result.fidelity > self.folder.best():
+            self.folder.save_best(self.network, step, result.fidelity)
+            self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {probed.line()}")
+        jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
+        if jump is not None and self.jump is None:
+            self.jump = jump
+            self.folder.log("jump", step, begin=jump.begin, end=jump.end, before=jump.before, after=jump.after)
+            self.report(Note(jump.sentence(self.measure)))
+
+    @property
+    def measure(self) -> str:
+        """The name of the fidelity measure."""
+        return conditions.get(self.config.condition).measure
+
+    def draw_sheet(self, step: int, result: ProbeResult, probed: Probed) -> None:
+        """Write the sample sheet of a probe."""
+        sheet = self.probe.sheet(self.uncontrolled.images, result.images, probed.line())
+        write_png(sheet, self.folder.path / "samples" / f"step-{step:06d}.png")
+
+    def summary(self) -> Summary:
+        """How the run ended."""
+        last = self.curve[-1][1] if self.curve else self.uncontrolled.fidelity
+        return Summary(self.done, last, self.uncontrolled.fidelity, self.ceiling, self.jump, self.folder.path)
+
+
+def schedule_of(base: StableDiffusion) -> NoiseSchedule:
+    """The noise schedule a base was trained with.
+
+    Raises:
+        ValueError: for betas that are not "scaled_linear".
+    """
+    kind = base.noise.get("beta_schedule")
+    if kind != "scaled_linear":
+        raise ValueError(f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'")
+    return NoiseSchedule.scaled_linear(base.noise["num_train_timesteps"], base.noise["beta_start"], base.noise["beta_end"])
+
+
+def default_learning_rate(base: StableDiffusion) -> float:
+    """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one."""
+    return 1e-5 if base.unet.config.block_out_channels[0] >= 320 else 1e-3

@@ -5,6 +5,7 @@ Takes a second on any machine; writes src/zeroconv/assets/demo/, the same bytes 
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,22 +44,23 @@ def draw_house() -> Image.Image:
     """A house, a tree, a path and hills, in pencil."""
     canvas = Image.new("RGB", (SIZE * FINE, SIZE * FINE), PAPER)
     hand = Hand(canvas, np.random.default_rng(5))
-    hand.line((0, 80), (22, 76), (33, 77))  # the horizon, behind the house
-    hand.line((97, 78), (112, 75), (128, 77))
-    hand.line((33, 103), (33, 57))  # walls
-    hand.line((33, 103), (97, 103))
-    hand.line((97, 104), (97, 56))
-    hand.line((27, 58), (44, 30), (86, 30), (103, 58), (27, 58))  # roof
-    hand.line((75, 30), (75, 19), (84, 19), (84, 30))  # chimney
-    hand.line((58, 103), (58, 77), (73, 77), (73, 103))  # door
-    for x in (39, 80):  # windows
+    hand.line((0, 80), (20, 77))  # the horizon, behind the house
+    hand.line((81, 78), (104, 75))
+    hand.line((111, 75), (128, 78))
+    hand.line((20, 103), (20, 57))  # walls
+    hand.line((20, 103), (81, 103))
+    hand.line((81, 104), (81, 56))
+    hand.line((13, 58), (29, 31), (72, 31), (88, 58), (13, 58))  # roof
+    hand.line((61, 31), (61, 20), (70, 20), (70, 31))  # chimney
+    hand.line((43, 103), (43, 77), (58, 77), (58, 103))  # door
+    for x in (25, 64):  # windows
         hand.line((x, 67), (x + 12, 67), (x + 12, 80), (x, 80), (x, 67))
         hand.line((x + 6, 67), (x + 6, 80))
-    hand.line((59, 104), (54, 114), (45, 128))  # path
-    hand.line((73, 104), (74, 115), (80, 128))
-    hand.line((112, 96), (113, 70))  # trunk
-    hand.line((118, 96), (117, 70))
-    hand.circle((115, 56), 14)
+    hand.line((44, 104), (39, 114), (29, 128))  # path
+    hand.line((58, 104), (60, 115), (67, 128))
+    hand.line((105, 98), (106, 65))  # trunk
+    hand.line((111, 98), (110, 65))
+    hand.circle((108, 51), 15)
     return canvas.resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
@@ -70,7 +72,7 @@ class Hand:
 
     def line(self, *corners: tuple[float, float]) -> None:
         """A polyline through corners in pixels of the finished drawing."""
-        for start, end in zip(corners, corners[1:], strict=False):
+        for start, end in pairwise(corners):
             a, b = (np.array(point) + self.noise.normal(0, 0.45, 2) for point in (start, end))
             along = np.linspace(0, 1, max(int(np.hypot(*(b - a)) * 2), 4))[:, None]  # (N, 1)
             self.stroke(a + (b - a) * along)

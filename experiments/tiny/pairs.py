@@ -1,9 +1,10 @@
 """Turn the shards of `prepare.py` into the folder of pairs that the ControlNets are trained on.
 
     python experiments/tiny/pairs.py --shards DATA/train --out PAIRS
+    python experiments/tiny/pairs.py --shards DATA/train --out PEOPLE --kinds person iperson
 
 The same files as `zeroconv data world PAIRS --count N -c depth -c segmentation -c pose` writes (depth up to the
-rounding of float16), without rendering again.
+rounding of float16), without rendering again. The second form keeps the scenes with a person, for pose.
 """
 
 import argparse
@@ -23,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--kinds", nargs="*", help="scenes of these kinds only; all if left out")
     args = parser.parse_args()
     for folder in ("images", "depth", "segmentation", "pose"):
         (args.out / folder).mkdir(parents=True, exist_ok=True)
@@ -30,6 +32,8 @@ def main() -> None:
     for path in sorted(p for p in args.shards.glob("*.npz") if p.stem.isdigit()):
         shard = dict(np.load(path))
         for i, caption in enumerate(shard["captions"]):
+            if args.kinds and shard["kinds"][i] not in args.kinds:
+                continue
             name = f"world-{int(path.stem) + i:09d}.png"
             with np.errstate(divide="ignore"):
                 distance = 1 / shard["inverse_depth"][i].astype(np.float32)

@@ -1,5 +1,6 @@
 """A request becomes pictures: text, controls, guidance and sampling together (section 3.4)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -9,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, layer_weights
-from zeroconv.control.weighting import condition_side_only
+from zeroconv.control.weighting import check_weighting, condition_side_only
 from zeroconv.diffusion import build_scheduler, guide, initial_noise, sample
 from zeroconv.generation.control import Control
 from zeroconv.images import to_image, to_tensor
@@ -42,6 +43,12 @@ class Steps:
     weighting: str
     sampler: str
 
+    def __post_init__(self) -> None:
+        """Check what nothing further on would refuse."""
+        check_weighting(self.weighting)
+        if not math.isfinite(self.guidance_scale):
+            raise ValueError(f"guidance_scale is {self.guidance_scale}; expected a finite number, usually 1 to 15")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -52,8 +59,12 @@ class Prepared:
     weights: list[float]
     mask: Tensor | None
 
-    def active(self, pictures: int, guided: bool, both_sides: bool) -> ActiveControl:
-        """As it acts on a batch: conditional rows alone, or unconditional rows first when there is guidance."""
+    def active(self, pictures: int, guided: bool, weighting: str) -> ActiveControl:
+        """As it acts on a batch: unconditional rows first when there is guidance, and on them only if it may.
+
+        Networks that give means over the picture (ControlNet 1.1 "shuffle") act on the conditional rows alone.
+        """
+        both_sides = not (condition_side_only(weighting) or self.control.network.config["global_pool_conditions"])
         features = torch.cat([self.features] * 2) if guided and both_sides else self.features
         rows = slice(pictures, None) if guided and not both_sides else None
         return ActiveControl(self.control.network, features, self.weights, self.mask, rows)
@@ -114,8 +125,8 @@ class ControlPipeline:
             ValueError: for a map of the wrong size, an unknown name, or a number out of range.
         """
         count = num_images if isinstance(prompt, str) else len(prompt)
-        if count < 1:
-            raise ValueError(f"{count} pictures are asked for; expected 1 or more")
+        if count < 1 or batch_size < 1:
+            raise ValueError(f"{count} pictures are asked for, {batch_size} at a time; expected 1 or more of both")
         prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
         seeds = [seed + i for i in range(count)] if isinstance(seed, int) else list(seed)
         if len(seeds) != count:
@@ -186,9 +197,8 @@ class ControlPipeline:
     ) -> Tensor:
         """Latents (B, C, h, w) of a batch of pictures."""
         pictures, guided = len(prompts), steps.guidance_scale != 1
-        both_sides = not condition_side_only(steps.weighting)
         text = self.base.encode_text([negative_prompt] * pictures + prompts if guided else prompts)
-        active = [(ready.control.window, ready.active(pictures, guided, both_sides)) for ready in controls]
+        active = [(ready.control.window, ready.active(pictures, guided, steps.weighting)) for ready in controls]
 
         def denoiser(z: Tensor, t: Tensor, step: int) -> Tensor:
             acting = [control for window, control in active if window.contains(step, steps.count)]

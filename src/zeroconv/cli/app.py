@@ -1,0 +1,44 @@
+"""The application: its commands and the options before them."""
+
+from typing import Annotated
+
+import typer
+
+from zeroconv import __version__
+from zeroconv.cli import demo, evaluate, extract, generate, train
+from zeroconv.cli.data import data
+from zeroconv.cli.errors import Commands
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=Commands,
+    help="Train, run and measure ControlNets: spatial control for text-to-image diffusion models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        typer.echo(f"zeroconv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+app.command("demo")(demo.demo)
+app.command("extract")(extract.extract)
+app.command("generate", cls=generate.Ordered)(generate.generate)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(data, name="data")

@@ -1,0 +1,71 @@
+"""What is said, and where: results on standard output, everything else on standard error."""
+
+import json
+import sys
+import time
+from typing import Any
+
+__all__ = ["Progress", "print_json", "say", "seconds_text"]
+
+QUIET_SECONDS = 5.0  # between two progress lines when nobody watches a terminal
+
+
+def say(line: str) -> None:
+    """One line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(report: dict[str, Any]) -> None:
+    """The one JSON object of a command; numbers that are not finite are refused, JSON has none."""
+    print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def seconds_text(seconds: float) -> str:
+    """A duration as m:ss, or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class Progress:
+    """Progress on standard error with the time left: one line that changes on a terminal, a line now and then in a log.
+
+    Use it as a context manager, so that the line ends when the work does.
+
+    Args:
+        label: what is going on.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label, self.live, self.open = label, sys.stderr.isatty(), False
+        self.shown = time.monotonic()
+        self.first: tuple[int, float] | None = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the line that changes, so that other lines can follow."""
+        if self.open:
+            print(file=sys.stderr, flush=True)
+            self.open = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say that `done` of `total` parts are done."""
+        now = time.monotonic()
+        self.first = self.first or (done, now)  # opening the weights is no step: time is counted from the first one on
+        begun, since = self.first
+        left = f", {seconds_text((now - since) / (done - begun) * (total - done))} left" if begun < done < total else ""
+        self.show(f"{self.label} {done}/{total}{left}", last=done == total)
+
+    def show(self, line: str, last: bool = False) -> None:
+        """Show a line in place of the one before, or at least a few seconds after it."""
+        if self.live:
+            print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            self.open = True
+        elif last or time.monotonic() - self.shown > QUIET_SECONDS:
+            say(line)
+            self.shown = time.monotonic()

@@ -1,0 +1,188 @@
+"""`--control NAME[:scale[:start-end]]` and the pictures that belong to it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from zeroconv.cli.console import say
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from zeroconv.control import ControlNet
+    from zeroconv.generation import Control
+    from zeroconv.stable_diffusion import StableDiffusion
+
+__all__ = [
+    "Request",
+    "Source",
+    "build_controls",
+    "condition_of",
+    "open_base",
+    "parse_control",
+    "parse_requests",
+    "parse_size",
+]
+
+PATTERN = re.compile(r"(?P<name>.+?)(?::(?P<scale>[^:]+)(?::(?P<start>[\d.]+)-(?P<end>[\d.]+))?)?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that steers a control.
+
+    Attributes:
+        path: the file.
+        ready: whether it is a condition map already, or a picture to extract one from.
+    """
+
+    path: Path
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """One control as it was asked for; nothing is opened yet.
+
+    Attributes:
+        name: of the ControlNet.
+        numbers: scale, start and end as far as they were given.
+        source: its picture or map.
+        mask: where it acts; None is everywhere.
+    """
+
+    name: str
+    numbers: dict[str, float]
+    source: Source
+    mask: Path | None
+
+
+def open_base(name: str) -> "StableDiffusion":
+    """A base, without the loading bars of the libraries below."""
+    from transformers.utils import logging
+
+    from zeroconv.stable_diffusion import StableDiffusion
+
+    logging.disable_progress_bar()
+    return StableDiffusion.from_pretrained(name)
+
+
+def parse_control(text: str) -> tuple[str, dict[str, float]]:
+    """Name, and scale, start and end as far as they are given.
+
+    Raises:
+        typer.BadParameter: when it cannot be read.
+    """
+    if Path(text).exists():
+        return text, {}
+    found = PATTERN.fullmatch(text)
+    try:
+        assert found is not None, "every text but the empty one matches"
+        parts = found.groupdict()
+        return parts.pop("name"), {key: float(value) for key, value in parts.items() if value is not None}
+    except (AssertionError, ValueError):
+        raise typer.BadParameter(f"got {text!r}; expected NAME, NAME:SCALE or NAME:SCALE:START-END") from None
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from "512" or "512x768".
+
+    Raises:
+        typer.BadParameter: when it cannot be read.
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter(f"got size {text!r}; expected PIXELS or WIDTHxHEIGHT, such as 512x768")
+    return int(parts[0]), int(parts[-1])
+
+
+def parse_requests(controls: Sequence[str], sources: Sequence[Source], masks: Sequence[Path]) -> list[Request]:
+    """Each control with its own picture or map, or with one picture that all share; masks likewise.
+
+    Raises:
+        typer.BadParameter: when they cannot be paired, or a control cannot be read.
+    """
+    count = len(controls)
+    shared = len(sources) == 1 and not sources[0].ready
+    if len(sources) != count and not (count and shared):
+        raise typer.BadParameter(
+            f"got {count} --control and {len(sources)} --image or --condition; each control needs its own, in order"
+        )
+    if masks and len(masks) not in (1, count):
+        raise typer.BadParameter(f"got {len(masks)} --mask for {count} --control; give one, or one each")
+    return [
+        Request(*parse_control(control), sources[i % len(sources)], masks[i % len(masks)] if masks else None)
+        for i, control in enumerate(controls)
+    ]
+
+
+def condition_of(network: "ControlNet") -> str | None:
+    """The condition a ControlNet was trained for, if it says so."""
+    return network.config["_zeroconv"]["condition"]
+
+
+def build_controls(
+    requests: Sequence[Request], base: "StableDiffusion", size: tuple[int, int], resize: bool
+) -> "list[Control]":
+    """Open every ControlNet, make its map and say what is odd about it.
+
+    Raises:
+        ValueError: for a map of another size, a base that does not fit, a name that is not known.
+    """
+    from zeroconv.control import ControlNet
+    from zeroconv.generation import Control
+
+    opened: dict[str, ControlNet] = {}
+    controls: list[Control] = []
+    for request in requests:
+        if request.name not in opened:
+            opened[request.name] = ControlNet.from_pretrained(request.name)
+            opened[request.name].check_base(base.unet)
+        network = opened[request.name]
+        mask = load(request.mask, size, resize, "mask").convert("L") if request.mask else None
+        image, numbers = map_of(network, request, size, resize), request.numbers
+        controls.append(
+            Control(network, image, numbers.get("scale", 1.0), numbers.get("start", 0.0), numbers.get("end", 1.0), mask)
+        )
+    return controls
+
+
+def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: bool) -> "Image.Image":
+    """The ready map, or the one extracted from a picture that was cut to the size."""
+    from zeroconv import conditions
+    from zeroconv.images import fit, open_image
+
+    condition, source = condition_of(network), request.source
+    if not source.ready:
+        if condition is None:
+            raise ValueError(
+                f"{request.name} does not say which condition it follows: extract a map and give it as --condition"
+            )
+        image = conditions.extract(condition, fit(open_image(source.path), size))
+    else:
+        image = load(source.path, size, resize, "map")
+    for warning in conditions.get(condition).check(image) if condition else ():
+        say(f"warning: {source.path}: {warning}")
+    return image
+
+
+def load(path: Path, size: tuple[int, int], resize: bool, what: str) -> "Image.Image":
+    """A map or mask of the pictures' size.
+
+    Raises:
+        ValueError: when it has another size and `resize` is not set.
+    """
+    from zeroconv.images import fit, open_map
+
+    image = open_map(path)
+    if image.size == size or resize:
+        return fit(image, size, nearest=True)
+    (width, height), (wanted_width, wanted_height) = image.size, size
+    raise ValueError(
+        f"the {what} {path} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "
+        f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
+    )

@@ -1,0 +1,71 @@
+"""`zeroconv data check` and `zeroconv data world`: folders of pairs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zeroconv.cli.console import Progress, print_json
+from zeroconv.cli.errors import Commands
+from zeroconv.cli.folders import output_folder
+
+__all__ = ["data"]
+
+data = typer.Typer(cls=Commands, help="Folders of pairs.", no_args_is_help=True, rich_markup_mode=None)
+SHOWN = 10  # problems printed one by one
+
+
+@data.command("check")
+def check_folder(
+    folder: Annotated[Path, typer.Argument(help="A folder of pairs.")],
+    condition: Annotated[str, typer.Option(help="What maps without a name of their own are.")] = "canny",
+    out: Annotated[Path, typer.Option(help="Folder for the sheet of the first pairs.")] = Path("outputs/data-check"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Open every pair once: counts, sizes, missing files, odd maps, and a sheet to look at.
+
+    Exit code 1 when a file is missing or unusable.
+    """
+    from zeroconv.data import check
+    from zeroconv.images import write_png
+
+    with output_folder(out):
+        report, sheet = check(folder, condition)
+        written = write_png(sheet, out / "sheet.png") if sheet is not None else None
+    if as_json:
+        print_json({**report.to_json(), "sheet": str(written) if written else None})
+    else:
+        typer.echo(f"{report.good} of {report.pairs} pairs are good; {report.empty_captions} have no caption")
+        for title, counts in (("sizes", report.sizes), ("maps", report.maps)):
+            if counts:
+                typer.echo(f"{title}: " + ", ".join(f"{count} x {name}" for name, count in counts.most_common(SHOWN)))
+        for warning in report.warnings:
+            typer.echo(f"warning: {warning}")
+        for problem in report.problems[:SHOWN]:
+            typer.echo(f"problem: {problem}")
+        if written is not None:
+            typer.echo(written)
+    if report.problems:
+        more = f" (first: {report.problems[0]})" if as_json else ""
+        raise ValueError(f"{len(report.problems)} of {report.pairs} pairs cannot be used{more}")
+
+
+@data.command("world")
+def write(
+    out: Annotated[Path, typer.Argument(help="The folder.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 1000,
+    condition: Annotated[list[str], typer.Option(help="Maps to write; may repeat.")] = ["canny"],  # noqa: B006
+    first_seed: Annotated[int, typer.Option(min=0, help="The first scene; from 900000000 on they are held out.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write scenes of the tiny world with captions and exact maps; run again, it goes on where it stopped."""
+    from zeroconv import conditions
+    from zeroconv.data import write_world
+
+    names = list(dict.fromkeys(conditions.get(name).name for name in condition))
+    with output_folder(out), Progress("scene") as progress:
+        write_world(out, count, names, first_seed, progress)
+    if as_json:
+        print_json({"folder": str(out), "count": count, "conditions": names, "first_seed": first_seed})
+        return
+    typer.echo(out)

@@ -1,0 +1,62 @@
+"""`zeroconv evaluate`: how well the pictures of a ControlNet obey their conditions."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zeroconv.cli.console import Progress, print_json
+from zeroconv.cli.controls import condition_of, open_base
+from zeroconv.cli.folders import output_folder, write_text
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    control: Annotated[str, typer.Option(help="Name, folder or run of the ControlNet.")],
+    data: Annotated[str, typer.Option(help="Held-out pairs: a folder, or world:COUNT@FIRST_SEED.")] = "world:200@900000000",
+    out: Annotated[Path, typer.Option(help="Folder for report.json and sheet.png.")] = Path("outputs/evaluation"),
+    base: Annotated[str | None, typer.Option(help="The base; the one the ControlNet names if left out.")] = None,
+    condition: Annotated[str | None, typer.Option(help="The condition; the one it names if left out.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="The first so many pairs alone.")] = None,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 7.5,
+    scale: Annotated[float, typer.Option(help="Strength of the control.")] = 1.0,
+    weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
+    sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+) -> None:
+    """Measure fidelity with the control, without it, and of the best this base could do."""
+    started = time.monotonic()
+    with output_folder(out):
+        from zeroconv import evaluation
+        from zeroconv.control import ControlNet
+        from zeroconv.data import Subset, open_pairs
+        from zeroconv.generation import ControlPipeline
+        from zeroconv.images import write_png
+
+        network = ControlNet.from_pretrained(control)
+        name = condition or condition_of(network)
+        if name is None:
+            raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
+        pairs = open_pairs(data, name)
+        chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
+        pipeline = ControlPipeline(open_base(base or network.config["_zeroconv"]["base"] or "tiny"))
+        with Progress("pair") as progress:
+            report = evaluation.evaluate(
+                pipeline, network, name, chosen, num_inference_steps=steps,
+                guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
+                batch_size=batch_size, on_progress=progress,
+            )  # fmt: skip
+        written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
+        write_png(evaluation.fidelity_sheet(report), out / "sheet.png")
+        write_text(out / "report.json", json.dumps(written, indent=2, allow_nan=False))
+    if as_json:
+        print_json({**written, "files": [str(out / "report.json"), str(out / "sheet.png")]})
+        return
+    for line in (*report.lines(), str(out / "report.json"), str(out / "sheet.png")):
+        typer.echo(line)

@@ -1,0 +1,64 @@
+"""`zeroconv extract`: condition maps of pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zeroconv.cli.console import Progress, print_json, say
+from zeroconv.cli.folders import output_folder
+
+__all__ = ["extract"]
+
+
+def extract(
+    condition: Annotated[str, typer.Argument(help="Such as canny.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG or WebP files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("outputs"),
+    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=NUMBER", help="Such as low=50.")] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
+    from zeroconv import conditions
+    from zeroconv.images import image_size, open_image, write_png
+
+    known, parameters = conditions.get(condition), dict(map(parse_assignment, assignments))
+    for path in images:
+        image_size(path)  # every file is looked at before the first map is written
+    written: list[Path] = []
+    with output_folder(out), Progress("picture") as progress:
+        for path in images:
+            image = conditions.extract(known.name, open_image(path), **parameters)
+            for warning in known.check(image):
+                say(f"warning: {path}: {warning}")
+            written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
+            progress(len(written), len(images))
+    if as_json:
+        maps = [{"image": str(path), "map": str(made)} for path, made in zip(images, written, strict=True)]
+        print_json({"condition": known.name, "parameters": parameters, "maps": maps})
+        return
+    for path in written:
+        typer.echo(path)
+
+
+def parse_assignment(text: str) -> tuple[str, float]:
+    """`low=50` as a name and a number.
+
+    Raises:
+        typer.BadParameter: when it cannot be read.
+    """
+    name, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        raise typer.BadParameter(f"got {text!r}; expected KEY=NUMBER, such as low=50") from None
+    return name.strip(), int(number) if number.is_integer() else number
+
+
+def free_path(folder: Path, stem: str, taken: list[Path]) -> Path:
+    """A name that no other picture of this call has."""
+    path, number = folder / f"{stem}.png", 1
+    while path in taken:
+        number += 1
+        path = folder / f"{stem}-{number}.png"
+    return path

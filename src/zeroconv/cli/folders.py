@@ -1,0 +1,45 @@
+"""Output folders that are known to be writable before anything is computed."""
+
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["output_folder", "write_text"]
+
+
+@contextmanager
+def output_folder(path: Path) -> Generator[Path]:
+    """Make a folder and try it out; if the work then fails, folders that were made for it and stayed empty go again.
+
+    Raises:
+        OSError: one line, when it is no folder or cannot be written into.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            blocking = next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), None)
+            reason = f"{blocking} is a file" if blocking else error.strerror or str(error)
+            raise OSError(f"cannot write into {path}: {reason}") from error
+        yield path
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+        raise
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text + "\n", "utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,112 @@
+"""`zeroconv generate`: pictures from a prompt and any number of controls, or a saved picture again."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from zeroconv.cli.console import Progress, print_json, say
+from zeroconv.cli.controls import Source, build_controls, open_base, parse_requests, parse_size
+from zeroconv.cli.folders import output_folder
+
+if TYPE_CHECKING:
+    from zeroconv.generation import Saved
+
+__all__ = ["Ordered", "generate"]
+
+Files = list[Path]
+
+
+class Ordered(TyperCommand):
+    """A command that remembers in which order `--image` and `--condition` came, for they pair with the controls."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, keeping the order."""
+        names = [word.partition("=")[0] for word in args]
+        ctx.meta["zeroconv.sources"] = [name for name in names if name in ("--image", "--condition")]
+        return super().parse_args(ctx, args)
+
+
+def generate(
+    ctx: typer.Context,
+    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="What to see.")] = None,
+    base: Annotated[str, typer.Option(help="Name or folder of the base.")] = "tiny",
+    control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
+    image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
+    condition: Annotated[Files, typer.Option(help="A ready map for a control.")] = [],  # noqa: B006
+    mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006
+    negative: Annotated[str, typer.Option(help="What not to see.")] = "",
+    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture.")] = 0,
+    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="With seed, seed + 1, ...")] = 1,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="Guidance scale; 1 is none.")] = 7.5,
+    weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
+    sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
+    size: Annotated[str | None, typer.Option(help="PIXELS or WIDTHxHEIGHT; the base's own if left out.")] = None,
+    resize: Annotated[bool, typer.Option("--resize", help="Fit maps and masks of another size.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for pictures and maps.")] = Path("outputs"),
+    again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make pictures that follow a prompt and maps.
+
+    Each --control takes the next --image (a picture: its map is extracted) or --condition (a ready map).
+    """
+    started = time.monotonic()
+    if again is not None:
+        finish(*make_again(again, out), started, as_json)
+        return
+    if prompt is None:
+        raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
+    pixels = parse_size(size) if size else None
+    requests = parse_requests(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
+    if not math.isfinite(guidance):
+        raise ValueError(f"guidance is {guidance}; expected a finite number, usually 1 to 15")
+    with output_folder(out):
+        from zeroconv.generation import ControlPipeline, save
+
+        opened = open_base(base)
+        pixels = pixels or (opened.size, opened.size)
+        controls = build_controls(requests, opened, pixels, resize)
+        with Progress("step") as progress:
+            output = ControlPipeline(opened)(
+                prompt, controls, weighting, steps, guidance, seed, num_images, negative, sampler, pixels,
+                on_step=progress,
+            )  # fmt: skip
+        saved = save(output, controls, out, opened)
+    finish(saved, {"settings": output.settings}, started, as_json)
+
+
+def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]:
+    """`--image` and `--condition` as they came."""
+    queues = {"--image": iter(images), "--condition": iter(conditions)}
+    return [Source(next(queues[name]), name == "--condition") for name in order]
+
+
+def make_again(path: Path, out: Path) -> "tuple[Saved, dict[str, Any]]":
+    """Make a saved picture again, and compare."""
+    from transformers.utils import logging
+
+    from zeroconv.generation import again, save
+    from zeroconv.images import open_image
+
+    logging.disable_progress_bar()
+    before = open_image(path)
+    with output_folder(out):
+        output, controls, base = again(path)
+        same = output.images[0].tobytes() == before.tobytes()
+        say(f"the same pixels as {path}" if same else f"not the same pixels as {path}")
+        return save(output, controls, out, base), {"settings": output.settings, "same_pixels": same}
+
+
+def finish(saved: "Saved", report: dict[str, Any], started: float, as_json: bool) -> None:
+    """Print where the pictures are."""
+    if as_json:
+        files = {"pictures": [str(path) for path in saved.pictures], "maps": [str(path) for path in saved.maps]}
+        print_json({**files, **report, "seconds": round(time.monotonic() - started, 2)})
+        return
+    for path in (*saved.pictures, *saved.maps):
+        typer.echo(path)

@@ -1,0 +1,63 @@
+"""Pictures of a fidelity report: the map, the picture without control, the picture with it, and their scores."""
+
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from zeroconv import conditions
+from zeroconv.evaluation.fidelity import FidelityReport
+from zeroconv.images import resize
+from zeroconv.sheets import contact_sheet, overlay
+
+__all__ = ["badge", "fidelity_sheet"]
+
+CELL: Final = 256
+BACKGROUND: Final = (24, 26, 32)
+
+
+def badge(image: Image.Image, text: str, colour: tuple[int, int, int] = (255, 255, 255), cell: int = CELL) -> Image.Image:
+    """The picture at the size of a sheet's cell, with a small label in its lower left corner.
+
+    Args:
+        image: any picture; it keeps its aspect ratio.
+        text: a few characters, such as "F1 0.63".
+        colour: of the text.
+        cell: longer side of the result in pixels.
+    """
+    ratio = cell / max(image.size)
+    flat = image.getcolors(64) is not None and ratio >= 1  # maps stay exact
+    size = (max(round(image.width * ratio), 1), max(round(image.height * ratio), 1))
+    large = resize(image.convert("RGB"), size, nearest=flat)
+    draw, font = ImageDraw.Draw(large), ImageFont.load_default(cell / 17)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    pad = cell // 40
+    width, height = right - left + 2 * pad, bottom - top + 2 * pad
+    x, y = pad, large.height - pad - height
+    draw.rounded_rectangle((x, y, x + width, y + height), radius=pad, fill=BACKGROUND)
+    draw.text((x + pad - left, y + pad - top), text, fill=colour, font=font)
+    return large
+
+
+def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Image:
+    """Truth, map, without and with control, and what the controlled picture's own map says, one row per pair."""
+    extract = conditions.get(report.condition).extract
+    rows: list[list[Image.Image | None]] = []
+    for row, example in zip(report.rows, report.examples, strict=False):
+        seen = overlay(example.controlled, extract(example.controlled)) if extract else None
+        rows.append(
+            [
+                example.truth,
+                example.condition,
+                badge(example.uncontrolled, f"{row.uncontrolled:.2f}"),
+                badge(example.controlled, f"{row.controlled:.2f}"),
+                seen,
+            ]
+        )
+    heads = ["held-out picture", f"condition: {report.condition}", "without control", "with control"]
+    return contact_sheet(
+        rows,
+        column_titles=[*heads, "re-extracted, over it"] if extract else heads,
+        row_titles=[row.prompt for row in report.rows[: len(rows)]],
+        title=title or f"{report.settings['control']} on {report.settings['base']}",
+        footer="\n".join(report.lines()),
+    )

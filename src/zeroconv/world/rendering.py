@@ -1,0 +1,95 @@
+"""From a scene to a picture with its exact depth, normals, classes and joints."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zeroconv.world.backdrop import Landscape
+from zeroconv.world.camera import Camera
+from zeroconv.world.lighting import illuminate
+from zeroconv.world.palette import Label
+from zeroconv.world.scenes import Scene
+from zeroconv.world.surfaces import SKY
+from zeroconv.world.tracing import trace
+from zeroconv.world.vectors import Floats, Ints
+
+SAMPLES = 2
+"""Samples per pixel along each side; depth, normals and classes are those of a pixel's first sample."""
+FACE = (0, 14, 15, 16, 17)
+"""Joints that the head can hide; the others count as visible through the body, as annotators have it."""
+HIDDEN_BEHIND = 0.12
+"""A joint of the face is hidden by a surface that is this much nearer, metres."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """A picture of S x S pixels and the truth about it.
+
+    Attributes:
+        rgb: (S, S, 3) uint8 sRGB.
+        distance: (S, S) float32 depth along the viewing axis, metres; inf in the sky.
+        normals: (S, S, 3) float32 unit vectors right, up, forward; 0 in the sky and on mountains.
+        classes: (S, S) uint8, ADE20K.
+        keypoints: (18, 3) float32 x and y in pixels and 1 or 0 for visible, or None without a person.
+        coverage: share of the picture per name of the scene's things.
+    """
+
+    rgb: Ints
+    distance: Floats
+    normals: Floats
+    classes: Ints
+    keypoints: Floats | None
+    coverage: dict[str, float]
+
+
+def render(scene: Scene, size: int = 128) -> Rendering:
+    """The scene at `size` x `size` pixels."""
+    width = size * SAMPLES
+    rays = scene.camera.rays(width)
+    surfaces, shares = trace(scene, rays, width)
+    sample = (np.arange(width)[:, None] % SAMPLES * SAMPLES + np.arange(width) % SAMPLES).ravel()
+    colour = np.zeros(rays.shape, np.float32)
+    i = np.flatnonzero(surfaces.owner != SKY)
+    lit = illuminate(scene, surfaces.take(i), rays.take(i, 1), sample[i])
+    colour[:, i] = scene.backdrop.air(lit, surfaces.distance[i])
+    if isinstance(scene.backdrop, Landscape):
+        i = np.flatnonzero(surfaces.owner == SKY)
+        colour[:, i], surfaces.label[i], surfaces.distance[i] = scene.backdrop.sky.look(rays[:, i])
+    depth = scene.camera.depth(surfaces.distance, rays).reshape(width, width)
+    first = np.s_[::SAMPLES, ::SAMPLES]
+    classes = surfaces.label.reshape(width, width)[first]
+    normals = scene.camera.normals(surfaces.normal).reshape(3, width, width)[:, *first]
+    keypoints = None if scene.joints is None else _keypoints(scene.camera, scene.joints, depth, size)
+    coverage: dict[str, float] = {}
+    for name, share in zip(scene.stage.names, shares.tolist(), strict=True):
+        coverage[name] = coverage.get(name, 0) + share
+    return Rendering(
+        rgb=_develop(colour * np.float32(scene.light.exposure), size),
+        distance=np.where(classes == Label.SKY, np.float32(np.inf), depth[first]),
+        normals=np.ascontiguousarray(normals.transpose(1, 2, 0)),
+        classes=np.ascontiguousarray(classes),
+        keypoints=keypoints,
+        coverage=coverage,
+    )
+
+
+def _develop(light: Floats, size: int) -> Ints:
+    """8-bit sRGB (S, S, 3) of linear samples (3, N): ACES tone curve (after Krzysztof Narkowicz), mean."""
+    toned = (light * (2.51 * light + 0.03)) / (light * (2.43 * light + 0.59) + 0.14)
+    grid = (np.clip(toned, 0, 1) ** np.float32(1 / 2.2)).reshape(3, size, SAMPLES, size, SAMPLES)
+    total = sum(grid[:, :, row, :, column] for row in range(SAMPLES) for column in range(SAMPLES))
+    mean = np.asarray(total) * np.float32(1 / SAMPLES**2)
+    return (mean.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
+
+
+def _keypoints(camera: Camera, joints: Floats, depth: Floats, size: int) -> Floats:
+    """Joints (18, 3) in pixels, with what is outside the picture or behind the head marked invisible."""
+    x, y, far = camera.project(joints)
+    points = np.stack([(x + 1) / 2 * size, (y + 1) / 2 * size, np.ones(len(joints), np.float32)], 1)
+    width = len(depth)
+    for index, point in enumerate(points):
+        column_, row = int(point[0] * SAMPLES), int(point[1] * SAMPLES)
+        inside = 0 <= column_ < width and 0 <= row < width
+        hidden = inside and index in FACE and far[index] > depth[row, column_] + HIDDEN_BEHIND
+        point[2] = 1 if inside and not hidden else 0
+    return points

@@ -2,8 +2,10 @@
 
     python experiments/tiny/train_annotator.py --shards data/train --held data/held --run runs/annotator
 
-Hardware: one thread of a CPU. Time: about 10 minutes for 2,000 steps of 16 pictures.
-Expected on held-out scenes: see the end of the log, `result.json` in the run folder and docs/results.
+Hardware: one thread of a CPU. Time: about 10 minutes for 2,000 steps of 16 pictures, longer on a busy machine.
+Expected on 200 held-out scenes (in brackets: pictures paired with other scenes' truth): mean IoU of the classes that
+cover 0.5 % or more 0.71 (0.11), depth correlation 0.97 (0.71), joints within 5 % of the width 0.86 (0.33). These are
+the embedded weights: the running average when the training was stopped at step 1,559 of 2,000.
 Restartable: the same command continues from the last checkpoint (written every minute, renamed into place).
 Deterministic: batch, flips and disturbances of step i come from a generator keyed by (seed, i) alone.
 

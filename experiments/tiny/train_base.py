@@ -60,7 +60,7 @@ def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 def noised(z: Tensor, epsilon: Tensor, t: Tensor) -> Tensor:
     """z_t = sqrt(a_t) z + sqrt(1 - a_t) epsilon."""
-    a = ALPHAS_CUMPROD[t].view(-1, 1, 1, 1)
+    a = ALPHAS_CUMPROD.to(z.device)[t].view(-1, 1, 1, 1)
     return a.sqrt() * z + (1 - a).sqrt() * epsilon
 
 
@@ -124,32 +124,38 @@ def rate(step: int, args: argparse.Namespace) -> float:
     return min(1.0, (step + 1) / 100, max(0.0, (args.steps - step) / max(args.decay, 1)))
 
 
+def error_of(networks: Networks, z: Tensor, ids: Tensor, epsilon: Tensor, t: Tensor, args: argparse.Namespace) -> Tensor:
+    """Mean squared error of each sample's noise, (B,), on the device."""
+    z, ids, epsilon, t = (part.to(args.device, non_blocking=True) for part in (z, ids, epsilon, t))
+    with torch.autocast(z.device.type, torch.bfloat16, enabled=args.bf16):
+        prediction = networks(noised(z, epsilon, t), t, ids)
+    return (prediction.float() - epsilon).pow(2).mean((1, 2, 3))
+
+
 @torch.no_grad()
-def validation(networks: Networks, held: Latents) -> float:
+def validation(networks: Networks, held: Latents, args: argparse.Namespace) -> float:
     """Mean squared error of the noise on held-out scenes, at fixed steps and noise."""
     networks.eval()
     count = min(HELD_OUT, len(held))
     z, ids = held.batch(torch.arange(count), torch.zeros(count, dtype=torch.long))
     t = torch.linspace(10, 990, count).long()[torch.randperm(count, generator=generator(1, "validation"))]
     epsilon = noise(tuple(z.shape), 1, "validation-noise")
-    z_t, total = noised(z, epsilon, t), 0.0
-    for i in range(0, count, 32):
-        s = slice(i, i + 32)
-        total += (networks(z_t[s], t[s], ids[s]) - epsilon[s]).pow(2).mean((1, 2, 3)).sum().item()
+    parts = (slice(i, i + 32) for i in range(0, count, 32))
+    total = sum(error_of(networks, z[s], ids[s], epsilon[s], t[s], args).sum().item() for s in parts)
     networks.train()
     return total / count
 
 
-def loss_of(networks: Networks, data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> tuple[Tensor, float]:
+def loss_of(networks: Networks, data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
     """The weighted loss of one step and its plain mean squared error."""
     g, count = generator(args.seed, "base", step), args.batch
     index = torch.randint(len(data), (count,), generator=g)
     z, ids = data.batch(index, torch.randint(2, (count,), generator=g))
     ids = torch.where(torch.rand(count, 1, generator=g) < 0.1, empty, ids)
     epsilon, t = torch.randn(z.shape, generator=g), torch.randint(1000, (count,), generator=g)
-    error = (networks(noised(z, epsilon, t), t, ids) - epsilon).pow(2).mean((1, 2, 3))
-    snr = ALPHAS_CUMPROD[t] / (1 - ALPHAS_CUMPROD[t])
-    return (error * snr.clamp(max=5) / snr).mean() * 1.5, error.mean().item()
+    error = error_of(networks, z, ids, epsilon, t, args)
+    snr = (ALPHAS_CUMPROD[t] / (1 - ALPHAS_CUMPROD[t])).to(error)
+    return (error * snr.clamp(max=5) / snr).mean() * 1.5, error.mean().detach()
 
 
 def save(path: Path, state: dict[str, object]) -> None:
@@ -164,12 +170,12 @@ def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
     data, held = Latents(args.data / "train", tokenizer), Latents(args.data / "held", tokenizer)
-    empty, networks = tokens(tokenizer, [""]), Networks(args.start)
+    empty, networks = tokens(tokenizer, [""]), Networks(args.start).to(args.device)
     average = copy.deepcopy(networks).requires_grad_(False)
     optims, step, seconds, running = optimizers(networks, args), 0, 0.0, None
     checkpoint = args.out / "checkpoint.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=args.device)
         networks.load_state_dict(state["networks"])
         average.load_state_dict(state["average"])
         for optim, saved in zip(optims, state["optimizers"], strict=True):
@@ -205,7 +211,7 @@ def train(args: argparse.Namespace) -> None:
             optim.step()
             optim.zero_grad(set_to_none=True)
         step += 1
-        running = error if running is None else 0.98 * running + 0.02 * error
+        running = error.item() if running is None else 0.98 * running + 0.02 * error.item()
         decay = min(args.average, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(average.parameters()), list(networks.parameters()), 1 - decay)
         if step % args.every == 0 or step == args.steps:
@@ -214,9 +220,9 @@ def train(args: argparse.Namespace) -> None:
                 "samples": step * args.batch,
                 "minutes": (seconds + time.monotonic() - started) / 60,
                 "train": running,
-                "held_out": validation(average, held),
+                "held_out": validation(average, held, args),
             }
-            with open(args.out / "log.jsonl", "a") as log:
+            with (args.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
         if time.monotonic() - saved_at > 150 or step == args.steps:
@@ -243,6 +249,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="for a GPU; slower than float32 on a CPU at these sizes")
     train(parser.parse_args())
 
 

@@ -3,6 +3,7 @@
 Everywhere else a picture is a Pillow image in mode RGB or a tensor (3, H, W) in [0, 1].
 """
 
+import contextlib
 import json
 import os
 import warnings
@@ -148,7 +149,8 @@ def write_png(
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
+        with contextlib.suppress(OSError):  # gone already when all went well
+            temporary.unlink()
     return path
 
 

@@ -42,8 +42,7 @@ def contact_sheet(
         raise ValueError("a contact sheet needs at least one picture")
     if len(column_titles) > columns or len(row_titles) > len(rows):
         raise ValueError(
-            f"got {len(column_titles)} column and {len(row_titles)} row titles"
-            f" for {columns} columns and {len(rows)} rows"
+            f"got {len(column_titles)} column and {len(row_titles)} row titles for {columns} columns and {len(rows)} rows"
         )
     unit = max(cell // 16, 6)
     gap, margin = max(unit // 2, 4), 2 * unit
@@ -154,9 +153,7 @@ def _write(
         draw.text((x, y + index * _line_height(font)), line, fill=ink, font=font, anchor=anchor)
 
 
-def _place(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image, x: int, y: int, cell: int
-) -> None:
+def _place(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Image.Image, x: int, y: int, cell: int) -> None:
     """Put one picture in the middle of its cell, with a hairline around it."""
     picture = picture.convert("RGB")
     ratio = cell / max(picture.size)

@@ -35,7 +35,12 @@ def demo(
         pipeline, prompts, total = ControlPipeline(opened), [piece.prompt for piece in pieces], 2 * steps * len(pieces)
         controls = [Control(network, [piece.edges for piece in pieces])]
         seeds = [seed + i for i in range(len(pieces))]
-        request: dict[str, Any] = {"seed": seeds, "num_inference_steps": steps, "guidance_scale": GUIDANCE}
+        request: dict[str, Any] = {
+            "seed": seeds,
+            "num_inference_steps": steps,
+            "guidance_scale": GUIDANCE,
+            "size": pieces[0].edges.size,
+        }
         controlled = pipeline(prompts, controls, on_step=lambda done, _: progress(done, total), **request)
         uncontrolled = pipeline(prompts, on_step=lambda done, _: progress(total // 2 + done, total), **request)
         report = show(pieces, opened, controls, controlled, uncontrolled, out)

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.images import resize, to_tensor
 
 FOLDER = Path(__file__).parent.parent / "assets" / "tiny-annotator"
@@ -123,22 +124,19 @@ class TinyAnnotator(nn.Module):
         Raises:
             FileNotFoundError: the weights are not there.
         """
-        from safetensors.torch import load_file
-
         if not (folder / "model.safetensors").is_file():
             raise FileNotFoundError(f"no annotator weights in {folder}; expected model.safetensors")
         config = json.loads((folder / "config.json").read_text("utf-8"))
         network = cls(tuple(config["widths"]))
-        network.load_state_dict({k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False)
+        state = network.state_dict()  # the counters of batch norm are not in the file
+        network.load_state_dict(state | {k: v.float() for k, v in read_safetensors(folder / "model.safetensors").items()})
         return network.eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
         """Write what `from_folder` reads; floating-point tensors as fp16, counters of batch norm left out."""
-        from safetensors.torch import save_file
-
         folder.mkdir(parents=True, exist_ok=True)
-        state = {k: v.half().contiguous() for k, v in self.state_dict().items() if v.is_floating_point()}
-        save_file(state, folder / "model.safetensors")
+        state = {k: v.half() for k, v in self.state_dict().items() if v.is_floating_point()}
+        write_safetensors(folder / "model.safetensors", state)
         config = {"widths": list(self.widths), "classes": list(CLASSES), "size": SIZE, "grid": GRID}
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 

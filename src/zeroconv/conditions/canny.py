@@ -9,22 +9,26 @@ from zeroconv.conditions.contract import Condition, check_lines
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
+STRONGEST = 2040  # |dx| + |dy| of 3x3 Sobel filters on 8 bits: 1020 each
+
 
 def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Image:
     """Edges of a picture: RGB, 255 on an edge and 0 elsewhere, of the same size.
 
     Args:
         image: any picture.
-        low: gradient at which an edge ends, 0 … 1000; 100 is the field's default.
-        high: gradient at which an edge begins, at least `low`.
+        low: gradient at which an edge ends; 100 is the field's default.
+        high: gradient at which an edge begins, from `low` to 2040.
 
     Raises:
-        ValueError: unless 0 <= low <= high.
+        ValueError: unless 0 <= low <= high <= 2040.
     """
     import cv2
 
-    if not 0 <= low <= high:
-        raise ValueError(f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high (100 and 200 are usual)")
+    if not 0 <= low <= high <= STRONGEST:
+        raise ValueError(
+            f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)"
+        )
     edges = cv2.Canny(np.ascontiguousarray(image.convert("RGB")), low, high)
     return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
 

@@ -82,7 +82,7 @@ def check(condition: Image.Image) -> list[str]:
     if bright > 0.3:
         return [f"{bright:.0%} of this map is bright; expected the OpenPose colours on black"]
     if not joints_of(condition):
-        return ["no joint in the OpenPose colours is found on this map"]
+        return ["no joint in the OpenPose colours is on this map, so it controls nothing"]
     return []
 
 

@@ -34,8 +34,9 @@ def segmentation_map(classes: np.ndarray) -> Image.Image:
     Args:
         classes: (H, W), ADE20K indices 0 … 149 (wall 0, building 1, sky 2 …); others become black.
     """
-    rgb = PALETTE[np.minimum(classes, len(PALETTE) - 1)]
-    return Image.fromarray(np.where((classes < len(PALETTE))[..., None], rgb, 0).astype(np.uint8))
+    known = (classes >= 0) & (classes < len(PALETTE))
+    rgb = PALETTE[np.where(known, classes, 0)]
+    return Image.fromarray(np.where(known[..., None], rgb, 0).astype(np.uint8))
 
 
 def classes_of(condition: Image.Image) -> np.ndarray:

@@ -1,6 +1,8 @@
 """E, the small network from the condition image to the latent size: c_f = E(c_i) (section 3.2)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,7 +38,7 @@ class ConditionEncoder(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(conditioning_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for narrow, wide in zip(channels, channels[1:], strict=False):
+        for narrow, wide in pairwise(channels):
             self.blocks.append(nn.Conv2d(narrow, narrow, 3, padding=1))
             self.blocks.append(nn.Conv2d(narrow, wide, 3, padding=1, stride=2))
         self.conv_out = nn.Conv2d(channels[-1], out_channels, 3, padding=1)
@@ -75,8 +77,7 @@ class PaperConditionEncoder(nn.Module):
         super().__init__()
         widths = (conditioning_channels, *channels)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 4, stride=2 if i < 3 else 1, padding=1 if i < 3 else 0)
-            for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            nn.Conv2d(a, b, 4, stride=2 if i < 3 else 1, padding=1 if i < 3 else 0) for i, (a, b) in enumerate(pairwise(widths))
         )
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None

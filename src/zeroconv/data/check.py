@@ -1,7 +1,7 @@
 """Look at a folder of pairs before training on it: counts, sizes, missing files, maps that look wrong."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        # not asdict: in Python 3.11 it turns a Counter's items into a Counter of pairs
+        return {**vars(self), "sizes": dict(self.sizes), "maps": dict(self.maps)}
 
 
 def check(folder: Path, condition: str = "canny") -> tuple[Report, Image.Image | None]:

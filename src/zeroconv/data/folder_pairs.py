@@ -109,12 +109,13 @@ def json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     Raises:
         ValueError: naming the line that is no JSON object.
     """
-    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), start=1):
+    # `splitlines` would also break a caption at the rarer line ends that JSON allows inside a string, such as U+2028.
+    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
         if line.strip():
             where = f"{path}, line {number}"
             try:
                 value = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where} is not valid JSON") from error
             if not isinstance(value, dict):
                 raise ValueError(f"{where} is {type(value).__name__}; expected an object")
@@ -124,13 +125,13 @@ def json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
 def tutorial_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
     """A line of the tutorial layout: source is the map, target the picture."""
     target, source = inside(folder, line, "target", where), inside(folder, line, "source", where)
-    return Row(str(line["target"]), target, str(line.get("prompt", "")), {"*": source})
+    return Row(str(line["target"]), target, str(line.get("prompt") or ""), {"*": source})
 
 
 def metadata_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
     """A line of an image folder: `file_name`, a caption, and a column for each condition."""
     known = {**{name: name for name in conditions.NAMES}, **conditions.ALIASES, **dict.fromkeys(MAP_KEYS, "*")}
-    columns = {known[key]: inside(folder, line, key, where) for key in line if key in known}
+    columns = {known[key]: inside(folder, line, key, where) for key in line if key in known and line[key] is not None}
     caption = next((str(line[key]) for key in CAPTION_KEYS if line.get(key) is not None), "")
     return Row(str(line.get("file_name")), inside(folder, line, "file_name", where), caption, columns)
 

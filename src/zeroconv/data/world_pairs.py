@@ -92,21 +92,25 @@ def write_world(
         report: called with (written, count).
 
     Raises:
-        ValueError: for an unknown condition or a count under 1.
+        ValueError: for an unknown condition, one whose maps cannot be made, or a count under 1; nothing is written.
         OSError: when the folder cannot be written.
     """
     wanted = [conditions.get(name).name for name in names]
     if count < 1:
         raise ValueError(f"{count} scenes are asked for; expected 1 or more")
+    for name in wanted:
+        if name not in TRUTHS and conditions.get(name).extract is None:
+            raise ValueError(f"{name} maps cannot be made in this version; expected {', '.join(TRUTHS)} or canny")
     for folder in ("images", *wanted):
         (out / folder).mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     for i in range(count):
         picture = make(first_seed + i)
         name = f"world-{first_seed + i:09d}.png"
-        if not (out / "images" / name).exists():  # written last, so a scene that has it is whole
-            for condition in wanted:
+        for condition in wanted:
+            if not (out / condition / name).exists():  # each file is whole or not there
                 write_png(truth(picture, condition), out / condition / name)
+        if not (out / "images" / name).exists():
             write_png(Image.fromarray(picture.rgb), out / "images" / name)
         columns = {condition: f"{condition}/{name}" for condition in wanted}
         lines.append(json.dumps({"file_name": f"images/{name}", "text": picture.caption, **columns}))

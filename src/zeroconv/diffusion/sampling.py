@@ -67,7 +67,7 @@ def sample(
         denoiser: `(z_t, t, step) -> prediction`.
         z: standard normal noise, (B, C, h, w).
         scheduler: from `build_scheduler`.
-        steps: number of denoising steps, 1 … 1000 (1 … 50 for lcm).
+        steps: number of denoising steps, 1 … 999 (1 … 50 for lcm).
         seeds: one per picture; ancestral samplers draw their noise by (seed, step).
         on_step: called with (step, steps) after each step.
 
@@ -75,7 +75,8 @@ def sample(
         ValueError: when `steps` is out of range.
         FloatingPointError: when the latents are no longer finite.
     """
-    most = getattr(scheduler.config, "original_inference_steps", scheduler.config.num_train_timesteps)
+    # One less than the base was trained with: with all of them several schedulers step past the end of their tables.
+    most = getattr(scheduler.config, "original_inference_steps", scheduler.config.num_train_timesteps - 1)
     if not 1 <= steps <= most:
         raise ValueError(f"got {steps} steps; expected 1 to {most} for this sampler")
     scheduler.set_timesteps(steps, device=z.device)

@@ -138,8 +138,7 @@ class ControlPipeline:
         latents, images = [], []
         for first in range(0, count, batch_size):
             rows = range(first, min(first + batch_size, count))
-            done = first * num_inference_steps
-            report = (lambda i, _, done=done: on_step(done + i * len(rows), count * num_inference_steps)) if on_step else None
+            report = None if on_step is None else counted(on_step, first, len(rows), count)
             prepared = [self.prepare(control, rows, steps, width, height) for control in controls]
             z = self.denoise([prompts[i] for i in rows], negative_prompt, prepared, [seeds[i] for i in rows], steps,
                              self.base.latent_shape(width, height), report)  # fmt: skip
@@ -236,6 +235,11 @@ class ControlPipeline:
                 for control in controls
             ],
         }
+
+
+def counted(on_step: Callable[[int, int], None], before: int, pictures: int, count: int) -> Callable[[int, int], None]:
+    """Turn the steps of one batch into steps of the whole call, counted picture by picture."""
+    return lambda step, steps: on_step(before * steps + step * pictures, count * steps)
 
 
 def connection_heights(network: Any, height: int) -> list[int]:

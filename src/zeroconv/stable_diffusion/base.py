@@ -13,7 +13,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from zeroconv.checkpoints import resolve
+from zeroconv.checkpoints import check_header, resolve
 
 __all__ = ["StableDiffusion"]
 
@@ -53,7 +53,11 @@ class StableDiffusion:
             if not (folder / part).is_dir():
                 raise ValueError(f"{folder} is not a complete base: it has no folder {part!r} (needed: {', '.join(PARTS)})")
         try:
+            for file in sorted(folder.glob("*/*.safetensors")):
+                check_header(file)
             noise = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
+            if not isinstance(noise, dict):
+                raise TypeError("scheduler_config.json is no JSON object")
             base = cls(
                 load(UNet2DConditionModel, folder / "unet"),
                 load(AutoencoderKL, folder / "vae"),
@@ -62,7 +66,7 @@ class StableDiffusion:
                 noise,
                 str(name_or_path),
             )
-        except (OSError, KeyError, RuntimeError, TypeError, json.JSONDecodeError) as error:
+        except Exception as error:  # the libraries raise many kinds for broken files
             first = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise ValueError(f"{folder} cannot be opened as a base: {type(error).__name__}: {first}") from error
         return base.lock()
@@ -76,7 +80,7 @@ class StableDiffusion:
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the networks, and change their type if one is given."""
         for network in (self.unet, self.vae, self.text_encoder):
-            network.to(device=device, dtype=dtype)
+            network.to(device) if dtype is None else network.to(device, dtype)
         return self
 
     @property
@@ -91,7 +95,7 @@ class StableDiffusion:
 
     @property
     def prediction_type(self) -> str:
-        """ "epsilon" or "v_prediction"."""
+        """What the U-Net predicts: "epsilon" or "v_prediction"."""
         return self.noise.get("prediction_type", "epsilon")
 
     @property
@@ -133,7 +137,7 @@ class StableDiffusion:
         if len(ids) > window:
             lost = self.tokenizer.decode(ids[window - 1 : -1]).strip()
             cut = f"the prompt has {len(ids)} tokens, the base reads {window}; not read: {lost!r}"
-            warnings.warn(cut, UserWarning, stacklevel=3)
+            warnings.warn(cut, UserWarning, stacklevel=4)  # who called encode_text, past the wrapper of no_grad
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:

@@ -37,11 +37,11 @@ class Cache:
         if folder.exists() and read_key(folder) != key:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "key.json").write_text(json.dumps({"key": key}), "utf-8")
         text = tuple(base.encode_text([""]).shape[1:])
         self.latents = rows(folder / "latents.npy", (len(names), *base.latent_shape(*size)))
         self.text = rows(folder / "text.npy", (len(names), *text))
         self.filled = rows(folder / "filled.npy", (len(names),), np.bool_)
+        (folder / "key.json").write_text(json.dumps({"key": key}), "utf-8")  # last: without it the arrays are made anew
 
     def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
         """Latents (B, C, h, w) and text states (B, N, D), float32, on the CPU.
@@ -73,7 +73,7 @@ def read_key(folder: Path) -> str | None:
     """The fingerprint a cache was made with, if it can be read."""
     try:
         return json.loads((folder / "key.json").read_text("utf-8"))["key"]
-    except (OSError, KeyError, json.JSONDecodeError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
 
 

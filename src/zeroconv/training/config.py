@@ -1,11 +1,12 @@
 """What a training run is told, checked before anything is computed."""
 
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 __all__ = ["TrainConfig"]
 
@@ -27,6 +28,9 @@ class TrainConfig(BaseModel):
     variant: Literal["full", "lite"] = Field("full", description="the copy: full, or one convolution per block")
     connection: Literal["zero", "gaussian"] = Field("zero", description="zero convolutions, or Gaussian ones")
     condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
+    condition_encoder_channels: tuple[int, ...] | None = Field(
+        None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
+    )
     steps: int = Field(1000, ge=1, description="optimizer steps in all")
     batch_size: int = Field(8, ge=1, description="samples per optimizer step")
     learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
@@ -42,6 +46,12 @@ class TrainConfig(BaseModel):
     probe_guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
     save_every: int = Field(250, ge=1, description="steps between checkpoints")
     device: str = Field("cpu", description="where to train")
+
+    @field_validator("condition_encoder_channels", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Make a list of "8,16,32,64", as it comes from `--set`."""
+        return value.split(",") if isinstance(value, str) else value
 
     @classmethod
     def build(cls, file: Path | None = None, assignments: Sequence[str] = (), **settings: Any) -> Self:
@@ -78,15 +88,16 @@ class TrainConfig(BaseModel):
         return "\n".join(lines) + "\n"
 
 
-def toml(value: str | float | Path) -> str:
+def toml(value: str | float | Path | tuple[int, ...]) -> str:
     """One value in TOML."""
+    if isinstance(value, tuple):
+        return str(list(value))
     if isinstance(value, str | Path):
-        escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        return json.dumps(str(value), ensure_ascii=False)
     return repr(value)
 
 
-def read_toml(path: Path) -> Mapping[str, Any] | dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """A settings file.
 
     Raises:

@@ -13,8 +13,13 @@ from zeroconv.training.config import TrainConfig
 
 __all__ = ["RunFolder"]
 
-IDENTITY = ("base", "data", "condition", "variant", "connection", "condition_encoder", "control", "batch_size", "seed")
-"""Settings that make a run what it is; resuming with others would be another run."""
+IDENTITY = (
+    "base", "data", "condition", "variant", "connection", "condition_encoder", "condition_encoder_channels",
+    "control", "batch_size", "seed", "probe_count",
+)  # fmt: skip
+"""Settings that make a run what it is; resuming with others would be another run.
+
+`probe_count` is one of them: it says which pairs are held out, and those must never have been trained on."""
 
 
 class RunFolder:

@@ -61,7 +61,7 @@ def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None)
     Raises:
         ValueError: for settings, data or a folder that do not fit.
         FloatingPointError: when loss or gradient is not finite.
-        KeyboardInterrupt: after the state was saved.
+        KeyboardInterrupt: after the state was saved; an interrupt in the middle of an update leaves the last one.
     """
     return Run(config, report).go()
 
@@ -106,6 +106,7 @@ class Run:
             variant=config.variant,
             connection=config.connection,
             condition_encoder=config.condition_encoder,
+            conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
             base=config.base,
         )
         network.config["_zeroconv"]["condition"] = config.condition
@@ -116,6 +117,10 @@ class Run:
         config = self.config
         visits = visits_of_step(step, config.batch_size, len(self.pairs), config.seed)
         pairs = [self.pairs[visit.sample] for visit in visits]
+        for pair in pairs:
+            if pair.image.size != self.size:
+                (width, height), (w, h) = pair.image.size, self.size
+                raise ValueError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: train on pictures of one size")
         z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
         draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
         empty = torch.tensor([d.empty_prompt for d in draws])[:, None, None]
@@ -144,8 +149,8 @@ class Run:
         self.uncontrolled = self.probe.run(None)
         self.ceiling = self.probe.ceiling()
         self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
-        if not self.curve:
-            self.look(0)
+        if self.probe_is_due(self.done) and self.done not in dict(self.curve):  # at birth, or interrupted while probing
+            self.look(self.done)
         states = optimise(
             lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),
             self.batch,
@@ -157,7 +162,8 @@ class Run:
         try:
             self.follow(states)
         except (KeyboardInterrupt, FloatingPointError):
-            self.folder.save_state(self.network, self.optimizer, self.done)
+            if all(int(moments["step"]) == self.done for moments in self.optimizer.state.values()):
+                self.folder.save_state(self.network, self.optimizer, self.done)
             raise
         self.folder.save_state(self.network, self.optimizer, self.done)
         return self.summary()
@@ -175,24 +181,28 @@ class Run:
                 left = elapsed / count * (config.steps - state.step)
                 self.report(Progress(state.step, config.steps, running, speed, left))
                 self.folder.log("progress", state.step, loss=running, samples_per_second=speed)
-            if state.step % config.probe_every == 0 or state.step == config.steps:
+            if self.probe_is_due(state.step):
                 begun = time.monotonic()
                 self.look(state.step)
                 probing += time.monotonic() - begun
             if state.step % config.save_every == 0:
                 self.folder.save_state(self.network, self.optimizer, state.step)
 
+    def probe_is_due(self, step: int) -> bool:
+        """Whether a probe belongs to `step`: the regular ones and the last."""
+        return step % self.config.probe_every == 0 or step == self.config.steps
+
     def look(self, step: int) -> None:
         """Probe: measure, draw the sheet, keep the best network, announce the jump once."""
         result = self.probe.run(self.network)
         probed = Probed(step, result.fidelity, self.uncontrolled.fidelity, self.ceiling, self.measure)
         self.curve.append((step, result.fidelity))
-        self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=probed.uncontrolled, ceiling=self.ceiling)
-        self.report(probed)
         self.draw_sheet(step, result, probed)
         if result.fidelity > self.folder.best():
             self.folder.save_best(self.network, step, result.fidelity)
             self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {probed.line()}")
+        self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=probed.uncontrolled, ceiling=self.ceiling)
+        self.report(probed)  # when sheet, network and log are written: a caller may stop here
         jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
         if jump is not None and self.jump is None:
             self.jump = jump
@@ -225,6 +235,14 @@ def schedule_of(base: StableDiffusion) -> NoiseSchedule:
     if kind != "scaled_linear":
         raise ValueError(f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'")
     return NoiseSchedule.scaled_linear(base.noise["num_train_timesteps"], base.noise["beta_start"], base.noise["beta_end"])
+
+
+def default_channels(base: StableDiffusion) -> tuple[int, ...] | None:
+    """Widths of the condition encoder: the form's own for Stable Diffusion's widths, narrower for narrower bases.
+
+    At full picture size the published widths would cost a narrow base more than its whole U-Net.
+    """
+    return None if base.unet.config.block_out_channels[0] >= 320 else (8, 16, 32, 64)
 
 
 def default_learning_rate(base: StableDiffusion) -> float:

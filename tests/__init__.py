@@ -1,0 +1,1 @@
+"""Proof of the library; folders mirror `src/zeroconv`."""

@@ -1,0 +1,108 @@
+"""From a name to a folder, and from a folder to tensors that fit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zeroconv.checkpoints import embedded_names, folders, read_config, read_model_folder, resolve, write_model_folder
+
+TENSORS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.zeros(2)}
+SHAPES = {"conv.weight": (2, 3), "conv.bias": (2,)}
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package that comes with a base, two ControlNets and an annotator."""
+    for name, mark in (("small", "model_index.json"), ("small-b", "config.json"), ("small-a", "config.json")):
+        (tmp_path / "assets" / name).mkdir(parents=True)
+        (tmp_path / "assets" / name / mark).write_text("{}", "utf-8")
+    (tmp_path / "assets" / "tiny-annotator").mkdir()
+    (tmp_path / "assets" / "tiny-annotator" / "config.json").write_text("{}", "utf-8")
+    monkeypatch.setattr(folders, "assets", lambda: tmp_path / "assets")
+    return tmp_path / "assets"
+
+
+def test_names_lead_to_what_comes_with_the_package(shipped: Path) -> None:
+    assert embedded_names("base") == ["small"]
+    assert embedded_names("ControlNet") == ["small-a", "small-b"]
+    assert embedded_names("annotator") == ["tiny-annotator"]
+    assert resolve("small", "base") == shipped / "small" and resolve("small-a", "ControlNet") == shipped / "small-a"
+
+
+def test_other_names_are_folders_of_the_user(shipped: Path, tmp_path: Path) -> None:
+    write_model_folder(tmp_path / "mine", {}, TENSORS)
+    write_model_folder(tmp_path / "run" / "controlnet", {}, TENSORS)
+    assert resolve(tmp_path / "mine", "ControlNet") == resolve(str(tmp_path / "mine"), "ControlNet") == tmp_path / "mine"
+    assert resolve(tmp_path / "run", "ControlNet") == tmp_path / "run" / "controlnet"
+
+
+@pytest.mark.parametrize("name", ["unheard-of", "small-a", "/no/such/folder"])
+def test_unknown_names_are_one_line_with_the_known_ones(shipped: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"^no base called '{name}': expected a folder in .*, or one of small$"):
+        resolve(name, "base")
+
+
+def test_a_folder_of_another_kind_is_one_line(shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not a base folder in the diffusers layout: it has no model_index\.json$"):
+        resolve(write_model_folder(tmp_path / "mine", {}, TENSORS), "base")
+    with pytest.raises(ValueError, match=r"is not a ControlNet folder in the diffusers layout: it has no config\.json$"):
+        resolve(tmp_path, "ControlNet")
+
+
+def test_a_model_folder_comes_back(tmp_path: Path) -> None:
+    config = {"_class_name": "Some", "width": [1, 2]}
+    assert write_model_folder(tmp_path / "a" / "b", config, TENSORS) == tmp_path / "a" / "b"
+    back = read_model_folder(tmp_path / "a" / "b", SHAPES)
+    assert read_config(tmp_path / "a" / "b", "Other", "Some") == config == read_config(tmp_path / "a" / "b")
+    assert all(torch.equal(back[name], tensor) for name, tensor in TENSORS.items())
+    assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["config.json", folders.WEIGHTS]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"conv.weight": torch.zeros(3, 2)}, r"'conv\.weight' has shape \(3, 2\), expected \(2, 3\)$"),
+        ({"conv.bias": None}, r"tensor 'conv\.bias' is missing \(1 missing, 0 unknown\)$"),
+        ({"conv.extra": torch.zeros(1)}, r"tensor 'conv\.extra' is unknown \(0 missing, 1 unknown\)$"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_named(tensors: dict[str, Tensor | None], message: str, tmp_path: Path) -> None:
+    wrong = {name: tensor for name, tensor in {**TENSORS, **tensors}.items() if tensor is not None}
+    write_model_folder(tmp_path, {}, wrong)
+    with pytest.raises(ValueError, match=rf"^[^\n]* does not fit its config\.json: {message}"):
+        read_model_folder(tmp_path, SHAPES)
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[" * 200_000, b"[]", b"3", b'{"_class_name": "Other"}', b"{}"])
+def test_a_broken_configuration_is_one_line(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"^[^\n]*config\.json (is not valid JSON|describes) [^\n]*$"):
+        read_config(tmp_path, "Some")
+
+
+def test_a_failure_leaves_both_files_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_model_folder(tmp_path, {"old": True}, TENSORS)
+    for change in ({"bad": object()}, {"new": True}):
+        if "new" in change:
+            monkeypatch.setattr("os.replace", full)
+        with pytest.raises((OSError, TypeError)):
+            write_model_folder(tmp_path, change, {"other": torch.zeros(1)})
+    monkeypatch.undo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", folders.WEIGHTS]
+    assert json.loads((tmp_path / "config.json").read_text("utf-8")) == {"old": True}
+    assert read_model_folder(tmp_path, SHAPES).keys() == TENSORS.keys()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("here", "utf-8")
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(OSError, match=r"^[^\n]*file[^\n]*$"):
+            write_model_folder(folder, {}, TENSORS)
+    assert (tmp_path / "file").read_text("utf-8") == "here"

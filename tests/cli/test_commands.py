@@ -1,0 +1,121 @@
+"""Every other command does its work, and `--json` prints exactly one object."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run
+from tests.tiny import build_map
+from zeroconv.cli.console import seconds_text
+from zeroconv.cli.controls import parse_control
+from zeroconv.cli.showcase import edges_of, open_showpieces
+from zeroconv.conditions import extract, get
+from zeroconv.images import open_image, write_png
+
+
+def test_extract_writes_maps_of_the_same_size(run: Run, photo: Path) -> None:
+    result = run("extract", "canny", photo, photo, "--out", "maps", "--set", "low=20", "--set", "high=40.5", "--json")
+    assert result.code == 0, result.err
+    assert [entry["map"] for entry in result.json["maps"]] == ["maps/photo-canny.png", "maps/photo-canny-2.png"]
+    assert result.json["parameters"] == {"low": 20, "high": 40.5}
+    wanted = extract("canny", open_image(photo), low=20, high=40.5)
+    assert open_image("maps/photo-canny.png").tobytes() == wanted.tobytes()
+    assert run("extract", "canny", photo, "--out", "maps").out == "maps/photo-canny.png\n"
+
+
+def test_evaluate_writes_report_and_sheet(run: Run, base_folder: Path, control_folder: Path, photo: Path) -> None:
+    data = Path("data")
+    for i in range(3):
+        write_png(open_image(photo), data / f"{i}.png")
+    lines = [json.dumps({"file_name": f"{i}.png", "text": "a red house"}) for i in range(3)]
+    (data / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
+    words = ["--control", control_folder, "--data", data, "--count", 2, "--steps", 1, "--out", "report"]
+    result = run("evaluate", *words, "--json")  # base and condition are those the control names
+    assert result.code == 0, result.err
+    report = result.json
+    assert report["settings"]["base"] == str(base_folder)
+    assert (report["condition"], report["pictures"], len(report["rows"])) == ("canny", 2, 2)
+    for name in ("controlled", "uncontrolled", "ceiling"):
+        assert 0 <= report[name]["low"] <= report[name]["value"] <= report[name]["high"] <= 1
+    files = report.pop("files")
+    assert json.loads(Path(files[0]).read_text("utf-8")) == report
+    assert open_image(files[1]).width > 1000
+
+
+def test_train_then_generate_with_the_run(run: Run, base_folder: Path, photo: Path) -> None:
+    small = {"batch_size": 1, "probe_count": 1, "probe_steps": 1, "probe_every": 2, "warmup_steps": 1}
+    words = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
+    command = ["train", "--base", base_folder, "--data", "world:4", "--out", "run", "--steps", 2, *words]
+    result = run(*command, "--json")
+    assert result.code == 0, result.err
+    assert (result.json["step"], result.json["folder"]) == (2, "run")
+    assert "probe at step 2: edge F1" in result.err
+    assert "resuming run at step 2" in run(*command).err
+    words = ["--control", "run", "--image", photo, "--prompt", "a red house", "--steps", 1, "--out", "made", "--json"]
+    assert run("generate", "--base", base_folder, *words).json["pictures"] == ["made/seed-0.png"]
+
+
+def test_data_world_then_check(run: Run) -> None:
+    words = ["data", "world", "scenes", "--count", 2, "--condition", "canny", "--condition", "seg", "--first-seed", 5]
+    result = run(*words, "--json")
+    assert result.code == 0, result.err
+    assert result.json["conditions"] == ["canny", "segmentation"]
+    checked = run("data", "check", "scenes", "--json")
+    assert checked.code == 0, checked.err
+    assert (checked.json["pairs"], checked.json["good"]) == (2, 2)
+    assert checked.json["maps"] == {"canny": 2, "segmentation": 2}
+    assert Path(checked.json["sheet"]).is_file()
+    assert "2 of 2 pairs are good" in run("data", "check", "scenes").out
+
+
+def test_demo_makes_a_sheet_and_a_report(run: Run, base_folder: Path, control_folder: Path) -> None:
+    result = run("demo", "--base", base_folder, "--control", control_folder, "--steps", 1, "--json")
+    assert result.code == 0, result.err
+    report, folder = result.json, Path("outputs/demo")
+    assert report["folder"] == str(folder)
+    assert len(report["pictures"]) == 4
+    assert open_image(folder / "sheet.png").width > 1200
+    edges = [piece.edges for piece in open_showpieces()]
+    fidelity = get("canny").fidelity
+    assert fidelity is not None
+    for row, wanted in zip(report["pictures"], edges, strict=True):
+        assert row["edge_f1_controlled"] == fidelity(open_image(folder / row["controlled"]), wanted)
+        assert row["edge_f1_uncontrolled"] == fidelity(open_image(folder / row["uncontrolled"]), wanted)
+    assert report["edge_f1_controlled"] == pytest.approx(np.mean([row["edge_f1_controlled"] for row in report["pictures"]]))
+    on_disk = json.loads((folder / "report.json").read_text("utf-8"))
+    assert on_disk == {key: value for key, value in report.items() if key != "folder"}
+
+
+def test_the_bundled_pictures_fit_the_tiny_base_and_their_maps_the_contract() -> None:
+    for piece in open_showpieces():
+        assert piece.image.size == piece.edges.size == (128, 128)
+        assert get("canny").check(piece.edges) == []
+        assert set(np.unique(np.asarray(piece.edges))) == {0, 255}
+
+
+def test_a_drawings_lines_are_its_map() -> None:
+    drawing = Image.new("RGB", (5, 5), "white")
+    drawing.paste((40, 40, 40), (2, 0, 3, 5))
+    assert np.array_equal(np.asarray(edges_of(drawing, "drawing"))[0, :, 0], [0, 0, 255, 0, 0])
+    assert edges_of(build_map(), "photo").tobytes() == extract("canny", build_map()).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "numbers"),
+    [
+        ("tiny-canny", "tiny-canny", {}),
+        ("tiny-canny:0.5", "tiny-canny", {"scale": 0.5}),
+        ("runs/a:1.5:0.25-0.75", "runs/a", {"scale": 1.5, "start": 0.25, "end": 0.75}),
+        ("lllyasviel/canny:-1", "lllyasviel/canny", {"scale": -1.0}),
+    ],
+)
+def test_a_control_is_name_scale_and_window(text: str, name: str, numbers: dict[str, float]) -> None:
+    assert parse_control(text) == (name, numbers)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])
+def test_durations(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text

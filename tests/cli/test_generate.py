@@ -1,0 +1,106 @@
+"""`zeroconv generate`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run
+from zeroconv.conditions import extract
+from zeroconv.images import fit, open_image, read_settings
+
+ARGUMENTS = ["--prompt", "a red house", "--steps", "1"]
+
+
+def test_pictures_maps_and_settings(run: Run, base_folder: Path, control_folder: Path, photo: Path) -> None:
+    result = run(
+        "generate", "--base", base_folder, *ARGUMENTS, "--control", f"{control_folder}:0.5:0-0.8", "--image", photo,
+        "--seed", 4, "--num-images", 2, "--out", "made", "--json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    report = result.json
+    assert report["pictures"] == ["made/seed-4.png", "made/seed-5.png"]
+    assert [one["seed"] for one in report["settings"]] == [4, 5]
+    entry = read_settings(report["pictures"][1])["controls"][0]
+    assert (entry["scale"], entry["start"], entry["end"], entry["condition"]) == (0.5, 0.0, 0.8, "canny")
+    wanted = extract("canny", fit(open_image(photo), 64))
+    assert open_image(report["maps"][0]).tobytes() == wanted.tobytes()
+    assert sorted(path.name for path in Path("made").iterdir()) == sorted(
+        Path(path).name for path in (*report["pictures"], *report["maps"])
+    )
+
+
+def test_a_picture_is_made_again(run: Run, base_folder: Path, control_folder: Path, edge_map: Path) -> None:
+    words = ["--base", base_folder, *ARGUMENTS, "--control", control_folder, "--condition", edge_map, "--seed", 9]
+    assert run("generate", *words, "--out", "first").code == 0
+    result = run("generate", "--again", "first/seed-9.png", "--out", "second", "--json")
+    assert result.code == 0, result.err
+    assert result.json["same_pixels"] is True
+    assert open_image("second/seed-9.png").tobytes() == open_image("first/seed-9.png").tobytes()
+
+
+def test_images_and_conditions_pair_with_the_controls_in_order(
+    run: Run, base_folder: Path, control_folder: Path, photo: Path, edge_map: Path
+) -> None:
+    two = ["--control", f"{control_folder}:0.5", "--control", f"{control_folder}:0.25"]
+    sources = ["--condition", edge_map, f"--image={photo}"]
+    result = run("generate", "--base", base_folder, *ARGUMENTS, *two, *sources, "--out", "made", "--json")
+    assert result.code == 0, result.err
+    first, second = read_settings(result.json["pictures"][0])["controls"]
+    assert (first["scale"], second["scale"]) == (0.5, 0.25)
+    assert open_image(result.json["maps"][0]).tobytes() == open_image(edge_map).tobytes()
+    assert first["map_sha256"] != second["map_sha256"]
+
+
+def test_a_map_of_another_size_is_fitted_when_asked(run: Run, base_folder: Path, control_folder: Path, photo: Path) -> None:
+    words = ["--base", base_folder, *ARGUMENTS, "--control", control_folder, "--condition", photo]
+    result = run("generate", *words, "--resize", "--mask", photo, "--out", "made", "--json")
+    assert result.code == 0, result.err
+    assert open_image(result.json["maps"][0]).size == (64, 64)
+
+
+def test_a_mask_of_black_is_no_control(run: Run, base_folder: Path, control_folder: Path, edge_map: Path) -> None:
+    Image.new("L", (64, 64)).save("black.png")
+    words = ["--base", base_folder, *ARGUMENTS]
+    steered = ["--control", control_folder, "--condition", edge_map]
+    assert run("generate", *words, "--out", "plain").code == 0
+    assert run("generate", *words, *steered, "--mask", "black.png", "--out", "masked").code == 0
+    assert run("generate", *words, *steered, "--out", "steered").code == 0
+    plain, masked, controlled = (np.asarray(open_image(f"{name}/seed-0.png")) for name in ("plain", "masked", "steered"))
+    assert np.array_equal(plain, masked)
+    assert not np.array_equal(plain, controlled)
+
+
+def test_what_is_odd_about_a_map_is_said(run: Run, base_folder: Path, control_folder: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save("white.png")
+    words = ["--base", base_folder, *ARGUMENTS, "--control", control_folder, "--condition", "white.png"]
+    result = run("generate", *words, "--json")
+    assert result.code == 0
+    assert "warning: white.png: this map looks inverted" in result.err
+    assert len(result.json["pictures"]) == 1
+
+
+def test_words_that_are_not_read_are_named(run: Run, base_folder: Path) -> None:
+    result = run("generate", "--base", base_folder, "--prompt", "red " * 40, "--steps", "1", "-n", 2)
+    assert result.code == 0
+    assert result.err.count("warning: the prompt has") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--prompt", "x", "--control", "tiny-canny"],
+        ["--prompt", "x", "--condition", "map.png"],
+        ["--prompt", "x", "--control", "tiny-canny:strong", "--condition", "map.png"],
+        ["--prompt", "x", "--control", "tiny-canny:1:half", "--condition", "map.png"],
+        ["--prompt", "x", "--size", "huge"],
+        ["--prompt", "x", "--num-images", "0"],
+        ["--prompt", "x", "--seed", "-1"],
+    ],
+)
+def test_wrong_usage_makes_nothing(run: Run, base_folder: Path, words: list[str]) -> None:
+    result = run("generate", "--base", base_folder, *words)
+    assert (result.code, result.out) == (2, "")
+    assert not Path("outputs").exists()

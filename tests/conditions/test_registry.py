@@ -1,0 +1,67 @@
+"""Conditions by name, and what a doubtful map is warned of."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from tests.conditions.scenes import COUNT, picture, rendering, true_map
+from zeroconv.conditions import ALIASES, NAMES, extract, get
+from zeroconv.data import TRUTHS
+
+
+def test_names_and_aliases() -> None:
+    assert NAMES == (
+        "canny", "soft-edge", "scribble", "lines", "pose", "segmentation", "depth", "normal", "lineart", "shuffle",
+        "tile", "inpaint",
+    )  # fmt: skip
+    assert [get(name).name for name in NAMES] == list(NAMES)
+    assert {alias: get(alias).name for alias in ALIASES} == ALIASES
+    assert all(get(name).summary and get(name).contract.endswith(".") for name in NAMES)
+
+
+@pytest.mark.parametrize("name", ["", "Canny", "edges", "canny "])
+def test_unknown_name_lists_the_known_ones(name: str) -> None:
+    for refused in (lambda: get(name), lambda: extract(name, rendering(0))):
+        with pytest.raises(ValueError, match=r"expected one of canny, soft-edge, .*, inpaint") as caught:
+            refused()
+        assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["depth", "openpose", "seg", "normal", "scribble", "hed"])
+def test_without_extractor_a_ready_map_is_asked_for(name: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot be extracted from a picture in this version: give a ready map\. RGB"):
+        extract(name, rendering(0))
+
+
+@pytest.mark.parametrize("name", ["canny", *TRUTHS])
+def test_true_maps_are_not_warned_of(name: str) -> None:
+    for index in range(COUNT):
+        if name == "pose" and picture(index).keypoints is None:
+            continue
+        assert get(name).check(true_map(index, name)) == []
+
+
+@pytest.mark.parametrize("name", ["canny", "depth", "pose"])
+def test_inverted_maps_are_warned_of(name: str) -> None:
+    index = next(i for i in range(COUNT) if picture(i).keypoints is not None)
+    (warning,) = get(name).check(ImageOps.invert(true_map(index, name)))
+    assert "inverted" in warning or "bright" in warning
+
+
+@pytest.mark.parametrize(("name", "word"), [("canny", "empty"), ("pose", "empty"), ("depth", "flat"), ("seg", "100%")])
+def test_black_maps_are_warned_of(name: str, word: str) -> None:
+    (warning,) = get(name).check(Image.new("RGB", (32, 32)))
+    assert word in warning
+
+
+@pytest.mark.parametrize(("name", "word"), [("canny", "colours"), ("depth", "colours"), ("segmentation", "palette")])
+def test_a_picture_in_place_of_a_map_is_warned_of(name: str, word: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    (warning,) = get(name).check(Image.fromarray(noise))
+    assert word in warning
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3)])
+def test_checks_bear_tiny_maps(name: str, size: tuple[int, int]) -> None:
+    assert isinstance(get(name).check(Image.new("RGB", size, (90, 90, 90))), list)

@@ -1,0 +1,48 @@
+"""What all rooms' proofs share: one thread, seeds, and a tiny base with random weights."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+import torch
+
+from tests.tiny import build_base, build_unet
+from zeroconv.stable_diffusion import StableDiffusion
+
+hypothesis.settings.register_profile("proof", deadline=None, derandomize=True, database=None, max_examples=15)
+hypothesis.settings.load_profile("proof")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in one order on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The global generator of torch, for layers that are born in a test."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def unet() -> Any:
+    """A tiny U-Net with the topology of SD 1.5; nobody changes its weights."""
+    return build_unet()
+
+
+@pytest.fixture(scope="session")
+def base_folder(base: StableDiffusion) -> Path:
+    """The folder of `base`."""
+    return Path(base.name)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
+    """A tiny base, saved as a diffusers folder and opened from it."""
+    return build_base(tmp_path_factory.mktemp("bases") / "random")

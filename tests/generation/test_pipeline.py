@@ -1,0 +1,238 @@
+"""From a request to pictures: seeds, scales, windows, weightings and masks, and clear words for wrong requests."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.tiny import SD15, build_control, build_map, build_unet, counted, numbers
+from zeroconv.control import ControlNet
+from zeroconv.diffusion import SAMPLERS
+from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation.pipeline import connection_heights
+from zeroconv.stable_diffusion import StableDiffusion, encode
+
+STEPS: dict[str, Any] = {"num_inference_steps": 2, "seed": 7}
+
+
+def request(**changes: Any) -> dict[str, Any]:
+    """`STEPS` with changes."""
+    return {**STEPS, **changes}
+
+
+@pytest.fixture(scope="module")
+def pipe(base: StableDiffusion) -> ControlPipeline:
+    return ControlPipeline(base)
+
+
+@pytest.fixture
+def network(base: StableDiffusion) -> ControlNet:
+    """A ControlNet as after training."""
+    return build_control(base.unet, seed=1)
+
+
+def differs(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return (a - b).abs().max().item() > 1e-3
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_picture_i_is_the_same_alone_with_seed_plus_i(pipe: ControlPipeline, network: ControlNet, sampler: str) -> None:
+    controls = [Control(network, build_map())]
+    several = pipe("a red house", controls, num_images=2, sampler=sampler, **STEPS)
+    for i in range(2):
+        alone = pipe("a red house", controls, sampler=sampler, **request(seed=7 + i))
+        assert torch.equal(alone.latents[0], several.latents[i])
+        assert alone.images[0].tobytes() == several.images[i].tobytes()
+        assert alone.settings[0] == several.settings[i]
+    assert differs(several.latents[0], several.latents[1])
+
+
+@pytest.mark.parametrize(("sampler", "weighting"), [("dpm++2m", "uniform"), ("euler-a", "condition-only")])
+def test_pictures_computed_together_are_equal_up_to_rounding(
+    pipe: ControlPipeline, network: ControlNet, sampler: str, weighting: str
+) -> None:
+    maps, prompts = [build_map(seed=seed) for seed in range(3)], ["a red house", "a tree", "sea"]
+    given: dict[str, Any] = {"controls": [Control(network, maps)], "sampler": sampler, "weighting": weighting, **STEPS}
+    each, together = pipe(prompts, **given), pipe(prompts, batch_size=2, **given)
+    torch.testing.assert_close(together.latents, each.latents, atol=1e-4, rtol=1e-4)
+    single = pipe("a tree", **{**given, "controls": [Control(network, maps[1])], "seed": [8]})
+    assert torch.equal(single.latents[0], each.latents[1])
+
+
+def test_same_request_same_picture_other_seed_another(pipe: ControlPipeline) -> None:
+    one, two, other = (pipe("a red house", **request(seed=seed)) for seed in (7, 7, 8))
+    assert torch.equal(one.latents, two.latents) and differs(one.latents, other.latents)
+    assert one.images[0].size == (64, 64) and one.images[0].mode == "RGB"
+
+
+def test_newborn_and_scale_zero_and_black_mask_change_nothing(pipe: ControlPipeline, network: ControlNet) -> None:
+    plain = pipe("a red house", **STEPS).latents
+    calls = counted(network)
+    newborn = build_control(pipe.base.unet)
+    assert torch.equal(pipe("a red house", [Control(newborn, build_map())], **STEPS).latents, plain)
+    for off in ({"scale": 0.0}, {"layers": [0.0] * 13}):
+        assert torch.equal(pipe("a red house", [Control(network, build_map(), **off)], **STEPS).latents, plain)
+    assert calls == []
+    black = Control(network, build_map(), mask=Image.new("L", (64, 64), 0))
+    assert torch.equal(pipe("a red house", [black], **STEPS).latents, plain)
+    white = pipe("a red house", [Control(network, build_map(), mask=Image.new("L", (64, 64), 255))], **STEPS).latents
+    assert torch.equal(white, pipe("a red house", [Control(network, build_map())], **STEPS).latents)
+    assert differs(white, plain)
+
+
+@pytest.mark.parametrize(("start", "end", "runs"), [(0, 1, 5), (0, 0.4, 2), (0.4, 1, 3), (0.3, 0.8, 2), (0.9, 1, 0)])
+def test_outside_its_window_a_network_is_not_run(
+    pipe: ControlPipeline, network: ControlNet, start: float, end: float, runs: int
+) -> None:
+    calls = counted(network)
+    control = Control(network, build_map(), start=start, end=end)
+    windowed = pipe("a red house", [control], **request(num_inference_steps=5)).latents
+    assert calls == [2] * runs  # both sides of the guidance in one batch
+    assert differs(windowed, pipe("a red house", **request(num_inference_steps=5)).latents) == (runs > 0)
+
+
+def test_condition_is_encoded_once_for_all_steps(pipe: ControlPipeline, network: ControlNet) -> None:
+    calls = counted(network.controlnet_cond_embedding)
+    pipe("a red house", [Control(network, build_map())], **STEPS)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("weighting", "guidance_scale", "rows"),
+    [
+        ("uniform", 7.5, 2),
+        ("resolution", 7.5, 1),
+        ("decay", 7.5, 1),
+        ("condition-only", 7.5, 1),
+        ("uniform", 1, 1),
+        ("decay", 1, 1),
+    ],
+)
+def test_weightings_act_on_the_conditional_side(
+    pipe: ControlPipeline, network: ControlNet, weighting: str, guidance_scale: float, rows: int
+) -> None:
+    calls = counted(network)
+    pipe("a red house", [Control(network, build_map())], weighting=weighting, guidance_scale=guidance_scale, **STEPS)
+    assert calls == [rows] * 2
+
+
+def test_networks_that_give_means_act_on_the_conditional_side(pipe: ControlPipeline, network: ControlNet) -> None:
+    network.config["global_pool_conditions"] = True
+    calls = counted(network)
+    pipe("a red house", [Control(network, build_map())], **STEPS)
+    assert calls == [1] * 2
+
+
+def test_layers_multiply_the_weighting(pipe: ControlPipeline, network: ControlNet) -> None:
+    def latents(**how: Any) -> torch.Tensor:
+        weighting = how.pop("weighting", "condition-only")
+        return pipe("a red house", [Control(network, build_map(), **how)], weighting=weighting, **STEPS).latents
+
+    heights = [8] * 3 + [4] * 3 + [2] * 3 + [1] * 4
+    assert torch.equal(latents(layers=[8 / h for h in heights]), latents(weighting="resolution"))
+    assert torch.equal(latents(layers=[0.825 ** (12 - i) for i in range(13)]), latents(weighting="decay"))
+    assert torch.equal(latents(layers=[0.5] * 13), latents(scale=0.5))
+    assert differs(latents(layers=[0.5] * 13), latents())
+
+
+def test_order_of_controls_does_not_matter(pipe: ControlPipeline, network: ControlNet) -> None:
+    other = build_control(pipe.base.unet, seed=2)
+    a, b = Control(network, build_map(), 0.8), Control(other, build_map(seed=1), 0.5, end=0.5)
+    assert torch.equal(pipe("a red house", [a, b], **STEPS).latents, pipe("a red house", [b, a], **STEPS).latents)
+
+
+def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
+    calls = counted(pipe.unet)
+    one, two = (pipe("a red house", guidance_scale=1, negative_prompt=n, **STEPS).latents for n in ("", "sea"))
+    assert torch.equal(one, two) and calls == [1] * 4
+    assert differs(*(pipe("a red house", guidance_scale=4, negative_prompt=n, **STEPS).latents for n in ("", "sea")))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (72, 40), (8, 8), (104, 120)])
+def test_heights_of_the_connections_are_those_of_the_residuals(base: StableDiffusion, size: tuple[int, int]) -> None:
+    channels, height, width = base.latent_shape(*size)
+    for variant in ("full", "lite"):
+        network = build_control(base.unet, variant=variant)
+        encoded = encode(base.unet, numbers(1, channels, height, width), 1, numbers(1, 5, 16))
+        heights = [tensor.shape[-2] for tensor in (*encoded.skips, encoded.middle)]
+        assert connection_heights(network, height) == heights
+
+
+@pytest.mark.parametrize("size", [(72, 40), (8, 8)])
+def test_pictures_have_the_size_of_their_map(pipe: ControlPipeline, network: ControlNet, size: tuple[int, int]) -> None:
+    out = pipe("a red house", [Control(network, build_map(*size))], weighting="resolution", **STEPS)
+    assert out.images[0].size == size and out.settings[0]["size"] == list(size)
+    assert pipe("a red house", size=size, **STEPS).images[0].size == size
+
+
+def test_a_network_for_grey_maps(pipe: ControlPipeline) -> None:
+    network = build_control(pipe.base.unet, seed=1, conditioning_channels=1)
+    assert pipe("a red house", [Control(network, build_map())], **STEPS).latents.isfinite().all()
+
+
+def test_progress_is_told_for_the_whole_call(pipe: ControlPipeline) -> None:
+    for batch_size, wanted in ((1, [1, 2, 3, 4, 5, 6]), (2, [2, 4, 5, 6])):
+        told: list[tuple[int, int]] = []
+        pipe(
+            "x", num_images=3, num_inference_steps=2, batch_size=batch_size, on_step=lambda i, n, told=told: told.append((i, n))
+        )
+        assert told == [(i, 6) for i in wanted]
+
+
+def test_a_base_with_v_prediction(base: StableDiffusion) -> None:
+    v = StableDiffusion(
+        base.unet, base.vae, base.text_encoder, base.tokenizer, {**base.noise, "prediction_type": "v_prediction"}
+    )
+    one, other = (ControlPipeline(b)("a red house", **STEPS).latents for b in (base, v))
+    assert v.prediction_type == "v_prediction" and differs(one, other)
+
+
+def test_half_precision(base: StableDiffusion, base_folder: Any) -> None:
+    pipe = ControlPipeline(StableDiffusion.from_pretrained(base_folder)).to("cpu", torch.bfloat16)
+    out = pipe("a red house", [Control(build_control(base.unet, seed=1), build_map(), 0.1)], **STEPS)
+    assert out.latents.dtype == torch.bfloat16 and len(out.images) == 1
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"num_images": 0}, "0 pictures are asked for"),
+    ({"prompt": []}, "0 pictures are asked for"),
+    ({"batch_size": 0}, "1 pictures are asked for, 0 at a time; expected 1 or more of both"),
+    ({"seed": [1, 2]}, "2 seeds for 1 pictures; give one seed, or one each"),
+    ({"sampler": "plms"}, "unknown sampler 'plms'; expected one of ddim, "),
+    ({"weighting": "steep"}, "weighting is 'steep'; expected one of uniform, "),
+    ({"num_inference_steps": 0}, "got 0 steps; expected 1 to 999 for this sampler"),
+    ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
+    ({"size": (60, 64)}, "pictures of 60x64 are asked for; expected multiples of 8"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_wrong_requests_are_one_line(pipe: ControlPipeline, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
+        pipe(**request(**{"prompt": "a red house", **change}))
+    assert str(caught.value).startswith(message)
+
+
+def test_maps_and_masks_of_another_size_are_one_line(pipe: ControlPipeline, network: ControlNet) -> None:
+    for wrong in (
+        [Control(network, build_map(64, 64)), Control(network, build_map(64, 32))],
+        [Control(network, [build_map(64, 64), build_map(64, 32)])],
+        [Control(network, build_map(), mask=Image.new("L", (64, 32)))],
+    ):
+        with pytest.raises(ValueError, match=r"^a map or mask is 64x32 pixels, the pictures are 64x64: give maps of [^\n]*$"):
+            pipe("a red house", wrong, **STEPS)
+
+
+def test_wrong_controls_are_one_line(pipe: ControlPipeline, network: ControlNet) -> None:
+    other = build_control(build_unet({**SD15, "cross_attention_dim": 24}))
+    with pytest.raises(ValueError, match=r"^this ControlNet was made for a base with cross_attention_dim 24, the base .* 16: "):
+        pipe("a red house", [Control(other, build_map())], **STEPS)
+    with pytest.raises(ValueError, match=r"^got 5 layer weights; this ControlNet has 13 connections$"):
+        pipe("a red house", [Control(network, build_map(), layers=[1.0] * 5)], **STEPS)
+    four = build_control(pipe.base.unet, conditioning_channels=4)
+    with pytest.raises(ValueError, match=r"^condition has shape \(1, 3, 64, 64\); expected \(B, 4, H, W\) in \[0, 1\]$"):
+        pipe("a red house", [Control(four, build_map())], **STEPS)
+    with pytest.raises(ValueError, match=r"^a control has 1 maps, picture 2 needs one"):
+        pipe("a red house", [Control(network, [build_map()])], num_images=2, **STEPS)

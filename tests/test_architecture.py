@@ -1,0 +1,203 @@
+"""The walls of the house, read from the imports: floors, circles, who may open what, and how light the door is."""
+
+import ast
+import graphlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "zeroconv"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+FLOORS = (
+    ("images", "diffusion", "checkpoints"),
+    ("sheets",),
+    ("stable_diffusion", "conditions", "world"),
+    ("control", "data"),
+    ("generation",),
+    ("evaluation",),
+    ("training",),
+    ("cli",),
+)
+"""Ground first; rooms on one floor do not know each other."""
+
+DOOR = {"zeroconv", "zeroconv.__main__"}  # they only point inwards
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(module: str) -> set[str]:
+    """Every module that a module names, at the top or inside functions; relative imports are not used here."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(MODULES[module])):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{module} uses a relative import"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            modules = inner & MODULES.keys()
+            found |= modules | (set() if modules == inner else {node.module})
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def rooms_below(module: str) -> set[str]:
+    """Rooms that a module knows beside its own; `from zeroconv import __version__` is nobody's room."""
+    known = {name for name in imports_of(module) if name.startswith("zeroconv.")}
+    return {room(name) for name in known} - {room(module)}
+
+
+INSIDE = sorted(MODULES.keys() - DOOR)
+
+
+def outside(module: str) -> set[str]:
+    """Top-level names of other packages."""
+    return {name.split(".")[0] for name in imports_of(module)} - {"zeroconv"}
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(module) for module in INSIDE} == {name for floor in FLOORS for name in floor}
+
+
+@pytest.mark.parametrize("module", INSIDE)
+def test_arrows_run_down(module: str) -> None:
+    level = {name: height for height, floor in enumerate(FLOORS) for name in floor}
+    too_high = {name for name in rooms_below(module) if level[name] >= level[room(module)]}
+    assert not too_high, f"{module} is on the floor of {room(module)} and imports {too_high}"
+
+
+def test_no_circle_between_modules() -> None:
+    graph = {module: imports_of(module) & (MODULES.keys() - DOOR) - {module} for module in INSIDE}
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def modules_of(*rooms: str) -> list[str]:
+    return [module for module in INSIDE if room(module) in rooms]
+
+
+def test_control_and_diffusion_do_not_know_each_other() -> None:
+    assert not any("diffusion" in rooms_below(module) for module in modules_of("control"))
+    assert not any(rooms_below(module) for module in modules_of("diffusion"))
+
+
+def test_conditions_see_images_and_checkpoints_alone() -> None:
+    assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= {"images", "checkpoints"}
+
+
+def test_only_checkpoints_opens_weight_files() -> None:
+    assert {room(module) for module in INSIDE if "safetensors" in outside(module)} == {"checkpoints"}
+    for module, call in calls():
+        if spelled(call.func) in ("torch.load", "torch.save", "torch.hub.load"):
+            pytest.fail(f"{module}, line {call.lineno}: {spelled(call.func)}")
+
+
+def test_the_libraries_own_loaders_are_used_for_the_base_alone_and_read_safetensors_alone() -> None:
+    own = {"StableDiffusion", "ControlNet"}
+    for module, call in calls():
+        name = spelled(call.func)
+        if name.endswith(".from_pretrained") and name.split(".")[-2] not in own:
+            assert room(module) == "stable_diffusion", f"{module}, line {call.lineno}: {name}"
+            options = {keyword.arg: keyword.value for keyword in call.keywords}
+            safe = options.get("use_safetensors")
+            assert "Tokenizer" in name or (isinstance(safe, ast.Constant) and safe.value is True), f"{module}: {name}"
+
+
+@pytest.mark.parametrize(("package", "rooms"), [("typer", {"cli"}), ("click", {"cli"}), ("cv2", {"conditions"})])
+def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
+    assert {room(module) for module in INSIDE if package in outside(module)} <= rooms
+
+
+def test_direct_dependencies_are_the_declared_ones() -> None:
+    declared = {"torch", "diffusers", "transformers", "safetensors", "numpy", "PIL", "cv2", "pydantic", "typer"}
+    used = {name for module in INSIDE for name in outside(module)} - set(sys.stdlib_module_names)
+    assert used == declared
+
+
+def calls() -> Iterator[tuple[str, ast.Call]]:
+    for module in sorted(MODULES):
+        for node in ast.walk(tree_of(MODULES[module])):
+            if isinstance(node, ast.Call):
+                yield module, node
+
+
+def spelled(function: ast.expr) -> str:
+    """`torch.load` for the called expression `torch.load`; calls on other expressions keep their last name."""
+    if isinstance(function, ast.Attribute):
+        return f"{spelled(function.value)}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else "…"
+
+
+def test_files_from_strangers_do_nothing() -> None:
+    for module in sorted(MODULES):
+        forbidden = imports_of(module) & {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml", "subprocess"}
+        assert not forbidden, f"{module} imports {forbidden}"
+    for module, call in calls():
+        name, where = spelled(call.func), f"{module}, line {call.lineno}"
+        assert name not in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"), where
+        options = {keyword.arg: keyword.value for keyword in call.keywords}
+        assert "trust_remote_code" not in options and "custom_pipeline" not in options, where
+        shell = options.get("shell")
+        assert shell is None or (isinstance(shell, ast.Constant) and shell.value is False), where
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_files_are_short_and_say_what_they_are(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= 300
+    assert ast.get_docstring(tree_of(path))
+    assert path.stem not in ("utils", "util", "helpers", "common", "misc")
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240).stdout
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "cv2", "PIL", "diffusers", "transformers", "safetensors", "pydantic", "typer")
+    assert python(f"import sys, zeroconv; print([name for name in {heavy!r} if name in sys.modules])").strip() == "[]"
+
+
+def test_importing_the_package_takes_less_than_300_ms() -> None:
+    measure = "import time; t = time.perf_counter(); import zeroconv; print(time.perf_counter() - t)"
+    assert min(float(python(measure)) for _ in range(3)) < 0.3
+
+
+def test_help_is_there_without_loading_torch() -> None:
+    show = "import sys; from zeroconv.cli import main; main(['generate', '--help']); print('torch' in sys.modules)"
+    started = time.monotonic()
+    assert python(show).splitlines()[-1] == "False"
+    assert time.monotonic() - started < 20
+
+
+def test_a_ready_map_needs_no_opencv() -> None:
+    code = """
+import sys
+sys.modules["cv2"] = None  # from here on `import cv2` fails
+from PIL import Image
+from zeroconv import Control, ControlNet, ControlPipeline, StableDiffusion
+base = StableDiffusion.from_pretrained("tiny")
+edges = Image.new("RGB", (64, 64))
+control = Control(ControlNet.from_unet(base.unet), edges)
+print(ControlPipeline(base)("a tree", [control], num_inference_steps=1).images[0].size)
+"""
+    assert python(code).strip() == "(64, 64)"

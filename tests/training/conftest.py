@@ -1,0 +1,53 @@
+"""A small folder of pairs, and the settings of a run that takes a second."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zeroconv.training import TrainConfig
+
+SIDE = 32
+COUNT = 9
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine pictures of 32 x 32 with captions of one word."""
+    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
+    lines: list[str] = []
+    for i in range(COUNT):
+        blocks = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        blocks.resize((SIDE, SIDE), Image.Resampling.NEAREST).save(folder / f"{i}.png")
+        lines.append(json.dumps({"file_name": f"{i}.png", "text": "abcdefghi"[i] * (1 + i % 3)}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
+    return folder
+
+
+Settings = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def settings(base_folder: Path, data_folder: Path, tmp_path: Path) -> Settings:
+    """`settings(steps=4)`: a run of the tiny random base in a fresh folder."""
+
+    def build(**changed: Any) -> TrainConfig:
+        small: dict[str, Any] = {
+            "base": str(base_folder),
+            "data": str(data_folder),
+            "out": tmp_path / "run",
+            "steps": 4,
+            "batch_size": 2,
+            "probe_count": 2,
+            "probe_every": 2,
+            "probe_steps": 1,
+            "save_every": 2,
+            "warmup_steps": 2,
+        }
+        return TrainConfig(**{**small, **changed})
+
+    return build

@@ -1,0 +1,83 @@
+"""The cache gives what it was given, and nothing that belongs to other data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from numpy.random import default_rng
+from PIL import Image
+
+from tests.tiny import build_base, counted
+from zeroconv.data import Pair
+from zeroconv.images import to_signed, to_tensor
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training.cache import Cache
+
+NAMES = ["one", "two", "three"]
+SIZE = (40, 32)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    rng = default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype="uint8")) for _ in NAMES]
+    return [Pair(name, image, name[:2]) for name, image in zip(NAMES, images, strict=True)]
+
+
+def arrays(folder: Path, base: StableDiffusion, names: list[str] | None = None, size: tuple[int, int] = SIZE) -> Cache:
+    return Cache(folder / "cache", base, names or NAMES, size)
+
+
+def test_rows_are_the_encoders_own_in_half_precision(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    latents, text = arrays(tmp_path, base).read([2, 0], [pairs[2], pairs[0]])
+    images = to_signed(torch.stack([to_tensor(pairs[i].image) for i in (2, 0)]))
+    assert latents.shape == (2, 4, 4, 5) and latents.dtype == text.dtype == torch.float32
+    assert torch.equal(latents, base.encode_images(images).half().float())
+    assert torch.equal(text, base.encode_text(["th", "on"]).half().float())
+
+
+def test_second_time_the_same_and_nothing_is_encoded(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    first = arrays(tmp_path, base).read([0, 1, 2], pairs)
+    again = arrays(tmp_path, base)
+    calls = counted(base.vae.encoder)
+    second = again.read([1, 1, 0], [pairs[1], pairs[1], pairs[0]])
+    assert calls == []
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one[[1, 1, 0]], other)
+
+
+def test_a_sample_twice_in_a_batch_that_is_not_filled(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    latents, _ = arrays(tmp_path, base).read([1, 1], [pairs[1], pairs[1]])
+    assert torch.equal(latents[0], latents[1])
+
+
+@pytest.mark.parametrize("other", ["names", "order", "size", "key", "no key", "damaged key"])
+def test_other_data_empty_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path, other: str) -> None:
+    arrays(tmp_path, base).read([0, 1, 2], pairs)
+    key, changed = tmp_path / "cache" / "key.json", dict[str, Any]()
+    match other:
+        case "names":
+            changed["names"] = ["one", "two", "four", "five"]
+        case "order":
+            changed["names"] = NAMES[::-1]
+        case "size":
+            changed["size"] = (32, 40)
+        case "key":
+            key.write_text(json.dumps({"key": "of another base"}))
+        case "no key":
+            key.unlink()
+        case _:
+            key.write_text("[1]")
+    cache = arrays(tmp_path, base, **changed)
+    assert not cache.filled[:].any() and len(cache.filled) == len(changed.get("names", NAMES))
+
+
+def test_another_base_empties_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    arrays(tmp_path, base).read([0, 1, 2], pairs)
+    assert arrays(tmp_path, base).filled[:].all()
+    changed = build_base(tmp_path / "base")
+    with torch.no_grad():
+        next(changed.vae.parameters()).view(-1)[0] += 1e-3
+    assert not arrays(tmp_path, changed).filled[:].any()

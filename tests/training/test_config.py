@@ -1,0 +1,110 @@
+"""Settings: three ways in, one way to be wrong, and the learning rate over the steps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeroconv.training import TrainConfig
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+sizes = st.floats(1e-12, 1e12)
+
+
+def test_defaults_are_the_papers() -> None:
+    config = TrainConfig.build()
+    assert config == TrainConfig()
+    assert (config.prompt_dropout, config.variant, config.connection) == (0.5, "full", "zero")
+
+
+def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('steps = 5\nbatch_size = 6\nseed = 7\ncondition = "depth"\n')
+    config = TrainConfig.build(file, ["seed=9", " learning_rate = 1e-4 "], steps=None, batch_size=2)
+    assert (config.steps, config.batch_size, config.seed, config.condition) == (5, 2, 9, "depth")
+    assert config.learning_rate == 1e-4
+
+
+@given(base=words, data=words, steps=st.integers(1, 10**9), rate=st.none() | sizes, decay=sizes, dropout=st.floats(0, 1))
+def test_toml_round_trip(
+    tmp_path_factory: pytest.TempPathFactory,
+    base: str,
+    data: str,
+    steps: int,
+    rate: float | None,
+    decay: float,
+    dropout: float,
+) -> None:
+    out = Path("runs") / (data.replace("/", "") or "x")
+    config = TrainConfig(
+        base=base, data=data, out=out, steps=steps, learning_rate=rate, weight_decay=decay, prompt_dropout=dropout
+    )
+    file = tmp_path_factory.mktemp("toml", numbered=True) / "config.toml"
+    file.write_bytes(config.to_toml().encode())
+    assert TrainConfig.build(file) == config
+
+
+@pytest.mark.parametrize("assignment", ["learning_rte=1", "steps", "=4", "", "model_config=3"])
+def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
+    with pytest.raises(ValueError, match=r"expected key=value with a key of: base, data, .*device") as caught:
+        TrainConfig.build(assignments=[assignment])
+    assert repr(assignment) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0}, {"steps": 1.5}, {"batch_size": -1}, {"learning_rate": float("nan")}, {"learning_rate": 0},
+        {"learning_rate": float("inf")}, {"prompt_dropout": 1.1}, {"prompt_dropout": float("nan")}, {"variant": "half"},
+        {"connection": "one"}, {"probe_guidance": 0.5}, {"max_gradient_norm": 0}, {"seed": -1}, {"warmup_steps": -1},
+    ],
+)  # fmt: skip
+def test_values_out_of_range_name_their_setting(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    for given_as in ({"assignments": [f"{name}={wrong[name]}"]}, wrong):
+        with pytest.raises(ValueError, match=f"training setting '{name}': .*got ") as caught:
+            TrainConfig.build(**given_as)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = 'many'", "training setting 'steps'"),
+        ("unknown = 1", "training setting 'unknown': extra inputs are not permitted, got 1"),
+        ("learning_rate = nan", "training setting 'learning_rate'"),
+        ("[train]\nsteps = 3", "training setting 'train'"),
+        ("steps =", "is not a TOML file"),
+        (b"\xff\xfe", "is not a TOML file"),
+    ],
+)
+def test_broken_files_are_refused_in_one_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message) as caught:
+        TrainConfig.build(file)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"no configuration file at .*nowhere\.toml"):
+        TrainConfig.build(tmp_path / "nowhere.toml")
+
+
+def test_learning_rate_rises_stays_and_falls() -> None:
+    config = TrainConfig(steps=10, warmup_steps=4, decay_steps=5)
+    expected = [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
+    assert [config.rate(step) for step in range(10)] == pytest.approx(expected)
+
+
+@given(steps=st.integers(1, 60), warmup=st.integers(0, 80), decay=st.integers(0, 80))
+def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int, decay: int) -> None:
+    config = TrainConfig(steps=steps, warmup_steps=warmup, decay_steps=decay)
+    rates = [config.rate(step) for step in range(steps)]
+    assert all(0 < rate <= 1 for rate in rates)
+    top = rates.index(max(rates))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_without_warmup_and_decay_the_rate_is_constant() -> None:
+    assert {TrainConfig(steps=9, warmup_steps=0).rate(step) for step in range(9)} == {1.0}

@@ -1,7 +1,7 @@
 """Turn the shards of `prepare.py` into the folder of pairs that the ControlNets are trained on.
 
     python experiments/tiny/pairs.py --shards DATA/train --out PAIRS
-    python experiments/tiny/pairs.py --shards DATA/train --out PEOPLE --kinds person iperson
+    python experiments/tiny/pairs.py --shards DATA/train --out PEOPLE --kinds person person-indoors
 
 The same files as `zeroconv data world PAIRS --count N -c depth -c segmentation -c pose` writes (depth up to the
 rounding of float16), without rendering again. The second form keeps the scenes with a person, for pose.

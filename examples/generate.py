@@ -7,6 +7,7 @@ settings (`zeroconv generate --again PICTURE` makes it again), and a sheet to co
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -34,10 +35,12 @@ def main() -> None:
     image = open_image(args.image) if args.image else Image.fromarray(make(HELD_OUT_SEED, kind="house").rgb)
     edges = extract("canny", fit(image, base.size))
 
-    pipe = ControlPipeline(base)
-    request = {"num_inference_steps": args.steps, "guidance_scale": 4.0, "seed": 7, "num_images": args.num_images}
+    pipe = partial(
+        ControlPipeline(base), args.prompt,
+        num_inference_steps=args.steps, guidance_scale=4.0, seed=7, num_images=args.num_images,
+    )  # fmt: skip
     controls = [Control(canny, image=edges)]
-    controlled, free = pipe(args.prompt, controls, **request), pipe(args.prompt, **request)
+    controlled, free = pipe(controls=controls), pipe()
 
     for path in save(controlled, controls, args.out, base).pictures:
         print(path)

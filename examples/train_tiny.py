@@ -2,7 +2,7 @@
 
     python examples/train_tiny.py [--steps 1500 --out runs/example]
 
-Hardware: two CPU cores. Time: about 10 minutes for 1,500 steps of 8. Expected: for some hundred steps nothing seems to
+Hardware: two CPU cores. Time: 10 to 20 minutes for 1,500 steps of 8. Expected: for some hundred steps nothing seems to
 happen; then, between two probes, the control takes hold and the program says so. The same command again resumes.
 """
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/example"))
     args = parser.parse_args()
 
-    config = TrainConfig(
+    config = TrainConfig.build(
         base="tiny",
         data="world:2000",  # 2,000 scenes of the tiny world, rendered when they are first needed
         condition="canny",

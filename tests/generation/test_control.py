@@ -17,7 +17,8 @@ def network(unet: Any) -> ControlNet:
 
 @pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
 def test_scales_that_are_not_finite_are_one_line(network: ControlNet, scale: float) -> None:
-    for wrong in ({"scale": scale}, {"layers": [1.0] * 12 + [scale]}):
+    wrongs: list[dict[str, Any]] = [{"scale": scale}, {"layers": [1.0] * 12 + [scale]}]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"^scale is -?(nan|inf); expected a finite number, usually 0 to 2$"):
             Control(network, build_map(), **wrong)
 

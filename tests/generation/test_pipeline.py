@@ -54,10 +54,10 @@ def test_pictures_computed_together_are_equal_up_to_rounding(
     pipe: ControlPipeline, network: ControlNet, sampler: str, weighting: str
 ) -> None:
     maps, prompts = [build_map(seed=seed) for seed in range(3)], ["a red house", "a tree", "sea"]
-    given: dict[str, Any] = {"controls": [Control(network, maps)], "sampler": sampler, "weighting": weighting, **STEPS}
-    each, together = pipe(prompts, **given), pipe(prompts, batch_size=2, **given)
+    given, controls = request(sampler=sampler, weighting=weighting), [Control(network, maps)]
+    each, together = (pipe(prompts, controls, batch_size=size, **given) for size in (1, 2))
     torch.testing.assert_close(together.latents, each.latents, atol=1e-4, rtol=1e-4)
-    single = pipe("a tree", **{**given, "controls": [Control(network, maps[1])], "seed": [8]})
+    single = pipe("a tree", [Control(network, maps[1])], **{**given, "seed": [8]})
     assert torch.equal(single.latents[0], each.latents[1])
 
 
@@ -72,7 +72,8 @@ def test_newborn_and_scale_zero_and_black_mask_change_nothing(pipe: ControlPipel
     calls = counted(network)
     newborn = build_control(pipe.base.unet)
     assert torch.equal(pipe("a red house", [Control(newborn, build_map())], **STEPS).latents, plain)
-    for off in ({"scale": 0.0}, {"layers": [0.0] * 13}):
+    offs: list[dict[str, Any]] = [{"scale": 0.0}, {"layers": [0.0] * 13}]
+    for off in offs:
         assert torch.equal(pipe("a red house", [Control(network, build_map(), **off)], **STEPS).latents, plain)
     assert calls == []
     black = Control(network, build_map(), mask=Image.new("L", (64, 64), 0))

@@ -25,6 +25,8 @@ def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
     config = TrainConfig.build(file, ["seed=9", " learning_rate = 1e-4 "], steps=None, batch_size=2)
     assert (config.steps, config.batch_size, config.seed, config.condition) == (5, 2, 9, "depth")
     assert config.learning_rate == 1e-4
+    listed = TrainConfig.build(assignments=["condition_encoder_channels=8,16, 32,64"])
+    assert listed.condition_encoder_channels == (8, 16, 32, 64)
 
 
 @given(base=words, data=words, steps=st.integers(1, 10**9), rate=st.none() | sizes, decay=sizes, dropout=st.floats(0, 1))
@@ -36,10 +38,18 @@ def test_toml_round_trip(
     rate: float | None,
     decay: float,
     dropout: float,
+    channels: tuple[int, ...] | None,
 ) -> None:
     out = Path("runs") / (data.replace("/", "") or "x")
     config = TrainConfig(
-        base=base, data=data, out=out, steps=steps, learning_rate=rate, weight_decay=decay, prompt_dropout=dropout
+        base=base,
+        data=data,
+        out=out,
+        steps=steps,
+        learning_rate=rate,
+        weight_decay=decay,
+        prompt_dropout=dropout,
+        condition_encoder_channels=channels,
     )
     file = tmp_path_factory.mktemp("toml", numbered=True) / "config.toml"
     file.write_bytes(config.to_toml().encode())
@@ -59,12 +69,13 @@ def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
         {"steps": 0}, {"steps": 1.5}, {"batch_size": -1}, {"learning_rate": float("nan")}, {"learning_rate": 0},
         {"learning_rate": float("inf")}, {"prompt_dropout": 1.1}, {"prompt_dropout": float("nan")}, {"variant": "half"},
         {"connection": "one"}, {"probe_guidance": 0.5}, {"max_gradient_norm": 0}, {"seed": -1}, {"warmup_steps": -1},
+        {"condition_encoder_channels": "8,0,32"}, {"condition_encoder_channels": "8,x"},
     ],
 )  # fmt: skip
 def test_values_out_of_range_name_their_setting(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     for given_as in ({"assignments": [f"{name}={wrong[name]}"]}, wrong):
-        with pytest.raises(ValueError, match=f"training setting '{name}': .*got ") as caught:
+        with pytest.raises(ValueError, match=rf"training setting '{name}[.0-9]*': .*got ") as caught:
             TrainConfig.build(**given_as)
         assert "\n" not in str(caught.value)
 

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed with one line on standard error, 2 wrong usage, 130
 output (`--json`: exactly one object), progress and warnings to standard error.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process if left out.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin on one busy core crawl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional

@@ -19,6 +19,7 @@ from zeroconv.world import Picture, make
 
 __all__ = ["TRUTHS", "WorldPairs", "truth", "write_world"]
 
+KEPT = 4096  # scenes of a data set that stay in memory, 50 or 100 KB each: rendering one takes as long as a training step
 TRUTHS = ("depth", "normal", "segmentation", "pose")
 """Conditions that the renderer knows exactly; others are extracted from the picture."""
 
@@ -58,6 +59,7 @@ class WorldPairs:
         self.first_seed, self.size, self.kind = first_seed, size, kind
         name = conditions.get(condition).name if condition else None
         self.truths = [name] if name in TRUTHS else []
+        self.kept: dict[int, Pair] = {}
         self.names: Sequence[str] = [f"world-{first_seed + i:09d}" for i in range(count)]
 
     def __len__(self) -> int:
@@ -65,10 +67,15 @@ class WorldPairs:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Pair:
-        """Render scene `index`."""
-        picture = make(self.first_seed + index, self.kind, self.size)
-        maps = {name: truth(picture, name) for name in self.truths}
-        return Pair(self.names[index], Image.fromarray(picture.rgb), picture.caption, maps)
+        """Scene `index`, rendered at the first visit and kept for the next."""
+        if index not in self.kept:
+            picture = make(self.first_seed + index, self.kind, self.size)
+            maps = {name: truth(picture, name) for name in self.truths}
+            pair = Pair(self.names[index], Image.fromarray(picture.rgb), picture.caption, maps)
+            if len(self.kept) >= KEPT:
+                return pair
+            self.kept[index] = pair
+        return self.kept[index]
 
 
 def write_world(

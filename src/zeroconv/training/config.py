@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 __all__ = ["TrainConfig"]
 
@@ -28,7 +28,7 @@ class TrainConfig(BaseModel):
     variant: Literal["full", "lite"] = Field("full", description="the copy: full, or one convolution per block")
     connection: Literal["zero", "gaussian"] = Field("zero", description="zero convolutions, or Gaussian ones")
     condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
-    condition_encoder_channels: tuple[int, ...] | None = Field(
+    condition_encoder_channels: tuple[PositiveInt, ...] | None = Field(
         None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
     )
     steps: int = Field(1000, ge=1, description="optimizer steps in all")
@@ -93,7 +93,7 @@ def toml(value: str | float | Path | tuple[int, ...]) -> str:
     if isinstance(value, tuple):
         return str(list(value))
     if isinstance(value, str | Path):
-        return json.dumps(str(value), ensure_ascii=False)
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's strings are JSON's but for DEL
     return repr(value)
 
 

@@ -1,0 +1,28 @@
+"""Put a trained ControlNet into the package: half precision, named after the embedded base.
+
+python experiments/tiny/ship.py --run RUN --out src/zeroconv/assets/tiny-canny
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from zeroconv.control import ControlNet
+
+
+def main() -> None:
+    """Convert and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    network = ControlNet.from_pretrained(args.run)
+    network.config["_zeroconv"]["base"] = "tiny"
+    network.save_pretrained(args.out, torch.float16)
+    size = sum(path.stat().st_size for path in args.out.iterdir())
+    print(f"{args.out}: {size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -76,7 +76,7 @@ def test_half_precision_files_open_here_and_there(unet: Any, dtype: torch.dtype,
         assert ours[name].dtype == torch.float32 and torch.equal(ours[name], stored[name].float())
 
 
-LIVES = [
+LIVES: list[dict[str, Any]] = [
     {},
     {"variant": "lite"},
     {"condition_encoder": "paper"},

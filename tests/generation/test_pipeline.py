@@ -57,7 +57,7 @@ def test_pictures_computed_together_are_equal_up_to_rounding(
     given, controls = request(sampler=sampler, weighting=weighting), [Control(network, maps)]
     each, together = (pipe(prompts, controls, batch_size=size, **given) for size in (1, 2))
     torch.testing.assert_close(together.latents, each.latents, atol=1e-4, rtol=1e-4)
-    single = pipe("a tree", [Control(network, maps[1])], **{**given, "seed": [8]})
+    single = pipe("a tree", [Control(network, maps[1])], **request(sampler=sampler, weighting=weighting, seed=[8]))
     assert torch.equal(single.latents[0], each.latents[1])
 
 

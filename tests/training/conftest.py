@@ -34,12 +34,17 @@ Settings = Callable[..., TrainConfig]
 @pytest.fixture
 def settings(base_folder: Path, data_folder: Path, tmp_path: Path) -> Settings:
     """`settings(steps=4)`: a run of the tiny random base in a fresh folder."""
+    return settings_in(tmp_path, base_folder, data_folder)
+
+
+def settings_in(folder: Path, base_folder: Path, data_folder: Path) -> Settings:
+    """The same in a folder of the caller's."""
 
     def build(**changed: Any) -> TrainConfig:
         small: dict[str, Any] = {
             "base": str(base_folder),
             "data": str(data_folder),
-            "out": tmp_path / "run",
+            "out": folder / "run",
             "steps": 4,
             "batch_size": 2,
             "probe_count": 2,

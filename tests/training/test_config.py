@@ -29,7 +29,15 @@ def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
     assert listed.condition_encoder_channels == (8, 16, 32, 64)
 
 
-@given(base=words, data=words, steps=st.integers(1, 10**9), rate=st.none() | sizes, decay=sizes, dropout=st.floats(0, 1))
+@given(
+    base=words,
+    data=words,
+    steps=st.integers(1, 10**9),
+    rate=st.none() | sizes,
+    decay=sizes,
+    dropout=st.floats(0, 1),
+    channels=st.none() | st.lists(st.integers(1, 64), min_size=1).map(tuple),
+)
 def test_toml_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
     base: str,

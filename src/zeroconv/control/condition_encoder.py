@@ -40,6 +40,8 @@ class ConditionEncoder(nn.Module):
         for narrow, wide in pairwise(channels):
             self.blocks.append(nn.Conv2d(narrow, narrow, 3, padding=1))
             self.blocks.append(nn.Conv2d(narrow, wide, 3, padding=1, stride=2))
+        for convolution in (self.conv_in, *self.blocks):
+            start_gaussian(convolution)
         self.conv_out = nn.Conv2d(channels[-1], out_channels, 3, padding=1)
         if connection == "zero":
             for parameter in self.conv_out.parameters():
@@ -79,9 +81,7 @@ class PaperConditionEncoder(nn.Module):
             nn.Conv2d(a, b, 4, stride=2 if i < 3 else 1, padding=1 if i < 3 else 0) for i, (a, b) in enumerate(pairwise(widths))
         )
         for convolution in self.convolutions:
-            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            nn.init.zeros_(convolution.bias)
+            start_gaussian(convolution)
         self.conv_out = nn.Conv2d(channels[-1], out_channels, 1)
         if connection == "zero":
             for parameter in self.conv_out.parameters():
@@ -94,6 +94,17 @@ class PaperConditionEncoder(nn.Module):
             h = functional.relu(convolution(h))
         h = functional.pad(h, (1, 2, 1, 2))  # an even kernel has no centre: one row before, two after
         return self.conv_out(functional.relu(self.convolutions[-1](h)))
+
+
+def start_gaussian(convolution: nn.Module) -> None:
+    """Gaussian weights that keep the signal's size (He et al., 2015, arXiv 1502.01852), as the text asks for.
+
+    With the uniform default of PyTorch, which the released code uses, seven layers shrink the difference between two
+    edge maps a thousandfold, and the control takes hold late.
+    """
+    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    nn.init.zeros_(convolution.bias)
 
 
 def build_condition_encoder(

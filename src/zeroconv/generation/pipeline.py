@@ -65,7 +65,6 @@ class Prepared:
         Networks that give means over the picture (ControlNet 1.1 "shuffle") act on the conditional rows alone.
         """
         both_sides = not (condition_side_only(weighting) or self.control.network.config["global_pool_conditions"])
-        both_sides = both_sides and not self.control.network.config["global_pool_conditions"]  # shuffle, as released
         features = torch.cat([self.features] * 2) if guided and both_sides else self.features
         rows = slice(pictures, None) if guided and not both_sides else None
         return ActiveControl(self.control.network, features, self.weights, self.mask, rows)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from zeroconv.diffusion.keyed import generator, noise
+from zeroconv.training.optimizer import build_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 ALPHAS_CUMPROD = SCHEDULE.alphas_cumprod
@@ -75,48 +76,6 @@ class Networks(nn.Module):
     def forward(self, z_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
         """The predicted noise, like `z_t`."""
         return self.unet(z_t, t, self.text_encoder(ids).last_hidden_state).sample
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised by five Newton-Schulz steps, for weights of two and more dimensions.
-
-    K. Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024.
-    """
-
-    def __init__(self, parameters: list[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        """One update of every parameter."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                buffer = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-                buffer.lerp_(parameter.grad, 1 - group["momentum"])
-                update = parameter.grad.lerp(buffer, group["momentum"]).flatten(1)
-                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-                parameter.add_(orthogonal(update).view_as(parameter), alpha=-group["lr"] * scale)
-
-
-def orthogonal(matrix: Tensor) -> Tensor:
-    """About the nearest semi-orthogonal matrix, by a quintic Newton-Schulz iteration."""
-    x = matrix / (matrix.norm() + 1e-7)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    for _ in range(5):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
-    return x.T if tall else x
-
-
-def optimizers(networks: Networks, args: argparse.Namespace) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or Muon for the matrices and AdamW for the rest."""
-    matrices, rest = [], []
-    for name, parameter in networks.named_parameters():
-        inner = parameter.ndim >= 2 and not any(w in name for w in ("embedding.weight", "conv_in", "conv_out"))
-        (matrices if args.optimizer == "muon" and inner else rest).append(parameter)
-    adamw = torch.optim.AdamW(rest, lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    return [adamw, Muon(matrices, args.muon_lr)] if matrices else [adamw]
 
 
 def rate(step: int, args: argparse.Namespace) -> float:
@@ -172,18 +131,15 @@ def train(args: argparse.Namespace) -> None:
     data, held = Latents(args.data / "train", tokenizer), Latents(args.data / "held", tokenizer)
     empty, networks = tokens(tokenizer, [""]), Networks(args.start).to(args.device)
     average = copy.deepcopy(networks).requires_grad_(False)
-    optims, step, seconds, running = optimizers(networks, args), 0, 0.0, None
+    optimizer = build_optimizer(networks, args.optimizer, args.lr, 0.01)
+    step, seconds, running = 0, 0.0, None
     checkpoint = args.out / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True, map_location=args.device)
         networks.load_state_dict(state["networks"])
         average.load_state_dict(state["average"])
-        for optim, saved in zip(optims, state["optimizers"], strict=True):
-            optim.load_state_dict(saved)
+        optimizer.load_state_dict(state["optimizer"])
         step, seconds, running = state["step"], state["seconds"], state["running"]
-    rates = [[group["lr"] for group in optim.param_groups] for optim in optims]
-    if checkpoint.exists():
-        rates = [[args.lr], [args.muon_lr]][: len(optims)]
     started = saved_at = time.monotonic()
     print(f"{len(data)} samples in two views, from step {step} to {args.steps}", flush=True)
 
@@ -193,7 +149,7 @@ def train(args: argparse.Namespace) -> None:
             {
                 "networks": networks.state_dict(),
                 "average": average.state_dict(),
-                "optimizers": [o.state_dict() for o in optims],
+                "optimizer": optimizer.state_dict(),
                 "step": step,
                 "seconds": seconds + time.monotonic() - started,
                 "running": running,
@@ -201,15 +157,13 @@ def train(args: argparse.Namespace) -> None:
         )
 
     while step < args.steps:
-        for optim, values in zip(optims, rates, strict=True):
-            for group, value in zip(optim.param_groups, values, strict=True):
-                group["lr"] = value * rate(step, args)
+        for group in optimizer.param_groups:
+            group["lr"] = group["full_lr"] * rate(step, args)
         loss, error = loss_of(networks, data, empty, step, args)
         loss.backward()
         nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
-        for optim in optims:
-            optim.step()
-            optim.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
         step += 1
         running = error.item() if running is None else 0.98 * running + 0.02 * error.item()
         decay = min(args.average, (1 + step) / (10 + step))
@@ -244,7 +198,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default="adamw")
-    parser.add_argument("--muon-lr", type=float, default=0.01)
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--every", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

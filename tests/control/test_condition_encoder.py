@@ -43,6 +43,17 @@ def test_paper_form_has_four_gaussian_convolutions() -> None:
     assert last.weight.std().item() == pytest.approx((2 / (64 * 16)) ** 0.5, rel=0.05)
 
 
+def test_both_forms_start_gaussian_so_that_a_difference_of_conditions_survives() -> None:
+    one, two = (numbers(1, 3, 64, 64, seed=seed).sigmoid().round() for seed in (1, 2))
+    for form in ("released", "paper"):
+        encoder = build_condition_encoder(form, 8, 3, (16, 32, 96, 256), "zero")
+        hidden: list[torch.Tensor] = []
+        encoder.conv_out.register_forward_pre_hook(lambda _, args, hidden=hidden: hidden.append(args[0]))
+        for condition in (one, two):
+            encoder(condition)
+        assert (hidden[0] - hidden[1]).std() > 0.1 * hidden[0].std(), form
+
+
 def test_features_depend_on_the_place_they_come_from() -> None:
     encoder = ConditionEncoder(8, channels=(4, 4, 8, 8), connection="gaussian")
     condition = numbers(1, 3, 64, 64).sigmoid()

@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
+from zeroconv.training.optimizer import OptimizerName
+
 __all__ = ["TrainConfig"]
 
 
@@ -34,6 +36,7 @@ class TrainConfig(BaseModel):
     steps: int = Field(1000, ge=1, description="optimizer steps in all")
     batch_size: int = Field(8, ge=1, description="samples per optimizer step")
     learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
+    optimizer: OptimizerName = Field("adamw", description="adamw as the authors, or muon: fewer samples, slower steps")
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW")

@@ -15,7 +15,7 @@ __all__ = ["RunFolder"]
 
 IDENTITY = (
     "base", "data", "condition", "variant", "connection", "condition_encoder", "condition_encoder_channels",
-    "control", "batch_size", "seed", "probe_count",
+    "control", "batch_size", "seed", "probe_count", "optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
 

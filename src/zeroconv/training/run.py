@@ -22,6 +22,7 @@ from zeroconv.training.convergence import Jump, find_jump
 from zeroconv.training.events import Event, Note, Probed, Progress
 from zeroconv.training.folder import RunFolder
 from zeroconv.training.loop import Batch, StepState, optimise, training_loss
+from zeroconv.training.optimizer import build_optimizer
 from zeroconv.training.probe import Probe, ProbeResult
 from zeroconv.training.visits import draw, visits_of_step
 
@@ -79,9 +80,7 @@ class Run:
         self.network = self.fresh_network().to(config.device).train()
         self.network.check_base(self.base.unet)
         rate = config.learning_rate or default_learning_rate(self.base)
-        self.optimizer = torch.optim.AdamW(
-            [{"params": list(self.network.parameters()), "lr": rate, "full_lr": rate}], weight_decay=config.weight_decay
-        )
+        self.optimizer = build_optimizer(self.network, config.optimizer, rate, config.weight_decay)
         self.folder.open(config)
         self.done = self.folder.load_state(self.network, self.optimizer)
         self.cache = Cache(config.out / "cache", self.base, [pair for pair in self.pairs.names], self.size)

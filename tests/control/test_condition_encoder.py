@@ -1,5 +1,7 @@
 """The condition encoder E in both forms (section 3.2)."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -46,7 +48,7 @@ def test_paper_form_has_four_gaussian_convolutions() -> None:
 def test_both_forms_start_gaussian_so_that_a_difference_of_conditions_survives() -> None:
     one, two = (numbers(1, 3, 64, 64, seed=seed).sigmoid().round() for seed in (1, 2))
     for form in ("released", "paper"):
-        encoder = build_condition_encoder(form, 8, 3, (16, 32, 96, 256), "zero")
+        encoder: Any = build_condition_encoder(form, 8, 3, (16, 32, 96, 256), "zero")
         hidden: list[torch.Tensor] = []
         encoder.conv_out.register_forward_pre_hook(lambda _, args, hidden=hidden: hidden.append(args[0]))
         for condition in (one, two):

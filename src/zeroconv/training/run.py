@@ -97,18 +97,18 @@ class Run:
     def fresh_network(self) -> ControlNet:
         """A ControlNet at birth from the base, or the one to begin from."""
         config = self.config
-        if config.control is not None:
-            return ControlNet.from_pretrained(config.control)
         torch.manual_seed(config.seed)  # the condition encoder's start; every later draw is keyed
-        network = ControlNet.from_unet(
-            self.base.unet,
-            variant=config.variant,
-            connection=config.connection,
-            condition_encoder=config.condition_encoder,
-            conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
-            base=config.base,
-        )
-        network.config["_zeroconv"]["condition"] = config.condition
+        if config.control is not None:
+            network = ControlNet.from_pretrained(config.control)
+        else:
+            network = ControlNet.from_unet(
+                self.base.unet,
+                variant=config.variant,
+                connection=config.connection,
+                condition_encoder=config.condition_encoder,
+                conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
+            )
+        network.config["_zeroconv"].update(base=config.base, condition=config.condition)
         return network
 
     def batch(self, step: int) -> Batch:

@@ -53,6 +53,6 @@ def settings_in(folder: Path, base_folder: Path, data_folder: Path) -> Settings:
             "save_every": 2,
             "warmup_steps": 2,
         }
-        return TrainConfig(**{**small, **changed})
+        return TrainConfig.build(**{**small, **changed})
 
     return build

@@ -15,7 +15,7 @@ sizes = st.floats(1e-12, 1e12)
 
 def test_defaults_are_the_papers() -> None:
     config = TrainConfig.build()
-    assert config == TrainConfig()
+    assert config == TrainConfig.model_validate({})
     assert (config.prompt_dropout, config.variant, config.connection) == (0.5, "full", "zero")
 
 
@@ -49,7 +49,7 @@ def test_toml_round_trip(
     channels: tuple[int, ...] | None,
 ) -> None:
     out = Path("runs") / (data.replace("/", "") or "x")
-    config = TrainConfig(
+    config = TrainConfig.build(
         base=base,
         data=data,
         out=out,
@@ -82,7 +82,8 @@ def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
 )  # fmt: skip
 def test_values_out_of_range_name_their_setting(wrong: dict[str, Any]) -> None:
     (name,) = wrong
-    for given_as in ({"assignments": [f"{name}={wrong[name]}"]}, wrong):
+    ways: list[dict[str, Any]] = [{"assignments": [f"{name}={wrong[name]}"]}, wrong]
+    for given_as in ways:
         with pytest.raises(ValueError, match=rf"training setting '{name}[.0-9]*': .*got ") as caught:
             TrainConfig.build(**given_as)
         assert "\n" not in str(caught.value)
@@ -110,14 +111,14 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, text: str | bytes,
 
 
 def test_learning_rate_rises_stays_and_falls() -> None:
-    config = TrainConfig(steps=10, warmup_steps=4, decay_steps=5)
+    config = TrainConfig.build(steps=10, warmup_steps=4, decay_steps=5)
     expected = [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
     assert [config.rate(step) for step in range(10)] == pytest.approx(expected)
 
 
 @given(steps=st.integers(1, 60), warmup=st.integers(0, 80), decay=st.integers(0, 80))
 def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int, decay: int) -> None:
-    config = TrainConfig(steps=steps, warmup_steps=warmup, decay_steps=decay)
+    config = TrainConfig.build(steps=steps, warmup_steps=warmup, decay_steps=decay)
     rates = [config.rate(step) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
@@ -126,4 +127,4 @@ def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int
 
 
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
-    assert {TrainConfig(steps=9, warmup_steps=0).rate(step) for step in range(9)} == {1.0}
+    assert {TrainConfig.build(steps=9, warmup_steps=0).rate(step) for step in range(9)} == {1.0}

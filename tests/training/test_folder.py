@@ -11,11 +11,12 @@ from tests.tiny import build_control, copies, unchanged
 from zeroconv.control import ControlNet
 from zeroconv.training import TrainConfig
 from zeroconv.training.folder import RunFolder
+from zeroconv.training.optimizer import OptimizerName, build_optimizer
 
 
 def opened(path: Path) -> RunFolder:
     folder = RunFolder(path)
-    folder.open(TrainConfig())
+    folder.open(TrainConfig.build())
     return folder
 
 
@@ -24,19 +25,20 @@ def opened(path: Path) -> RunFolder:
     [
         {"base": "other"}, {"data": "world:9"}, {"condition": "depth"}, {"variant": "lite"}, {"connection": "gaussian"},
         {"condition_encoder": "paper"}, {"control": "tiny-canny"}, {"batch_size": 9}, {"seed": 1}, {"probe_count": 9},
+        {"optimizer": "muon"}, {"condition_encoder_channels": (8, 8)},
     ],
 )  # fmt: skip
 def test_another_run_is_refused_and_the_first_kept(tmp_path: Path, changed: dict[str, Any]) -> None:
     opened(tmp_path / "run")
     (name,) = changed
     with pytest.raises(ValueError, match=rf"holds a run with {name} = .*, now .* is asked for: choose another --out"):
-        RunFolder(tmp_path / "run").open(TrainConfig(**changed))
-    assert TrainConfig.build(tmp_path / "run" / "config.toml") == TrainConfig()
+        RunFolder(tmp_path / "run").open(TrainConfig.build(**changed))
+    assert TrainConfig.build(tmp_path / "run" / "config.toml") == TrainConfig.build()
 
 
 def test_how_long_and_how_fast_may_change(tmp_path: Path) -> None:
     opened(tmp_path / "run")
-    longer = TrainConfig(steps=5000, learning_rate=1e-4, probe_every=7, decay_steps=9)
+    longer = TrainConfig.build(steps=5000, learning_rate=1e-4, probe_every=7, decay_steps=9)
     RunFolder(tmp_path / "run").open(longer)
     assert TrainConfig.build(tmp_path / "run" / "config.toml") == longer
 
@@ -65,25 +67,27 @@ def test_log_of_a_new_folder_is_empty(tmp_path: Path) -> None:
 
 
 def stepped(network: ControlNet, steps: int, optimizer: torch.optim.Optimizer | None = None) -> torch.optim.Optimizer:
-    """A few AdamW steps on a made-up loss."""
-    optimizer = optimizer or torch.optim.AdamW([{"params": list(network.parameters()), "lr": 1e-3, "full_lr": 1e-3}])
+    """A few steps, of AdamW if no optimizer is given, on a made-up loss."""
+    optimizer = optimizer or build_optimizer(network, "adamw", 1e-3, 0.01)
     for step in range(steps):
         optimizer.zero_grad()
-        sum(((p - step) ** 2).sum() for p in network.parameters()).backward()
+        torch.stack([((p - step) ** 2).sum() for p in network.parameters()]).sum().backward()
         optimizer.step()
     return optimizer
 
 
-def test_state_gives_back_network_and_optimizer(unet: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_state_gives_back_network_and_optimizer(unet: Any, tmp_path: Path, kind: OptimizerName) -> None:
     folder, network = opened(tmp_path), build_control(unet, seed=1)
-    optimizer = stepped(network, 2)
+    optimizer = stepped(network, 2, build_optimizer(network, kind, 1e-3, 0.01))
+    assert {int(moments["step"]) for moments in optimizer.state.values()} == {2}  # how an interrupt knows whole updates
     folder.save_state(network, optimizer, 2)
     expected = copies(network.state_dict().items())
     stepped(network, 3, optimizer)
     after = copies(network.state_dict().items())
 
     other = build_control(unet, seed=2)
-    fresh = stepped(other, 0)
+    fresh = build_optimizer(other, kind, 1e-3, 0.01)
     assert folder.load_state(other, fresh) == 2
     assert unchanged(other, expected)
     stepped(other, 3, fresh)  # moments and step counts too
@@ -116,6 +120,6 @@ def test_the_best_network_is_a_controlnet_folder(unet: Any, tmp_path: Path) -> N
 
 def test_readme_says_how_to_use_it(tmp_path: Path) -> None:
     folder = opened(tmp_path)
-    folder.write_readme(TrainConfig(), "Kept: step 7.")
+    folder.write_readme(TrainConfig.build(), "Kept: step 7.")
     text = (tmp_path / "README.md").read_text("utf-8")
     assert f"--control {tmp_path}" in text and "Kept: step 7." in text

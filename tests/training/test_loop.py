@@ -24,7 +24,7 @@ def batch_for(unet: Any, seed: int = 0) -> Batch:
 def test_loss_is_the_one_diffusers_would_compute(unet: Any, kind: str) -> None:
     network, batch = build_control(unet, seed=1), batch_for(unet)
     found = training_loss(ControlledUNet(unet), network, batch, NoiseSchedule.scaled_linear(), kind)
-    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    betas: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     scheduler: Any = DDPMScheduler(1000, **betas)
     z_t = scheduler.add_noise(batch.z_0, batch.epsilon, batch.t)
     down, middle = diffusers_twin(network, unet)(z_t, batch.t, batch.text, batch.condition, return_dict=False)

@@ -51,7 +51,7 @@ def test_a_step_can_be_asked_for_alone_and_in_any_order() -> None:
 @given(sample=st.integers(0, 10**6), visit=st.integers(0, 10**4), seed=st.integers(0, 2**31))
 def test_draws_belong_to_their_key_alone(sample: int, visit: int, seed: int) -> None:
     first = values(drawn(sample, visit, seed))
-    torch.randn(3), drawn(sample + 1, visit, seed)  # neither the global generator nor a neighbour disturbs them
+    _ = torch.randn(3), drawn(sample + 1, visit, seed)  # neither the global generator nor a neighbour disturbs them
     assert values(drawn(sample, visit, seed)) == first
     for other in (drawn(sample + 1, visit, seed), drawn(sample, visit + 1, seed), drawn(sample, visit, seed + 1)):
         assert values(other)[1] != first[1] and values(other)[3] != first[3]

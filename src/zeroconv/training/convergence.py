@@ -42,8 +42,8 @@ def find_jump(curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: 
     if gap <= 0 or len(curve) < 2:
         return None
     shares = [(fidelity - uncontrolled) / gap for _, fidelity in curve]
-    end = next((i for i, share in enumerate(shares) if i > 0 and share >= ABOVE), None)
-    if end is None:
+    end = next((i for i, share in enumerate(shares) if share >= ABOVE), 0)
+    if end == 0:  # never, or from the start: a network that was trained before
         return None
     begin = max((i for i in range(end) if shares[i] < BELOW), default=0)
     return Jump(curve[begin][0], curve[end][0], curve[begin][1], curve[end][1])

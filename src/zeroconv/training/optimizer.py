@@ -75,6 +75,7 @@ class Muon(torch.optim.Optimizer):
     def update_matrix(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """Nesterov momentum, then the nearest semi-orthogonal matrix, scaled by the matrix's shape."""
         state = self.state[parameter]
+        state["step"] = state.get("step", torch.zeros(())) + 1  # nothing here needs it: it tells whole updates from halves
         buffer = state.setdefault("momentum", torch.zeros_like(parameter))
         buffer.lerp_(gradient, 1 - group["momentum"])
         update = gradient.lerp(buffer, group["momentum"]).flatten(1)

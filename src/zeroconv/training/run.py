@@ -161,7 +161,7 @@ class Run:
         try:
             self.follow(states)
         except (KeyboardInterrupt, FloatingPointError):
-            if all(int(moments["step"]) == self.done for moments in self.optimizer.state.values()):
+            if all(int(moments.get("step", -1)) == self.done for moments in self.optimizer.state.values()):
                 self.folder.save_state(self.network, self.optimizer, self.done)
             raise
         self.folder.save_state(self.network, self.optimizer, self.done)

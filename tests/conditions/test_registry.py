@@ -48,7 +48,9 @@ def test_inverted_maps_are_warned_of(name: str) -> None:
     assert "inverted" in warning or "bright" in warning
 
 
-@pytest.mark.parametrize(("name", "word"), [("canny", "empty"), ("pose", "controls nothing"), ("depth", "flat"), ("seg", "100%")])
+@pytest.mark.parametrize(
+    ("name", "word"), [("canny", "empty"), ("pose", "controls nothing"), ("depth", "flat"), ("seg", "100%")]
+)
 def test_black_maps_are_warned_of(name: str, word: str) -> None:
     (warning,) = get(name).check(Image.new("RGB", (32, 32)))
     assert word in warning

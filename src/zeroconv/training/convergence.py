@@ -39,7 +39,7 @@ def find_jump(curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: 
         ceiling: fidelity of the autoencoder's reconstruction of the truth.
     """
     gap = ceiling - uncontrolled
-    if gap <= 0 or len(curve) < 2:
+    if gap <= 0:
         return None
     shares = [(fidelity - uncontrolled) / gap for _, fidelity in curve]
     end = next((i for i, share in enumerate(shares) if share >= ABOVE), 0)

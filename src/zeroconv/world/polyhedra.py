@@ -122,5 +122,5 @@ def taper(
             normals.append((sign * side[0] / length, slope / length, sign * side[1] / length))
             offsets.append((bottom - hy * slope) / length)
     normals += [(0, 1, 0), (0, -1, 0)]
-    turned = vector(np.array(normals)) @ axes.T
+    turned = vector(normals) @ axes.T
     return Convex(c + corners @ axes.T, turned, vector([*offsets, hy, hy]) + turned @ c, c, axes, material, label)

@@ -22,7 +22,7 @@ CORNERS = np.array(list(np.ndindex(2, 2, 2))) * 2 - 1
 """(8, 3) signs of the corners of a box."""
 
 
-def vector(values: npt.ArrayLike) -> Floats:
+def vector(values: npt.ArrayLike | Sequence[Sequence[float]]) -> Floats:
     """The same numbers as a float32 array."""
     return np.asarray(values, np.float32)
 

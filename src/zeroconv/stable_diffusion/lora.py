@@ -1,0 +1,110 @@
+"""Merging a LoRA into the base's own weights: W becomes W + weight · alpha / r · up · down."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from zeroconv.checkpoints.lora_file import Lora, read_lora
+from zeroconv.checkpoints.lora_update import LowRankUpdate
+from zeroconv.checkpoints.names.lora import Part, Shapes
+
+__all__ = ["LoraReport", "add_lora"]
+
+TITLES: dict[Part, str] = {"unet": "the U-Net", "text_encoder": "the text encoder", "text_encoder_2": "the second text encoder"}
+
+
+@dataclass(frozen=True)
+class LoraReport:
+    """What a LoRA changed.
+
+    Attributes:
+        path: of the file.
+        layout: whose names it uses, such as "kohya".
+        weight: what it was multiplied with.
+        modules: part of the base -> number of modules changed.
+        ranks: the ranks in it, ascending.
+        change: part of the base -> ‖Δ‖ / ‖W‖ over those modules.
+    """
+
+    path: Path
+    layout: str
+    weight: float
+    modules: dict[Part, int]
+    ranks: tuple[int, ...]
+    change: dict[Part, float]
+
+    def __str__(self) -> str:
+        ranks = str(self.ranks[0]) if len(self.ranks) == 1 else f"{self.ranks[0]} to {self.ranks[-1]}"
+        parts = (f"{count} modules of {TITLES[part]} by {self.change[part]:.2%}" for part, count in self.modules.items())
+        return (
+            f"{self.path.name}: LoRA of rank {ranks} ({self.layout}) at weight {self.weight:g}, changed {' and '.join(parts)}"
+        )
+
+
+def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
+    """Add a LoRA to a base for good; several add up, and the same one with `-weight` takes it out, up to rounding.
+
+    Everything is checked before the first weight changes. Sums are made in float32 and kept in the weights' type. Each
+    changed parameter gets new memory, so that weights that are mapped from a file are not written to.
+
+    Args:
+        base: with `unet`, and, where it has them, `text_encoder` and `text_encoder_2`.
+        path: a `.safetensors` file in the layout of kohya, PEFT or diffusers, or a folder that one of them wrote.
+        weight: strength; 0 changes nothing, 1 is what was trained.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when `weight` is not finite, or the file is broken, holds no LoRA or one for another base.
+    """
+    if not math.isfinite(weight):
+        raise ValueError(f"the weight of a LoRA is {weight}; expected a finite number, such as 1.0")
+    networks: dict[Part, Any] = {part: getattr(base, part, None) for part in get_args(Part)}
+    networks = {part: network for part, network in networks.items() if network is not None}
+    shapes: dict[Part, Shapes] = {
+        part: {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} for part, network in networks.items()
+    }
+    lora = read_lora(path, shapes)
+    change: dict[Part, float] = {part: measured(networks[part], lora, part, weight, path) for part in lora.updates}
+    if weight:
+        for part in lora.updates:
+            for parameter, update in targets(networks[part], lora, part):
+                merged = parameter.detach().float() + weight * update.delta(parameter.device)
+                parameter.data = merged.to(parameter.dtype)
+    updates = [update for modules in lora.updates.values() for update in modules.values()]
+    modules: dict[Part, int] = {part: len(found) for part, found in lora.updates.items()}
+    return LoraReport(Path(path), lora.layout, weight, modules, tuple(sorted({update.rank for update in updates})), change)
+
+
+def targets(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, LowRankUpdate]]:
+    """The weights of a network that a LoRA changes, each with its update."""
+    for module, update in lora.updates[part].items():
+        yield network.get_parameter(f"{module}.weight"), update
+
+
+def measured(network: Any, lora: Lora, part: Part, weight: float, path: str | Path) -> float:
+    """‖Δ‖ / ‖W‖ of what a LoRA is going to change.
+
+    Raises:
+        ValueError: when a changed weight could leave the range of its type.
+    """
+    before = after = 0.0
+    for (parameter, update), module in zip(targets(network, lora, part), lora.updates[part], strict=True):
+        size, delta = norm(parameter), abs(weight) * update.size()
+        # No number of W + Δ is larger than ‖W‖ + ‖Δ‖; real networks stay far below the largest float16.
+        if not size + delta <= torch.finfo(parameter.dtype).max:
+            raise ValueError(
+                f"{path}: with weight {weight:g}, {module!r} of {TITLES[part]} would leave the range of {parameter.dtype} "
+                f"(‖W‖ = {size:.3g}, ‖Δ‖ = {delta:.3g}); expected a smaller weight, or a LoRA that is not broken"
+            )
+        before, after = math.hypot(before, size), math.hypot(after, delta)
+    return after / before if before else math.inf
+
+
+def norm(weights: Tensor) -> float:
+    """The square root of the sum of squares, with no overflow in half precision."""
+    return float(torch.linalg.vector_norm(weights.detach(), dtype=torch.float32))

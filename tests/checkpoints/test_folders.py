@@ -8,7 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints import embedded_names, folders, read_config, read_model_folder, resolve, write_model_folder
+from zeroconv.checkpoints import (
+    embedded_names,
+    folders,
+    read_config,
+    read_model_folder,
+    resolve,
+    write_model_folder,
+    write_safetensors,
+)
+from zeroconv.checkpoints.folders import read_json, read_weights
 
 TENSORS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.zeros(2)}
 SHAPES = {"conv.weight": (2, 3), "conv.bias": (2,)}
@@ -106,3 +115,66 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"^[^\n]*file[^\n]*$"):
             write_model_folder(folder, {}, TENSORS)
     assert (tmp_path / "file").read_text("utf-8") == "here"
+
+
+def write_shards(folder: Path, places: object, precision: str = "") -> Path:
+    """Two tensors in two files, and an index of them."""
+    for i, (name, tensor) in enumerate(TENSORS.items()):
+        write_safetensors(folder / f"part{i}.safetensors", {name: tensor})
+    index = folder / f"model.safetensors.index{precision}.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}), "utf-8")
+    return index
+
+
+SHARDS = {"conv.weight": "part0.safetensors", "conv.bias": "part1.safetensors"}
+
+
+@pytest.mark.parametrize("precision", ["", ".fp16"])
+def test_shards_are_one_network(tmp_path: Path, precision: str) -> None:
+    write_shards(tmp_path, SHARDS, precision)
+    back = read_weights(tmp_path, "model")
+    assert back.keys() == TENSORS.keys() and all(torch.equal(back[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_full_precision_is_taken_before_a_variant(tmp_path: Path) -> None:
+    names = ["model.safetensors", "model.fp16.safetensors", "model.bf16.safetensors"]
+    for i, name in reversed(list(enumerate(names))):
+        write_safetensors(tmp_path / name, {"x": torch.tensor([float(i)])})
+        assert read_weights(tmp_path, "model")["x"].item() == i
+
+
+WRONG_INDEX: list[tuple[object, str]] = [
+    ([], "has no weight_map from tensors to files"),
+    ({"conv.weight": 3}, "has no weight_map from tensors to files"),
+    ({**SHARDS, "conv.bias": "../part1.safetensors"}, r"names the file '\.\./part1\.safetensors'; expected a safe"),
+    ({**SHARDS, "conv.bias": "/etc/passwd"}, "names the file '/etc/passwd'; expected a safetensors file beside it"),
+    ({**SHARDS, "conv.bias": "part1.bin"}, "names the file 'part1.bin'; expected a safetensors file beside it"),
+    ({"conv.weight": "part0.safetensors"} | {"extra": "part1.safetensors"}, "tensor 'conv.bias' is not in the index"),
+    ({**SHARDS, "zone": "part1.safetensors"}, "tensor 'zone' is in no shard"),
+]
+
+
+@pytest.mark.parametrize(("places", "message"), WRONG_INDEX)
+def test_an_index_that_does_not_fit_is_one_line(places: object, message: str, tmp_path: Path) -> None:
+    write_shards(tmp_path, places)
+    with pytest.raises(ValueError, match=rf"^[^\n]*index\.json [^\n]*{message}[^\n]*$"):
+        read_weights(tmp_path, "model")
+
+
+def test_weights_that_are_not_there_say_what_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^no weight file at [^\n]*/model\.safetensors$"):
+        read_weights(tmp_path, "model")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
+    with pytest.raises(FileNotFoundError, match=r"; pytorch_model\.bin is a pickle, which is not opened: get the safetensors"):
+        read_weights(tmp_path, "model")
+    write_shards(tmp_path, {**SHARDS, "conv.bias": "part7.safetensors"})
+    with pytest.raises(FileNotFoundError, match=r"^no weight file at [^\n]*part7\.safetensors$"):
+        read_weights(tmp_path, "model")
+
+
+def test_json_of_unreasonable_length_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a file of holes, that takes no room
+    with pytest.raises(ValueError, match=rf"^[^\n]*config\.json has {2**40} bytes; expected at most \d+$"):
+        read_json(path)

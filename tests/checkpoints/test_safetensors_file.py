@@ -126,7 +126,7 @@ def test_a_file_that_was_cut_off_is_one_line(kept: int, tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_or_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "pickle.pth").write_bytes(b"PK\x03\x04" + bytes(1000))
-    with pytest.raises(ValueError, match=r"pickle\.pth is no safetensors file, or was cut off"):
+    with pytest.raises(ValueError, match=r"pickle\.pth is a PyTorch pickle, not a safetensors file"):
         read_safetensors(tmp_path / "pickle.pth")
     for nothing in (tmp_path / "nothing", tmp_path):
         with pytest.raises(FileNotFoundError, match=r"^no weight file at "):

@@ -5,6 +5,7 @@ import math
 import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-__all__ = ["read_safetensors", "write_safetensors"]
+__all__ = ["Header", "check_header", "read_header", "read_safetensors", "write_safetensors"]
 
 HEADER_BYTES = 25 * 2**20
 HEADER_TENSORS = 100_000
@@ -23,8 +24,23 @@ ITEM_BYTES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Header:
+    """What the first bytes of a file announce; no tensor was read.
+
+    Attributes:
+        shapes: of each tensor.
+        dtypes: of each tensor, in the format's words: "F32", "F16", "BF16", …
+        metadata: texts that whoever wrote the file left in it.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, str]
+    metadata: dict[str, str]
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Every tensor of a file, on the CPU, in the type it was stored in.
+    """Every tensor of a file, on the CPU, in the type it was stored in: mapped, read from the disk when it is used.
 
     The header is checked first: at most 25 MiB and 100,000 tensors, and shapes that fit the bytes there are, so a
     hostile header costs neither time nor memory.
@@ -33,8 +49,6 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         FileNotFoundError: when there is no such file.
         ValueError: when it is no safetensors file, is cut off, or its header lies.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no weight file at {path}")
     check_header(path)
     try:
         return safetensors.torch.load_file(path)
@@ -43,17 +57,29 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_header(path: Path) -> None:
-    """Look at the first bytes alone.
+    """Refuse a file whose header is hostile or broken, by its first bytes alone.
 
     Raises:
         ValueError: saying what is wrong with them.
     """
+    read_header(path)
+
+
+def read_header(path: Path) -> Header:
+    """Names, shapes and types, after the checks of `read_safetensors`.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: saying what is wrong with the header.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weight file at {path}")
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > HEADER_BYTES or 8 + length > size:
-            raise ValueError(f"{path} is no safetensors file, or was cut off: {size} bytes, header length {length}")
+            raise ValueError(what_it_is(path, start, size, length))
         raw = file.read(length)
     if raw.count(b'"dtype"') > HEADER_TENSORS:
         raise ValueError(f"{path} announces more than {HEADER_TENSORS} tensors; refused")
@@ -64,7 +90,26 @@ def check_header(path: Path) -> None:
         raise ValueError(f"{path} has a broken safetensors header ({type(error).__name__})") from error
     for name, (begin, end, wanted) in places.items():
         if not begin <= end <= size - 8 - length or end - begin != wanted:
-            raise ValueError(f"{path}: tensor {name!r} does not fit the file ({wanted} bytes at {begin}:{end})")
+            raise ValueError(
+                f"{path}: tensor {name!r} does not fit the file ({wanted} bytes at {begin}:{end}, the file has {size}): "
+                "it was cut off or is broken; get it again"
+            )
+    entries = {name: header[name] for name in places}
+    metadata = header.get("__metadata__")
+    return Header(
+        {name: tuple(entry["shape"]) for name, entry in entries.items()},
+        {name: entry["dtype"] for name, entry in entries.items()},
+        {str(key): str(value) for key, value in metadata.items()} if isinstance(metadata, dict) else {},
+    )
+
+
+def what_it_is(path: Path, start: bytes, size: int, length: int) -> str:
+    """Why a file cannot be a whole safetensors file, by its first bytes."""
+    if start.startswith((b"PK", b"\x80")):
+        return f"{path} is a PyTorch pickle, not a safetensors file: `zeroconv convert` can read those that end in .pth"
+    if start.startswith(b"version "):
+        return f"{path} is a Git LFS pointer, not the file itself ({size} bytes): download the file it points to"
+    return f"{path} is no safetensors file, or was cut off: {size} bytes, header length {length}"
 
 
 def place(entry: dict[str, Any]) -> tuple[int, int, int]:
@@ -76,8 +121,13 @@ def place(entry: dict[str, Any]) -> tuple[int, int, int]:
     return begin, end, math.prod(shape) * ITEM_BYTES[entry["dtype"]]
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write `tensors` to `path`: the file is complete, or as it was before.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        metadata: texts to leave in its header.
 
     Raises:
         OSError: when it cannot be written, naming it.
@@ -85,7 +135,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, part, metadata={"format": "pt"})
+        safetensors.torch.save_file(contiguous, part, metadata={"format": "pt", **(metadata or {})})
         os.replace(part, path)
     except SafetensorError as error:
         raise OSError(f"cannot write {path}: {error}") from error

@@ -1,0 +1,103 @@
+"""Published `.pth` and `.ckpt` files: read for conversion alone, as tensors and nothing else."""
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+__all__ = ["PICKLE_ENDINGS", "read_pickle", "write_pickle"]
+
+PICKLE_ENDINGS = (".pth", ".ckpt", ".pt", ".bin")
+PICKLE_BYTES = 25 * 2**20
+MOST_RECORDS = 100_000
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file in PyTorch's zip format, mapped, not copied.
+
+    Only `torch.load(weights_only=True)` looks inside: it builds tensors and plain containers and calls nothing else.
+    Before it, the archive is checked: nothing compressed, so that no small file becomes a large one.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is something else, holds more than tensors, or is broken.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weight file at {path}")
+    check_archive(path)
+    try:
+        content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} holds more than tensors and was refused; ask for a .safetensors file") from error
+    except Exception as error:  # the reader raises many kinds for broken archives
+        first = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}: {first}") from error
+    for wrapper in ("state_dict", "module"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}; expected named tensors")
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{path} holds no named tensor ({len(content)} other entries)")
+    for name, tensor in tensors.items():
+        check_tensor(path, name, tensor)
+    return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def check_archive(path: Path) -> None:
+    """Refuse what is not a plain archive of stored records.
+
+    Raises:
+        ValueError: saying what it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+        raise ValueError(
+            f"{path} is not in the zip format that PyTorch has written since 1.6, or was cut off; ask for a .safetensors file"
+        ) from error
+    if len(records) > MOST_RECORDS or any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError(f"{path} is compressed or has more than {MOST_RECORDS} records; PyTorch writes no such file: refused")
+    program = sum(record.file_size for record in records if record.filename.endswith("data.pkl"))
+    if program > PICKLE_BYTES:
+        raise ValueError(f"{path} describes its tensors in {program} bytes; at most {PICKLE_BYTES} are read")
+
+
+def check_tensor(path: Path, name: str, tensor: Tensor) -> None:
+    """Refuse a tensor that is larger than what is stored of it (a view that repeats it), or lies elsewhere.
+
+    Raises:
+        ValueError: naming it.
+    """
+    usual = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    if not usual or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"{path}: tensor {name!r} is not stored as plain numbers: refused")
+
+
+def write_pickle(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write named tensors for tools that open nothing but `.pth`: the file is complete, or as it was before.
+
+    Raises:
+        OSError: when it cannot be written, naming it.
+    """
+    part = path.with_name(f".{path.name}.part")
+    plain = {name: alone(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
+    try:
+        torch.save(plain, part)
+        os.replace(part, path)
+    except RuntimeError as error:
+        raise OSError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """A tensor whose memory holds nothing else: all of a tensor's memory is written."""
+    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone()

@@ -1,0 +1,79 @@
+"""What a ControlNet's file cannot say in tensors: its condition, shuffle's pooling, the order of channels."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+__all__ = ["METADATA", "NOTHING_SAID", "Rules", "guess_rules", "rules_in"]
+
+METADATA = "zeroconv"
+"""Key of the safetensors metadata under which single files of ours carry their settings."""
+
+CONDITIONS = {
+    "canny": "canny", "hed": "soft-edge", "softedge": "soft-edge", "pidi": "soft-edge", "scribble": "scribble",
+    "sketch": "scribble", "mlsd": "lines", "openpose": "pose", "pose": "pose", "seg": "segmentation", "depth": "depth",
+    "midas": "depth", "zoe": "depth", "normalbae": "normal", "normal": "normal", "lineart": "lineart", "shuffle": "shuffle",
+    "tile": "tile", "inpaint": "inpaint",
+}  # fmt: skip
+"""Words in the names of published files, and the condition they mean."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What must be known beside the tensors; None where nobody said it.
+
+    Attributes:
+        condition: the condition it follows.
+        global_pool_conditions: whether each residual is replaced by its mean (ControlNet 1.1 "shuffle").
+        controlnet_conditioning_channel_order: "rgb" or "bgr" (the normal maps of ControlNet 1.0).
+    """
+
+    condition: str | None = None
+    global_pool_conditions: bool | None = None
+    controlnet_conditioning_channel_order: str | None = None
+
+    def over(self, other: "Rules") -> "Rules":
+        """These rules, and `other`'s where these say nothing."""
+        mine, theirs = vars(self), vars(other)
+        return Rules(**{f.name: mine[f.name] if mine[f.name] is not None else theirs[f.name] for f in fields(self)})
+
+    def sentences(self) -> list[str]:
+        """What they say, for people."""
+        said = []
+        if self.condition is not None:
+            said.append(f"its condition is {self.condition!r}")
+        if self.global_pool_conditions:
+            said.append("its residuals are pooled over the picture (global_pool_conditions)")
+        if self.controlnet_conditioning_channel_order == "bgr":
+            said.append("it reads the channels reversed (channel order bgr)")
+        return said
+
+
+NOTHING_SAID = Rules()
+
+
+def guess_rules(stem: str) -> Rules:
+    """Rules guessed from a file's name, such as `control_v11e_sd15_shuffle`: to be announced, and overruled by the user.
+
+    Args:
+        stem: the name without its ending.
+    """
+    words = re.split(r"[^a-z0-9]+", stem.lower())
+    condition = next((CONDITIONS[word] for word in words if word in CONDITIONS), None)
+    first_version = "normal" in words and "sd15" in words and not any(word.startswith("v1") for word in words)
+    return Rules(
+        condition,
+        True if condition == "shuffle" else None,
+        "bgr" if first_version else None,
+    )
+
+
+def rules_in(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """The settings that a file of ours carries in its metadata; None for other files, or when they are broken."""
+    try:
+        found = json.loads(metadata[METADATA])
+    except (KeyError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import torch
 
-from tests.tiny import build_base, build_unet
+from tests.tiny import SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
 
 hypothesis.settings.register_profile("proof", deadline=None, derandomize=True, database=None, max_examples=15)
@@ -46,3 +46,15 @@ def base_folder(base: StableDiffusion) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
     """A tiny base, saved as a diffusers folder and opened from it."""
     return build_base(tmp_path_factory.mktemp("bases") / "random")
+
+
+@pytest.fixture(scope="session")
+def xl(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
+    """A tiny base of the SDXL family, with two text encoders."""
+    return build_base(tmp_path_factory.mktemp("bases") / "xl", config=SDXL)
+
+
+@pytest.fixture(scope="session")
+def xl_folder(xl: StableDiffusion) -> Path:
+    """The folder of `xl`."""
+    return Path(xl.name)

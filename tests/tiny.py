@@ -11,7 +11,7 @@ from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from zeroconv.control import ControlNet
 from zeroconv.stable_diffusion import Pooled, StableDiffusion
@@ -122,24 +122,24 @@ def as_keywords(pooled: Pooled | None) -> dict[str, Any]:
     return {} if pooled is None else {"added_cond_kwargs": {"text_embeds": pooled.text, "time_ids": pooled.time_ids}}
 
 
-def build_tokenizer(folder: Path, window: int = 16) -> Any:
+def build_tokenizer(folder: Path, window: int = 16, pad: str = END) -> Any:
     """A CLIP tokenizer that spells words out letter by letter, with two merges, from the files it is made of."""
     symbols = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), "re", "red</w>", START, END]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({symbol: i for i, symbol in enumerate(symbols)}), "utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\nr e\nre d</w>\n", "utf-8")
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": window}
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": window, "pad_token": pad}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def build_text_encoder(tokenizer: Any, seed: int = 0) -> CLIPTextModel:
-    """A CLIP text encoder of one layer and 16 channels."""
-    config = CLIPTextConfig(
+def text_config(tokenizer: Any, width: int = 16, layers: int = 1) -> CLIPTextConfig:
+    """Of a CLIP text encoder."""
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=16,
+        hidden_size=width,
         intermediate_size=32,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         max_position_embeddings=16,
         projection_dim=16,
@@ -147,9 +147,20 @@ def build_text_encoder(tokenizer: Any, seed: int = 0) -> CLIPTextModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+
+
+def build_text_encoder(tokenizer: Any, seed: int = 0, width: int = 16, layers: int = 1) -> CLIPTextModel:
+    """A CLIP text encoder, of one layer and 16 channels unless told otherwise."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return randomized(CLIPTextModel(config).eval(), seed)
+        return randomized(CLIPTextModel(text_config(tokenizer, width, layers)).eval(), seed)
+
+
+def build_second_text_encoder(tokenizer: Any, seed: int = 1) -> CLIPTextModelWithProjection:
+    """SDXL's second text encoder: three layers, 8 channels, projected to 16."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return randomized(CLIPTextModelWithProjection(text_config(tokenizer, 8, 3)).eval(), seed)
 
 
 def build_vae(seed: int = 0) -> AutoencoderKL:
@@ -160,21 +171,29 @@ def build_vae(seed: int = 0) -> AutoencoderKL:
 
 
 def save_base(folder: Path, config: dict[str, Any] = SD15, noise: dict[str, Any] = NOISE) -> Path:
-    """A whole base, 64x64 pixels, in the diffusers folder layout."""
+    """A whole base, 64x64 pixels, in the diffusers folder layout; for SDXL with two tokenizers and text encoders."""
+    xl = "addition_embed_type" in config
     tokenizer = build_tokenizer(folder / "tokenizer")
     for part, network in (("unet", build_unet(config)), ("vae", build_vae())):
         network.save_pretrained(folder / part)
-    build_text_encoder(tokenizer).save_pretrained(folder / "text_encoder")
+    encoder = build_text_encoder(tokenizer, width=8, layers=2) if xl else build_text_encoder(tokenizer)
+    encoder.save_pretrained(folder / "text_encoder")
     (folder / "scheduler").mkdir()
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(noise), "utf-8")
-    parts = {
-        "_class_name": "StableDiffusionPipeline",
+    parts: dict[str, Any] = {
+        "_class_name": "StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline",
         "scheduler": ["diffusers", noise["_class_name"]],
         "text_encoder": ["transformers", "CLIPTextModel"],
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
+    if xl:
+        second = build_tokenizer(folder / "tokenizer_2", pad=".")  # SDXL's second one fills up with "!"
+        build_second_text_encoder(second).save_pretrained(folder / "text_encoder_2")
+        parts["text_encoder_2"] = ["transformers", "CLIPTextModelWithProjection"]
+        parts["tokenizer_2"] = ["transformers", "CLIPTokenizer"]
+        parts["force_zeros_for_empty_prompt"] = True
     (folder / "model_index.json").write_text(json.dumps(parts), "utf-8")
     return folder
 

@@ -111,14 +111,37 @@ def fill(network: nn.Module, seed: int) -> None:
     network.load_state_dict(tensors, assign=True)
 
 
+# 860 and 2567 million parameters, beside 361 and 1251 of the ControlNets.
+FULL: dict[str, dict[str, Any]] = {
+    "sd15": {"cross_attention_dim": 768, "sample_size": 64},
+    "sdxl": {
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+        "sample_size": 128,
+    },
+}
+
+
+@pytest.mark.parametrize(("family", "parameters"), [("sd15", 859_520_964), ("sdxl", 2_567_463_684)])
 @torch.no_grad()
-def test_configuration_of_sd_15() -> None:
-    with torch.device("meta"):  # 860 and 361 million parameters
-        unet: Any = UNet2DConditionModel(cross_attention_dim=768, sample_size=64).eval()
+def test_one_step_of_512_pixels_at_full_size(family: str, parameters: int) -> None:
+    with torch.device("meta"):
+        unet: Any = UNet2DConditionModel(**FULL[family]).eval()
         network, theirs = ControlNet.from_unet(unet), ControlNetModel.from_unet(unet, load_weights_from_unet=False)
-    assert sum(p.numel() for p in unet.parameters()) == 859_520_964
+    assert sum(p.numel() for p in unet.parameters()) == parameters
     fill(unet, 0)
     fill(network, 1)
     theirs.load_state_dict(network.state_dict(), assign=True)
-    z_t, t, _, condition = build_inputs(unet, batch=1)
-    compare(unet, network, theirs.eval(), (z_t, t, numbers(1, 77, 768), condition))
+    text, pooled = numbers(1, 77, unet.config.cross_attention_dim), None
+    if family == "sdxl":
+        pooled = Pooled(numbers(1, 1280), torch.tensor([[512.0, 512.0, 0.0, 0.0, 512.0, 512.0]]))
+    z_t, t, _, condition = build_inputs(unet, batch=1, side=64)
+    compare(unet, network, theirs.eval(), (z_t, t, text, condition), pooled)

@@ -14,7 +14,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from tests.tiny import NOISE, build_map, build_unet, copies, numbers, unchanged
 from zeroconv.images import to_signed, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.stable_diffusion.base import PARTS
+from zeroconv.stable_diffusion.opening import PARTS
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_text_is_that_of_diffusers(base: StableDiffusion, base_folder: Path, pro
     )
     wanted, negative = theirs.encode_prompt(prompts, "cpu", 1, True, [""] * len(prompts))
     text = base.encode_text(prompts)
-    assert text.shape == (len(prompts), 16, 16) and not text.requires_grad
-    torch.testing.assert_close(text, wanted)
-    torch.testing.assert_close(base.encode_text([""] * len(prompts)), negative)
+    assert text.states.shape == (len(prompts), 16, 16) and not text.states.requires_grad and text.pooled is None
+    torch.testing.assert_close(text.states, wanted)
+    torch.testing.assert_close(base.encode_text([""] * len(prompts)).states, negative)
 
 
 def test_a_prompt_that_fits_is_read_without_a_word(base: StableDiffusion) -> None:
@@ -59,7 +59,7 @@ def test_a_longer_prompt_is_cut_and_the_warning_names_what_was_cut(base: StableD
     with pytest.warns(UserWarning, match=r"not read: 'x y red'$") as caught:
         base.encode_text(["short", "a b c d e f g h i j k l m n x y red"])
     assert len(caught) == 1 and caught[0].filename == __file__
-    assert text.shape == (1, 16, 16)
+    assert text.states.shape == (1, 16, 16)
 
 
 def test_latents_there_and_back(base: StableDiffusion) -> None:
@@ -142,6 +142,6 @@ def test_a_folder_that_is_not_there_is_one_line() -> None:
 
 def test_half_precision(base_folder: Path) -> None:
     base = StableDiffusion.from_pretrained(base_folder).to("cpu", torch.bfloat16)
-    text, image = base.encode_text(["a red house"]), base.decode(numbers(1, 4, 8, 8))
+    text, image = base.encode_text(["a red house"]).states, base.decode(numbers(1, 4, 8, 8))
     assert base.dtype == text.dtype == torch.bfloat16 and image.dtype == torch.float32
     assert image.isfinite().all() and base.encode_images(torch.zeros(1, 3, 64, 64)).isfinite().all()

@@ -1,6 +1,7 @@
 """The loss is equation 5's, computed as diffusers would; a step that is not finite changes nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,18 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 
-from tests.tiny import build_control, build_inputs, copies, diffusers_twin, numbers, unchanged
+from tests.tiny import (
+    SDXL,
+    as_keywords,
+    build_control,
+    build_inputs,
+    build_pooled,
+    build_unet,
+    copies,
+    diffusers_twin,
+    numbers,
+    unchanged,
+)
 from zeroconv.control import ControlledUNet
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.training.loop import Batch, StepState, optimise, training_loss
@@ -33,6 +45,23 @@ def test_loss_is_the_one_diffusers_would_compute(unet: Any, kind: str) -> None:
     velocity = scheduler.get_velocity(batch.z_0, batch.epsilon, batch.t)
     wanted = batch.epsilon if kind == "epsilon" else velocity
     assert found.item() == pytest.approx(((prediction - wanted) ** 2).mean().item(), rel=1e-5)
+
+
+@torch.no_grad()
+def test_loss_of_xl_is_told_the_pooled_text() -> None:
+    unet = build_unet(SDXL)
+    pooled, plain = build_pooled(unet, batch=3), batch_for(unet)
+    network, schedule, batch = build_control(unet, seed=1), NoiseSchedule.scaled_linear(), replace(plain, pooled=pooled)
+    found = training_loss(ControlledUNet(unet), network, batch, schedule, "epsilon")
+    z_t, told = schedule.add_noise(batch.z_0, batch.epsilon, batch.t), as_keywords(pooled)
+    twin = diffusers_twin(network, unet)
+    down, middle = twin(z_t, batch.t, batch.text, batch.condition, return_dict=False, **told)
+    residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+    prediction = unet(z_t, batch.t, batch.text, **residuals, **told).sample
+    assert found.item() == pytest.approx(((prediction - batch.epsilon) ** 2).mean().item(), rel=1e-5)
+    assert batch.to("cpu").pooled is not None and plain.to("cpu").pooled is None
+    with pytest.raises(ValueError, match="needs `pooled`"):
+        training_loss(ControlledUNet(unet), network, plain, schedule, "epsilon")
 
 
 @torch.no_grad()

@@ -197,13 +197,15 @@ class ControlPipeline:
         """Latents (B, C, h, w) of a batch of pictures."""
         pictures, guided = len(prompts), steps.guidance_scale != 1
         text = self.base.encode_text([negative_prompt] * pictures + prompts if guided else prompts)
+        height, width = (self.base.reduction * side for side in shape[1:])
+        pooled = self.base.pooled(text, width, height)
         active = [(ready.control.window, ready.active(pictures, guided, steps.weighting)) for ready in controls]
 
         def denoiser(z: Tensor, t: Tensor, step: int) -> Tensor:
             acting = [control for window, control in active if window.contains(step, steps.count)]
             if not guided:
-                return self.unet(z, t, text, acting)
-            unconditional, conditional = self.unet(torch.cat([z, z]), t, text, acting).chunk(2)
+                return self.unet(z, t, text.states, acting, pooled)
+            unconditional, conditional = self.unet(torch.cat([z, z]), t, text.states, acting, pooled).chunk(2)
             return guide(unconditional, conditional, steps.guidance_scale)
 
         z = initial_noise(shape, seeds).to(self.base.device, self.base.dtype)

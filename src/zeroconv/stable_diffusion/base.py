@@ -1,23 +1,24 @@
-"""The locked base: text, latents and U-Net of a Stable Diffusion in the diffusers folder layout."""
+"""The locked base: text, latents and U-Net of a Stable Diffusion of any family."""
 
-import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from zeroconv.checkpoints import check_header, resolve
+from zeroconv.checkpoints import resolve
+from zeroconv.checkpoints.families import Family
+from zeroconv.checkpoints.hub import pinned_name
+from zeroconv.checkpoints.topology import Topology
+from zeroconv.stable_diffusion.autoencoder import vae_dtype
+from zeroconv.stable_diffusion.opening import open_folder
+from zeroconv.stable_diffusion.single_file import open_single_file
+from zeroconv.stable_diffusion.text import Text, TextReader, read_prompts
+from zeroconv.stable_diffusion.unet import Pooled
 
 __all__ = ["StableDiffusion"]
-
-PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
 @dataclass
@@ -31,6 +32,9 @@ class StableDiffusion:
         tokenizer: its tokenizer.
         noise: the scheduler's configuration: betas, number of steps, prediction type.
         name: what it was opened as.
+        text_encoder_2: SDXL's second one, a `CLIPTextModelWithProjection`; None for the others.
+        tokenizer_2: its tokenizer.
+        empty_is_zero: whether the empty prompt is told as zeros, as SDXL's base was trained.
     """
 
     unet: Any
@@ -39,49 +43,74 @@ class StableDiffusion:
     tokenizer: Any
     noise: dict[str, Any]
     name: str = "base"
+    text_encoder_2: Any = None
+    tokenizer_2: Any = None
+    empty_is_zero: bool = False
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> Self:
-        """Open "tiny", or a folder in the diffusers layout (SD 1.x or 2.x, safetensors alone), in float32.
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        dtype: torch.dtype | None = torch.float32,
+        vae: str | Path | None = None,
+        prediction_type: str | None = None,
+        family: str | None = None,
+        ema: bool = False,
+    ) -> Self:
+        """Open a base of SD 1.5, 2.1 or XL: "tiny", a folder in the diffusers layout, a file in the original, a hub id.
+
+        Nothing but safetensors is opened, and only a hub id asks the network.
+
+        Args:
+            name_or_path: "tiny", a folder, a `.safetensors` file, "owner/name" or "owner/name@revision".
+            dtype: type of the weights; None keeps them as stored and mapped: read from the disk when they are used.
+            vae: another autoencoder, a folder or a file, taken instead of the base's own.
+            prediction_type: "epsilon" or "v_prediction", if what the base says of itself is not to be believed.
+            family: "sd15", "sd21" or "sdxl", if a file's shapes are not to be believed.
+            ema: the averaged weights of the U-Net, of a file that holds both.
 
         Raises:
-            FileNotFoundError: when there is no such name or folder.
-            ValueError: when a part is missing or broken.
+            FileNotFoundError: when there is no such name, folder or file.
+            ValueError: when a part is missing, broken or does not fit the others.
         """
-        folder = resolve(name_or_path, "base")
-        for part in PARTS:
-            if not (folder / part).is_dir():
-                raise ValueError(f"{folder} is not a complete base: it has no folder {part!r} (needed: {', '.join(PARTS)})")
-        try:
-            for file in sorted(folder.glob("*/*.safetensors")):
-                check_header(file)
-            noise = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
-            if not isinstance(noise, dict):
-                raise TypeError("scheduler_config.json is no JSON object")
-            base = cls(
-                load(UNet2DConditionModel, folder / "unet"),
-                load(AutoencoderKL, folder / "vae"),
-                CLIPTextModel.from_pretrained(folder / "text_encoder", use_safetensors=True, dtype=torch.float32),
-                CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-                noise,
-                str(name_or_path),
-            )
-        except Exception as error:  # the libraries raise many kinds for broken files
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise ValueError(f"{folder} cannot be opened as a base: {type(error).__name__}: {first}") from error
-        return base.lock()
+        place = resolve(name_or_path, "base")
+        if place.is_file():
+            parts = open_single_file(place, dtype, vae, prediction_type, family, ema)
+        elif family is not None or ema:
+            raise ValueError(f"{place} is a folder, which says its family and holds one copy; `family` and `ema` are for files")
+        else:
+            parts = open_folder(place, dtype, vae, prediction_type)
+        return cls(**vars(parts), name=pinned_name(name_or_path, place)).lock()
+
+    @property
+    def networks(self) -> tuple[Any, ...]:
+        """U-Net, autoencoder and one or two text encoders."""
+        second = () if self.text_encoder_2 is None else (self.text_encoder_2,)
+        return (self.unet, self.vae, self.text_encoder, *second)
 
     def lock(self) -> Self:
         """Evaluation mode, no gradients."""
-        for network in (self.unet, self.vae, self.text_encoder):
+        for network in self.networks:
             network.requires_grad_(False).eval()
         return self
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """Move the networks, and change their type if one is given."""
-        for network in (self.unet, self.vae, self.text_encoder):
-            network.to(device) if dtype is None else network.to(device, dtype)
+        """Move the networks, and change their type if one is given; SDXL's autoencoder stays in float32 for float16."""
+        for network in self.networks:
+            kind = vae_dtype(self.vae.config, dtype, self.is_xl) if dtype is not None and network is self.vae else dtype
+            network.to(device) if kind is None else network.to(device, kind)
         return self
+
+    @property
+    def family(self) -> Family:
+        """SD 1.5, SD 2.1 or SDXL, by the topology of its U-Net."""
+        return Topology.of_config(self.unet.config).family
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether it is of the SDXL family: two text encoders, pooled text and sizes."""
+        return self.text_encoder_2 is not None
 
     @property
     def device(self) -> torch.device:
@@ -118,39 +147,40 @@ class StableDiffusion:
             raise ValueError(f"pictures of {width}x{height} are asked for; expected multiples of {self.reduction}")
         return int(self.unet.config.in_channels), height // self.reduction, width // self.reduction
 
-    @torch.no_grad()
-    def encode_text(self, prompts: Sequence[str]) -> Tensor:
-        """Text states (B, N, D) of prompts, padded to the tokenizer's window.
+    def encode_text(self, prompts: Sequence[str]) -> Text:
+        """Prompts as the U-Net is told them: states of the tokens, padded to the window, and SDXL's pooled vectors.
 
         A prompt that is longer than the window is cut, with a warning that names what was left out.
         """
-        window = min(self.tokenizer.model_max_length, self.text_encoder.config.max_position_embeddings)
-        settings = {"padding": "max_length", "truncation": True, "max_length": window, "return_tensors": "pt"}
-        for prompt in prompts:
-            self.warn_of_cut(prompt, window)
-        ids = self.tokenizer(list(prompts), **settings).input_ids.to(self.device)
-        return self.text_encoder(ids).last_hidden_state
+        readers = [TextReader(self.tokenizer, self.text_encoder)]
+        if self.is_xl:
+            readers.append(TextReader(self.tokenizer_2, self.text_encoder_2))
+        text = read_prompts(prompts, readers, self.empty_is_zero, stacklevel=2)
+        return text.map(lambda tensor: tensor.to(self.dtype))
 
-    def warn_of_cut(self, prompt: str, window: int) -> None:
-        """Say which words of a prompt the text encoder will not see."""
-        ids = self.tokenizer(prompt, truncation=False, verbose=False).input_ids
-        if len(ids) > window:
-            lost = self.tokenizer.decode(ids[window - 1 : -1]).strip()
-            cut = f"the prompt has {len(ids)} tokens, the base reads {window}; not read: {lost!r}"
-            warnings.warn(cut, UserWarning, stacklevel=4)  # who called encode_text, past the wrapper of no_grad
+    def pooled(self, text: Text, width: int, height: int) -> Pooled | None:
+        """What SDXL's U-Net and its ControlNets are told beside the tokens; None for the other families.
+
+        The picture is told as one that was made at its size and not cropped.
+
+        Args:
+            text: encoded prompts.
+            width: of the pictures, in pixels.
+            height: of the pictures, in pixels.
+        """
+        if text.pooled is None:
+            return None
+        sizes = torch.tensor([[height, width, 0, 0, height, width]], device=text.pooled.device, dtype=torch.float32)
+        return Pooled(text.pooled, sizes.expand(len(text.pooled), -1))
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
         """Scaled latents (B, C, H/8, W/8), the posterior's mean, of images (B, 3, H, W) in [-1, 1]."""
-        return self.vae.encode(images.to(self.device, self.dtype)).latent_dist.mean * self.vae.config.scaling_factor
+        latents = self.vae.encode(images.to(self.device, self.vae.dtype)).latent_dist.mean * self.vae.config.scaling_factor
+        return latents.to(self.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] of scaled latents (B, C, H/8, W/8)."""
         images = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
         return (images.float() / 2 + 0.5).clamp(0, 1)
-
-
-def load(kind: Any, folder: Path) -> Any:
-    """A diffusers network in float32, from safetensors alone, without accelerate."""
-    return kind.from_pretrained(folder, use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=torch.float32)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zeroconv.data import Pair
 from zeroconv.images import to_signed, to_tensor
-from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion import StableDiffusion, Text
 
 __all__ = ["Cache"]
 
@@ -33,18 +33,19 @@ class Cache:
 
     def __init__(self, folder: Path, base: StableDiffusion, names: Sequence[str], size: tuple[int, int]) -> None:
         self.base = base
-        key = fingerprint(base, names, size)
+        empty = base.encode_text([""])
+        key = fingerprint(base, empty, names, size)
         if folder.exists() and read_key(folder) != key:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        text = tuple(base.encode_text([""]).shape[1:])
         self.latents = rows(folder / "latents.npy", (len(names), *base.latent_shape(*size)))
-        self.text = rows(folder / "text.npy", (len(names), *text))
+        self.text = rows(folder / "text.npy", (len(names), *empty.states.shape[1:]))
+        self.pooled = None if empty.pooled is None else rows(folder / "pooled.npy", (len(names), *empty.pooled.shape[1:]))
         self.filled = rows(folder / "filled.npy", (len(names),), np.bool_)
         (folder / "key.json").write_text(json.dumps({"key": key}), "utf-8")  # last: without it the arrays are made anew
 
-    def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-        """Latents (B, C, h, w) and text states (B, N, D), float32, on the CPU.
+    def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, Text]:
+        """Latents (B, C, h, w) and encoded prompts, float32, on the CPU.
 
         Args:
             samples: their indices.
@@ -52,14 +53,28 @@ class Cache:
         """
         missing = [i for i, sample in enumerate(samples) if not self.filled[sample]]
         if missing:
-            images = to_signed(torch.stack([to_tensor(pairs[i].image) for i in missing]))
-            latents = self.base.encode_images(images).cpu().numpy()
-            text = self.base.encode_text([pairs[i].caption for i in missing]).cpu().numpy()
-            for row, i in enumerate(missing):
-                self.latents[samples[i]], self.text[samples[i]] = latents[row], text[row]
-                self.filled[samples[i]] = True
-        index = list(samples)
-        return torch.from_numpy(self.latents[index]).float(), torch.from_numpy(self.text[index]).float()
+            self.fill([samples[i] for i in missing], [pairs[i] for i in missing])
+        latents, states = (torch.from_numpy(array[list(samples)]).float() for array in (self.latents, self.text))
+        if self.pooled is None:
+            return latents, Text(states)
+        return latents, Text(states, torch.from_numpy(self.pooled[list(samples)]).float())
+
+    def fill(self, samples: Sequence[int], pairs: Sequence[Pair]) -> None:
+        """Encode pairs and keep them as the rows `samples`."""
+        images = to_signed(torch.stack([to_tensor(pair.image) for pair in pairs]))
+        latents = array(self.base.encode_images(images))
+        text = self.base.encode_text([pair.caption for pair in pairs])
+        states, pooled = array(text.states), None if text.pooled is None else array(text.pooled)
+        for row, sample in enumerate(samples):
+            self.latents[sample], self.text[sample] = latents[row], states[row]
+            if self.pooled is not None and pooled is not None:
+                self.pooled[sample] = pooled[row]
+            self.filled[sample] = True
+
+
+def array(tensor: Tensor) -> Any:
+    """Numbers for a row."""
+    return tensor.float().cpu().numpy()
 
 
 def rows(path: Path, shape: tuple[int, ...], kind: Any = np.float16) -> Any:
@@ -77,10 +92,11 @@ def read_key(folder: Path) -> str | None:
         return None
 
 
-def fingerprint(base: StableDiffusion, names: Sequence[str], size: tuple[int, int]) -> str:
-    """SHA-256 over the encoder's and text encoder's weights, the sample names and the size."""
-    digest = hashlib.sha256(json.dumps([list(names), list(size)]).encode())
-    for network in (base.vae, base.text_encoder):
+def fingerprint(base: StableDiffusion, empty: Text, names: Sequence[str], size: tuple[int, int]) -> str:
+    """SHA-256 over the encoders' weights, the shapes and meaning of the empty prompt, the sample names and the size."""
+    shapes = [list(empty.states.shape), None if empty.pooled is None else list(empty.pooled.shape), base.empty_is_zero]
+    digest = hashlib.sha256(json.dumps([list(names), list(size), shapes]).encode())
+    for network in base.networks[1:]:
         for name, tensor in network.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().float().numpy().tobytes())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, target
+from zeroconv.stable_diffusion import Pooled
 
 __all__ = ["Batch", "StepState", "optimise", "training_loss"]
 
@@ -22,6 +23,7 @@ class Batch:
         condition: condition images, (B, 3, H, W) in [0, 1].
         t: diffusion steps, (B,).
         epsilon: noise, like `z_0`.
+        pooled: what SDXL is told beside the text; None for the other families.
     """
 
     z_0: Tensor
@@ -29,6 +31,14 @@ class Batch:
     condition: Tensor
     t: Tensor
     epsilon: Tensor
+    pooled: Pooled | None = None
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same on a device."""
+        tensors = (self.z_0, self.text, self.condition, self.t, self.epsilon)
+        z_0, text, condition, t, epsilon = (part.to(device) for part in tensors)
+        pooled = self.pooled and Pooled(self.pooled.text.to(device), self.pooled.time_ids.to(device))
+        return Batch(z_0, text, condition, t, epsilon, pooled)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def training_loss(
     """`L = E || ε - ε_θ(z_t, t, c_t, c_f) ||²` (or the base's own target), averaged over the batch."""
     z_t = schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
     control = ActiveControl(network, network.encode_condition(batch.condition))
-    prediction = unet(z_t, batch.t, batch.text, [control])
+    prediction = unet(z_t, batch.t, batch.text, [control], batch.pooled)
     return denoising_loss(prediction, target(prediction_type, schedule, batch.z_0, batch.epsilon, batch.t)).mean()
 
 

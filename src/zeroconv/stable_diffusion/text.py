@@ -1,0 +1,101 @@
+"""What a base is told in words: the states of every token and, for SDXL, one pooled vector."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["Text", "TextReader", "read_prompts"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Encoded prompts.
+
+    Attributes:
+        states: states of the tokens, (B, N, D); D is 768 for SD 1.5, 1024 for SD 2.1, 768 + 1280 for SDXL.
+        pooled: one vector for each prompt, (B, P), P = 1280: SDXL alone; None for the others.
+    """
+
+    states: Tensor
+    pooled: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Text":
+        """The same with both tensors changed."""
+        return Text(change(self.states), None if self.pooled is None else change(self.pooled))
+
+    def replaced(self, rows: Tensor, other: "Text") -> "Text":
+        """The same with some prompts replaced.
+
+        Args:
+            rows: which, (B,) of bool.
+            other: what they become, one prompt or B.
+        """
+        states = torch.where(rows[:, None, None], other.states, self.states)
+        if self.pooled is None or other.pooled is None:
+            return Text(states)
+        return Text(states, torch.where(rows[:, None], other.pooled, self.pooled))
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """A tokenizer and the CLIP text encoder it feeds.
+
+    Attributes:
+        tokenizer: transformers' `CLIPTokenizer`.
+        network: `CLIPTextModel`, or `CLIPTextModelWithProjection` for SDXL's second one.
+    """
+
+    tokenizer: Any
+    network: Any
+
+    @property
+    def window(self) -> int:
+        """Tokens it reads of a prompt, the start and the end among them."""
+        return min(self.tokenizer.model_max_length, self.network.config.max_position_embeddings)
+
+    def tokens(self, prompts: Sequence[str], window: int) -> Tensor:
+        """Token numbers, padded or cut to the window: (B, N)."""
+        settings = {"padding": "max_length", "truncation": True, "max_length": window, "return_tensors": "pt"}
+        return self.tokenizer(list(prompts), **settings).input_ids.to(self.network.device)
+
+    def cut(self, prompt: str, window: int) -> str | None:
+        """A sentence naming the words of a prompt that do not fit the window; None when all do."""
+        ids = self.tokenizer(prompt, truncation=False, verbose=False).input_ids
+        if len(ids) <= window:
+            return None
+        lost = self.tokenizer.decode(ids[window - 1 : -1]).strip()
+        return f"the prompt has {len(ids)} tokens, the base reads {window}; not read: {lost!r}"
+
+
+@torch.no_grad()
+def read_prompts(prompts: Sequence[str], readers: Sequence[TextReader], empty_is_zero: bool, stacklevel: int = 1) -> Text:
+    """Encode prompts as the family of the base wants it.
+
+    One reader (SD 1.x and 2.x): the last layer's states after the final norm. Two (SDXL; Podell et al., "SDXL", 2023,
+    arXiv 2307.01952, section 2.1): the states of the last but one layer of both, side by side, without the final
+    norm, and the second one's projected vector.
+
+    Args:
+        prompts: B prompts; one longer than the window is cut, with a warning that names what was left out.
+        readers: one or two.
+        empty_is_zero: whether the empty prompt is told as zeros, as SDXL's base was trained.
+        stacklevel: how many calls up the warning points, 1 being who called this.
+    """
+    window = min(reader.window for reader in readers)
+    for prompt in prompts:
+        cut = readers[0].cut(prompt, window)
+        if cut is not None:
+            warnings.warn(cut, UserWarning, stacklevel=stacklevel + 2)  # past this function and the wrapper of no_grad
+    if len(readers) == 1:
+        text = Text(readers[0].network(readers[0].tokens(prompts, window)).last_hidden_state)
+    else:
+        told = [reader.network(reader.tokens(prompts, window), output_hidden_states=True) for reader in readers]
+        text = Text(torch.cat([one.hidden_states[-2] for one in told], dim=-1), told[-1].text_embeds)
+    if not empty_is_zero:
+        return text
+    empty = torch.tensor([not prompt for prompt in prompts], device=text.states.device)
+    return text.replaced(empty, text.map(torch.zeros_like))

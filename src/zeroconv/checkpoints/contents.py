@@ -1,0 +1,197 @@
+"""What the names and shapes of a weight file say it is: kind, layout, family, and what it goes with."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from zeroconv.checkpoints.families import FAMILIES, Family
+from zeroconv.checkpoints.layouts import layout_of
+from zeroconv.checkpoints.names.lora import ENDINGS, split
+from zeroconv.checkpoints.original import EMA, UNET, VAE, bare_of, ema_name, prediction_of
+from zeroconv.checkpoints.safetensors_file import Header, read_safetensors
+from zeroconv.checkpoints.topology import Topology, unsupported
+
+__all__ = ["Contents", "contents_of", "count", "fits_of", "joined", "types"]
+
+STRANGERS = {
+    "double_blocks.0.img_attn.qkv.weight": "a Flux transformer",
+    "model.diffusion_model.double_blocks.0.img_attn.qkv.weight": "a Flux checkpoint",
+    "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": "a Stable Diffusion 3 checkpoint",
+    "emb_params": "a textual inversion",
+    "string_to_param": "a textual inversion",
+    "adapter.body.0.resnets.0.block1.weight": "a T2I-Adapter",
+    "body.0.in_conv.weight": "a T2I-Adapter",
+    "image_proj.proj.weight": "an IP-Adapter",
+    "motion_modules.0": "an AnimateDiff motion module",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file or folder holds.
+
+    Attributes:
+        path: where it lies.
+        kind: "base", "ControlNet", "LoRA", "VAE", "U-Net", or what else it is.
+        layout: whose names it uses.
+        family: of Stable Diffusion; None when the tensors do not tell.
+        parameters: numbers in all tensors.
+        dtypes: stored types, with how many tensors have each.
+        bytes: on the disk.
+        details: further facts, by name.
+        missing: what is not there and must come from elsewhere.
+        refused: why it cannot be used here; None when it can.
+        fits: what it can be used with.
+        sha256: of the weight file; None for several files, or when it was not asked for.
+    """
+
+    path: Path
+    kind: str
+    layout: str
+    family: Family | None
+    parameters: int
+    dtypes: dict[str, int]
+    bytes: int
+    details: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    refused: str | None = None
+    fits: str = ""
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "layout": self.layout,
+            "family": self.family.title if self.family else None,
+            "parameters": self.parameters,
+            "dtypes": self.dtypes,
+            "bytes": self.bytes,
+            "details": self.details,
+            "missing": list(self.missing),
+            "refused": self.refused,
+            "fits": self.fits,
+            "sha256": self.sha256,
+        }
+
+
+def contents_of(path: Path, header: Header) -> Contents:
+    """What the names and shapes of one file (or of the shards of one network) say."""
+    size = path.stat().st_size
+    names = header.shapes
+    common = (count(header), types(header), size)
+    control = layout_of(names)
+    if control is not None:
+        return control_contents(path, header, control)
+    if any(name.startswith(UNET) for name in names) and UNET + "input_blocks.0.0.weight" in names:
+        return base_contents(path, header)
+    roles = {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None}
+    if roles & {"down", "up"}:
+        return lora_contents(path, header)
+    bare = bare_of(names, VAE) or names
+    if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
+        layout = "original" if "encoder.mid.block_1.conv1.weight" in bare else "diffusers"
+        return Contents(path, "VAE", layout, None, *common, fits="any base whose latents it makes: `--vae` of generate")
+    for read, mark, layout in ((Topology.of_diffusers, "conv_in.weight", "diffusers"),
+                               (Topology.of_original, "input_blocks.0.0.weight", "original")):  # fmt: skip
+        if mark in names:
+            topology = read(names)
+            missing = ("vae", "text_encoder", "tokenizer")
+            return Contents(path, "U-Net", layout, topology.family, *common, missing=missing, refused=unsupported(topology))
+    stranger = next((what for mark, what in STRANGERS.items() if any(name.startswith(mark) for name in names)), None)
+    refused = "it is nothing this project opens: a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
+    return Contents(path, stranger or "unknown", "unknown", None, *common, refused=refused)
+
+
+def control_contents(path: Path, header: Header, layout: str) -> Contents:
+    """A ControlNet."""
+    names = {name.removeprefix("control_model."): shape for name, shape in header.shapes.items()}
+    details: dict[str, str] = {}
+    topology: Topology | None = None
+    if layout == "control-lora":
+        downs = [shape for name, shape in names.items() if name.endswith(".down")]
+        details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
+    else:
+        topology = (Topology.of_diffusers if layout == "diffusers" else Topology.of_original)(names)
+    refused = unsupported(topology) if topology else None
+    missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
+    family = topology.family if topology else family_of_offsets(names)
+    fits = fits_of("ControlNet", topology) if topology else f"a {family.title} base" if family else "the base it was made for"
+    return Contents(path, "ControlNet", layout, family, count(header), types(header), path.stat().st_size, details, missing,
+                    refused, fits)  # fmt: skip
+
+
+def family_of_offsets(names: Mapping[str, tuple[int, ...]]) -> Family | None:
+    """The family of a Control-LoRA, by the widths of text that its offsets read."""
+    widths = {shape[1] for name, shape in names.items() if name.endswith("attn2.to_k.down") and len(shape) == 2}
+    return next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
+
+
+def base_contents(path: Path, header: Header) -> Contents:
+    """A whole Stable Diffusion in the original layout."""
+    names = header.shapes
+    topology = Topology.of_original(bare_of(names, UNET))
+    family = topology.family
+    missing = [] if any(name.startswith(VAE) for name in names) else ["vae"]
+    missing += [f"text encoder ({e.prefix}…)" for e in family.text_encoders if not any(n.startswith(e.prefix) for n in names)]
+    averaged = ema_name("input_blocks.0.0.weight") in names
+    details = {"text width": str(topology.context), "weights": "with averaged copy (EMA)" if averaged else "pruned"}
+    if not any(name.startswith(EMA) for name in names) and "model_ema.decay" in names:
+        details["weights"] = "pruned"
+    reason = unsupported(topology)
+    if reason is None:
+        predicted, told_by = prediction_of(family, read_safetensors(path), header.metadata)
+        details |= {"prediction": f"{predicted} (told by {told_by})", "size": f"{family.native_size(predicted)} px"}
+    title = header.metadata.get("modelspec.title")
+    details |= {"title": title} if title else {}
+    return Contents(path, "base", "original", family, count(header), types(header), path.stat().st_size, details,
+                    tuple(missing), reason, fits_of("base", topology))  # fmt: skip
+
+
+def lora_contents(path: Path, header: Header) -> Contents:
+    """A LoRA."""
+    names = header.shapes
+    downs = {n: shape for n, shape in names.items() if (found := split(n)) is not None and ENDINGS[found[1]][0] == "down"}
+    ranks = sorted({shape[0] for shape in downs.values() if shape})
+    widths = {shape[1] for name, shape in downs.items() if "attn2" in name and "to_k" in name and len(shape) > 1}
+    family = next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
+    details = {"rank": ", ".join(map(str, ranks)), "modules": str(len(downs))}
+    fits = f"{family.title} bases: `--lora {path.name}:WEIGHT`" if family else "bases whose modules have its shapes"
+    layout = "kohya" if any(name.startswith("lora_") for name in names) else "diffusers/PEFT"
+    return Contents(path, "LoRA", layout, family, count(header), types(header), path.stat().st_size, details, fits=fits)
+
+
+def fits_of(kind: str, topology: Topology) -> str:
+    """What a base or ControlNet can be used with."""
+    title = f"{topology.family.title} (text width {topology.context}, {topology.in_channels} latent channels)"
+    return f"bases of {title}" if kind == "ControlNet" else f"ControlNets and LoRAs made for {title}"
+
+
+def joined(headers: list[Header]) -> Header:
+    """Several headers as one; the same name in two networks is counted twice."""
+    one = len(headers) == 1
+    places = [(f"{i}." if not one and overlaps(headers) else "", header) for i, header in enumerate(headers)]
+    return Header(
+        {prefix + name: shape for prefix, header in places for name, shape in header.shapes.items()},
+        {prefix + name: dtype for prefix, header in places for name, dtype in header.dtypes.items()},
+        headers[0].metadata if headers else {},
+    )
+
+
+def overlaps(headers: list[Header]) -> bool:
+    """Whether two headers share a name."""
+    return len({name for header in headers for name in header.shapes}) < sum(len(header.shapes) for header in headers)
+
+
+def count(header: Header) -> int:
+    """Numbers in all tensors."""
+    return sum(prod(shape) for shape in header.shapes.values())
+
+
+def types(header: Header) -> dict[str, int]:
+    """Stored types, the most frequent first."""
+    return dict(Counter(header.dtypes.values()).most_common())

@@ -1,0 +1,104 @@
+"""What is in this file or folder? Told without building anything from it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from zeroconv.checkpoints.contents import Contents, contents_of, count, fits_of, joined, types
+from zeroconv.checkpoints.control_lora import FILE as CONTROL_LORA
+from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS
+from zeroconv.checkpoints.safetensors_file import read_header
+from zeroconv.checkpoints.shards import STEM, read_json, weight_files
+from zeroconv.checkpoints.topology import Topology, unsupported
+
+__all__ = ["describe"]
+
+
+def describe(path: Path, hashed: bool = True) -> Contents:
+    """Look at a file or folder without building anything from it.
+
+    Args:
+        path: a `.safetensors` file, or a folder in the diffusers layout.
+        hashed: whether to read a file to its end for its SHA-256.
+
+    Raises:
+        FileNotFoundError: when there is nothing.
+        ValueError: when it is broken, a pickle, or nothing that can be looked into.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    if path.is_dir():
+        return describe_folder(path, hashed)
+    if path.suffix in PICKLE_ENDINGS:
+        raise ValueError(
+            f"{path} is a pickle: only `zeroconv convert {path} OUT.safetensors --to …` opens it, as tensors alone"
+        )
+    header = read_header(path)
+    found = contents_of(path, header)
+    return replace(found, sha256=hash_of(path) if hashed else None)
+
+
+def describe_folder(path: Path, hashed: bool) -> Contents:
+    """A base, or a model folder; of a training run, its ControlNet."""
+    if (path / "model_index.json").is_file():
+        return describe_base_folder(path)
+    run = path / "controlnet"
+    folder = run if not (path / "config.json").is_file() and (run / "config.json").is_file() else path
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{path} is no model folder: it has neither model_index.json nor config.json")
+    config = read_json(folder / "config.json")
+    lora = folder / CONTROL_LORA
+    files = [lora] if lora.is_file() else weight_files(folder)
+    headers = [read_header(file) for file in files]
+    found = contents_of(folder, joined(headers))
+    details = {"class": str(config.get("_class_name")), **details_of(config)}
+    return replace(
+        found,
+        layout="diffusers, sharded" if len(files) > 1 else found.layout,
+        bytes=sum(file.stat().st_size for file in files),
+        details={**details, **found.details},
+        sha256=hash_of(files[0]) if hashed and len(files) == 1 else None,
+    )
+
+
+def details_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a ControlNet's configuration says that its tensors do not."""
+    extra = config.get("_zeroconv")
+    said: dict[str, Any] = {**extra} if isinstance(extra, dict) else {}
+    said["global pooling"] = config.get("global_pool_conditions") or None
+    order = config.get("controlnet_conditioning_channel_order")
+    said["channel order"] = order if order != "rgb" else None
+    return {name.replace("_", " "): str(value) for name, value in said.items() if value is not None}
+
+
+def describe_base_folder(path: Path) -> Contents:
+    """A base in the diffusers layout."""
+    index = read_json(path / "model_index.json")
+    parts = {part: path / part for part in ("unet", "vae", "text_encoder", "text_encoder_2") if (path / part).is_dir()}
+    files = {part: weight_files(folder, "model" if "text" in part else STEM) for part, folder in parts.items()}
+    headers = {part: joined([read_header(file) for file in found]) for part, found in files.items()}
+    if "unet" not in headers:
+        raise ValueError(f"{path} is no complete base: it has no folder 'unet'")
+    topology = Topology.of_diffusers(headers["unet"].shapes)
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    noise = read_json(scheduler) if scheduler.is_file() else {}
+    needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if topology.pooled is not None else ()))
+    everything = joined(list(headers.values()))
+    return Contents(
+        path, "base", "diffusers", topology.family, count(everything), types(everything),
+        sum(file.stat().st_size for found in files.values() for file in found),
+        {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
+         "text width": str(topology.context)},
+        tuple(part for part in needed if not (path / part).is_dir()), unsupported(topology), fits_of("base", topology),
+    )  # fmt: skip
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; panels show its first ten digits."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()

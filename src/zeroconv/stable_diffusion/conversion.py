@@ -1,0 +1,158 @@
+"""A base from one layout to the other: one file in the original names, or a folder of diffusers'. No network is built."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeroconv.checkpoints import embedded_names, read_safetensors, read_weights, resolve, write_model_folder, write_safetensors
+from zeroconv.checkpoints.describe import describe
+from zeroconv.checkpoints.older_names import autoencoder_names, text_encoder_names
+from zeroconv.checkpoints.original import OriginalBase, read_original, shapes_of, write_original
+from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS, read_pickle
+from zeroconv.checkpoints.safetensors_file import read_header
+from zeroconv.checkpoints.topology import Topology
+from zeroconv.stable_diffusion.single_file import PADS
+from zeroconv.stable_diffusion.tokenizer import clip_tokenizer
+
+__all__ = ["BaseReport", "convert_base", "is_base"]
+
+TEXT_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class BaseReport:
+    """What a conversion did.
+
+    Attributes:
+        layout: that was found.
+        tensors: how many were written.
+        files: that were written.
+        notes: for people.
+    """
+
+    layout: str
+    tensors: int
+    files: list[Path]
+    notes: list[str]
+
+
+def is_base(source: str | Path) -> bool:
+    """Whether a name, file or folder is a whole base; a file with a ControlNet in it is not."""
+    path = Path(source)
+    if str(source) in embedded_names("base") or (path / "model_index.json").is_file():
+        return True
+    if path.suffix in PICKLE_ENDINGS and path.is_file():
+        names = read_pickle(path).keys()
+        return any(n.startswith("model.diffusion_model.") for n in names) and not any(
+            n.startswith("control_model.") for n in names
+        )
+    return path.suffix == ".safetensors" and path.is_file() and describe(path, hashed=False).kind == "base"
+
+
+def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None) -> BaseReport:
+    """Read a base in either layout and write it in the other.
+
+    Args:
+        source: an embedded name, a folder, or a file (`.safetensors`, `.ckpt`).
+        out: a folder for "diffusers", a `.safetensors` file for "original".
+        layout: "diffusers" or "original".
+        dtype: type of the written tensors; as stored if None.
+
+    Raises:
+        ValueError: one line; nothing was written then.
+    """
+    if layout not in ("diffusers", "original"):
+        raise ValueError(f"{source} is a base; layout is {layout!r}, expected 'diffusers' or 'original'")
+    if (layout == "original") != (out.suffix == ".safetensors"):
+        wanted = "a file ending in .safetensors" if layout == "original" else "a folder"
+        raise ValueError(f"the layout {layout!r} is {wanted}, got {out.name!r}")
+    path = Path(source)
+    if path.is_file():
+        found = read_base_file(path)
+        if layout == "original":
+            return write_file(out, whole(found), dtype, "original")
+        return write_folder(out, found, dtype)
+    folder = resolve(source, "base")
+    if layout == "diffusers":
+        raise ValueError(f"{source} is in the diffusers layout already")
+    return write_file(out, from_folder(folder), dtype, "diffusers")
+
+
+def read_base_file(path: Path) -> OriginalBase:
+    """A whole base in one file, mapped, pickles included."""
+    pickled = path.suffix in PICKLE_ENDINGS
+    tensors = read_pickle(path) if pickled else read_safetensors(path)
+    found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path))
+    if found.vae is None:
+        raise ValueError(f"{path} holds no autoencoder: a whole base is expected")
+    return found
+
+
+def whole(found: OriginalBase) -> dict[str, Tensor]:
+    """The tensors of a base in the original layout, without what training left beside them."""
+    assert found.vae is not None
+    return write_original(
+        found.family, found.unet.tensors, found.vae.tensors, tuple(part.tensors for part in found.text_encoders)
+    )
+
+
+def from_folder(folder: Path) -> dict[str, Tensor]:
+    """A folder's networks under the original names.
+
+    Raises:
+        ValueError: when it is not of SD 1.5, SD 2.1 or SDXL, naming a tensor.
+    """
+    unet = read_weights(folder / "unet")
+    family = Topology.of_diffusers(shapes_of(unet)).family
+    text = tuple(
+        text_encoder_names(read_weights(folder / name, "model"), encoder.projection)
+        for name, encoder in zip(("text_encoder", "text_encoder_2"), family.text_encoders, strict=False)
+    )
+    return write_original(family, unet, autoencoder_names(read_weights(folder / "vae")), text)
+
+
+def write_file(out: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None, found: str) -> BaseReport:
+    """One file in the original layout."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(out, cast(tensors, dtype))
+    return BaseReport(found, len(tensors), [out], [])
+
+
+def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> BaseReport:
+    """A folder in the diffusers layout; `model_index.json`, which makes it one, comes last."""
+    assert found.vae is not None
+    is_xl = len(found.text_encoders) == 2
+    count = 0
+    for name, part in (("unet", found.unet), ("vae", found.vae)):
+        write_model_folder(out / name, part.config, cast(part.tensors, dtype))
+        count += len(part.tensors)
+    index: dict[str, Any] = {"_class_name": "StableDiffusionXLPipeline" if is_xl else "StableDiffusionPipeline"}
+    index |= {"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]}
+    index |= {"scheduler": ["diffusers", found.scheduler["_class_name"]]}
+    for part, encoder, end in zip(found.text_encoders, found.family.text_encoders, ("", "_2"), strict=False):
+        names = part.tensors if encoder.projection else {f"text_model.{name}": t for name, t in part.tensors.items()}
+        write_model_folder(out / f"text_encoder{end}", part.config, cast(names, dtype), TEXT_FILE)
+        clip_tokenizer(PADS[encoder.kind]).save_pretrained(out / f"tokenizer{end}")
+        index[f"text_encoder{end}"] = ["transformers", part.config["architectures"][0]]
+        index[f"tokenizer{end}"] = ["transformers", "CLIPTokenizer"]
+        count += len(names)
+    write_json(out / "scheduler" / "scheduler_config.json", found.scheduler)
+    write_json(out / "model_index.json", {**index, "force_zeros_for_empty_prompt": True} if is_xl else index)
+    told = f"prediction type {found.scheduler['prediction_type']}: told by {found.told_by}"
+    return BaseReport("original", count, sorted(path for path in out.rglob("*") if path.is_file()), [told])
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write settings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def cast(tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Tensors in another type, or as they are."""
+    return {name: tensor if dtype is None else tensor.to(dtype) for name, tensor in tensors.items()}

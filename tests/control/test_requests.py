@@ -12,7 +12,7 @@ from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"variant": "huge"}, "variant is 'huge'; expected 'full' or 'lite'"),
+        ({"variant": "huge"}, "variant is 'huge'; expected 'full', 'lite' or 'lora'"),
         ({"connection": "loose"}, "connection is 'loose'; expected 'zero'"),
         ({"condition_encoder": "other"}, "condition encoder form is 'other'; expected 'released' or 'paper'"),
         ({"conditioning_channels": 0}, "conditioning_channels is 0; expected 1 or more"),

@@ -11,6 +11,8 @@ from zeroconv.control.weighting import DECAY, check_scale, condition_side_only
 
 # SD at 512 pixels: 320@64 x3, 320@32, 640@32 x2, 640@16, 1280@16 x2, 1280@8 x3, the middle 1280@8 (figure 3)
 HEIGHTS = [64] * 3 + [32] * 3 + [16] * 3 + [8] * 4
+# SDXL at 1024 pixels: 320@128 x3, 320@64, 640@64 x2, 640@32, 1280@32 x2, the middle 1280@32
+XL_HEIGHTS = [128] * 3 + [64] * 3 + [32] * 4
 
 
 def test_resolution_is_64_over_the_height() -> None:
@@ -30,6 +32,14 @@ def test_decay_is_that_of_the_released_code() -> None:
     assert weights == [0.825 ** (12 - i) for i in range(13)]
     assert weights[0] == pytest.approx(0.0994, abs=5e-5) and weights[-1] == 1
     assert len(layer_weights("decay", [1] * 10)) == 10 and layer_weights("decay", [1] * 10)[-1] == 1
+
+
+def test_sdxl_has_ten_weights_of_its_own() -> None:
+    """Tools that take the first ten of SD 1.5's thirteen give its middle 0.825 ** 3 = 0.56 and never reach 1."""
+    assert layer_weights("resolution", XL_HEIGHTS) == [1] * 3 + [2] * 3 + [4] * 4
+    decay = layer_weights("decay", XL_HEIGHTS)
+    assert decay == [0.825 ** (9 - i) for i in range(10)] and decay[-1] == 1
+    assert layer_weights("decay", HEIGHTS)[9] == pytest.approx(0.56, abs=2e-3) and decay[9] == 1
 
 
 @pytest.mark.parametrize("name", ["uniform", "condition-only"])

@@ -102,9 +102,9 @@ def test_training_changes_the_fingerprint_and_a_warning_says_so(
     output, controls = make()
     entry = read_settings(save(output, controls, tmp_path, base).pictures[0])["controls"][0]
     assert entry["fingerprint"] == fingerprint(network)
-    assert rebuild(entry).scale == 0.8
+    assert rebuild(entry, base).scale == 0.8
     with pytest.warns(UserWarning, match="has other weights now"):
-        rebuild({**entry, "fingerprint": fingerprint(build_control(base.unet, seed=4))})
+        rebuild({**entry, "fingerprint": fingerprint(build_control(base.unet, seed=4))}, base)
 
 
 def test_pictures_without_settings_are_refused_in_one_line(tmp_path: Path, base: StableDiffusion) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny import build_control, copies, unchanged
+from tests.tiny import build_control, build_map, copies, unchanged
 from zeroconv.control import ControlNet
+from zeroconv.images import write_png
 from zeroconv.training import TrainConfig
 from zeroconv.training.folder import RunFolder
 from zeroconv.training.optimizer import OptimizerName, build_optimizer
@@ -25,7 +26,7 @@ def opened(path: Path) -> RunFolder:
     [
         {"base": "other"}, {"data": "world:9"}, {"condition": "depth"}, {"variant": "lite"}, {"connection": "gaussian"},
         {"condition_encoder": "paper"}, {"control": "tiny-canny"}, {"batch_size": 9}, {"seed": 1}, {"probe_count": 9},
-        {"optimizer": "muon"}, {"condition_encoder_channels": (8, 8)},
+        {"optimizer": "muon"}, {"condition_encoder_channels": (8, 8)}, {"rank": 8},
     ],
 )  # fmt: skip
 def test_another_run_is_refused_and_the_first_kept(tmp_path: Path, changed: dict[str, Any]) -> None:
@@ -110,11 +111,15 @@ def test_without_a_state_it_begins_at_nought(unet: Any, tmp_path: Path) -> None:
     assert unchanged(network, before)
 
 
-def test_the_best_network_is_a_controlnet_folder(unet: Any, tmp_path: Path) -> None:
+def test_the_best_network_is_a_controlnet_folder_with_its_card(unet: Any, tmp_path: Path) -> None:
     folder, network = opened(tmp_path), build_control(unet, seed=1)
     assert folder.best() < 0
-    folder.save_best(network, 7, 0.25)
+    sheet = write_png(build_map(), tmp_path / "samples" / "step-000007.png")
+    folder.save_best(network, 7, 0.25, sheet, {"edge F1": 0.25}, "apache-2.0")
     assert folder.best() == 0.25
+    card = (tmp_path / "controlnet" / "README.md").read_text("utf-8")
+    assert 'license: "apache-2.0"' in card and "| edge F1 | 0.25 |" in card and "![Samples](samples.png)" in card
+    assert (tmp_path / "controlnet" / "samples.png").read_bytes() == sheet.read_bytes()
     assert unchanged(ControlNet.from_pretrained(tmp_path), copies(network.state_dict().items()))
 
 

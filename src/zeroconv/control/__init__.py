@@ -5,6 +5,7 @@ from zeroconv.control.condition_encoder import ConditionEncoder, PaperConditionE
 from zeroconv.control.controlled import ActiveControl, ControlledUNet
 from zeroconv.control.network import ControlNet
 from zeroconv.control.residuals import Residuals
+from zeroconv.control.transfer import Shift, encoder_shift
 from zeroconv.control.weighting import WEIGHTINGS, StepWindow, layer_weights
 from zeroconv.control.zero_convolution import ZeroConvolution
 
@@ -17,7 +18,9 @@ __all__ = [
     "ControlledUNet",
     "PaperConditionEncoder",
     "Residuals",
+    "Shift",
     "StepWindow",
     "ZeroConvolution",
+    "encoder_shift",
     "layer_weights",
 ]

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["LiteDownBlock", "LiteMiddle"]
+__all__ = ["LiteDownBlock", "LiteMiddle", "lite_blocks"]
 
 
 class LiteDownBlock(nn.Module):
@@ -48,3 +48,12 @@ class LiteMiddle(nn.Module):
     def forward(self, h: Tensor, temb: Tensor, **_: Any) -> Tensor:
         """Features like `h`."""
         return functional.silu(self.convolution(h))
+
+
+def lite_blocks(unet: Any) -> nn.ModuleList:
+    """One `LiteDownBlock` for each level of the U-Net's encoder."""
+    widths = list(unet.config.block_out_channels)
+    return nn.ModuleList(
+        LiteDownBlock(before, width, len(block.resnets), block.downsamplers is not None)
+        for block, before, width in zip(unet.down_blocks, [widths[0], *widths[:-1]], widths, strict=True)
+    )

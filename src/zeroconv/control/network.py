@@ -1,34 +1,38 @@
 """The ControlNet of figure 3: a copy of the encoder and the middle block, and a zero convolution at each output."""
 
 import copy
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from zeroconv.checkpoints import read_config, read_model_folder, resolve, write_model_folder
-from zeroconv.control.condition_encoder import PAPER_CHANNELS, RELEASED_CHANNELS, build_condition_encoder
-from zeroconv.control.lite import LiteDownBlock, LiteMiddle
-from zeroconv.control.residuals import Residuals
+from zeroconv.checkpoints.control_lora import read_control_lora
+from zeroconv.checkpoints.names.controlnet import controlnet_table
+from zeroconv.checkpoints.rules import Rules
+from zeroconv.checkpoints.topology import Topology
+from zeroconv.control.condition_encoder import build_condition_encoder
+from zeroconv.control.files import open_network, push_network, save_network
+from zeroconv.control.lite import LiteMiddle, lite_blocks
+from zeroconv.control.low_rank import borrow, borrows_from, merge, take
+from zeroconv.control.residuals import Residuals, skip_channels
+from zeroconv.control.settings import (
+    CLASS_NAME,
+    COPIED_SETTINGS,
+    Variant,
+    birth_settings,
+    check_settings,
+    check_variant,
+    control_lora_settings,
+)
+from zeroconv.control.transfer import transfer
 from zeroconv.control.zero_convolution import Connection, connect
 from zeroconv.stable_diffusion.unet import Pooled, check_supported, embed, run_encoder
 
 __all__ = ["ControlNet", "Variant"]
-
-Variant = Literal["full", "lite"]
-
-CLASS_NAME = "ControlNetModel"  # what diffusers opens
-OWN_CLASS_NAME = "ZeroconvControlNet"  # what it has no class for: lite copies, the text's condition encoder
-COPIED_SETTINGS = (
-    "act_fn", "addition_embed_type", "addition_time_embed_dim", "attention_head_dim", "block_out_channels",
-    "class_embed_type", "cross_attention_dim", "down_block_types", "downsample_padding", "encoder_hid_dim",
-    "encoder_hid_dim_type", "flip_sin_to_cos", "freq_shift", "in_channels", "layers_per_block",
-    "mid_block_scale_factor", "mid_block_type", "norm_eps", "norm_num_groups", "num_attention_heads",
-    "num_class_embeds", "only_cross_attention", "projection_class_embeddings_input_dim",
-    "resnet_time_scale_shift", "transformer_layers_per_block", "upcast_attention", "use_linear_projection",
-)  # fmt: skip
 
 
 class ControlNet(nn.Module):
@@ -44,20 +48,22 @@ class ControlNet(nn.Module):
 
     name: str = "unnamed"
 
-    def __init__(self, unet: Any, config: dict[str, Any]) -> None:
+    def __init__(self, unet: Any, config: dict[str, Any], own: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         extra = config["_zeroconv"]
         connection: Connection = extra["connection"]
         levels: tuple[int, ...] = tuple(unet.config.block_out_channels)
-        if extra["variant"] not in get_args(Variant):
-            raise ValueError(f"variant is {extra['variant']!r}; expected 'full' or 'lite'")
+        check_variant(config)
+        copied: Callable[[Any], Any] = copy.deepcopy
+        if extra["variant"] == "lora":
+            copied = partial(borrow, rank=extra["rank"] if own is None else 0)
         self.config = config
-        self.conv_in = copy.deepcopy(unet.conv_in)
-        self.time_proj = copy.deepcopy(unet.time_proj)
-        self.time_embedding = copy.deepcopy(unet.time_embedding)
+        self.conv_in = copied(unet.conv_in)
+        self.time_proj = copied(unet.time_proj)
+        self.time_embedding = copied(unet.time_embedding)
         if getattr(unet, "add_embedding", None) is not None:
-            self.add_time_proj = copy.deepcopy(unet.add_time_proj)
-            self.add_embedding = copy.deepcopy(unet.add_embedding)
+            self.add_time_proj = copied(unet.add_time_proj)
+            self.add_embedding = copied(unet.add_embedding)
         self.controlnet_cond_embedding = build_condition_encoder(
             extra["condition_encoder"],
             levels[0],
@@ -68,11 +74,13 @@ class ControlNet(nn.Module):
         if extra["variant"] == "lite":
             self.down_blocks, self.mid_block = lite_blocks(unet), LiteMiddle(levels[-1])
         else:
-            self.down_blocks = copy.deepcopy(unet.down_blocks)
-            self.mid_block = copy.deepcopy(unet.mid_block)
+            self.down_blocks = copied(unet.down_blocks)
+            self.mid_block = copied(unet.mid_block)
         widths = skip_channels(unet)
         self.controlnet_down_blocks = nn.ModuleList(connect(width, width, connection) for width in widths)
         self.controlnet_mid_block = connect(levels[-1], levels[-1], connection)
+        if own is not None:
+            take(self, own)
         self.requires_grad_(True)
 
     @classmethod
@@ -85,62 +93,99 @@ class ControlNet(nn.Module):
         condition_encoder: str = "released",
         conditioning_embedding_out_channels: tuple[int, ...] | None = None,
         base: str | None = None,
+        rank: int = 16,
     ) -> Self:
         """A ControlNet at birth: `unet`'s encoder and middle block copied, every connection zero.
 
         Args:
             unet: a diffusers `UNet2DConditionModel` (SD 1.x, 2.x, XL or the tiny base).
             conditioning_channels: channels of the condition image, 3 for RGB maps.
-            variant: "full", or "lite": one convolution in place of each block's copy (figure 8 c).
+            variant: "full"; "lite": one convolution in place of each block's copy (figure 8 c); or "lora": the locked
+                encoder itself, plus low-rank updates. `unet` is locked then.
             connection: "zero", or "gaussian": ordinary convolutions (figure 8 b), which break identity at birth.
             condition_encoder: "released" (the form of published weights) or "paper" (section 3.2's text).
             conditioning_embedding_out_channels: widths of the condition encoder.
             base: name of the base, kept in the configuration.
+            rank: of the updates at most; narrow layers get less (`low_rank.update_rank`).
 
         Raises:
             ValueError: for an unknown variant, connection or form, or a U-Net of another family.
         """
         check_supported(unet)
-        widths = PAPER_CHANNELS if condition_encoder == "paper" else RELEASED_CHANNELS
-        config = {
-            "_class_name": CLASS_NAME if (variant, condition_encoder) == ("full", "released") else OWN_CLASS_NAME,
-            **{name: unet.config[name] for name in COPIED_SETTINGS if name in unet.config},
-            "conditioning_channels": conditioning_channels,
-            "conditioning_embedding_out_channels": list(conditioning_embedding_out_channels or widths),
-            "controlnet_conditioning_channel_order": "rgb",
-            "global_pool_conditions": False,
-            "_zeroconv": {
-                "variant": variant,
-                "connection": connection,
-                "condition_encoder": condition_encoder,
-                "base": base,
-                "condition": None,
-            },
-        }
-        return cls(unet, config)
+        widths = conditioning_embedding_out_channels
+        return cls(
+            unet,
+            birth_settings(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank),
+        )
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> Self:
-        """Open a saved ControlNet: an embedded name ("tiny-canny"), or a folder in the diffusers layout.
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        unet: Any = None,
+        *,
+        condition: str | None = None,
+        global_pool_conditions: bool | None = None,
+        channel_order: str | None = None,
+    ) -> Self:
+        """Open a saved ControlNet in any layout: "tiny-canny", a folder, a `.safetensors` file, a hub id.
+
+        Args:
+            name_or_path: its name, folder, file, or "owner/name@revision".
+            unet: of the base it is for: files of offsets (Control-LoRA, `difference`) are nothing without it.
+            condition: the condition it follows, where the file does not say it.
+            global_pool_conditions: whether its residuals are pooled (shuffle), where the file does not say it.
+            channel_order: "rgb" or "bgr", where the file does not say it.
 
         Raises:
-            FileNotFoundError: when there is no such name or folder.
-            ValueError: when the file is broken or its tensors do not fit its configuration.
+            FileNotFoundError: when there is no such name, folder or file.
+            ValueError: when the file is broken, of another kind, or its tensors do not fit its configuration.
         """
-        folder = resolve(name_or_path, "ControlNet")
-        config = read_config(folder, CLASS_NAME, OWN_CLASS_NAME)
-        try:
-            network = cls.without_memory(complete(config))
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise ValueError(f"{folder}/config.json describes no ControlNet: {type(error).__name__}: {first}") from error
-        weights = read_model_folder(folder, {name: tuple(p.shape) for name, p in network.state_dict().items()})
-        # Copied, not assigned: a file's own memory is not aligned, and sums over it would be rounded differently.
-        network.to_empty(device="cpu").float().load_state_dict(weights)
-        for frequencies in (network.time_proj, getattr(network, "add_time_proj", None)):
-            assert frequencies is None or not list(frequencies.buffers()), "these hold no tensors"
-        network.name = str(name_or_path)
+        return open_network(cls, name_or_path, unet, Rules(condition, global_pool_conditions, channel_order))
+
+    @classmethod
+    def from_control_lora(cls, unet: Any, tensors: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> Self:
+        """The network of a Control-LoRA file, of ours or of another tool, on the base whose U-Net is given.
+
+        Its updates are offsets from whatever base that is: on another base of the family this is the transfer.
+        Weights, biases and norms that the file carries whole take the place of the base's.
+
+        Args:
+            unet: of the base; it is locked, and its weights are borrowed.
+            tensors: of the file.
+            config: its configuration; read off the tensors if there is none.
+
+        Raises:
+            ValueError: when the file does not fit the base.
+        """
+        check_supported(unet)
+        own = read_control_lora(tensors, controlnet_table(Topology.of_config(unet.config)))
+        settings = control_lora_settings(unet, own, config)
+        with torch.device("meta"):  # every tensor comes from the file or is the base's
+            return cls(unet, settings, {name: tensor.float() for name, tensor in own.items()})
+
+    def merged(self) -> Self:
+        """A full network that gives the same residuals and borrows nothing: every low-rank update written out."""
+        network = merge(self)
+        if self.config["_zeroconv"]["variant"] == "lora":
+            network.config["_class_name"] = CLASS_NAME
+            network.config["_zeroconv"].update(variant="full", rank=None)
         return network.requires_grad_(True)
+
+    def transfer(self, from_base: Any, to_base: Any) -> Self:
+        """This network on another base of the same family: every tensor of the copy is moved by `to - from`.
+
+        The offset recipe of the authors: what training added to the old encoder is added to the new one. A low-rank
+        network is bound to the new base; its updates are offsets already.
+
+        Args:
+            from_base: the base it was made for, a `StableDiffusion` or its U-Net.
+            to_base: the base it is to act on.
+
+        Raises:
+            ValueError: when it was not made for `from_base`, or the bases are not of the same family.
+        """
+        return transfer(self, from_base, to_base)
 
     @classmethod
     def without_memory(cls, config: dict[str, Any]) -> Self:
@@ -150,15 +195,32 @@ class ControlNet(nn.Module):
         with torch.device("meta"):
             return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=config["in_channels"]), config)
 
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write `config.json` and `diffusion_pytorch_model.safetensors`, each whole or not at all.
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None, **card: Any) -> Path:
+        """Write `config.json`, `diffusion_pytorch_model.safetensors` and a model card, each whole or not at all.
+
+        A low-rank network writes `control-lora.safetensors` instead, a Control-LoRA that other tools open by itself.
 
         Args:
             folder: made if it is not there.
             dtype: type of the stored weights; as they are if left out.
+            **card: title, metrics, samples, licence and name, as `zeroconv.control.card.model_card` takes them.
         """
-        tensors = {name: tensor.to(dtype or tensor.dtype) for name, tensor in self.state_dict().items()}
-        return write_model_folder(Path(folder), self.config, tensors)
+        return save_network(self, Path(folder), dtype, card)
+
+    def push_to_hub(self, hub_id: str, *, private: bool = False, token: str | None = None, **card: Any) -> str:
+        """Save it, with a model card, to "owner/name" on the hub; the address of the commit.
+
+        Args:
+            hub_id: "owner/name"; made if it is not there.
+            private: whether a new one is private.
+            token: that of the login if left out.
+            **card: as in `save_pretrained`.
+
+        Raises:
+            PermissionError: without a token, or without the right to write there.
+            ConnectionError: when the network fails.
+        """
+        return push_network(self, hub_id, private, token, card)
 
     def forward(
         self,
@@ -217,45 +279,14 @@ class ControlNet(nn.Module):
     def check_base(self, unet: Any) -> None:
         """Refuse a base that this ControlNet was not made for.
 
+        A low-rank network acts on the base whose weights it borrows alone, or on one with equal weights.
+
         Raises:
             ValueError: naming what differs.
         """
-        for name in ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block"):
-            mine, theirs = (list(v) if isinstance(v, (list, tuple)) else v for v in (self.config[name], unet.config[name]))
-            if mine != theirs:
-                raise ValueError(
-                    f"this ControlNet was made for a base with {name} {mine}, the base given has {theirs}: "
-                    "use a ControlNet made for this base, or the base it was made for"
-                )
-
-
-def complete(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with what diffusers leaves out: its own defaults, and ours for a published network."""
-    defaults = {
-        "conditioning_channels": 3,
-        "conditioning_embedding_out_channels": list(RELEASED_CHANNELS),
-        "controlnet_conditioning_channel_order": "rgb",
-        "global_pool_conditions": False,
-    }
-    extra = {"variant": "full", "connection": "zero", "condition_encoder": "released", "base": None, "condition": None}
-    order = config.get("controlnet_conditioning_channel_order", "rgb")
-    if order not in ("rgb", "bgr"):
-        raise ValueError(f"config.json has controlnet_conditioning_channel_order {order!r}; expected 'rgb' or 'bgr'")
-    return {**defaults, **config, "_zeroconv": {**extra, **config.get("_zeroconv", {})}}
-
-
-def skip_channels(unet: Any) -> list[int]:
-    """Channels of each skip connection, shallow to deep."""
-    channels = [unet.config.block_out_channels[0]]
-    for block, width in zip(unet.down_blocks, unet.config.block_out_channels, strict=True):
-        channels += [width] * (len(block.resnets) + (block.downsamplers is not None))
-    return channels
-
-
-def lite_blocks(unet: Any) -> nn.ModuleList:
-    """One `LiteDownBlock` for each level of the U-Net's encoder."""
-    widths = list(unet.config.block_out_channels)
-    return nn.ModuleList(
-        LiteDownBlock(before, width, len(block.resnets), block.downsamplers is not None)
-        for block, before, width in zip(unet.down_blocks, [widths[0], *widths[:-1]], widths, strict=True)
-    )
+        check_settings(self.config, unet)
+        if not borrows_from(self, unet):
+            raise ValueError(
+                "this low-rank ControlNet borrows the weights of another base than the one given: open it with "
+                "ControlNet.from_pretrained(…, unet=base.unet), or move it with transfer(from_base, to_base)"
+            )

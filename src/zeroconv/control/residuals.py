@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Residuals"]
+__all__ = ["Residuals", "skip_channels"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +84,11 @@ class Residuals:
     def pooled(self) -> "Residuals":
         """Every residual replaced by its mean over the picture (ControlNet 1.1 "shuffle")."""
         return self.map(lambda _, residual: residual.mean(dim=(2, 3), keepdim=True).expand_as(residual))
+
+
+def skip_channels(unet: Any) -> list[int]:
+    """Channels of each skip connection, shallow to deep."""
+    channels = [unet.config.block_out_channels[0]]
+    for block, width in zip(unet.down_blocks, unet.config.block_out_channels, strict=True):
+        channels += [width] * (len(block.resnets) + (block.downsamplers is not None))
+    return channels

@@ -125,7 +125,7 @@ def describe(settings: Mapping[str, Any], controls: Sequence[Control], index: in
                 "condition": control.network.config["_zeroconv"]["condition"],
                 "fingerprint": fingerprint(control.network),
                 "map": pack(image),
-                "map_sha256": hashlib.sha256(image.convert("RGB").tobytes()).hexdigest(),
+                "map_sha256": hashlib.sha256((image if image.mode == "RGBA" else image.convert("RGB")).tobytes()).hexdigest(),
                 "mask": pack(control.mask.convert("L")) if control.mask else None,
             }
         )
@@ -163,9 +163,9 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     """
     settings = read_settings(path)
     try:
-        base = base or StableDiffusion.from_pretrained(settings["base"])
+        base = base or StableDiffusion.reopened(settings["base"], settings.get("base_options", {}))
         warn_if_changed(f"the base {base.name!r}", base.unet, settings["base_fingerprint"])
-        controls = [rebuild(entry) for entry in settings["controls"]]
+        controls = [rebuild(entry, base) for entry in settings["controls"]]
         width, height = (int(side) for side in settings["size"])
         output = ControlPipeline(base)(
             str(settings["prompt"]),
@@ -183,9 +183,9 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     return output, controls, base
 
 
-def rebuild(entry: Mapping[str, Any]) -> Control:
-    """A control from its entry in the settings."""
-    network = ControlNet.from_pretrained(entry["control"])
+def rebuild(entry: Mapping[str, Any], base: StableDiffusion) -> Control:
+    """A control for a base from its entry in the settings."""
+    network = ControlNet.from_pretrained(entry["control"], unet=base.unet)
     warn_if_changed(f"the ControlNet {entry['control']!r}", network, entry["fingerprint"])
     mask = unpack(entry["mask"]).convert("L") if entry["mask"] else None
     return Control(network, unpack(entry["map"]), entry["scale"], entry["start"], entry["end"], mask, entry["layers"])
@@ -227,6 +227,6 @@ def unpack(text: str) -> Image.Image:
         image = Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",))
         if image.width * image.height > MAX_PIXELS:  # the header alone has been read
             raise ValueError(f"{image.width}x{image.height} pixels")
-        return image.convert("RGB")
+        return image if image.mode == "RGBA" else image.convert("RGB")  # an inpainting map's transparency means something
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"a map kept in the picture is damaged ({type(error).__name__})") from error

@@ -22,12 +22,17 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    base: str = Field("tiny", description="the locked base: a name or a folder")
+    base: str = Field("tiny", description="the locked base: a name, folder, file or hub id")
+    vae: Path | None = Field(None, description="another autoencoder for the base, a file or folder")
+    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
     data: str = Field("world:2000", description="a folder of pairs, or world:COUNT[@FIRST_SEED]")
     condition: str = Field("canny", description="which condition to learn")
     out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
     control: str | None = Field(None, description="begin from this ControlNet and not from the base")
-    variant: Literal["full", "lite"] = Field("full", description="the copy: full, or one convolution per block")
+    variant: Literal["full", "lite", "lora"] = Field(
+        "full", description="the copy: full, one convolution per block, or the base's own weights and low-rank updates"
+    )
+    rank: int = Field(16, ge=1, description="of the updates of variant lora at most; narrow layers get less")
     connection: Literal["zero", "gaussian"] = Field("zero", description="zero convolutions, or Gaussian ones")
     condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
     condition_encoder_channels: tuple[PositiveInt, ...] | None = Field(
@@ -49,6 +54,7 @@ class TrainConfig(BaseModel):
     probe_guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
     save_every: int = Field(250, ge=1, description="steps between checkpoints")
     device: str = Field("cpu", description="where to train")
+    licence: str | None = Field(None, description="of the trained network, for its model card: apache-2.0, openrail, …")
 
     @field_validator("condition_encoder_channels", mode="before")
     @classmethod

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from zeroconv.training.config import TrainConfig
 __all__ = ["RunFolder"]
 
 IDENTITY = (
-    "base", "data", "condition", "variant", "connection", "condition_encoder", "condition_encoder_channels",
+    "base", "vae", "prediction_type", "data", "condition", "variant", "rank", "connection", "condition_encoder",
+    "condition_encoder_channels",
     "control", "batch_size", "seed", "probe_count", "optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
@@ -29,7 +32,7 @@ class RunFolder:
     config.toml             the settings, as `--config` reads them
     log.jsonl               one JSON object per line: progress, probes, announcements
     samples/step-000100.png truth, map, without and with control
-    controlnet/             the best network by fidelity, in the diffusers layout
+    controlnet/             the best network by fidelity, in the diffusers layout, or as a Control-LoRA
     state/                  the newest network, the optimizer and the step, for resuming
     README.md               what this is and how to use it
     ```
@@ -109,9 +112,29 @@ class RunFolder:
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         return int(found["step"])
 
-    def save_best(self, network: ControlNet, step: int, fidelity: float) -> None:
-        """Write the network as the run's result."""
-        network.save_pretrained(self.path / "controlnet")
+    def save_best(
+        self,
+        network: ControlNet,
+        step: int,
+        fidelity: float,
+        sheet: Path,
+        metrics: Mapping[str, str | float],
+        licence: str | None = None,
+    ) -> None:
+        """Write the network as the run's result, with the sheet of its probe and a model card.
+
+        Args:
+            network: the best so far.
+            step: at which it was probed.
+            fidelity: of the probe.
+            sheet: the picture of the probe's samples.
+            metrics: what the card says was measured.
+            licence: of the network.
+        """
+        folder = self.path / "controlnet"
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(sheet, folder / "samples.png")
+        network.save_pretrained(folder, metrics=metrics, samples="samples.png", licence=licence)
         (self.path / "controlnet" / "probe.json").write_text(json.dumps({"step": step, "fidelity": fidelity}), "utf-8")
 
     def best(self) -> float:
@@ -121,13 +144,16 @@ class RunFolder:
 
     def write_readme(self, config: TrainConfig, text: str) -> None:
         """Say what the folder holds and the exact command that uses it."""
+        opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
+        if config.variant == "lora":
+            opens = f"holds a Control-LoRA, offsets from {config.base}, which other tools open too"
         (self.path / "README.md").write_text(
             f"# A ControlNet for {config.condition} on {config.base}\n\n{text}\n\n"
             "```\n"
             f'zeroconv generate --base {config.base} --control {self.path} --image photo.png --prompt "…" --out pictures\n'
             f"zeroconv evaluate --base {config.base} --control {self.path} --data {config.data} --out report\n"
             "```\n\n"
-            "`controlnet/` opens in diffusers with `ControlNetModel.from_pretrained`. The newest probe is in `samples/`.\n",
+            f"`controlnet/` {opens}. The newest probe is in `samples/`.\n",
             "utf-8",
         )
 

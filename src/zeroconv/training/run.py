@@ -74,7 +74,7 @@ class Run:
         self.config, self.report, self.folder = config, report, RunFolder(config.out)
         pairs = open_pairs(config.data, config.condition)
         self.pairs, probe_pairs = held_out(pairs, config.probe_count)
-        self.base = StableDiffusion.from_pretrained(config.base).to(config.device)
+        self.base = open_base(config)
         self.pipeline = ControlPipeline(self.base)
         self.probe = Probe(self.pipeline, config.condition, probe_pairs, config.probe_steps, config.probe_guidance)
         self.network = self.fresh_network().to(config.device).train()
@@ -85,7 +85,7 @@ class Run:
         self.done = self.folder.load_state(self.network, self.optimizer)
         self.cache = Cache(config.out / "cache", self.base, [pair for pair in self.pairs.names], self.size)
         self.unet, self.schedule = ControlledUNet(self.base.unet), schedule_of(self.base)
-        self.empty_text = self.base.encode_text([""])[0].float().cpu()
+        self.empty_text = self.base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
         self.curve: list[tuple[int, float]] = []
         self.jump: Jump | None = None
 
@@ -99,11 +99,12 @@ class Run:
         config = self.config
         torch.manual_seed(config.seed)  # the condition encoder's start; every later draw is keyed
         if config.control is not None:
-            network = ControlNet.from_pretrained(config.control)
+            network = ControlNet.from_pretrained(config.control, unet=self.base.unet)
         else:
             network = ControlNet.from_unet(
                 self.base.unet,
                 variant=config.variant,
+                rank=config.rank,
                 connection=config.connection,
                 condition_encoder=config.condition_encoder,
                 conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
@@ -122,16 +123,17 @@ class Run:
                 raise ValueError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: train on pictures of one size")
         z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
         draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
-        empty = torch.tensor([d.empty_prompt for d in draws])[:, None, None]
+        text = text.replaced(torch.tensor([d.empty_prompt for d in draws]), self.empty_text)
         maps = [self.map_for_training(pair, d.extraction) for pair, d in zip(pairs, draws, strict=True)]
         made = Batch(
             z_0,
-            torch.where(empty, self.empty_text, text),
+            text.states,
             torch.stack([to_tensor(m) for m in maps]),
             torch.tensor([d.t for d in draws]),
             torch.stack([d.epsilon for d in draws]),
+            self.base.pooled(text, *self.size),
         )
-        return Batch(*(part.to(config.device) for part in vars(made).values()))
+        return made.to(config.device)
 
     def map_for_training(self, pair: Pair, extraction: np.random.Generator) -> Image.Image:
         """The map of a pair, with parameters drawn for this visit where the condition has any (Canny thresholds)."""
@@ -198,7 +200,8 @@ class Run:
         self.curve.append((step, result.fidelity))
         self.draw_sheet(step, result, probed)
         if result.fidelity > self.folder.best():
-            self.folder.save_best(self.network, step, result.fidelity)
+            sheet = self.sheet_path(step)
+            self.folder.save_best(self.network, step, result.fidelity, sheet, self.measured(probed), self.config.licence)
             self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {probed.line()}")
         self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=probed.uncontrolled, ceiling=self.ceiling)
         self.report(probed)  # when sheet, network and log are written: a caller may stop here
@@ -216,12 +219,32 @@ class Run:
     def draw_sheet(self, step: int, result: ProbeResult, probed: Probed) -> None:
         """Write the sample sheet of a probe."""
         sheet = self.probe.sheet(self.uncontrolled.images, result.images, probed.line())
-        write_png(sheet, self.folder.path / "samples" / f"step-{step:06d}.png")
+        write_png(sheet, self.sheet_path(step))
+
+    def sheet_path(self, step: int) -> Path:
+        """Where the sample sheet of a probe lies."""
+        return self.folder.path / "samples" / f"step-{step:06d}.png"
+
+    def measured(self, probed: Probed) -> dict[str, str | float]:
+        """What the model card says of a probe."""
+        return {
+            f"{self.measure}, mean of {self.config.probe_count} held-out pairs": round(probed.fidelity, 3),
+            "the same without control": round(probed.uncontrolled, 3),
+            "of the autoencoder's reconstruction of the truth": round(probed.ceiling, 3),
+            "optimizer steps": probed.step,
+            "samples per step": self.config.batch_size,
+        }
 
     def summary(self) -> Summary:
         """How the run ended."""
         last = self.curve[-1][1] if self.curve else self.uncontrolled.fidelity
         return Summary(self.done, last, self.uncontrolled.fidelity, self.ceiling, self.jump, self.folder.path)
+
+
+def open_base(config: TrainConfig) -> StableDiffusion:
+    """The base as the settings ask for it."""
+    base = StableDiffusion.from_pretrained(config.base, vae=config.vae, prediction_type=config.prediction_type)
+    return base.to(config.device)
 
 
 def schedule_of(base: StableDiffusion) -> NoiseSchedule:

@@ -1,0 +1,145 @@
+"""What a ControlNet's `config.json` says: the names of diffusers, and under `_zeroconv` what it has no name for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from zeroconv.checkpoints.names.controlnet import condition_encoder_shape
+from zeroconv.control.condition_encoder import PAPER_CHANNELS, RELEASED_CHANNELS
+from zeroconv.control.zero_convolution import Connection
+
+__all__ = [
+    "CLASS_NAME",
+    "COPIED_SETTINGS",
+    "OWN_CLASS_NAME",
+    "Variant",
+    "birth_settings",
+    "check_settings",
+    "check_variant",
+    "complete",
+    "control_lora_settings",
+]
+
+Variant = Literal["full", "lite", "lora"]
+
+CLASS_NAME = "ControlNetModel"  # what diffusers opens
+OWN_CLASS_NAME = "ZeroconvControlNet"  # what it has no class for: lite and low-rank copies, the text's condition encoder
+COPIED_SETTINGS = (
+    "act_fn", "addition_embed_type", "addition_time_embed_dim", "attention_head_dim", "block_out_channels",
+    "class_embed_type", "cross_attention_dim", "down_block_types", "downsample_padding", "encoder_hid_dim",
+    "encoder_hid_dim_type", "flip_sin_to_cos", "freq_shift", "in_channels", "layers_per_block",
+    "mid_block_scale_factor", "mid_block_type", "norm_eps", "norm_num_groups", "num_attention_heads",
+    "num_class_embeds", "only_cross_attention", "projection_class_embeddings_input_dim",
+    "resnet_time_scale_shift", "transformer_layers_per_block", "upcast_attention", "use_linear_projection",
+)  # fmt: skip
+
+
+def birth_settings(
+    unet: Any,
+    conditioning_channels: int = 3,
+    variant: Variant = "full",
+    connection: Connection = "zero",
+    condition_encoder: str = "released",
+    condition_encoder_channels: Sequence[int] | None = None,
+    base: str | None = None,
+    rank: int | None = None,
+) -> dict[str, Any]:
+    """The configuration of a ControlNet for a U-Net; the arguments are those of `ControlNet.from_unet`."""
+    widths = condition_encoder_channels or (PAPER_CHANNELS if condition_encoder == "paper" else RELEASED_CHANNELS)
+    return {
+        "_class_name": CLASS_NAME if (variant, condition_encoder) == ("full", "released") else OWN_CLASS_NAME,
+        **{name: unet.config[name] for name in COPIED_SETTINGS if name in unet.config},
+        "conditioning_channels": conditioning_channels,
+        "conditioning_embedding_out_channels": list(widths),
+        "controlnet_conditioning_channel_order": "rgb",
+        "global_pool_conditions": False,
+        "_zeroconv": {
+            "variant": variant,
+            "connection": connection,
+            "condition_encoder": condition_encoder,
+            "base": base,
+            "condition": None,
+            "rank": rank if variant == "lora" else None,
+        },
+    }
+
+
+def complete(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with what diffusers leaves out: its own defaults, and ours for a published network.
+
+    Raises:
+        ValueError: for an order of channels that there is not.
+    """
+    defaults = {
+        "conditioning_channels": 3,
+        "conditioning_embedding_out_channels": list(RELEASED_CHANNELS),
+        "controlnet_conditioning_channel_order": "rgb",
+        "global_pool_conditions": False,
+    }
+    extra = {
+        "variant": "full", "connection": "zero", "condition_encoder": "released", "base": None, "condition": None, "rank": None,
+    }  # fmt: skip
+    order = config.get("controlnet_conditioning_channel_order", "rgb")
+    if order not in ("rgb", "bgr"):
+        raise ValueError(f"config.json has controlnet_conditioning_channel_order {order!r}; expected 'rgb' or 'bgr'")
+    return {**defaults, **config, "_zeroconv": {**extra, **config.get("_zeroconv", {})}}
+
+
+def check_variant(config: dict[str, Any]) -> None:
+    """Refuse an unknown variant, and a low-rank copy that no Control-LoRA file could hold.
+
+    Raises:
+        ValueError: saying what was got and what is expected.
+    """
+    extra = config["_zeroconv"]
+    if extra["variant"] not in get_args(Variant):
+        raise ValueError(f"variant is {extra['variant']!r}; expected 'full', 'lite' or 'lora'")
+    if extra["variant"] != "lora":
+        return
+    if not isinstance(extra["rank"], int) or extra["rank"] < 1:
+        raise ValueError(f"rank is {extra['rank']!r}; expected 1 or more, usually 16 to 128")
+    widths = config["conditioning_embedding_out_channels"]
+    if extra["condition_encoder"] != "released" or len(widths) != len(RELEASED_CHANNELS):
+        raise ValueError(
+            f"variant 'lora' takes the released condition encoder with {len(RELEASED_CHANNELS)} widths, got "
+            f"{extra['condition_encoder']!r} with {len(widths)}: Control-LoRA files have no place for another"
+        )
+
+
+def control_lora_settings(unet: Any, own: Mapping[str, Tensor], config: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The configuration of a Control-LoRA on a base: the given one, checked, or what its tensors say.
+
+    Args:
+        unet: of the base.
+        own: the file's tensors in our names.
+        config: from its `config.json`, if there is one.
+
+    Raises:
+        ValueError: when it does not fit the tensors or the base.
+    """
+    channels, widths = condition_encoder_shape({name: tuple(tensor.shape) for name, tensor in own.items()})
+    rank = max((len(tensor) for name, tensor in own.items() if name.endswith(".down") and tensor.ndim), default=1)
+    found = birth_settings(unet, channels, "lora", condition_encoder_channels=widths, rank=rank)
+    settings = complete(dict(config or found))
+    settings["_zeroconv"]["rank"] = settings["_zeroconv"]["rank"] or rank
+    for name in ("conditioning_channels", "conditioning_embedding_out_channels"):
+        if settings[name] != found[name]:
+            raise ValueError(f"config.json has {name} {settings[name]!r}, the Control-LoRA's tensors {found[name]!r}")
+    check_settings(settings, unet)
+    return settings
+
+
+def check_settings(config: Mapping[str, Any], unet: Any) -> None:
+    """Refuse a U-Net of other sizes than a ControlNet's configuration has.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    for name in ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block"):
+        mine, theirs = (list(v) if isinstance(v, (list, tuple)) else v for v in (config[name], unet.config[name]))
+        if mine != theirs:
+            raise ValueError(
+                f"this ControlNet was made for a base with {name} {mine}, the base given has {theirs}: "
+                "use a ControlNet made for this base, or the base it was made for"
+            )

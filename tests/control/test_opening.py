@@ -1,0 +1,194 @@
+"""A ControlNet from any file: the same residuals whatever the layout, and what tensors cannot say is told or announced."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from torch import Tensor
+
+from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, randomized
+from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints.layouts import write_layout
+from zeroconv.checkpoints.rules import METADATA, Rules, guess_rules
+from zeroconv.checkpoints.shards import write_shards
+from zeroconv.control import ControlNet
+from zeroconv.control.conversion import Order, convert_control
+from zeroconv.control.opening import read_saved
+
+LAYOUTS = ("diffusers", "sharded", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora")
+WHOLE = {"model.diffusion_model.out.2.bias": torch.zeros(4)}
+
+
+def trained(unet: Any, seed: int = 3) -> ControlNet:
+    """A ControlNet whose copy has moved from its U-Net by little, as after training."""
+    network = build_control(unet, seed=seed)
+    copy = dict(unet.named_parameters())
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name in copy:
+                parameter.copy_(copy[name] * 1.25)
+    return network
+
+
+def residuals(network: ControlNet, unet: Any) -> tuple[Tensor, ...]:
+    z_t, t, text, condition = build_inputs(unet)
+    with torch.no_grad():
+        return network(z_t, t, text, condition, pooled=build_pooled(unet)).all
+
+
+def write(network: ControlNet, unet: Any, layout: str, folder: Path) -> Path:
+    """A file or folder without any of our settings, as strangers have it."""
+    tensors = network.state_dict()
+    if layout in ("diffusers", "sharded"):
+        network.save_pretrained(folder / layout)
+        if layout == "sharded":
+            write_shards(folder / layout, tensors, 100_000)
+        return folder / layout
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="offsets of rank")
+        written = write_layout(tensors, layout, unet.state_dict(), WHOLE, rank=4096)
+    write_safetensors(folder / f"{layout}.safetensors", written)
+    return folder / f"{layout}.safetensors"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_layout_gives_the_same_residuals(family: str, layout: str, tmp_path: Path) -> None:
+    unet = build_unet(FAMILIES[family])
+    network = trained(unet)
+    opened = ControlNet.from_pretrained(write(network, unet, layout, tmp_path), unet=unet)
+    opened.check_base(unet)
+    for one, two in zip(residuals(network, unet), residuals(opened, unet), strict=True):
+        assert two.abs().max() > 1e-3
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-5 * max(1.0, one.abs().max().item()))
+
+
+def test_shards_are_several_files_with_an_index_that_diffusers_reads(unet: Any, tmp_path: Path) -> None:
+    network = trained(unet)
+    folder = write(network, unet, "sharded", tmp_path)
+    assert len(list(folder.glob("*-of-*.safetensors"))) > 3 and not (folder / "diffusion_pytorch_model.safetensors").exists()
+    theirs: Any = ControlNetModel.from_pretrained(folder, use_safetensors=True, low_cpu_mem_usage=False)
+    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("diffusers", "sharded")])
+def test_a_converted_file_carries_its_settings(base: Any, layout: str, tmp_path: Path) -> None:
+    network = trained(base.unet)
+    network.config["_zeroconv"].update(condition="shuffle", base="somewhere")
+    network.config.update(global_pool_conditions=True, controlnet_conditioning_channel_order="bgr")
+    folder = network.save_pretrained(tmp_path / "folder")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="offsets of rank")
+        convert_control(folder, tmp_path / "a.safetensors", Order(layout, rank=64), base=base)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing has to be guessed
+        again = ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=base.unet)
+    assert again.config["global_pool_conditions"] and again.config["controlnet_conditioning_channel_order"] == "bgr"
+    assert again.config["_zeroconv"]["condition"] == "shuffle" and again.config["_zeroconv"]["base"] == "somewhere"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_to_a_file_and_back_to_a_folder_is_bit_equal(base: Any, layout: str, tmp_path: Path) -> None:
+    network = trained(base.unet)
+    folder = network.save_pretrained(tmp_path / "folder")
+    out = tmp_path / ("there" if layout in ("diffusers", "sharded") else "there.safetensors")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="offsets of rank")
+        convert_control(folder, out, Order(layout, rank=4096, shard_bytes=100_000), base=base)
+        convert_control(out, tmp_path / "back", Order("diffusers"), base=base)
+    before, after = (read_saved(tmp_path / name) for name in ("folder", "back"))
+    assert before.tensors.keys() == after.tensors.keys()
+    for name, tensor in before.tensors.items():
+        if layout == "control-lora":
+            torch.testing.assert_close(after.tensors[name], tensor, rtol=0, atol=1e-5)
+        else:
+            assert torch.equal(after.tensors[name], tensor), name
+    assert after.config is not None and after.config["_class_name"] == "ControlNetModel"
+
+
+GUESSES = [
+    ("control_v11e_sd15_shuffle", Rules("shuffle", True)),
+    ("control_v11p_sd15_inpaint", Rules("inpaint")),
+    ("control_sd15_normal", Rules("normal", None, "bgr")),
+    ("control_v11p_sd15_normalbae", Rules("normal")),
+    ("control_v11p_sd15_canny.fp16", Rules("canny")),
+    ("control_v11f1p_sd15_depth", Rules("depth")),
+    ("diffusers_xl_canny_full", Rules("canny")),
+    ("control_sd15_mlsd", Rules("lines")),
+    ("my network", Rules()),
+    ("posed", Rules()),
+]
+
+
+@pytest.mark.parametrize(("stem", "rules"), GUESSES)
+def test_names_of_published_files_are_understood(stem: str, rules: Rules) -> None:
+    assert guess_rules(stem) == rules
+
+
+@pytest.mark.parametrize(("stem", "rules"), GUESSES[:4])
+def test_what_is_guessed_from_a_name_is_announced_and_overruled(unet: Any, stem: str, rules: Rules, tmp_path: Path) -> None:
+    path = write(trained(unet), unet, "webui", tmp_path).rename(tmp_path / f"{stem}.safetensors")
+    with pytest.warns(UserWarning, match=f"{stem}.safetensors: guessed from its name: its condition is '{rules.condition}'"):
+        network = ControlNet.from_pretrained(path, unet=unet)
+    assert network.config["_zeroconv"]["condition"] == rules.condition
+    assert network.config["global_pool_conditions"] is bool(rules.global_pool_conditions)
+    order = rules.controlnet_conditioning_channel_order or "rgb"
+    assert network.config["controlnet_conditioning_channel_order"] == order
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stated = ControlNet.from_pretrained(
+            path, unet=unet, condition="canny", global_pool_conditions=False, channel_order="rgb"
+        )
+    assert stated.config["_zeroconv"]["condition"] == "canny" and not stated.config["global_pool_conditions"]
+    assert stated.config["controlnet_conditioning_channel_order"] == "rgb"
+
+
+def test_a_pth_cannot_carry_settings_and_says_so(base: Any, tmp_path: Path) -> None:
+    network = trained(base.unet)
+    network.config["global_pool_conditions"] = True
+    network.save_pretrained(tmp_path / "folder")
+    with pytest.warns(UserWarning, match=r"a\.pth is a \.pth, which cannot carry settings: say when it is used that its resid"):
+        convert_control(tmp_path / "folder", tmp_path / "a.pth", Order("webui"))
+    said = Rules(global_pool_conditions=True)
+    convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", Order("webui"), said, base)
+    assert ControlNet.from_pretrained(tmp_path / "a.safetensors").config["global_pool_conditions"]
+
+
+def test_broken_settings_in_a_file_are_not_believed(unet: Any, tmp_path: Path) -> None:
+    tensors = write_layout(trained(unet).state_dict(), "webui")
+    for broken in ("{", "[]", "[" * 100_000):
+        write_safetensors(tmp_path / "a.safetensors", tensors, {METADATA: broken})
+        assert ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=unet).config["_zeroconv"]["condition"] is None
+    for wrong in ({"controlnet_conditioning_channel_order": "gbr"}, {"_zeroconv": 3}):
+        write_safetensors(tmp_path / "a.safetensors", tensors, {METADATA: json.dumps(wrong)})
+        with pytest.raises(ValueError, match=r"a\.safetensors describes no ControlNet"):
+            ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=unet)
+
+
+def test_a_file_on_another_base_is_refused_by_name(tmp_path: Path) -> None:
+    sd15, sd21 = build_unet(FAMILIES["sd15"]), build_unet(FAMILIES["sd21"])
+    path = write(trained(sd15), sd15, "difference", tmp_path)
+    with pytest.raises(ValueError, match=r"difference\.safetensors was made for another base: '.*' has shape .*, in this base"):
+        ControlNet.from_pretrained(path, unet=sd21)
+    with pytest.raises(ValueError, match="give the base it was made for too"):
+        ControlNet.from_pretrained(path)
+
+
+def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, tmp_path: Path) -> None:
+    network = trained(base.unet)
+    network.save_pretrained(tmp_path / "folder")
+    community = type(base).from_pretrained(base_folder)
+    randomized(community.unet, 9)
+    report = convert_control(tmp_path / "folder", tmp_path / "moved", Order("diffusers"), base=base, to_base=community)
+    assert any("the encoder has moved by" in note for note in report.notes)
+    moved = read_safetensors(tmp_path / "moved" / "diffusion_pytorch_model.safetensors")
+    offsets = {name: tensor - dict(base.unet.state_dict())[name] for name, tensor in community.unet.state_dict().items()}
+    for name, tensor in network.state_dict().items():
+        wanted = tensor + offsets[name] if name in offsets else tensor
+        torch.testing.assert_close(moved[name], wanted, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="give --base, the one it was made for, too"):
+        convert_control(tmp_path / "folder", tmp_path / "x", Order("diffusers"), to_base=community)

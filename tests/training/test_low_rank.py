@@ -1,0 +1,96 @@
+"""A run of `variant="lora"`: only its own tensors are trained and saved, and every command opens what it leaves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.tiny import build_map, copies, unchanged
+from tests.training.conftest import Settings, settings_in
+from zeroconv import Control, ControlPipeline
+from zeroconv.checkpoints import read_safetensors
+from zeroconv.cli import main
+from zeroconv.control import ControlNet
+from zeroconv.generation.record import again, fingerprint, save
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training import Event, Probed, train
+from zeroconv.training.run import Run
+
+LORA: dict[str, Any] = {"variant": "lora", "rank": 4, "learning_rate": 1e-2}
+
+
+def state(folder: Path) -> dict[str, Tensor]:
+    """Network and optimizer, as the newest state has them."""
+    pointer = json.loads((folder / "state" / "step.json").read_text())
+    return read_safetensors(folder / "state" / pointer["file"])
+
+
+@pytest.fixture(scope="module")
+def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of four steps without interruption."""
+    config = settings_in(tmp_path_factory.mktemp("whole"), base_folder, data_folder)(**LORA)
+    assert train(config).step == 4
+    return config.out
+
+
+def test_the_base_is_locked_and_every_tensor_of_its_own_learns(settings: Settings, base: StableDiffusion) -> None:
+    run = Run(settings(**LORA, probe_every=100), lambda _: None)
+    before, born = copies(run.base.unet.state_dict().items()), copies(run.network.state_dict().items())
+    run.go()
+    assert unchanged(run.base.unet, before) and unchanged(base.unet, before)
+    assert not any(p.requires_grad or p.grad is not None for p in run.base.unet.parameters())
+    assert [n for n, tensor in run.network.state_dict().items() if not torch.equal(tensor, born[n])] == list(born)
+
+
+def test_resumed_is_uninterrupted(whole: Path, settings: Settings) -> None:
+    config = settings(**LORA)
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Probed) and event.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, stop)
+    train(config)
+    one, other = state(config.out), state(whole)
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_only_its_own_tensors_are_saved(whole: Path, base: StableDiffusion) -> None:
+    born = ControlNet.from_unet(base.unet, variant="lora", rank=4, conditioning_embedding_out_channels=(8, 16, 32, 64))
+    names = {name.removeprefix("network.") for name in state(whole) if name.startswith("network.")}
+    assert names == born.state_dict().keys()
+    assert [p.name for p in (whole / "controlnet").glob("*.safetensors")] == ["control-lora.safetensors"]
+    text = (whole / "README.md").read_text("utf-8")
+    assert "Control-LoRA, offsets from" in text and "diffusers" not in text
+
+
+def test_pictures_remember_it_and_are_made_again(whole: Path, base: StableDiffusion, tmp_path: Path) -> None:
+    network = ControlNet.from_pretrained(whole, unet=base.unet)
+    assert network.config["_zeroconv"] | {"variant": "lora", "rank": 4, "condition": "canny"} == network.config["_zeroconv"]
+    controls = [Control(network, build_map())]
+    output = ControlPipeline(base)("red", controls, num_inference_steps=1)
+    saved = save(output, controls, tmp_path, base)
+    made, (control,), _ = again(saved.pictures[0], base)  # a warning of other weights would be an error here
+    assert fingerprint(control.network) == fingerprint(network) != fingerprint(base.unet)
+    assert made.images[0].tobytes() == output.images[0].tobytes()
+
+
+@pytest.mark.parametrize("command", ["generate", "evaluate"])
+def test_commands_open_the_run(whole: Path, base_folder: Path, data_folder: Path, tmp_path: Path, command: str) -> None:
+    build_map().save(tmp_path / "map.png")
+    words = {
+        "generate": ["--base", str(base_folder), "--condition", str(tmp_path / "map.png"), "--prompt", "red"],
+        "evaluate": ["--data", str(data_folder), "--count", "1"],  # the base is the one the run names
+    }[command]
+    assert main([command, "--control", str(whole), *words, "--steps", "1", "--out", str(tmp_path / "out")]) == 0
+    assert list((tmp_path / "out").glob("*.png"))
+
+
+def test_a_run_can_begin_from_one(whole: Path, settings: Settings) -> None:
+    run = Run(settings(control=str(whole)), lambda _: None)
+    assert unchanged(run.network, ControlNet.from_pretrained(whole, unet=run.base.unet).state_dict())
+    run.network.check_base(run.base.unet)

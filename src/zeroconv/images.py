@@ -43,6 +43,18 @@ def open_map(path: str | os.PathLike[str]) -> Image.Image:
     return _flatten(_decode(Path(path)), BLACK)
 
 
+def open_holed(path: str | os.PathLike[str]) -> Image.Image:
+    """Open a picture with a hole as upright RGBA: what is transparent is the hole; errors as `open_image`.
+
+    Raises:
+        ValueError: also when nothing can be transparent in it.
+    """
+    image = _decode(Path(path))
+    if not image.has_transparency_data:
+        raise ValueError(f"{path} has no transparency; expected a picture whose transparent pixels are the hole to fill")
+    return image.convert("RGBA")
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height in pixels from the header alone (as stored, before EXIF rotation); errors as `open_image`."""
     with _open(Path(path)) as image:
@@ -55,6 +67,20 @@ def to_tensor(image: Image.Image) -> "Tensor":
 
     pixels = np.array(image.convert("RGB"))  # (H, W, 3), a copy torch may own
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
+
+
+def to_holed_tensor(image: Image.Image) -> "Tensor":
+    """Like `to_tensor`, but -1 where an RGBA image is transparent (alpha below one half): the maps of inpainting.
+
+    Raises:
+        ValueError: when the image has no transparency.
+    """
+    import torch
+
+    if image.mode != "RGBA":
+        raise ValueError(f"an inpainting map is of mode {image.mode}; expected RGBA, its transparent pixels the hole to fill")
+    opaque = torch.from_numpy(np.array(image.getchannel("A")) >= 128)
+    return torch.where(opaque, to_tensor(image), -1.0)
 
 
 def to_image(tensor: "Tensor") -> Image.Image:

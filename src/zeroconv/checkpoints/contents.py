@@ -10,7 +10,7 @@ from typing import Any
 from zeroconv.checkpoints.families import FAMILIES, Family
 from zeroconv.checkpoints.layouts import layout_of
 from zeroconv.checkpoints.names.lora import ENDINGS, split
-from zeroconv.checkpoints.original import EMA, UNET, VAE, bare_of, ema_name, prediction_of
+from zeroconv.checkpoints.original import UNET, VAE, bare_of, ema_name, prediction_of
 from zeroconv.checkpoints.safetensors_file import Header, read_safetensors
 from zeroconv.checkpoints.topology import Topology, unsupported
 
@@ -117,6 +117,8 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
         details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
     else:
         topology = (Topology.of_diffusers if layout == "diffusers" else Topology.of_original)(names)
+    if topology:
+        details["widths"] = ", ".join(map(str, topology.channels))
     refused = unsupported(topology) if topology else None
     missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
     family = topology.family if topology else family_of_offsets(names)
@@ -139,9 +141,11 @@ def base_contents(path: Path, header: Header) -> Contents:
     missing = [] if any(name.startswith(VAE) for name in names) else ["vae"]
     missing += [f"text encoder ({e.prefix}…)" for e in family.text_encoders if not any(n.startswith(e.prefix) for n in names)]
     averaged = ema_name("input_blocks.0.0.weight") in names
-    details = {"text width": str(topology.context), "weights": "with averaged copy (EMA)" if averaged else "pruned"}
-    if not any(name.startswith(EMA) for name in names) and "model_ema.decay" in names:
-        details["weights"] = "pruned"
+    details = {
+        "widths": ", ".join(map(str, topology.channels)),
+        "text width": str(topology.context),
+        "weights": "with averaged copy (EMA)" if averaged else "pruned",
+    }
     reason = unsupported(topology)
     if reason is None:
         predicted, told_by = prediction_of(family, read_safetensors(path), header.metadata)

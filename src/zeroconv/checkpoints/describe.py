@@ -90,7 +90,7 @@ def describe_base_folder(path: Path) -> Contents:
         path, "base", "diffusers", topology.family, count(everything), types(everything),
         sum(file.stat().st_size for found in files.values() for file in found),
         {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
-         "text width": str(topology.context)},
+         "widths": ", ".join(map(str, topology.channels)), "text width": str(topology.context)},
         tuple(part for part in needed if not (path / part).is_dir()), unsupported(topology), fits_of("base", topology),
     )  # fmt: skip
 

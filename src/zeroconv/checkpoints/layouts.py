@@ -1,5 +1,6 @@
 """The layouts of a published ControlNet: told apart by their names, read into diffusers' names, and written back."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
@@ -19,6 +20,7 @@ LAYOUTS: tuple[str, ...] = get_args(Layout)
 CONTROL = "control_model."
 UNET = "model.diffusion_model."
 DIFFERENCE = "difference"
+EXACT = 1e-4  # rounding alone
 
 
 def layout_of(names: Collection[str]) -> Layout | None:
@@ -118,7 +120,11 @@ def write_layout(
         return {**table.prefixed(CONTROL).to_theirs(offsets), DIFFERENCE: torch.ones(1)}
     if rank is None:
         raise ValueError("the layout 'control-lora' holds offsets of a low rank: say which, 64 for instance")
-    return to_control_lora(decompose(tensors, unet, rank).tensors, table)
+    found = decompose(tensors, unet, rank)
+    if found.error > EXACT:
+        left = f"offsets of rank {rank} leave out {found.error:.1%} of what training changed: a higher rank keeps more"
+        warnings.warn(left, UserWarning, stacklevel=2)
+    return to_control_lora(found.tensors, table)
 
 
 def bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -136,8 +136,16 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         safetensors.torch.save_file(contiguous, part, metadata={"format": "pt", **(metadata or {})})
+        part.chmod(0o666 & ~umask())  # the library's own writing leaves the file to its owner alone
         os.replace(part, path)
     except SafetensorError as error:
         raise OSError(f"cannot write {path}: {error}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """What new files may not be; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,4 +1,4 @@
-"""The command line: `zeroconv demo | extract | generate | train | evaluate | data`.
+"""The command line: `zeroconv demo | extract | generate | train | evaluate | convert | info | data`.
 
 Exit codes: 0 done, 1 failed with one line on standard error, 2 wrong usage, 130 interrupted. Results go to standard
 output (`--json`: exactly one object), progress and warnings to standard error.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from zeroconv import __version__
-from zeroconv.cli import demo, evaluate, extract, generate, train
+from zeroconv.cli import convert, demo, evaluate, extract, generate, info, train
 from zeroconv.cli.data import data
 from zeroconv.cli.errors import Commands
 
@@ -41,4 +41,6 @@ app.command("extract")(extract.extract)
 app.command("generate", cls=generate.Ordered)(generate.generate)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("convert")(convert.convert)
+app.command("info")(info.info)
 app.add_typer(data, name="data")

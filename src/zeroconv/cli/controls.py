@@ -1,7 +1,7 @@
 """`--control NAME[:scale[:start-end]]` and the pictures that belong to it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,6 @@ __all__ = [
     "Source",
     "build_controls",
     "condition_of",
-    "open_base",
     "parse_control",
     "parse_requests",
     "parse_size",
@@ -59,16 +58,6 @@ class Request:
     numbers: dict[str, float]
     source: Source
     mask: Path | None
-
-
-def open_base(name: str) -> "StableDiffusion":
-    """A base, without the loading bars of the libraries below."""
-    from transformers.utils import logging
-
-    from zeroconv.stable_diffusion import StableDiffusion
-
-    logging.disable_progress_bar()
-    return StableDiffusion.from_pretrained(name)
 
 
 def parse_control(text: str) -> tuple[str, dict[str, float]]:
@@ -135,15 +124,16 @@ def build_controls(
     """
     from zeroconv.control import ControlNet
     from zeroconv.generation import Control
+    from zeroconv.images import open_map
 
     opened: dict[str, ControlNet] = {}
     controls: list[Control] = []
     for request in requests:
         if request.name not in opened:
-            opened[request.name] = ControlNet.from_pretrained(request.name)
+            opened[request.name] = ControlNet.from_pretrained(request.name, unet=base.unet)
             opened[request.name].check_base(base.unet)
         network = opened[request.name]
-        mask = load(request.mask, size, resize, "mask").convert("L") if request.mask else None
+        mask = load(request.mask, size, resize, "mask", open_map).convert("L") if request.mask else None
         image, numbers = map_of(network, request, size, resize), request.numbers
         controls.append(
             Control(network, image, numbers.get("scale", 1.0), numbers.get("start", 0.0), numbers.get("end", 1.0), mask)
@@ -154,7 +144,7 @@ def build_controls(
 def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: bool) -> "Image.Image":
     """The ready map, or the one extracted from a picture that was cut to the size."""
     from zeroconv import conditions
-    from zeroconv.images import fit, open_image
+    from zeroconv.images import fit, open_holed, open_image, open_map
 
     condition, source = condition_of(network), request.source
     if not source.ready:
@@ -164,21 +154,21 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             )
         image = conditions.extract(condition, fit(open_image(source.path), size))
     else:
-        image = load(source.path, size, resize, "map")
+        image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map)
     for warning in conditions.get(condition).check(image) if condition else ():
         say(f"warning: {source.path}: {warning}")
     return image
 
 
-def load(path: Path, size: tuple[int, int], resize: bool, what: str) -> "Image.Image":
+def load(path: Path, size: tuple[int, int], resize: bool, what: str, opened: "Callable[[Path], Image.Image]") -> "Image.Image":
     """A map or mask of the pictures' size.
 
     Raises:
         ValueError: when it has another size and `resize` is not set.
     """
-    from zeroconv.images import fit, open_map
+    from zeroconv.images import fit
 
-    image = open_map(path)
+    image = opened(path)
     if image.size == size or resize:
         return fit(image, size, nearest=True)
     (width, height), (wanted_width, wanted_height) = image.size, size

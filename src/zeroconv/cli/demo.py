@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from zeroconv.cli.bases import open_base
 from zeroconv.cli.console import Progress, print_json
-from zeroconv.cli.controls import open_base
 from zeroconv.cli.folders import output_folder, write_text
 
 __all__ = ["demo"]
@@ -31,7 +31,8 @@ def demo(
         from zeroconv.control import ControlNet
         from zeroconv.generation import Control, ControlPipeline
 
-        opened, network, pieces = open_base(base), ControlNet.from_pretrained(control), open_showpieces()
+        opened, pieces = open_base(base), open_showpieces()
+        network = ControlNet.from_pretrained(control, unet=opened.unet)
         pipeline, prompts, total = ControlPipeline(opened), [piece.prompt for piece in pieces], 2 * steps * len(pieces)
         controls = [Control(network, [piece.edges for piece in pieces])]
         seeds = [seed + i for i in range(len(pieces))]

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, named_base, open_base
 from zeroconv.cli.console import Progress, print_json
-from zeroconv.cli.controls import condition_of, open_base
+from zeroconv.cli.controls import condition_of
 from zeroconv.cli.folders import output_folder, write_text
 
 __all__ = ["evaluate"]
@@ -28,6 +29,11 @@ def evaluate(
     sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
+    lora: Lora = [],  # noqa: B006
+    vae: Vae = None,
+    prediction: Prediction = None,
+    device: Device = None,
+    dtype: Kind = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure fidelity with the control, without it, and of the best this base could do."""
@@ -39,13 +45,13 @@ def evaluate(
         from zeroconv.generation import ControlPipeline
         from zeroconv.images import write_png
 
-        network = ControlNet.from_pretrained(control)
+        pipeline = ControlPipeline(open_base(base or named_base(control) or "tiny", vae, lora, prediction, device, dtype))
+        network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         name = condition or condition_of(network)
         if name is None:
             raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
         pairs = open_pairs(data, name)
         chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
-        pipeline = ControlPipeline(open_base(base or network.config["_zeroconv"]["base"] or "tiny"))
         with Progress("pair") as progress:
             report = evaluation.evaluate(
                 pipeline, network, name, chosen, num_inference_steps=steps,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base
 from zeroconv.cli.console import Progress, print_json, say
-from zeroconv.cli.controls import Source, build_controls, open_base, parse_requests, parse_size
+from zeroconv.cli.controls import Source, build_controls, parse_requests, parse_size
 from zeroconv.cli.folders import output_folder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Ordered(TyperCommand):
 def generate(
     ctx: typer.Context,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="What to see.")] = None,
-    base: Annotated[str, typer.Option(help="Name or folder of the base.")] = "tiny",
+    base: Annotated[str, typer.Option(help="Name, folder, file or hub id of the base.")] = "tiny",
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
     condition: Annotated[Files, typer.Option(help="A ready map for a control.")] = [],  # noqa: B006
@@ -47,6 +48,11 @@ def generate(
     sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
     size: Annotated[str | None, typer.Option(help="PIXELS or WIDTHxHEIGHT; the base's own if left out.")] = None,
     resize: Annotated[bool, typer.Option("--resize", help="Fit maps and masks of another size.")] = False,
+    lora: Lora = [],  # noqa: B006
+    vae: Vae = None,
+    prediction: Prediction = None,
+    device: Device = None,
+    dtype: Kind = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and maps.")] = Path("outputs"),
     again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -68,7 +74,7 @@ def generate(
     with output_folder(out):
         from zeroconv.generation import ControlPipeline, save
 
-        opened = open_base(base)
+        opened = open_base(base, vae, lora, prediction, device, dtype)
         pixels = pixels or (opened.size, opened.size)
         controls = build_controls(requests, opened, pixels, resize)
         with Progress("step") as progress:

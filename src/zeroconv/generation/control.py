@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
+from torch import Tensor
 
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
+from zeroconv.images import to_holed_tensor, to_tensor
 
 __all__ = ["Control"]
 
@@ -17,7 +19,8 @@ class Control:
 
     Attributes:
         network: the ControlNet.
-        image: the condition map, RGB, of the size of the pictures; or one map for each picture.
+        image: the condition map, RGB, of the size of the pictures; or one map for each picture. For inpainting it is
+            RGBA, transparent where the hole is.
         scale: strength; 1 as trained, 0 off (then the network is not run).
         start: share of the steps after which it begins to act, 0 … 1.
         end: share of the steps after which it stops, 0 … 1.
@@ -46,6 +49,15 @@ class Control:
     def window(self) -> StepWindow:
         """The steps in which it acts."""
         return StepWindow(self.start, self.end)
+
+    def tensor_of(self, picture: int) -> Tensor:
+        """The map of picture `picture` as the network reads it: (3, H, W) in [0, 1], and -1 in the hole of inpainting.
+
+        Raises:
+            ValueError: when there is no such map, or an inpainting map has no hole.
+        """
+        image = self.map_of(picture)
+        return to_holed_tensor(image) if self.network.config["_zeroconv"]["condition"] == "inpaint" else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:
         """The map of picture `picture`.

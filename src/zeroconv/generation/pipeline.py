@@ -170,7 +170,7 @@ class ControlPipeline:
     def prepare(self, control: Control, rows: range, steps: Steps, width: int, height: int) -> Prepared:
         """Everything about a control that no step changes, computed once."""
         network = control.network.to(self.base.device, self.base.dtype).eval()
-        maps = torch.stack([to_tensor(control.map_of(i)) for i in rows]).to(self.base.device, self.base.dtype)
+        maps = torch.stack([control.tensor_of(i) for i in rows]).to(self.base.device, self.base.dtype)
         expected = network.config["conditioning_channels"]
         if expected == 1:
             maps = maps.mean(dim=1, keepdim=True)
@@ -225,6 +225,7 @@ class ControlPipeline:
             "weighting": steps.weighting,
             "size": list(size),
             "base": self.base.name,
+            "base_options": self.base.options,
             "controls": [
                 {
                     "control": control.network.name,

@@ -1,7 +1,7 @@
 """The locked base: text, latents and U-Net of a Stable Diffusion of any family."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from zeroconv.checkpoints.families import Family
 from zeroconv.checkpoints.hub import pinned_name
 from zeroconv.checkpoints.topology import Topology
 from zeroconv.stable_diffusion.autoencoder import vae_dtype
+from zeroconv.stable_diffusion.lora import LoraReport, add_lora
 from zeroconv.stable_diffusion.opening import open_folder
 from zeroconv.stable_diffusion.single_file import open_single_file
 from zeroconv.stable_diffusion.text import Text, TextReader, read_prompts
@@ -35,6 +36,7 @@ class StableDiffusion:
         text_encoder_2: SDXL's second one, a `CLIPTextModelWithProjection`; None for the others.
         tokenizer_2: its tokenizer.
         empty_is_zero: whether the empty prompt is told as zeros, as SDXL's base was trained.
+        options: how it was opened and what LoRAs were added, as plain values; `reopened` takes them.
     """
 
     unet: Any
@@ -46,6 +48,7 @@ class StableDiffusion:
     text_encoder_2: Any = None
     tokenizer_2: Any = None
     empty_is_zero: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_pretrained(
@@ -81,7 +84,29 @@ class StableDiffusion:
             raise ValueError(f"{place} is a folder, which says its family and holds one copy; `family` and `ema` are for files")
         else:
             parts = open_folder(place, dtype, vae, prediction_type)
-        return cls(**vars(parts), name=pinned_name(name_or_path, place)).lock()
+        other = str(vae) if vae is not None else None
+        asked = {"vae": other, "prediction_type": prediction_type, "family": family, "ema": ema}
+        options = {name: value for name, value in asked.items() if value}
+        return cls(**vars(parts), name=pinned_name(name_or_path, place), options=options).lock()
+
+    @classmethod
+    def reopened(cls, name: str, options: Mapping[str, Any], dtype: torch.dtype | None = torch.float32) -> Self:
+        """A base again from its name and `options`, its LoRAs included.
+
+        Raises:
+            FileNotFoundError: when something is not there any more.
+            ValueError: as in `from_pretrained` and `add_lora`.
+        """
+        base = cls.from_pretrained(name, dtype=dtype, **{key: value for key, value in options.items() if key != "loras"})
+        for path, weight in options.get("loras", ()):
+            base.add_lora(path, weight)
+        return base
+
+    def add_lora(self, path: str | Path, weight: float = 1.0) -> LoraReport:
+        """Add a LoRA to the weights, for good; several add up. See `zeroconv.stable_diffusion.lora.add_lora`."""
+        report = add_lora(self, path, weight)
+        self.options = {**self.options, "loras": [*self.options.get("loras", ()), [str(path), weight]]}
+        return report
 
     @property
     def networks(self) -> tuple[Any, ...]:

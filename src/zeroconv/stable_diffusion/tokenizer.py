@@ -25,7 +25,8 @@ def clip_tokenizer(pad: str = END) -> Any:
     """
     pairs = merges()
     vocabulary = {token: number for number, token in enumerate(tokens(pairs))}
-    return CLIPTokenizer(vocab=vocabulary, merges=list(pairs), pad_token=pad, model_max_length=WINDOW)
+    settings: dict[str, Any] = {"vocab": vocabulary, "merges": list(pairs), "pad_token": pad, "model_max_length": WINDOW}
+    return CLIPTokenizer(**settings)
 
 
 @cache

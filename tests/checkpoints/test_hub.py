@@ -18,6 +18,7 @@ from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.hub import download, endpoint, is_hub_id, pinned_name, push
 from zeroconv.control import ControlNet
 from zeroconv.control.card import model_card
+from zeroconv.stable_diffusion import StableDiffusion
 
 CONTROL = {
     "config.json": b"{}",
@@ -283,3 +284,30 @@ def test_nothing_that_was_fetched_can_be_run(hub: FakeHub) -> None:
     files = [path.resolve() for path in download("owner/canny", "ControlNet").path.iterdir()]
     executable = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
     assert files and not any(path.stat().st_mode & executable or re.search(r"\.py$", path.name) for path in files)
+
+
+@UPLOADING
+def test_a_controlnet_is_pushed_with_its_card_and_opened_by_its_name(hub: FakeHub, unet: Any) -> None:
+    network = build_control(unet, seed=1)
+    network.config["_zeroconv"].update(base="owner/base", condition="canny")
+    url = network.push_to_hub("owner/canny", token=WRITER, licence="apache-2.0", metrics={"edge F1": 0.5})
+    commit = url.rpartition("/")[2]
+    opened = ControlNet.from_pretrained("owner/canny")
+    assert opened.name == f"owner/canny@{commit}" and opened.config["_zeroconv"]["condition"] == "canny"
+    assert all(torch.equal(tensor, opened.state_dict()[name]) for name, tensor in network.state_dict().items())
+    card = hub.repositories["owner/canny"].commits[commit]["README.md"].decode("utf-8")
+    assert (
+        'ControlNet.from_pretrained("owner/canny")' in card and "| edge F1 | 0.5 |" in card and 'license: "apache-2.0"' in card
+    )
+
+
+def test_a_base_is_opened_by_its_name_and_keeps_its_commit(hub: FakeHub, base_folder: Path) -> None:
+    files = {str(path.relative_to(base_folder)): path.read_bytes() for path in base_folder.rglob("*") if path.is_file()}
+    commit = hub.publish("owner/base", {**files, "pytorch_model.bin": b"pickle", "unet/unet.py": b"raise SystemExit"})
+    base = StableDiffusion.from_pretrained("owner/base")
+    assert base.name == f"owner/base@{commit}"
+    local = StableDiffusion.from_pretrained(base_folder)
+    assert all(torch.equal(tensor, base.unet.state_dict()[name]) for name, tensor in local.unet.state_dict().items())
+    assert not any(name.endswith((".bin", ".py")) for name in hub.fetched("owner/base"))
+    hub.publish("owner/base", {**files, "model_index.json": b"{}"})  # whatever comes later, the name says which was meant
+    assert StableDiffusion.from_pretrained(base.name).name == base.name

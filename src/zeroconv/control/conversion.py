@@ -17,8 +17,9 @@ from zeroconv.control.network import ControlNet
 from zeroconv.control.opening import Saved, read_saved, write_saved
 from zeroconv.control.transfer import encoder_shift
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.conversion import Report
 
-__all__ = ["Order", "Report", "convert_control"]
+__all__ = ["Order", "convert_control"]
 
 
 @dataclass(frozen=True)
@@ -36,23 +37,6 @@ class Order:
     dtype: torch.dtype | None = None
     rank: int | None = None
     shard_bytes: int = 10**9
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a conversion did.
-
-    Attributes:
-        layout: that was found.
-        tensors: how many there are.
-        files: that were written.
-        notes: for people.
-    """
-
-    layout: str
-    tensors: int
-    files: list[Path]
-    notes: list[str]
 
 
 def convert_control(

@@ -19,13 +19,13 @@ from zeroconv.checkpoints.topology import Topology
 from zeroconv.stable_diffusion.single_file import PADS
 from zeroconv.stable_diffusion.tokenizer import clip_tokenizer
 
-__all__ = ["BaseReport", "convert_base", "is_base"]
+__all__ = ["Report", "convert_base", "is_base"]
 
 TEXT_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
-class BaseReport:
+class Report:
     """What a conversion did.
 
     Attributes:
@@ -54,7 +54,7 @@ def is_base(source: str | Path) -> bool:
     return path.suffix == ".safetensors" and path.is_file() and describe(path, hashed=False).kind == "base"
 
 
-def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None) -> BaseReport:
+def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None) -> Report:
     """Read a base in either layout and write it in the other.
 
     Args:
@@ -116,14 +116,14 @@ def from_folder(folder: Path) -> dict[str, Tensor]:
     return write_original(family, unet, autoencoder_names(read_weights(folder / "vae")), text)
 
 
-def write_file(out: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None, found: str) -> BaseReport:
+def write_file(out: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None, found: str) -> Report:
     """One file in the original layout."""
     out.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(out, cast(tensors, dtype))
-    return BaseReport(found, len(tensors), [out], [])
+    return Report(found, len(tensors), [out], [])
 
 
-def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> BaseReport:
+def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> Report:
     """A folder in the diffusers layout; `model_index.json`, which makes it one, comes last."""
     assert found.vae is not None
     is_xl = len(found.text_encoders) == 2
@@ -144,7 +144,7 @@ def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> B
     write_json(out / "scheduler" / "scheduler_config.json", found.scheduler)
     write_json(out / "model_index.json", {**index, "force_zeros_for_empty_prompt": True} if is_xl else index)
     told = f"prediction type {found.scheduler['prediction_type']}: told by {found.told_by}"
-    return BaseReport("original", count, sorted(path for path in out.rglob("*") if path.is_file()), [told])
+    return Report("original", count, sorted(path for path in out.rglob("*") if path.is_file()), [told])
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, randomized
+from tests.control.test_oracle import fill
+from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.layouts import write_layout
 from zeroconv.checkpoints.rules import METADATA, Rules, guess_rules
@@ -192,3 +194,27 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
         torch.testing.assert_close(moved[name], wanted, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="give --base, the one it was made for, too"):
         convert_control(tmp_path / "folder", tmp_path / "x", Order("diffusers"), to_base=community)
+
+
+@torch.no_grad()
+def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) -> None:
+    with torch.device("meta"):  # 361 million parameters
+        unet: Any = UNet2DConditionModel(cross_attention_dim=768, sample_size=64)
+        network = ControlNet.from_unet(unet).eval()
+    fill(network, 1)
+    path = tmp_path / "control_v11p_sd15_canny.safetensors"
+    written = write_layout({name: tensor.clone() for name, tensor in network.state_dict().items()}, "lllyasviel")
+    assert len(written) == 340 and sum(tensor.numel() for tensor in written.values()) == 361_279_120
+    write_safetensors(path, written)
+    del written
+    opened = ControlNet.from_pretrained(path, condition="canny").eval()
+    opened.check_base(unet)
+    assert opened.config["attention_head_dim"] == 8 and opened.config["cross_attention_dim"] == 768
+    z_t, t, _, condition = build_inputs(unet, batch=1)
+    text = numbers(1, 77, 768)
+    for one, two in zip(network(z_t, t, text, condition).all, opened(z_t, t, text, condition).all, strict=True):
+        assert one.abs().max() > 1e-3
+        torch.testing.assert_close(two, one, rtol=0, atol=1e-5 * max(1.0, one.abs().max().item()))
+    back = write_layout(opened.state_dict(), "lllyasviel")
+    stored = read_safetensors(path)
+    assert back.keys() == stored.keys() and all(torch.equal(back[name], stored[name]) for name in stored)

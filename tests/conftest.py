@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 import torch
 
+from tests.shelf import Shelf, build_shelf
 from tests.tiny import SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -58,3 +59,9 @@ def xl(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
 def xl_folder(xl: StableDiffusion) -> Path:
     """The folder of `xl`."""
     return Path(xl.name)
+
+
+@pytest.fixture(scope="session")
+def shelf(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """Weight files of every kind; nobody changes them."""
+    return build_shelf(tmp_path_factory.mktemp("shelf"), base)

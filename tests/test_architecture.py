@@ -16,6 +16,7 @@ SOURCE = ROOT / "src" / "zeroconv"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
+    ("version",),
     ("images", "diffusion", "checkpoints"),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),

@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zeroconv.version import __version__
+
 if TYPE_CHECKING:
     from zeroconv.control.network import ControlNet
     from zeroconv.generation import Control, ControlPipeline
     from zeroconv.stable_diffusion import StableDiffusion
 
-__version__ = "0.1.0"
 __all__ = ["Control", "ControlNet", "ControlPipeline", "StableDiffusion", "__version__"]
 
 HOMES = {

@@ -22,6 +22,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
 MAX_PIXELS = 32_000_000
+OPAQUE = 128  # from this alpha on a pixel is kept; below it is part of the hole
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -47,12 +48,15 @@ def open_holed(path: str | os.PathLike[str]) -> Image.Image:
     """Open a picture with a hole as upright RGBA: what is transparent is the hole; errors as `open_image`.
 
     Raises:
-        ValueError: also when nothing can be transparent in it.
+        ValueError: also when nothing in it is transparent.
     """
     image = _decode(Path(path))
     if not image.has_transparency_data:
         raise ValueError(f"{path} has no transparency; expected a picture whose transparent pixels are the hole to fill")
-    return image.convert("RGBA")
+    image = image.convert("RGBA")
+    if np.array(image.getchannel("A")).min() >= OPAQUE:
+        raise ValueError(f"{path} has no transparent pixel; expected a picture whose transparent pixels are the hole to fill")
+    return image
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -79,7 +83,7 @@ def to_holed_tensor(image: Image.Image) -> "Tensor":
 
     if image.mode != "RGBA":
         raise ValueError(f"an inpainting map is of mode {image.mode}; expected RGBA, its transparent pixels the hole to fill")
-    opaque = torch.from_numpy(np.array(image.getchannel("A")) >= 128)
+    opaque = torch.from_numpy(np.array(image.getchannel("A")) >= OPAQUE)
     return torch.where(opaque, to_tensor(image), -1.0)
 
 

@@ -1,14 +1,16 @@
 """Control-LoRA files: written as other tools read them, read as other tools write them, and the best of a rank."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
-from torch import Tensor
+from torch import Tensor, nn
 
-from tests.tiny import FAMILIES, as_keywords, build_control, build_inputs, build_pooled, build_unet, numbers
+from tests.tiny import FAMILIES, as_keywords, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
+from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.control_lora import decompose, from_control_lora, read_control_lora, to_control_lora
 from zeroconv.checkpoints.names.controlnet import controlnet_table
 from zeroconv.checkpoints.names.table import Table
@@ -123,9 +125,54 @@ def test_decomposed_at_full_rank_nothing_is_lost(unet: Any) -> None:
     assert all(torch.allclose(restored[name], tensor, atol=1e-5) for name, tensor in full.items())
 
 
-def test_a_newborn_decomposes_to_what_the_base_does_not_have(unet: Any) -> None:
-    found = decompose(build_control(unet).state_dict(), unet.state_dict(), 4)
-    assert found.error == 0 and all(name.startswith("controlnet_") for name in found.tensors)
+def test_a_newborn_decomposes_to_what_others_do_not_take_from_the_base(unet: Any) -> None:
+    full, of_base = build_control(unet).state_dict(), unet.state_dict()
+    found = decompose(full, of_base, 4)
+    copied = {name for name in found.tensors if not name.startswith("controlnet_")}
+    assert found.error == 0 and copied == {name for name in full.keys() & of_base.keys() if full[name].ndim == 1}
+    assert all(torch.equal(found.tensors[name], of_base[name]) for name in copied)
+
+
+def as_webui_binds(file: Tensors, unet: Any) -> ControlNetModel:
+    """The rule of sd-webui-controlnet, said again: weights of linear layers and convolutions are the base's plus up times
+    down, unless the file has them; every bias and every norm is the file's, and without it there is none."""
+    theirs: Any = ControlNetModel.from_unet(unet).eval()
+    bound = {name for name, module in theirs.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
+    of_base, state = unet.state_dict(), Tensors()
+    for entry in table_of(unet).entries:
+        (ours,), (module, _, part), (place, _, _) = entry.ours, entry.ours[0].rpartition("."), entry.theirs.rpartition(".")
+        if part == "weight" and module in bound and entry.theirs not in file:
+            state[ours] = of_base[ours].clone()
+            if f"{place}.up" in file:
+                up, down = file[f"{place}.up"].float(), file[f"{place}.down"].float()
+                state[ours] += (up.flatten(1) @ down.flatten(1)).reshape(state[ours].shape)
+        else:
+            state[ours] = file[entry.theirs].float()
+    theirs.load_state_dict(state)
+    return theirs
+
+
+@pytest.mark.parametrize("made", ["saved", "decomposed"])
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_webui_binds_it_to_the_same_residuals(family: str, made: str, tmp_path: Path) -> None:
+    unet = randomized(build_unet(FAMILIES[family]), 8)  # biases and norms are anything but zero and one
+    (z_t, t, text, condition), pooled = build_inputs(unet), build_pooled(unet)
+    if made == "saved":
+        network = build_control(unet, seed=1, variant="lora")
+        network.save_pretrained(tmp_path, torch.float32)
+        file = read_safetensors(tmp_path / "control-lora.safetensors")
+    else:
+        network = build_control(unet)  # a few biases have moved; the others are the base's, and are written all the same
+        for part in (network.mid_block, network.controlnet_down_blocks, network.controlnet_mid_block):
+            randomized(part, 2)
+        file = to_control_lora(decompose(network.state_dict(), unet.state_dict(), 10**6).tensors, table_of(unet))
+    if family != "sdxl":
+        assert "input_blocks.11.0.in_layers.0.weight" in file  # by which SD 1.5 is told
+    down, middle = as_webui_binds(file, unet)(z_t, t, text, condition, return_dict=False, **as_keywords(pooled))
+    for one, two in zip((*down, middle), network(z_t, t, text, condition, pooled=pooled).all, strict=True):
+        assert two.abs().max() > 1e-3
+        assert (one - two).abs().max() <= 1e-5 * two.abs().max().clamp_min(1)
 
 
 def without(*ends: str) -> Callable[[Tensors], Tensors]:

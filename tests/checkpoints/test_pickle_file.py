@@ -3,11 +3,13 @@
 import os
 import pickle
 import sys
+import types
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -75,9 +77,30 @@ class Runs:
 
 def test_a_file_that_would_run_a_program_is_refused_and_runs_nothing(tmp_path: Path, audited: list[str]) -> None:
     torch.save({"a.weight": torch.zeros(2), "guest": Runs()}, tmp_path / "a.pth")
-    with pytest.raises(ValueError, match=r"a\.pth holds more than tensors and was refused"):
+    with pytest.raises(ValueError, match=r"a\.pth holds more than tensors .* and was refused"):
         read_pickle(tmp_path / "a.pth")
     assert audited == []
+
+
+def test_a_training_programs_bookkeeping_is_read_as_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the published `.ckpt` files of SD 1.x and 2.x: a class that is not installed here, and numbers of numpy."""
+    name = "pytorch_lightning.callbacks.model_checkpoint"
+    module = types.ModuleType(name)
+    kind = type("ModelCheckpoint", (), {"__module__": name})
+    setattr(module, "ModelCheckpoint", kind)  # noqa: B010
+    with monkeypatch.context() as installed:
+        for part in ("pytorch_lightning", "pytorch_lightning.callbacks", name):
+            installed.setitem(sys.modules, part, module)
+        state = kind()
+        state.best = np.float64(0.5)
+        torch.save({"state_dict": TENSORS, "callbacks": {kind: {"score": np.float64(1)}, "state": state}}, tmp_path / "a.ckpt")
+    assert same(read_pickle(tmp_path / "a.ckpt"), TENSORS)
+
+
+def test_what_was_refused_is_named(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(2), "guest": Runs()}, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"holds more than tensors \((posix|nt)\.mkdir\) and was refused"):
+        read_pickle(tmp_path / "a.pth")
 
 
 def test_a_bare_pickle_is_refused_and_runs_nothing(tmp_path: Path, audited: list[str]) -> None:

@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, copies, numbers, unchanged
+from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, copies, numbers, randomized, unchanged
 from zeroconv import StableDiffusion
+from zeroconv.checkpoints import read_safetensors
+from zeroconv.checkpoints.control_lora import to_control_lora
+from zeroconv.checkpoints.names.controlnet import controlnet_table
+from zeroconv.checkpoints.topology import Topology
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.control.low_rank import Borrowed, borrowed_layers, update_rank
+from zeroconv.control.low_rank import Borrowed, borrowed_layers, borrowed_vectors, update_rank
 from zeroconv.stable_diffusion.unet import encode, run_encoder
 
 
@@ -149,13 +153,62 @@ def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_
 def test_saved_and_opened_it_is_the_same(family: str, tmp_path: Path) -> None:
     unet = build_unet(FAMILIES[family])
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1, base="random")
-    again = ControlNet.from_pretrained(network.save_pretrained(tmp_path / "saved"), unet=unet)
+    again = ControlNet.from_pretrained(network.save_pretrained(tmp_path / "saved", torch.float32), unet=unet)
     assert [p.name for p in (tmp_path / "saved").glob("*.safetensors")] == ["control-lora.safetensors"]
     assert again.config["_class_name"] == "ZeroconvControlNet"
     assert again.config["_zeroconv"] == network.config["_zeroconv"] and again.config["_zeroconv"]["rank"] == 16
     assert unchanged(again, network.state_dict()) and all(p.requires_grad for p in again.parameters())
     ours, theirs = (n(z_t, t, text, condition, pooled=pooled) for n in (network, again))
     assert all(torch.equal(one, two) for one, two in zip(ours.all, theirs.all, strict=True))
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["folder", "file alone"])
+@torch.no_grad()
+def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, alone: bool, tmp_path: Path) -> None:
+    network, other = low_rank(unet, seed=1), randomized(build_unet(seed=7), 8)
+    network.save_pretrained(tmp_path, torch.float32)
+    place = tmp_path / "control-lora.safetensors" if alone else tmp_path
+    for base in (unet, other):
+        opened = ControlNet.from_pretrained(place, unet=base)
+        assert opened.config["_zeroconv"]["vectors"] == network.config["_zeroconv"]["vectors"] == "borrowed"
+        assert [n for n, p in opened.named_parameters() if p.requires_grad] == [n for n, _ in network.named_parameters()]
+        assert unchanged(opened, network.state_dict())
+        assert all(layer.layer is base.get_submodule(name) for name, layer in borrowed_layers(opened).items())
+        moved, inputs = network.transfer(unet, base), build_inputs(unet)
+        assert all(torch.equal(one, two) for one, two in zip(moved(*inputs).all, opened(*inputs).all, strict=True))
+
+
+@pytest.mark.parametrize("share", [1, 2, 3])
+def test_vectors_of_its_own_stay_its_own_and_no_others(unet: Any, share: int, tmp_path: Path) -> None:
+    """A stranger's file with every bias and norm, every second or every third: so it comes back."""
+    table = controlnet_table(Topology.of_config(unet.config))
+    network = low_rank(unet, seed=1)
+    vectors = {name: tensor + 1 for name, tensor in list(borrowed_vectors(network).items())[::share]}
+    stranger = ControlNet.from_control_lora(unet, to_control_lora({**network.state_dict(), **vectors}, table))
+    assert set(stranger.state_dict()) == set(network.state_dict()) | set(vectors)
+    assert stranger.config["_zeroconv"]["vectors"] == (sorted(vectors) if share > 1 else None)
+    opened = ControlNet.from_pretrained(stranger.save_pretrained(tmp_path, torch.float32), unet=unet)
+    assert opened.state_dict().keys() == stranger.state_dict().keys() and unchanged(opened, stranger.state_dict())
+    assert opened.config["_zeroconv"] == stranger.config["_zeroconv"]
+
+
+def test_saved_in_half_precision_unless_said_otherwise(unet: Any, tmp_path: Path) -> None:
+    def types(network: ControlNet, *dtype: torch.dtype) -> set[torch.dtype]:
+        (file,) = network.save_pretrained(tmp_path / network.config["_zeroconv"]["variant"], *dtype).glob("*.safetensors")
+        return {tensor.dtype for tensor in read_safetensors(file).values()}
+
+    network = low_rank(unet, seed=1)
+    assert types(network) == {torch.float16} and types(network, torch.float32) == {torch.float32}
+    assert types(build_control(unet)) == {torch.float32}
+
+
+@pytest.mark.parametrize("vectors", [5, "all", ["a", 1], {"a": 1}])
+def test_settings_that_cannot_say_whose_the_vectors_are_are_refused(unet: Any, vectors: Any, tmp_path: Path) -> None:
+    network = low_rank(unet)
+    network.config["_zeroconv"]["vectors"] = vectors
+    network.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"config.json has vectors .* in _zeroconv; expected null, 'borrowed' or a list"):
+        ControlNet.from_pretrained(tmp_path, unet=unet)
 
 
 def test_a_copied_network_borrows_from_the_same_base(unet: Any) -> None:
@@ -178,7 +231,7 @@ def test_without_its_base_or_on_another_it_is_refused(unet: Any, tmp_path: Path)
     network.check_base(copy.deepcopy(unet))  # equal weights
     with pytest.raises(ValueError, match=r"^this low-rank ControlNet borrows the weights of another base than the one given"):
         network.check_base(build_unet(seed=7))
-    with pytest.raises(ValueError, match=r"with cross_attention_dim 16, the base given has 24"):
+    with pytest.raises(ValueError, match=r"for a network of text width 16, the base is a network of text width 24"):
         ControlNet.from_pretrained(tmp_path, unet=build_unet({**FAMILIES["sd15"], "cross_attention_dim": 24}))
 
 
@@ -215,7 +268,7 @@ def test_a_layer_with_everything_of_its_own_is_the_layer_written_out() -> None:
 def test_on_the_tiny_base_at_rank_16_it_is_below_1_mb(tmp_path: Path) -> None:
     unet = StableDiffusion.from_pretrained("tiny").unet
     network = ControlNet.from_unet(unet, variant="lora", rank=16, conditioning_embedding_out_channels=(8, 16, 32, 64))
-    network.save_pretrained(tmp_path, torch.float16)
+    network.save_pretrained(tmp_path)
     size = (tmp_path / "control-lora.safetensors").stat().st_size
     assert size < 1_000_000
     connections = sum(p.numel() for n, p in network.named_parameters() if n.startswith(("controlnet_down", "controlnet_mid")))

@@ -83,9 +83,10 @@ def test_a_converted_file_carries_its_settings(base: Any, layout: str, tmp_path:
     network.config["_zeroconv"].update(condition="shuffle", base="somewhere")
     network.config.update(global_pool_conditions=True, controlnet_conditioning_channel_order="bgr")
     folder = network.save_pretrained(tmp_path / "folder")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="offsets of rank")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         convert_control(folder, tmp_path / "a.safetensors", Order(layout, rank=64), base=base)
+    assert sum("whose settings other tools do not read" in str(warning.message) for warning in said) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing has to be guessed
         again = ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=base.unet)
@@ -112,6 +113,39 @@ def test_to_a_file_and_back_to_a_folder_is_bit_equal(base: Any, layout: str, tmp
     assert after.config is not None and after.config["_class_name"] == "ControlNetModel"
 
 
+def test_another_type_is_the_last_thing_that_happens(base: Any, tmp_path: Path) -> None:
+    """Offsets are taken between the numbers as they are, and rounded once; a base beside the control is rounded too."""
+    network = trained(base.unet)
+    folder = network.save_pretrained(tmp_path / "folder")
+    convert_control(folder, tmp_path / "half.safetensors", Order("difference", torch.float16), base=base)
+    convert_control(folder, tmp_path / "full.safetensors", Order("difference"), base=base)
+    half, full = (read_safetensors(tmp_path / f"{name}.safetensors") for name in ("half", "full"))
+    assert all(torch.equal(half[name], tensor.half()) for name, tensor in full.items())
+    convert_control(folder, tmp_path / "whole.safetensors", Order("lllyasviel-full", torch.float16), base=base)
+    assert {tensor.dtype for tensor in read_safetensors(tmp_path / "whole.safetensors").values()} == {torch.float16}
+
+
+def test_a_folder_that_would_open_nowhere_is_not_written(unet: Any, tmp_path: Path) -> None:
+    tensors = {**trained(unet).state_dict(), "task_embedding": torch.zeros(6, 8)}
+    write_safetensors(tmp_path / "union.safetensors", tensors)
+    with pytest.raises(ValueError, match="tensor 'task_embedding' is unknown"):
+        convert_control(tmp_path / "union.safetensors", tmp_path / "union", Order("diffusers"))
+    assert not (tmp_path / "union").exists()
+
+
+def test_a_strangers_folder_is_guessed_by_what_it_is_called(unet: Any, tmp_path: Path) -> None:
+    folder = trained(unet).save_pretrained(tmp_path / "controlnet-canny-sdxl-1.0")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    del config["_zeroconv"]
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.warns(UserWarning, match=r"canny-sdxl-1\.0: guessed from its name: its condition is 'canny'"):
+        assert ControlNet.from_pretrained(folder).config["_zeroconv"]["condition"] == "canny"
+    with pytest.warns(UserWarning, match="owner/control-depth: guessed from its name: its condition is 'depth'"):
+        saved = read_saved(folder, called="owner/control-depth")
+    assert saved.config is not None and saved.config["_zeroconv"]["condition"] == "depth"
+    assert ControlNet.from_pretrained(folder, condition="pose").config["_zeroconv"]["condition"] == "pose"
+
+
 GUESSES = [
     ("control_v11e_sd15_shuffle", Rules("shuffle", True)),
     ("control_v11p_sd15_inpaint", Rules("inpaint")),
@@ -121,6 +155,8 @@ GUESSES = [
     ("control_v11f1p_sd15_depth", Rules("depth")),
     ("diffusers_xl_canny_full", Rules("canny")),
     ("control_sd15_mlsd", Rules("lines")),
+    ("control_normal-fp16", Rules("normal", None, "bgr")),
+    ("t2i_normal_sdxl", Rules("normal")),
     ("my network", Rules()),
     ("posed", Rules()),
 ]
@@ -156,7 +192,8 @@ def test_a_pth_cannot_carry_settings_and_says_so(base: Any, tmp_path: Path) -> N
     with pytest.warns(UserWarning, match=r"a\.pth is a \.pth, which cannot carry settings: say when it is used that its resid"):
         convert_control(tmp_path / "folder", tmp_path / "a.pth", Order("webui"))
     said = Rules(global_pool_conditions=True)
-    convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", Order("webui"), said, base)
+    with pytest.warns(UserWarning, match="whose settings other tools do not read"):
+        convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", Order("webui"), said, base)
     assert ControlNet.from_pretrained(tmp_path / "a.safetensors").config["global_pool_conditions"]
 
 
@@ -174,7 +211,7 @@ def test_broken_settings_in_a_file_are_not_believed(unet: Any, tmp_path: Path) -
 def test_a_file_on_another_base_is_refused_by_name(tmp_path: Path) -> None:
     sd15, sd21 = build_unet(FAMILIES["sd15"]), build_unet(FAMILIES["sd21"])
     path = write(trained(sd15), sd15, "difference", tmp_path)
-    with pytest.raises(ValueError, match=r"difference\.safetensors was made for another base: '.*' has shape .*, in this base"):
+    with pytest.raises(ValueError, match=r"difference\.safetensors was made for SD 1\.5 .*, the base is SD 2\.1 .*: use a"):
         ControlNet.from_pretrained(path, unet=sd21)
     with pytest.raises(ValueError, match="give the base it was made for too"):
         ControlNet.from_pretrained(path)

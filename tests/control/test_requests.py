@@ -45,7 +45,6 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("cross_attention_dim", {**SD15, "cross_attention_dim": 24}),
     ("in_channels", {**SD15, "in_channels": 8}),
     ("layers_per_block", {**SD15, "layers_per_block": 1}),
-    ("block_out_channels", SDXL),
 ]
 
 
@@ -53,6 +52,12 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
 def test_control_made_for_another_base(unet: Any, name: str, config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"^this ControlNet was made for a base with {name} .*, the base given has .*$"):
         build_control(build_unet(config)).check_base(unet)
+
+
+def test_control_of_another_family_names_both(unet: Any) -> None:
+    message = r"^this ControlNet was made for SDXL \(text width 24\), the base is SD 1\.5 \(text width 16\): use a "
+    with pytest.raises(ValueError, match=message):
+        build_control(build_unet({**SDXL, "cross_attention_dim": 24})).check_base(unet)
 
 
 @pytest.mark.parametrize("config", [{**SD15, "layers_per_block": 1}, {**SD15, "block_out_channels": (16, 16, 32, 32)}])

@@ -10,6 +10,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from torch import Tensor
+from transformers import CLIPTokenizer
 
 from tests.originals import networks, original_tensors, write_base_file
 from zeroconv import StableDiffusion
@@ -17,6 +18,7 @@ from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.families import FAMILIES
 from zeroconv.checkpoints.original import NORM, UNET, ema_name
 from zeroconv.checkpoints.pickle_file import write_pickle
+from zeroconv.diffusion import SAMPLERS, build_scheduler
 from zeroconv.stable_diffusion.conversion import convert_base, is_base
 from zeroconv.stable_diffusion.tokenizer import clip_tokenizer
 
@@ -167,6 +169,57 @@ def test_a_folder_takes_an_autoencoder_from_a_file(base_folder: Path, tmp_path: 
     write_safetensors(tmp_path / "vae.safetensors", {name: tensor + 1 for name, tensor in vae.state_dict().items()})
     with pytest.raises(ValueError, match="cannot be opened as a base"):  # 8 channels, 4 groups: not the published form
         StableDiffusion.from_pretrained(base_folder, vae=tmp_path / "vae.safetensors")
+
+
+def test_tensors_that_programs_left_behind_are_passed_over(single: tuple[Path, Made], family: str, tmp_path: Path) -> None:
+    """Numbers 0 to 76, which panels write into merged files under several names, a temperature, a second copy's counters."""
+    counter = torch.arange(77)[None]
+    extra = {
+        "model_ema.decay": torch.tensor(0.9),
+        "alphas_cumprod": torch.zeros(1000),
+        "first_stage_model.loss.logvar": counter,
+    }
+    for encoder in FAMILIES[family].text_encoders:
+        extra[f"{encoder.prefix}embeddings.position_ids"] = counter.clone()
+        extra[f"{encoder.prefix}transformer.text_model.embeddings.position_ids"] = counter.clone()
+        if encoder.kind == "open_clip":
+            extra[f"{encoder.prefix}logit_scale"] = torch.tensor(4.6)
+    path, made = single
+    write_safetensors(tmp_path / "merged.safetensors", {**read_safetensors(path), **extra})
+    base = quietly(tmp_path / "merged.safetensors")
+    assert all(same(getattr(base, name), network.state_dict()) for name, network in made.items())
+
+
+@pytest.mark.parametrize("mark", ["edm_mean", "edm_vpred.sigma_max"])
+def test_another_noise_schedule_is_refused(mark: str, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "playground.safetensors", {**original_tensors("sdxl", networks("sdxl")), mark: torch.zeros(1)})
+    with pytest.raises(ValueError, match=rf"playground\.safetensors: it was trained on another noise schedule \(EDM.*'{mark}'"):
+        StableDiffusion.from_pretrained(tmp_path / "playground.safetensors")
+
+
+def test_marks_of_v_prediction_and_zero_snr_travel_both_ways(tmp_path: Path) -> None:
+    marks = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+    write_safetensors(tmp_path / "noob.safetensors", {**original_tensors("sdxl", networks("sdxl")), **marks})
+    convert_base(tmp_path / "noob.safetensors", tmp_path / "folder", "diffusers")
+    convert_base(tmp_path / "folder", tmp_path / "back.safetensors", "original")
+    assert marks.keys() <= read_safetensors(tmp_path / "back.safetensors").keys()
+    for place in ("noob.safetensors", "folder", "back.safetensors"):
+        base = StableDiffusion.from_pretrained(tmp_path / place)
+        assert base.prediction_type == "v_prediction" and base.noise["rescale_betas_zero_snr"]
+        for sampler in SAMPLERS:
+            scheduler = build_scheduler(sampler, base.noise)
+            scheduler.set_timesteps(10)
+            assert scheduler.config.rescale_betas_zero_snr and int(scheduler.timesteps[0]) == 999
+            assert float(scheduler.alphas_cumprod[-1]) < 1e-6
+
+
+def test_a_converted_tokenizer_has_the_files_of_older_releases(sd15: tuple[Path, dict[str, Tensor]], tmp_path: Path) -> None:
+    convert_base(sd15[0], tmp_path / "folder", "diffusers")
+    folder = tmp_path / "folder" / "tokenizer"
+    vocabulary, merges = (folder / name for name in ("vocab.json", "merges.txt"))
+    slow = CLIPTokenizer(vocab=str(vocabulary), merges=str(merges))
+    assert slow("it's a red house").input_ids == clip_tokenizer()("it's a red house").input_ids
+    assert json.loads((folder / "special_tokens_map.json").read_text("utf-8"))["pad_token"] == "<|endoftext|>"
 
 
 SAID: list[tuple[dict[str, str], dict[str, Tensor], str]] = [

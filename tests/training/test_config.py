@@ -66,7 +66,7 @@ def test_toml_round_trip(
 
 @pytest.mark.parametrize("assignment", ["learning_rte=1", "steps", "=4", "", "model_config=3"])
 def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
-    with pytest.raises(ValueError, match=r"expected key=value with a key of: base, data, .*device") as caught:
+    with pytest.raises(ValueError, match=r"expected key=value with a key of: base, .*data, .*device") as caught:
         TrainConfig.build(assignments=[assignment])
     assert repr(assignment) in str(caught.value)
 

@@ -1,32 +1,34 @@
 """What the names and shapes of a weight file say it is: kind, layout, family, and what it goes with."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from zeroconv.checkpoints.control_lora import MARKER
 from zeroconv.checkpoints.families import FAMILIES, Family
-from zeroconv.checkpoints.layouts import layout_of
-from zeroconv.checkpoints.names.lora import ENDINGS, split
+from zeroconv.checkpoints.kinds import stranger_among
+from zeroconv.checkpoints.layouts import CONTROL, DIFFERENCE, layout_of
+from zeroconv.checkpoints.names.controlnet import controlnet_table
+from zeroconv.checkpoints.names.lora import ENDINGS, kind_of, split
+from zeroconv.checkpoints.names.table import check_names
+from zeroconv.checkpoints.names.vae import vae_shape, vae_table
 from zeroconv.checkpoints.original import UNET, VAE, bare_of, ema_name, prediction_of
+from zeroconv.checkpoints.rules import rules_in
 from zeroconv.checkpoints.safetensors_file import Header, read_safetensors
 from zeroconv.checkpoints.topology import Topology, unsupported
 
-__all__ = ["Contents", "contents_of", "count", "fits_of", "joined", "types"]
+__all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "joined", "own_control_contents", "types"]
 
-STRANGERS = {
-    "double_blocks.0.img_attn.qkv.weight": "a Flux transformer",
-    "model.diffusion_model.double_blocks.0.img_attn.qkv.weight": "a Flux checkpoint",
-    "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight": "a Stable Diffusion 3 checkpoint",
-    "emb_params": "a textual inversion",
-    "string_to_param": "a textual inversion",
-    "adapter.body.0.resnets.0.block1.weight": "a T2I-Adapter",
-    "body.0.in_conv.weight": "a T2I-Adapter",
-    "image_proj.proj.weight": "an IP-Adapter",
-    "motion_modules.0": "an AnimateDiff motion module",
-}
+EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
+FOREIGN_MODULES = ("double_blocks", "single_blocks", "joint_blocks", "single_transformer_blocks", "motion_modules")
+OUR_MODULES = (
+    "down_blocks", "mid_block", "up_blocks", "input_blocks", "middle_block", "output_blocks", "conv_in", "conv_out",
+    "time_emb", "add_embedding", "label_emb", "encoder.layers", "encoder_layers",
+)  # fmt: skip
+"""Pieces of the names of a LoRA's modules: of none of Stable Diffusion's networks, and of them."""
 
 
 @dataclass(frozen=True)
@@ -89,28 +91,32 @@ def contents_of(path: Path, header: Header) -> Contents:
         return control_contents(path, header, control)
     if any(name.startswith(UNET) for name in names) and UNET + "input_blocks.0.0.weight" in names:
         return base_contents(path, header)
+    other = next((kind for name in names if (kind := kind_of(name)) is not None), None)
+    if other is not None:
+        refused = f"it holds {other}; expected LoRA of linear maps and convolutions"
+        return Contents(path, "LoRA", other, None, *common, refused=refused)
+    if stranger := stranger_among(names):
+        return Contents(path, stranger, "unknown", None, *common, refused=f"it is {stranger}; {EXPECTED}")
     roles = {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None}
     if roles & {"down", "up"}:
         return lora_contents(path, header)
     bare = bare_of(names, VAE) or names
     if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
-        layout = "original" if "encoder.mid.block_1.conv1.weight" in bare else "diffusers"
-        return Contents(path, "VAE", layout, None, *common, fits="any base whose latents it makes: `--vae` of generate")
-    for read, mark, layout in ((Topology.of_diffusers, "conv_in.weight", "diffusers"),
-                               (Topology.of_original, "input_blocks.0.0.weight", "original")):  # fmt: skip
-        if mark in names:
+        return vae_contents(path, header, bare)
+    for read, mark, layout in ((Topology.of_diffusers, "down_blocks.0.resnets.", "diffusers"),
+                               (Topology.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
+        if any(name.startswith(mark) for name in names):
             topology = read(names)
             missing = ("vae", "text_encoder", "tokenizer")
             return Contents(path, "U-Net", layout, topology.family, *common, missing=missing, refused=unsupported(topology))
-    stranger = next((what for mark, what in STRANGERS.items() if any(name.startswith(mark) for name in names)), None)
-    refused = "it is nothing this project opens: a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
-    return Contents(path, stranger or "unknown", "unknown", None, *common, refused=refused)
+    return Contents(path, "unknown", "unknown", None, *common, refused=f"it is nothing this project opens; {EXPECTED}")
 
 
 def control_contents(path: Path, header: Header, layout: str) -> Contents:
     """A ControlNet."""
-    names = {name.removeprefix("control_model."): shape for name, shape in header.shapes.items()}
-    details: dict[str, str] = {}
+    names = bare_of(header.shapes, CONTROL)
+    names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
+    details = details_of(rules_in(header.metadata) or {})
     topology: Topology | None = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
@@ -119,12 +125,56 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
         topology = (Topology.of_diffusers if layout == "diffusers" else Topology.of_original)(names)
     if topology:
         details["widths"] = ", ".join(map(str, topology.channels))
-    refused = unsupported(topology) if topology else None
+    refused = None
+    if topology:
+        table = controlnet_table(topology)
+        known = table.ours if layout == "diffusers" else table.theirs
+        refused = unsupported(topology) or misfit(known, names, "this ControlNet")
     missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
     family = topology.family if topology else family_of_offsets(names)
-    fits = fits_of("ControlNet", topology) if topology else f"a {family.title} base" if family else "the base it was made for"
+    fits = (
+        ""
+        if refused
+        else fits_of("ControlNet", topology)
+        if topology
+        else f"a {family.title} base"
+        if family
+        else "the base it was made for"
+    )
     return Contents(path, "ControlNet", layout, family, count(header), types(header), path.stat().st_size, details, missing,
                     refused, fits)  # fmt: skip
+
+
+def own_control_contents(path: Path, header: Header, config: Mapping[str, Any]) -> Contents:
+    """A ControlNet in a form that only this project has (a lite copy, the text's condition encoder), by its configuration.
+
+    Raises:
+        ValueError: when the configuration describes no network.
+    """
+    topology = Topology.of_config(config)
+    details = {"widths": ", ".join(map(str, topology.channels))}
+    refused = unsupported(topology)
+    return Contents(path, "ControlNet", "diffusers", topology.family, count(header), types(header), 0, details,
+                    refused=refused, fits="" if refused else fits_of("ControlNet", topology))  # fmt: skip
+
+
+def misfit(expected: Iterable[str], found: Mapping[str, object], what: str) -> str | None:
+    """Why tensors are not exactly the expected ones, naming the first; None when they are."""
+    try:
+        check_names(expected, found, what)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def details_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a ControlNet's configuration says that its tensors do not."""
+    extra = config.get("_zeroconv")
+    said: dict[str, Any] = {**extra} if isinstance(extra, dict) else {}
+    said["global pooling"] = config.get("global_pool_conditions") or None
+    order = config.get("controlnet_conditioning_channel_order")
+    said["channel order"] = order if order != "rgb" else None
+    return {name.replace("_", " "): str(value) for name, value in said.items() if value is not None}
 
 
 def family_of_offsets(names: Mapping[str, tuple[int, ...]]) -> Family | None:
@@ -149,11 +199,28 @@ def base_contents(path: Path, header: Header) -> Contents:
     reason = unsupported(topology)
     if reason is None:
         predicted, told_by = prediction_of(family, read_safetensors(path), header.metadata)
-        details |= {"prediction": f"{predicted} (told by {told_by})", "size": f"{family.native_size(predicted)} px"}
+        details |= {"prediction": f"{predicted} (told by {told_by})", "made for": f"{family.native_size(predicted)} px"}
     title = header.metadata.get("modelspec.title")
     details |= {"title": title} if title else {}
     return Contents(path, "base", "original", family, count(header), types(header), path.stat().st_size, details,
-                    tuple(missing), reason, fits_of("base", topology))  # fmt: skip
+                    tuple(missing), reason, "" if reason else fits_of("base", topology))  # fmt: skip
+
+
+def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]) -> Contents:
+    """An autoencoder; `bare` are its shapes without a prefix."""
+    original = "encoder.mid.block_1.conv1.weight" in bare
+    shape = vae_shape(bare)
+    latents = f"{shape.latent_channels} latent channels"
+    refused = None
+    if "quant_conv.weight" not in bare:
+        refused = f"this autoencoder has {latents} and no 'quant_conv', as Flux's and Stable Diffusion 3's; {EXPECTED}"
+    elif original:
+        held = {name: kept for name, kept in bare.items() if not name.startswith(("loss.", "model_ema"))}
+        refused = misfit(vae_table(shape.channels, shape.blocks).theirs, held, "this autoencoder")
+    bases = "any base whose latents it makes" if shape.latent_channels == 4 else f"only a base of {latents} (as a rule 4)"
+    return Contents(path, "VAE", "original" if original else "diffusers", None, count(header), types(header),
+                    path.stat().st_size, {"latent channels": str(shape.latent_channels)}, refused=refused,
+                    fits="" if refused else f"{bases}: `--vae` of generate")  # fmt: skip
 
 
 def lora_contents(path: Path, header: Header) -> Contents:
@@ -164,9 +231,15 @@ def lora_contents(path: Path, header: Header) -> Contents:
     widths = {shape[1] for name, shape in downs.items() if "attn2" in name and "to_k" in name and len(shape) > 1}
     family = next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
     details = {"rank": ", ".join(map(str, ranks)), "modules": str(len(downs))}
+    foreign = next((mark for mark in FOREIGN_MODULES for name in names if mark in name), None)
+    refused = None
+    if foreign or not any(mark in name for name in names for mark in OUR_MODULES):
+        first = next((name for name in names if foreign and foreign in name), next(iter(names)))
+        refused = f"this LoRA changes no module of Stable Diffusion, as one for Flux or Stable Diffusion 3: {first!r:.100}"
     fits = f"{family.title} bases: `--lora {path.name}:WEIGHT`" if family else "bases whose modules have its shapes"
     layout = "kohya" if any(name.startswith("lora_") for name in names) else "diffusers/PEFT"
-    return Contents(path, "LoRA", layout, family, count(header), types(header), path.stat().st_size, details, fits=fits)
+    return Contents(path, "LoRA", layout, family, count(header), types(header), path.stat().st_size, details,
+                    refused=refused, fits="" if refused else fits)  # fmt: skip
 
 
 def fits_of(kind: str, topology: Topology) -> str:

@@ -4,10 +4,13 @@
 |---|---|
 | `lora_controlnet` | empty; marks the file |
 | `<module>.up` (o, r), `<module>.down` (r, i, …) | the weight is `W_base + up · down`, both flattened to matrices |
-| `<module>.weight`, `<module>.bias` | in place of the base's, where they differ |
+| `<module>.weight`, `<module>.bias` | in place of the base's; of one dimension (biases, norms) always there |
 | `input_hint_block.*`, `zero_convs.*`, `middle_block_out.*` | whole: the base has nothing like them |
 
 Our names of the same tensors are those of diffusers' `ControlNetModel`, with `.up` and `.down` likewise.
+
+Other tools take only the weights of linear layers and convolutions from the base, and tell its family by a norm in the
+file; so the files we write carry every bias and norm, equal to the base's or not.
 """
 
 from collections.abc import Mapping
@@ -17,9 +20,18 @@ from math import prod
 import torch
 from torch import Tensor
 
+from zeroconv.checkpoints.families import width_title
 from zeroconv.checkpoints.names.table import Table
 
-__all__ = ["Decomposition", "decompose", "effective_weight", "from_control_lora", "read_control_lora", "to_control_lora"]
+__all__ = [
+    "Decomposition",
+    "check_text_width",
+    "decompose",
+    "effective_weight",
+    "from_control_lora",
+    "read_control_lora",
+    "to_control_lora",
+]
 
 FILE = "control-lora.safetensors"
 MARKER = "lora_controlnet"
@@ -97,6 +109,26 @@ def read_control_lora(tensors: Mapping[str, Tensor], table: Table) -> dict[str, 
     return own
 
 
+def check_text_width(tensors: Mapping[str, Tensor], width: int, what: str = "this Control-LoRA") -> None:
+    """Compare what a file's cross-attention reads with what the base's reads: the plainest word on another family.
+
+    Args:
+        tensors: of the file.
+        width: of the base's text.
+        what: the file, for the error.
+
+    Raises:
+        ValueError: naming both families.
+    """
+    ends = ("attn2.to_k.down", "attn2.to_v.down", "attn2.to_k.weight", "attn2.to_v.weight")
+    found = next((tensor.shape[1] for name, tensor in tensors.items() if name.endswith(ends) and tensor.ndim > 1), width)
+    if found != width:
+        raise ValueError(
+            f"{what} was made for {width_title(found)}, the base is {width_title(width)}: "
+            "a Control-LoRA is an offset from its base; use one made for this family, or a base of its family"
+        )
+
+
 def from_control_lora(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor], table: Table) -> dict[str, Tensor]:
     """A full ControlNet from a Control-LoRA file and the U-Net it is an offset from.
 
@@ -141,7 +173,7 @@ def check_update(module: str, weight: tuple[int, ...], up: tuple[int, ...], down
 def decompose(full: Mapping[str, Tensor], unet: Mapping[str, Tensor], rank: int) -> Decomposition:
     """The nearest Control-LoRA of a full ControlNet: each weight's offset from the base, cut to its largest singular values.
 
-    By Eckart and Young no other matrix of that rank is nearer. Biases and norms that differ are kept whole.
+    By Eckart and Young no other matrix of that rank is nearer. Biases and norms are kept whole, equal to the base's or not.
 
     Args:
         full: the ControlNet, in our names.
@@ -165,10 +197,10 @@ def decompose(full: Mapping[str, Tensor], unet: Mapping[str, Tensor], rank: int)
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)}, the base has {found} there: give the ControlNet's own base"
             )
-        if torch.equal(before.to(tensor.dtype), tensor):
-            continue
         if tensor.ndim == 1:
             own[name] = tensor
+            continue
+        if torch.equal(before.to(tensor.dtype), tensor):
             continue
         offset = tensor.double().flatten(1) - before.double().flatten(1)
         up, down = nearest(offset, rank)

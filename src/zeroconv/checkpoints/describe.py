@@ -1,12 +1,10 @@
 """What is in this file or folder? Told without building anything from it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from zeroconv.checkpoints.contents import Contents, contents_of, count, fits_of, joined, types
+from zeroconv.checkpoints.contents import Contents, contents_of, count, details_of, fits_of, joined, own_control_contents, types
 from zeroconv.checkpoints.control_lora import FILE as CONTROL_LORA
 from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS
 from zeroconv.checkpoints.safetensors_file import read_header
@@ -14,6 +12,9 @@ from zeroconv.checkpoints.shards import STEM, read_json, weight_files
 from zeroconv.checkpoints.topology import Topology, unsupported
 
 __all__ = ["describe"]
+
+PUBLISHED_WIDTHS = 4
+"""Widths of the condition encoder of every published ControlNet."""
 
 
 def describe(path: Path, hashed: bool = True) -> Contents:
@@ -49,11 +50,15 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{path} is no model folder: it has neither model_index.json nor config.json")
     config = read_json(folder / "config.json")
-    lora = folder / CONTROL_LORA
-    files = [lora] if lora.is_file() else weight_files(folder)
-    headers = [read_header(file) for file in files]
-    found = contents_of(folder, joined(headers))
     details = {"class": str(config.get("_class_name")), **details_of(config)}
+    lora = folder / CONTROL_LORA
+    stem = "model" if (folder / "model.safetensors").is_file() else STEM
+    files = [lora] if details.get("variant") == "lora" else weight_files(folder, stem)
+    headers = [read_header(file) for file in files]
+    widths = config.get("conditioning_embedding_out_channels")
+    other_widths = isinstance(widths, list) and len(widths) != PUBLISHED_WIDTHS
+    own = details.get("variant") == "lite" or details.get("condition encoder") == "paper" or other_widths
+    found = own_control_contents(folder, joined(headers), config) if own else contents_of(folder, joined(headers))
     return replace(
         found,
         layout="diffusers, sharded" if len(files) > 1 else found.layout,
@@ -61,16 +66,6 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
         details={**details, **found.details},
         sha256=hash_of(files[0]) if hashed and len(files) == 1 else None,
     )
-
-
-def details_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a ControlNet's configuration says that its tensors do not."""
-    extra = config.get("_zeroconv")
-    said: dict[str, Any] = {**extra} if isinstance(extra, dict) else {}
-    said["global pooling"] = config.get("global_pool_conditions") or None
-    order = config.get("controlnet_conditioning_channel_order")
-    said["channel order"] = order if order != "rgb" else None
-    return {name.replace("_", " "): str(value) for name, value in said.items() if value is not None}
 
 
 def describe_base_folder(path: Path) -> Contents:
@@ -85,13 +80,13 @@ def describe_base_folder(path: Path) -> Contents:
     scheduler = path / "scheduler" / "scheduler_config.json"
     noise = read_json(scheduler) if scheduler.is_file() else {}
     needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if topology.pooled is not None else ()))
-    everything = joined(list(headers.values()))
+    everything, refused = joined(list(headers.values())), unsupported(topology)
     return Contents(
         path, "base", "diffusers", topology.family, count(everything), types(everything),
         sum(file.stat().st_size for found in files.values() for file in found),
         {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
          "widths": ", ".join(map(str, topology.channels)), "text width": str(topology.context)},
-        tuple(part for part in needed if not (path / part).is_dir()), unsupported(topology), fits_of("base", topology),
+        tuple(part for part in needed if not (path / part).is_dir()), refused, "" if refused else fits_of("base", topology),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["FAMILIES", "Family", "FamilyKey", "PredictionType", "TextEncoder"]
+__all__ = ["FAMILIES", "Family", "FamilyKey", "PredictionType", "TextEncoder", "width_title"]
 
 FamilyKey = Literal["sd15", "sd21", "sdxl"]
 PredictionType = Literal["epsilon", "v_prediction"]
@@ -87,3 +87,9 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
     }
 )
 """Every family by its key."""
+
+
+def width_title(width: int) -> str:
+    """The family that reads text of a width, for people: "SD 2.1 (text width 1024)"."""
+    title = next((family.title for family in FAMILIES.values() if family.text_width == width), None)
+    return f"{title} (text width {width})" if title else f"a network of text width {width}"

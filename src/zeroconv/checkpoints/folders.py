@@ -65,8 +65,18 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
     if kind == "ControlNet" and not (folder / mark).is_file() and (run / mark).is_file():
         return run
     if not (folder / mark).is_file():
-        raise ValueError(f"{folder} is not a {kind} folder in the diffusers layout: it has no {mark}")
+        raise ValueError(f"{folder} is not a {kind} folder in the diffusers layout: it has no {mark}{instead(folder, kind)}")
     return folder
+
+
+def instead(folder: Path, kind: str) -> str:
+    """What a folder is, if it is the other kind: the end of a sentence."""
+    if kind == "ControlNet" and (folder / MARKS["base"]).is_file():
+        return f"; its {MARKS['base']} makes it a base: open it as one, with --base"
+    if kind == "base" and (folder / MARKS["ControlNet"]).is_file():
+        found = read_json(folder / MARKS["ControlNet"]).get("_class_name")
+        return f"; its {MARKS['ControlNet']} describes {found[:80]!r}: give a whole base" if isinstance(found, str) else ""
+    return ""
 
 
 def read_config(folder: Path, *class_names: str) -> dict[str, Any]:
@@ -84,7 +94,7 @@ def read_config(folder: Path, *class_names: str) -> dict[str, Any]:
     config = read_json(path)
     found = config.get("_class_name")
     if class_names and found not in class_names:
-        raise ValueError(f"{path} describes {found!r}; expected {' or '.join(class_names)}")
+        raise ValueError(f"{path} describes {found!r:.80}; expected {' or '.join(class_names)}")
     return config
 
 
@@ -120,7 +130,13 @@ def check_fit(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...
             raise ValueError(f"{sentence}: {name!r} has shape {tuple(tensors[name].shape)}, expected {shape}")
 
 
-def write_model_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], weights: str = WEIGHTS) -> Path:
+def write_model_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    weights: str = WEIGHTS,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
     """Write `config.json` and the weights in a file of that name; each file is complete, or as it was before.
 
     Raises:
@@ -128,6 +144,6 @@ def write_model_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping
     """
     text = json.dumps(config, indent=2, sort_keys=True) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    write_safetensors(folder / weights, tensors)
+    write_safetensors(folder / weights, tensors, metadata)
     write_text(folder / "config.json", text)
     return folder

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from zeroconv import __version__
+from zeroconv.version import __version__
 
 __all__ = ["LOG_IN", "Asked", "client", "endpoint", "is_hub_id", "offline", "one_line", "parse"]
 

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints.control_lora import MARKER, decompose, from_control_lora, to_control_lora
+from zeroconv.checkpoints.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
+from zeroconv.checkpoints.kinds import what_it_is
 from zeroconv.checkpoints.names.controlnet import controlnet_table
-from zeroconv.checkpoints.names.table import Table
-from zeroconv.checkpoints.topology import Topology
+from zeroconv.checkpoints.topology import Topology, other_family
 
 __all__ = ["LAYOUTS", "Layout", "layout_of", "read_layout", "write_layout"]
 
@@ -64,7 +64,10 @@ def read_layout(
     """
     layout = layout_of(tensors.keys())
     if layout is None:
-        raise ValueError(f"{what} holds no ControlNet: none of its {len(tensors)} tensors is a condition encoder")
+        raise ValueError(
+            f"{what} holds no ControlNet: none of its {len(tensors)} tensors is a condition encoder; "
+            + what_it_is(tensors.keys())
+        )
     if layout == "diffusers":
         return dict(tensors)
     if layout in ("difference", "control-lora") and unet is None:
@@ -72,11 +75,16 @@ def read_layout(
         raise ValueError(f"{what} holds {kind}: give the base it was made for too")
     if layout == "control-lora":
         assert unet is not None
-        return from_control_lora(tensors, unet, controlnet_table(Topology.of_diffusers(shapes_of(unet))))
+        topology = Topology.of_diffusers(shapes_of(unet))
+        check_text_width(tensors, topology.context, what)
+        return from_control_lora(tensors, unet, controlnet_table(topology))
     bare = bare_names(tensors)
-    ours = table_of(bare).to_ours(bare, what)
+    topology = Topology.of_original(shapes_of(bare))
+    ours = controlnet_table(topology).to_ours(bare, what)
     if layout == "difference":
         assert unet is not None
+        if reason := other_family(topology, Topology.of_diffusers(shapes_of(unet)), what):
+            raise ValueError(reason)
         return added(ours, unet, 1, what)
     return ours
 
@@ -132,11 +140,6 @@ def bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith(CONTROL) for name in tensors):
         return {name.removeprefix(CONTROL): tensor for name, tensor in tensors.items() if name.startswith(CONTROL)}
     return {name: tensor for name, tensor in tensors.items() if name not in (DIFFERENCE, MARKER)}
-
-
-def table_of(bare: Mapping[str, Tensor]) -> Table:
-    """The table of names of a ControlNet in the original layout."""
-    return controlnet_table(Topology.of_original(shapes_of(bare)))
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

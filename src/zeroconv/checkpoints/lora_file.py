@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zeroconv.checkpoints.families import FAMILIES
+from zeroconv.checkpoints.families import width_title
+from zeroconv.checkpoints.kinds import what_it_is
 from zeroconv.checkpoints.lora_update import LowRankUpdate, assemble
 from zeroconv.checkpoints.names.lora import (
     ENDINGS,
@@ -61,6 +62,11 @@ def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
     """
     path = Path(path)
     file = next((path / name for name in FILES if (path / name).is_file()), path)
+    if not file.is_file():
+        wanted = (
+            f"expected {' or '.join(FILES)} in it" if file.is_dir() else "expected a .safetensors file, or a folder with one"
+        )
+        raise FileNotFoundError(f"there is no LoRA at {path}: {wanted}")
     tensors, metadata = read_safetensors(file), dict(read_header(file).metadata)
     beside = file.with_name("adapter_config.json")
     if file.name == FILES[1] and beside.is_file():  # PEFT keeps alpha in a file of its own
@@ -130,8 +136,7 @@ def check_kind(tensors: Mapping[str, Tensor], roles: set[Role], what: str) -> No
         if kind is not None:
             raise ValueError(f"{what} holds {kind}, by its tensor {name!r}; {SUPPORTED}")
     if not roles & {"down", "up"}:
-        first = f", the first is {next(iter(tensors))!r}" if tensors else ""
-        raise ValueError(f"{what} holds no LoRA tensors ({len(tensors)} others{first}); {SUPPORTED}")
+        raise ValueError(f"{what} holds no LoRA tensors: {what_it_is(tensors.keys())}; {SUPPORTED}")
 
 
 def check_text_width(downs: Mapping[str, Tensor], shapes: Mapping[Part, Shapes], what: str) -> None:
@@ -144,8 +149,7 @@ def check_text_width(downs: Mapping[str, Tensor], shapes: Mapping[Part, Shapes],
     theirs = next((down.shape[1] for down in crossing if down.ndim > 1), None)
     ours = next((shape[1] for name, shape in shapes["unet"].items() if name.endswith("attn2.to_k.weight")), None)
     if theirs is not None and ours is not None and theirs != ours:
-        titles = {family.text_width: f"{family.title} (text width {family.text_width})" for family in FAMILIES.values()}
-        made, base = (titles.get(width, f"a network of text width {width}") for width in (theirs, ours))
+        made, base = width_title(theirs), width_title(ours)
         raise ValueError(f"{what}: this LoRA was made for {made}, the base is {base}; expected a LoRA of the base's family")
 
 

@@ -11,8 +11,8 @@ ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_o
 MIDDLES = ("encoder.mid_block.attentions.0", "decoder.mid_block.attentions.0")
 PREFIX = "text_model."
 """Before transformers 5 `CLIPTextModel` had it too; today only the one with a projection has."""
-COUNTERS = ("embeddings.position_ids", "text_model.embeddings.position_ids")
-"""The numbers 0 to 76, which older files carry as a tensor and which need not be read."""
+COUNTER = "position_ids"
+"""How the names of tensors end that hold the numbers 0 to 76: older and merged files carry them, nobody needs them."""
 
 
 def autoencoder_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -33,7 +33,7 @@ def text_encoder_names(tensors: Mapping[str, Tensor], projection: bool) -> dict[
         tensors: with the prefix `text_model.` or without.
         projection: whether it is a `CLIPTextModelWithProjection`, which keeps the prefix.
     """
-    bare = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if name not in COUNTERS}
+    bare = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.endswith(COUNTER)}
     if not projection:
         return bare
     return {name if name.startswith("text_projection.") else PREFIX + name: tensor for name, tensor in bare.items()}

@@ -1,23 +1,25 @@
 """A whole base in the original layout: one file of the U-Net, the autoencoder and the text encoders."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from zeroconv.checkpoints.configs import scheduler_config, text_config, unet_config, vae_config
 from zeroconv.checkpoints.families import FAMILIES, Family, TextEncoder
+from zeroconv.checkpoints.kinds import what_it_is
 from zeroconv.checkpoints.names.table import Table
 from zeroconv.checkpoints.names.text_encoder import clip_table, count_layers, open_clip_table
 from zeroconv.checkpoints.names.unet import unet_table
 from zeroconv.checkpoints.names.vae import vae_shape, vae_table
-from zeroconv.checkpoints.older_names import COUNTERS, text_encoder_names
+from zeroconv.checkpoints.older_names import COUNTER, text_encoder_names
 from zeroconv.checkpoints.topology import Topology, unsupported
 
 __all__ = [
-    "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "family_named", "prediction_of", "read_original", "read_vae",
-    "shapes_of", "write_original",
+    "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "family_named", "marks_of", "other_noise", "prediction_of",
+    "read_original", "read_vae", "shapes_of", "write_original",
 ]  # fmt: skip
 
 Value = TypeVar("Value")
@@ -25,6 +27,9 @@ Value = TypeVar("Value")
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 EMA = "model_ema."
+EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
+V_MARK, ZERO_SNR_MARK = "v_pred", "ztsnr"
+"""Empty tensors by which panels tell an SDXL that predicts v, and one whose last step is pure noise (zero terminal SNR)."""
 NAMES_OF_V = ("v", "v_prediction", "v-prediction", "vpred", "v_pred")
 NORM = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 NORM_SPREAD = 0.09
@@ -83,9 +88,11 @@ def read_original(
     """
     shapes = bare_of(shapes_of(tensors), UNET)
     if not shapes:
-        raise ValueError(f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}")
+        raise ValueError(
+            f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {what_it_is(tensors.keys())}"
+        )
     topology = Topology.of_original(shapes)
-    if reason := unsupported(topology):
+    if reason := unsupported(topology) or other_noise(tensors):
         raise ValueError(f"{what}: {reason}")
     known = topology.family if family is None else family_named(family)
     names = unet_table(topology)
@@ -99,7 +106,18 @@ def read_original(
     unet.config["sample_size"] = known.native_size(predicted) // 8
     held = any(name.startswith(VAE) for name in tensors)
     vae = read_vae(tensors, known, what) if held else None
-    return OriginalBase(known, unet, vae, text, scheduler_config(known, predicted), told_by)
+    scheduler = scheduler_config(known, predicted)
+    if ZERO_SNR_MARK in tensors:
+        scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    return OriginalBase(known, unet, vae, text, scheduler, told_by)
+
+
+def other_noise(names: Iterable[str]) -> str | None:
+    """Why a checkpoint cannot be sampled here although its networks are SDXL's: it was trained on another noise (EDM)."""
+    mark = next((name for name in names if name in EDM), None)
+    if mark is None:
+        return None
+    return f"it was trained on another noise schedule (EDM, by its tensor {mark!r}; Playground, CosXL); expected SDXL base's"
 
 
 def family_named(key: str) -> Family:
@@ -146,7 +164,7 @@ def read_text_encoder(tensors: Mapping[str, Tensor], encoder: TextEncoder, what:
             f"{what} has no text encoder: no tensor's name begins with {encoder.prefix!r}; expected a whole checkpoint, "
             "not a U-Net alone"
         )
-    bare = {name: tensor for name, tensor in bare.items() if name not in (*COUNTERS, "logit_scale")}
+    bare = {name: tensor for name, tensor in bare.items() if not name.endswith((COUNTER, "logit_scale"))}
     count = count_layers(bare)
     if encoder.kind == "clip":
         bare.pop("text_projection.weight", None)
@@ -169,7 +187,10 @@ def read_vae(tensors: Mapping[str, Tensor], family: Family, what: str) -> Part:
     bare = bare_of(tensors, VAE) or dict(tensors)
     bare = {name: t for name, t in bare.items() if not name.startswith(("loss.", "model_ema"))}
     if "encoder.conv_in.weight" not in bare or "decoder.conv_in.weight" not in bare:
-        raise ValueError(f"{what} holds no autoencoder of Stable Diffusion: 'encoder.conv_in.weight' or its decoder is missing")
+        raise ValueError(
+            f"{what} holds no autoencoder of Stable Diffusion: 'encoder.conv_in.weight' or its decoder is missing; "
+            + what_it_is(tensors.keys())
+        )
     shape = vae_shape(shapes_of(bare))
     if "encoder.mid.block_1.conv1.weight" in bare:
         bare = vae_table(shape.channels, shape.blocks).to_ours(bare, f"{what} (autoencoder)")
@@ -179,14 +200,14 @@ def read_vae(tensors: Mapping[str, Tensor], family: Family, what: str) -> Part:
 def prediction_of(family: Family, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> tuple[str, str]:
     """What the U-Net predicts, and how that is known.
 
-    A file may say it (`modelspec.prediction_type`, a tensor `v_pred`, or training steps that only one published file
-    has); otherwise SD 2 is guessed from the spread of one norm, and the others predict epsilon.
+    A file may say it (`modelspec.prediction_type`, or a tensor `v_pred`); otherwise SD 2 is guessed from the spread of
+    one norm, and the others predict epsilon.
     """
     told = metadata.get("modelspec.prediction_type", "").lower()
     if told:
         return ("v_prediction" if told in NAMES_OF_V else "epsilon"), "the file's metadata"
-    if "v_pred" in tensors:
-        return "v_prediction", "the file's tensor 'v_pred'"
+    if V_MARK in tensors:
+        return "v_prediction", f"the file's tensor {V_MARK!r}"
     norm = tensors.get(UNET + NORM)
     if family.key != "sd21" or norm is None:
         return family.prediction_type, "the family"
@@ -217,6 +238,13 @@ def write_original(
             for name, tensor in [item for item in made.items() if item[0].startswith(f"{prefix}{last}.")]:
                 made |= {name.replace(f"{prefix}{last}.", f"{prefix}{last + i + 1}."): tensor.clone() for i in range(idle)}
     return made
+
+
+def marks_of(family: Family, scheduler: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The empty tensors by which other tools tell what no weight says; SD 2's prediction they guess as is done here."""
+    v = family.key == "sdxl" and scheduler.get("prediction_type") == "v_prediction"
+    marks = {V_MARK: v, ZERO_SNR_MARK: bool(scheduler.get("rescale_betas_zero_snr"))}
+    return {name: torch.zeros(0) for name, said in marks.items() if said}
 
 
 def bare_of(named: Mapping[str, Value], prefix: str) -> dict[str, Value]:

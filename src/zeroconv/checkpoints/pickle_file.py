@@ -1,11 +1,15 @@
 """Published `.pth` and `.ckpt` files: read for conversion alone, as tensors and nothing else."""
 
+import codecs
 import os
 import pickle
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,12 +18,14 @@ __all__ = ["PICKLE_ENDINGS", "read_pickle", "write_pickle"]
 PICKLE_ENDINGS = (".pth", ".ckpt", ".pt", ".bin")
 PICKLE_BYTES = 25 * 2**20
 MOST_RECORDS = 100_000
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The tensors of a file in PyTorch's zip format, mapped, not copied.
 
-    Only `torch.load(weights_only=True)` looks inside: it builds tensors and plain containers and calls nothing else.
+    Only `torch.load(weights_only=True)` looks inside: it builds tensors, plain containers and what `inert` lists, and
+    calls nothing else.
     Before it, the archive is checked: nothing compressed, so that no small file becomes a large one.
 
     Raises:
@@ -30,9 +36,12 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"no weight file at {path}")
     check_archive(path)
     try:
-        content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
+        with torch.serialization.safe_globals([*inert()]):
+            content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} holds more than tensors and was refused; ask for a .safetensors file") from error
+        named = GLOBAL.search(str(error))
+        what = f" ({named[1]})" if named else ""
+        raise ValueError(f"{path} holds more than tensors{what} and was refused; ask for a .safetensors file") from error
     except Exception as error:  # the reader raises many kinds for broken archives
         first = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path} cannot be read: {type(error).__name__}: {first}") from error
@@ -47,6 +56,26 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         check_tensor(path, name, tensor)
     return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+class ModelCheckpoint:
+    """Stands in for a training program's bookkeeping, which lies in the checkpoints that program wrote; it does nothing."""
+
+
+def inert() -> Iterator[tuple[Any, str]]:
+    """What may be built beside tensors, with the names it has in files: numbers of numpy, and the stand-in.
+
+    Checkpoints as they were published (SD 1.x and 2.x, ControlNets of the authors' trainer) hold the state of
+    PyTorch Lightning's `ModelCheckpoint`: a path, a score as a number of numpy, counts.
+    """
+    for module in ("pytorch_lightning.callbacks.model_checkpoint", "lightning.pytorch.callbacks.model_checkpoint"):
+        yield ModelCheckpoint, f"{module}.ModelCheckpoint"
+    scalar: Any = np.float64(0).__reduce__()[0]
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        yield scalar, f"{module}.scalar"
+    yield np.dtype, "numpy.dtype"
+    yield type(np.dtype(np.float64)), "numpy.dtypes.Float64DType"
+    yield codecs.encode, "_codecs.encode"
 
 
 def check_archive(path: Path) -> None:

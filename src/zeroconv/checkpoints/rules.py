@@ -62,7 +62,7 @@ def guess_rules(stem: str) -> Rules:
     """
     words = re.split(r"[^a-z0-9]+", stem.lower())
     condition = next((CONDITIONS[word] for word in words if word in CONDITIONS), None)
-    first_version = "normal" in words and "sd15" in words and not any(word.startswith("v1") for word in words)
+    first_version = "normal" in words and not any(word in ("xl", "sdxl") or word.startswith("v1") for word in words)
     return Rules(
         condition,
         True if condition == "shuffle" else None,

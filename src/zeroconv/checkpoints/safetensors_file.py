@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -17,7 +17,11 @@ __all__ = ["Header", "check_header", "read_header", "read_safetensors", "write_s
 
 HEADER_BYTES = 25 * 2**20
 HEADER_TENSORS = 100_000
+HEADER_MARKS = {b":": 5 * HEADER_TENSORS, b",": 10 * HEADER_TENSORS}
+"""How many of these a header may have: more than so many tensors and their metadata need, and parsing costs memory."""
 MOST_AXES = 16
+CHUNK = 2**20
+MOST_LETTERS = 256
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -80,6 +84,8 @@ def read_header(path: Path) -> Header:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > HEADER_BYTES or 8 + length > size:
             raise ValueError(what_it_is(path, start, size, length))
+        check_marks(path, file, length)
+        file.seek(8)
         raw = file.read(length)
     if raw.count(b'"dtype"') > HEADER_TENSORS:
         raise ValueError(f"{path} announces more than {HEADER_TENSORS} tensors; refused")
@@ -89,6 +95,8 @@ def read_header(path: Path) -> Header:
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} has a broken safetensors header ({type(error).__name__})") from error
     for name, (begin, end, wanted) in places.items():
+        if len(name) > MOST_LETTERS:
+            raise ValueError(f"{path} has a broken safetensors header: a tensor's name has {len(name)} letters, {name!r:.40}…")
         if not begin <= end <= size - 8 - length or end - begin != wanted:
             raise ValueError(
                 f"{path}: tensor {name!r} does not fit the file ({wanted} bytes at {begin}:{end}, the file has {size}): "
@@ -103,13 +111,33 @@ def read_header(path: Path) -> Header:
     )
 
 
+def check_marks(path: Path, file: BinaryIO, length: int) -> None:
+    """Count what separates entries, a megabyte at a time, before a header is taken into memory and parsed.
+
+    Raises:
+        ValueError: when there are more than any file needs.
+    """
+    found = dict.fromkeys(HEADER_MARKS, 0)
+    for begin in range(0, length, CHUNK):
+        block = file.read(min(CHUNK, length - begin))
+        for mark, most in HEADER_MARKS.items():
+            found[mark] += block.count(mark)
+            if found[mark] > most:
+                raise ValueError(f"{path} announces more than {HEADER_TENSORS} tensors; refused")
+
+
 def what_it_is(path: Path, start: bytes, size: int, length: int) -> str:
     """Why a file cannot be a whole safetensors file, by its first bytes."""
     if start.startswith((b"PK", b"\x80")):
-        return f"{path} is a PyTorch pickle, not a safetensors file: `zeroconv convert` can read those that end in .pth"
+        return (
+            f"{path} is a PyTorch pickle, not a safetensors file: get it as safetensors; of a base or ControlNet, "
+            "`zeroconv convert` reads pickles that end in .pth or .ckpt"
+        )
     if start.startswith(b"version "):
         return f"{path} is a Git LFS pointer, not the file itself ({size} bytes): download the file it points to"
-    return f"{path} is no safetensors file, or was cut off: {size} bytes, header length {length}"
+    if start.lstrip()[:1] in (b"<", b"{"):
+        return f"{path} is a text that begins with {start.decode('ascii', 'replace')!r}, perhaps a web page: get it again"
+    return f"{path} is no safetensors file, or was cut off: {size} bytes, header length {length}; get it again"
 
 
 def place(entry: dict[str, Any]) -> tuple[int, int, int]:

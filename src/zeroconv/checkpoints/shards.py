@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,25 @@ from torch import Tensor
 
 from zeroconv.checkpoints.safetensors_file import read_safetensors, write_safetensors
 
-__all__ = ["STEM", "WEIGHTS", "read_json", "read_shards", "read_weights", "weight_files", "write_shards", "write_text"]
+__all__ = [
+    "STEM",
+    "WEIGHTS",
+    "read_json",
+    "read_shards",
+    "read_weights",
+    "remove_shards",
+    "weight_files",
+    "write_shards",
+    "write_text",
+]
 
 STEM = "diffusion_pytorch_model"
 """How the weight files of diffusers' networks begin; those of transformers begin with "model"."""
 WEIGHTS = f"{STEM}.safetensors"
 PRECISIONS = ("", "fp16", "bf16")
 """Variants of a weight file in the order they are taken: the full one, `STEM.fp16.safetensors`, …"""
+SHARD = re.compile(r"[\w.-]+\.safetensors")
+"""Names of shards: of files beside their index, whatever the system takes for a separator."""
 JSON_BYTES = 25 * 2**20
 
 
@@ -108,8 +121,8 @@ def places_in(index: Path) -> dict[str, str]:
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise ValueError(f"{index} has no weight_map from tensors to files")
     for name in set(places.values()):
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            raise ValueError(f"{index} names the file {name!r}; expected a safetensors file beside it")
+        if not SHARD.fullmatch(name):
+            raise ValueError(f"{index} names the file {name[:80]!r}; expected a safetensors file beside it")
     return places
 
 
@@ -138,6 +151,15 @@ def write_shards(folder: Path, tensors: Mapping[str, Tensor], size: int) -> list
     write_text(index, json.dumps({"metadata": {"total_size": total}, "weight_map": places}, indent=2) + "\n")
     (folder / WEIGHTS).unlink(missing_ok=True)  # a whole file from before would be taken first
     return [*written, index]
+
+
+def remove_shards(folder: Path) -> None:
+    """Remove an index and its shards, which a whole file has taken the place of; files it does not name stay."""
+    index = folder / f"{STEM}.safetensors.index.json"
+    if index.is_file():
+        shards = {name for name in places_in(index).values() if name.startswith(f"{STEM}-")}
+        for path in (index, *(folder / name for name in shards)):
+            path.unlink(missing_ok=True)
 
 
 def grouped(tensors: Mapping[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:

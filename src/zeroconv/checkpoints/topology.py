@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from zeroconv.checkpoints.families import FAMILIES, Family
 
-__all__ = ["Topology", "side", "unsupported"]
+__all__ = ["Topology", "other_family", "side", "unsupported"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -95,7 +95,7 @@ class Topology:
             raise ValueError(f"the configuration has block_out_channels {listed!r:.80}; expected 1 to {MOST_LEVELS} numbers")
         count = len(listed)
         channels = each(config, "block_out_channels", count, MOST_CHANNELS, listed)
-        layers = each(config, "transformer_layers_per_block", count, MOST_DEPTH, 1)
+        layers = each(config, "transformer_layers_per_block", count, MOST_DEPTH, 1, least=0)
         kinds = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
         if not isinstance(kinds, (list, tuple)) or len(kinds) != count:
             raise ValueError(f"the configuration has down_block_types {kinds!r:.80}; expected {count} names")
@@ -223,12 +223,13 @@ def side(shapes: Shapes, name: str, axis: int, axes: int) -> int:
     return shape[axis]
 
 
-def each(config: Mapping[str, Any], name: str, count: int, most: int, default: Any) -> tuple[int, ...]:
+def each(config: Mapping[str, Any], name: str, count: int, most: int, default: Any, least: int = 1) -> tuple[int, ...]:
     """A setting that is one whole number, or one for each level."""
     value = config.get(name, default)
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
-    if len(values) != count or not all(type(number) is int and 0 < number <= most for number in values):
-        raise ValueError(f"the configuration has {name} {value!r:.80}; expected {count} whole numbers from 1 to {most}, or one")
+    if len(values) != count or not all(type(number) is int and least <= number <= most for number in values):
+        wanted = f"{count} whole numbers from {least} to {most}, or one"
+        raise ValueError(f"the configuration has {name} {value!r:.80}; expected {wanted}")
     return values
 
 
@@ -252,3 +253,18 @@ def unsupported(topology: Topology) -> str | None:
         found = f"{topology.middle_depth} transformer layers in its middle block and {topology.depths[-1]} before it"
         return f"this network has {found}, as a distilled one (SSD-1B, Vega, Koala) may; {EXPECTED}"
     return None
+
+
+def other_family(control: Topology, base: Topology, what: str = "this ControlNet") -> str | None:
+    """Why a ControlNet cannot act on a base of another family, naming both; None when they are of one."""
+    if control.family == base.family:
+        return None
+    entered = {True: ", attention entered by linear layers", False: ", attention entered by convolutions"}
+    made, given = (
+        f"{of.family.title} (text width {of.context}{entered[of.linear_projection] if control.context == base.context else ''})"
+        for of in (control, base)
+    )
+    return (
+        f"{what} was made for {made}, the base is {given}: use a ControlNet made for {base.family.title}, "
+        f"or a base of {control.family.title}"
+    )

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from zeroconv import __version__
 from zeroconv.cli import convert, demo, evaluate, extract, generate, info, train
 from zeroconv.cli.data import data
 from zeroconv.cli.errors import Commands
+from zeroconv.version import __version__
 
 __all__ = ["app"]
 

@@ -65,6 +65,8 @@ def parse_lora(text: str) -> tuple[str, float]:
     if not colon or Path(text).exists():
         return text, 1.0
     try:
+        if not name:
+            raise ValueError
         return name, float(weight)
     except ValueError:
         raise typer.BadParameter(f"got --lora {text!r}; expected FILE or FILE:WEIGHT, such as style.safetensors:0.8") from None
@@ -94,7 +96,9 @@ def device_named(name: str | None) -> "torch.device":
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        device = torch.empty(0, device=name).device
+        if device.type == "meta":  # holds no numbers
+            raise RuntimeError
         return torch.device(name)
     except (RuntimeError, AssertionError):
         raise typer.BadParameter(f"got --device {name!r}, which is not on this machine; expected cpu, cuda or mps") from None

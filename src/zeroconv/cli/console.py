@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-__all__ = ["Progress", "print_json", "say", "seconds_text"]
+__all__ = ["Progress", "plain", "print_json", "say", "seconds_text"]
 
 QUIET_SECONDS = 5.0  # between two progress lines when nobody watches a terminal
 
@@ -13,6 +13,11 @@ QUIET_SECONDS = 5.0  # between two progress lines when nobody watches a terminal
 def say(line: str) -> None:
     """One line on standard error."""
     print(line, file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """One line of letters: what a stranger's file says may hold line breaks, or codes that steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 def print_json(report: dict[str, Any]) -> None:

@@ -1,15 +1,18 @@
 """`zeroconv convert`: from any layout of a ControlNet, or of a base, to any other."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zeroconv.cli.bases import open_base, type_named
+from zeroconv.cli.bases import Prediction, open_base, type_named
 from zeroconv.cli.console import print_json, say
+from zeroconv.cli.folders import all_or_nothing
 
 __all__ = ["convert"]
 
+FOLDERS = ("diffusers", "sharded")
 TARGETS = "diffusers, sharded, webui, lllyasviel, lllyasviel-full, difference, control-lora; of a base: diffusers, original"
 
 
@@ -20,30 +23,48 @@ def convert(
     base: Annotated[str | None, typer.Option(help="The base, where offsets or a whole Stable Diffusion need one.")] = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the offsets of control-lora.")] = None,
     dtype: Annotated[str | None, typer.Option(help="fp32, fp16 or bf16; as stored if left out.")] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Megabytes of one file of sharded.")] = 1000,
+    shard_size: Annotated[int | None, typer.Option(min=1, help="Megabytes of one file of sharded; 1000.")] = None,
     condition: Annotated[str | None, typer.Option(help="The condition it follows, to be written down.")] = None,
     pooling: Annotated[bool | None, typer.Option(help="Whether it pools its residuals, as shuffle does.")] = None,
     channel_order: Annotated[str | None, typer.Option(help="rgb, or bgr: the order its maps are read in.")] = None,
     transfer_to: Annotated[str | None, typer.Option(help="Move it from --base to this base of the same family.")] = None,
+    prediction: Prediction = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a ControlNet or a base in another layout; nothing is written when anything is wrong."""
+    from zeroconv.checkpoints.layouts import LAYOUTS
     from zeroconv.checkpoints.rules import Rules
+    from zeroconv.conditions import get
     from zeroconv.control.conversion import Order, convert_control
     from zeroconv.stable_diffusion.conversion import convert_base, is_base
 
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists already: choose another name, or add --overwrite")
+    if to not in (*LAYOUTS, "sharded", "original"):
+        raise typer.BadParameter(f"got --to {to!r}; expected one of {TARGETS}")
+    if (out.is_dir() and to not in FOLDERS) or (out.is_file() and to in FOLDERS):
+        there, wanted = ("folder", "file") if out.is_dir() else ("file", "folder")
+        raise ValueError(f"{out} is a {there}, the layout {to!r} is a {wanted}: choose another name")
     if channel_order not in (None, "rgb", "bgr"):
         raise typer.BadParameter(f"got --channel-order {channel_order!r}; expected rgb or bgr")
     kind = type_named(dtype) if dtype is not None else None
-    if is_base(source) or to == "original":
-        report = convert_base(source, out, to, kind)
+    said = Rules(get(condition).name if condition is not None else None, pooling, channel_order)
+    of_base = is_base(source) or to == "original"
+    if of_base:
+        given = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
+                 "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip
     else:
-        bases = [open_base(name, device="cpu", dtype="fp32") if name else None for name in (base, transfer_to)]
-        order = Order(to, kind, rank, shard_size * 10**6)
-        report = convert_control(source, out, order, Rules(condition, pooling, channel_order), bases[0], bases[1])
+        given = {"--prediction": prediction}
+    check_options(given, "a base" if of_base else "a ControlNet")
+    if prediction not in (None, "epsilon", "v_prediction"):
+        raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
+    with all_or_nothing(out):
+        if of_base:
+            report = convert_base(source, out, to, kind, prediction)
+        else:
+            bases = [open_base(name, device="cpu", dtype="fp32") if name else None for name in (base, transfer_to)]
+            report = convert_control(source, out, Order(to, kind, rank, (shard_size or 1000) * 10**6), said, *bases)
     for note in report.notes:
         say(note)
     if as_json:
@@ -52,3 +73,14 @@ def convert(
     typer.echo(f"{report.layout} -> {to}: {report.tensors} tensors")
     for file in report.files:
         typer.echo(file)
+
+
+def check_options(given: Mapping[str, object], what: str) -> None:
+    """Refuse options that say nothing about what is converted.
+
+    Raises:
+        typer.BadParameter: naming the first.
+    """
+    option = next((option for option, value in given.items() if value is not None), None)
+    if option is not None:
+        raise typer.BadParameter(f"{option} does not apply to {what}: leave it out")

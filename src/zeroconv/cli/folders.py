@@ -1,12 +1,13 @@
 """Output folders that are known to be writable before anything is computed."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["output_folder", "write_text"]
+__all__ = ["all_or_nothing", "output_folder", "write_text"]
 
 
 @contextmanager
@@ -29,6 +30,26 @@ def output_folder(path: Path) -> Generator[Path]:
         yield path
     except BaseException:
         for folder in made:
+            with suppress(OSError):  # not empty, or never made
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def all_or_nothing(out: Path) -> Generator[None]:
+    """When the work fails, a file or folder that was not there before goes again, and folders that were made for it.
+
+    What was there is left alone: its files are written one by one, each whole or not at all.
+    """
+    made = [place for place in (out, *out.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        if out in made and out.is_dir():
+            shutil.rmtree(out)
+        elif out in made:
+            out.unlink(missing_ok=True)
+        for folder in made[1:]:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
         raise

@@ -28,7 +28,7 @@ KNOWN = {
         Condition("lineart", "a drawing's lines", LINES),
         Condition("shuffle", "a picture's colours and content, shuffled", "RGB picture."),
         Condition("tile", "a small picture to be filled with detail", "RGB picture."),
-        Condition("inpaint", "a picture with a hole", "RGB picture, masked pixels -1."),
+        Condition("inpaint", "a picture with a hole", "RGBA picture, transparent where the hole is; the network reads -1."),
     )
 }
 NAMES = tuple(KNOWN)

@@ -15,6 +15,7 @@ from zeroconv.checkpoints.rules import METADATA, NOTHING_SAID, Rules
 from zeroconv.control.files import from_saved
 from zeroconv.control.network import ControlNet
 from zeroconv.control.opening import Saved, read_saved, write_saved
+from zeroconv.control.settings import check_settings
 from zeroconv.control.transfer import encoder_shift
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.conversion import Report
@@ -65,9 +66,15 @@ def convert_control(
     if to_base is not None and base is None:
         raise ValueError("a ControlNet is moved from one base to another: give --base, the one it was made for, too")
     found = read_saved(place_of(source), base.unet if base is not None else None, said, pickles=True)
+    if base is not None and found.config is not None:
+        check_settings(found.config, base.unet)
     notes: list[str] = []
     saved = found
     if found.layout == order.layout == "control-lora" and to_base is None:
+        if found.config is None and base is not None:
+            found = replace(found, config=from_saved(ControlNet, found, base.unet, str(source)).config)
+        if found.config is None and said != NOTHING_SAID:
+            raise ValueError(f"{source} carries no settings to write this down in: give --base, the base it was made for, too")
         return Report(found.layout, len(found.tensors), copy_offsets(found, out, order.dtype), notes)
     if found.layout == "control-lora":
         saved = on_its_base(found, base, str(source))
@@ -110,7 +117,7 @@ def on_its_base(found: Saved, base: StableDiffusion | None, what: str) -> Saved:
     """
     if base is None:
         raise ValueError(f"{what} holds low-rank offsets from a base (Control-LoRA): give it with --base")
-    network = ControlNet.from_control_lora(base.unet, found.tensors, found.config).merged()
+    network = from_saved(ControlNet, found, base.unet, what).merged()
     return replace(found, config=network.config, tensors=dict(network.state_dict()))
 
 

@@ -3,6 +3,7 @@
 The class itself is given as an argument: it calls these functions, so they do not know it.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,11 +15,13 @@ from zeroconv.checkpoints import check_fit, resolve, write_model_folder
 from zeroconv.checkpoints.control_lora import FILE, to_control_lora
 from zeroconv.checkpoints.hub import pinned_name, push
 from zeroconv.checkpoints.names.controlnet import controlnet_table
-from zeroconv.checkpoints.rules import Rules
+from zeroconv.checkpoints.rules import METADATA, Rules
 from zeroconv.checkpoints.shards import WEIGHTS, write_text
 from zeroconv.checkpoints.topology import Topology
 from zeroconv.control.card import model_card
-from zeroconv.control.opening import Saved, read_saved
+from zeroconv.control.low_rank import borrowed_vectors
+from zeroconv.control.opening import Saved, read_saved, told
+from zeroconv.control.settings import check_sizes
 
 __all__ = ["from_saved", "open_network", "push_network", "save_network"]
 
@@ -28,7 +31,7 @@ CARD = "README.md"
 def open_network(kind: Any, name_or_path: str | Path, unet: Any, said: Rules) -> Any:
     """See `ControlNet.from_pretrained`."""
     place = resolve(name_or_path, "ControlNet")
-    network = from_saved(kind, read_saved(place, unet, said), unet, str(place))
+    network = from_saved(kind, read_saved(place, unet, said, called=str(name_or_path)), unet, str(place))
     network.name = pinned_name(name_or_path, place)
     return network.requires_grad_(True)
 
@@ -46,15 +49,19 @@ def from_saved(kind: Any, saved: Saved, unet: Any, what: str) -> Any:
                 f"{what} is a Control-LoRA, offsets from its base ({base}): "
                 "open it on a base, with ControlNet.from_pretrained(…, unet=base.unet)"
             )
-        return kind.from_control_lora(unet, saved.tensors, saved.config)
+        network = kind.from_control_lora(unet, saved.tensors, saved.config)
+        network.config = told(network.config, saved.rules)
+        return network
     assert saved.config is not None, "only Control-LoRA files come without settings"
+    where, place = (f"{what}/{WEIGHTS}", f"{what}/config.json") if Path(what).is_dir() else (what, what)
     try:
+        check_sizes(saved.config, len(saved.tensors))
         network = kind.without_memory(saved.config)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # the libraries raise many kinds for broken settings
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         first = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{what}/config.json describes no ControlNet: {type(error).__name__}: {first}") from error
+        raise ValueError(f"{place} describes no ControlNet: {kind}{first}") from error
     shapes = {name: tuple(p.shape) for name, p in network.state_dict().items()}
-    where = f"{what}/{WEIGHTS}" if Path(what).is_dir() else what
     check_fit(saved.tensors, shapes, f"{where} does not fit its config.json")
     # Copied, not assigned: a file's own memory is not aligned, and sums over it would be rounded differently.
     network.to_empty(device="cpu").float().load_state_dict(saved.tensors)
@@ -65,10 +72,14 @@ def from_saved(kind: Any, saved: Saved, unet: Any, what: str) -> Any:
 
 def save_network(network: Any, folder: Path, dtype: torch.dtype | None, card: Mapping[str, Any]) -> Path:
     """See `ControlNet.save_pretrained`."""
-    tensors = {name: tensor.to(dtype or tensor.dtype) for name, tensor in network.state_dict().items()}
-    if network.config["_zeroconv"]["variant"] == "lora":
+    tensors = network.state_dict()
+    low_rank = network.config["_zeroconv"]["variant"] == "lora"
+    if low_rank:
+        dtype, tensors = dtype or torch.float16, {**borrowed_vectors(network), **tensors}
+    tensors = {name: tensor.to(dtype or tensor.dtype) for name, tensor in tensors.items()}
+    if low_rank:
         file = to_control_lora(tensors, controlnet_table(Topology.of_config(network.config)))
-        write_model_folder(folder, network.config, file, FILE)
+        write_model_folder(folder, network.config, file, FILE, {METADATA: json.dumps(network.config)})
     else:
         write_model_folder(folder, network.config, tensors)
     write_text(folder / CARD, model_card(network.config, **card))

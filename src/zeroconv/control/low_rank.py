@@ -12,7 +12,7 @@ from torch.nn import functional
 from zeroconv.checkpoints.control_lora import PARTS, WHOLE, check_update, effective_weight
 from zeroconv.checkpoints.folders import check_fit
 
-__all__ = ["Borrowed", "borrow", "borrowed_layers", "borrows_from", "merge", "take", "update_rank"]
+__all__ = ["Borrowed", "borrow", "borrowed_layers", "borrowed_vectors", "borrows_from", "merge", "take", "update_rank"]
 
 SHARE = 8
 """An update has at most one eighth of its layer's numbers: in narrow layers more would be no saving."""
@@ -126,6 +126,16 @@ def borrow(part: nn.Module, rank: int) -> Any:
 def borrowed_layers(network: nn.Module) -> dict[str, Borrowed]:
     """The borrowed layers of a network, by name."""
     return {name: module for name, module in network.named_modules() if isinstance(module, Borrowed)}
+
+
+def borrowed_vectors(network: nn.Module) -> dict[str, Tensor]:
+    """The base's biases and norms that a network has none of its own for, by their names in the network."""
+    return {
+        f"{name}.{part}": tensor.detach()
+        for name, borrowed in borrowed_layers(network).items()
+        for part, tensor in borrowed.layer.named_parameters()
+        if tensor.ndim == 1 and part not in borrowed.replaced
+    }
 
 
 def borrows_from(network: nn.Module, unet: nn.Module) -> bool:

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from zeroconv.checkpoints.control_lora import read_control_lora
+from zeroconv.checkpoints.control_lora import check_text_width, read_control_lora
 from zeroconv.checkpoints.names.controlnet import controlnet_table
 from zeroconv.checkpoints.rules import Rules
 from zeroconv.checkpoints.topology import Topology
@@ -27,6 +27,7 @@ from zeroconv.control.settings import (
     check_settings,
     check_variant,
     control_lora_settings,
+    of_its_own,
 )
 from zeroconv.control.transfer import transfer
 from zeroconv.control.zero_convolution import Connection, connect
@@ -148,7 +149,8 @@ class ControlNet(nn.Module):
         """The network of a Control-LoRA file, of ours or of another tool, on the base whose U-Net is given.
 
         Its updates are offsets from whatever base that is: on another base of the family this is the transfer.
-        Weights, biases and norms that the file carries whole take the place of the base's.
+        Weights, biases and norms that the file carries whole take the place of the base's, but for biases and norms
+        that its configuration calls borrowed (`_zeroconv.vectors`): they are in the file for other tools.
 
         Args:
             unet: of the base; it is locked, and its weights are borrowed.
@@ -159,7 +161,9 @@ class ControlNet(nn.Module):
             ValueError: when the file does not fit the base.
         """
         check_supported(unet)
-        own = read_control_lora(tensors, controlnet_table(Topology.of_config(unet.config)))
+        topology = Topology.of_config(unet.config)
+        check_text_width(tensors, topology.context)
+        own = of_its_own(read_control_lora(tensors, controlnet_table(topology)), config)
         settings = control_lora_settings(unet, own, config)
         with torch.device("meta"):  # every tensor comes from the file or is the base's
             return cls(unet, settings, {name: tensor.float() for name, tensor in own.items()})
@@ -169,7 +173,7 @@ class ControlNet(nn.Module):
         network = merge(self)
         if self.config["_zeroconv"]["variant"] == "lora":
             network.config["_class_name"] = CLASS_NAME
-            network.config["_zeroconv"].update(variant="full", rank=None)
+            network.config["_zeroconv"].update(variant="full", rank=None, vectors=None)
         return network.requires_grad_(True)
 
     def transfer(self, from_base: Any, to_base: Any) -> Self:
@@ -202,7 +206,8 @@ class ControlNet(nn.Module):
 
         Args:
             folder: made if it is not there.
-            dtype: type of the stored weights; as they are if left out.
+            dtype: type of the stored weights; as they are if left out, but a Control-LoRA in half precision, as they
+                are published.
             **card: title, metrics, samples, licence and name, as `zeroconv.control.card.model_card` takes them.
         """
         return save_network(self, Path(folder), dtype, card)

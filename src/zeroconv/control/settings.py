@@ -5,9 +5,13 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
+from zeroconv.checkpoints.control_lora import WHOLE
 from zeroconv.checkpoints.names.controlnet import condition_encoder_shape
+from zeroconv.checkpoints.topology import Topology, other_family
 from zeroconv.control.condition_encoder import PAPER_CHANNELS, RELEASED_CHANNELS
+from zeroconv.control.transfer import encoder_tensors
 from zeroconv.control.zero_convolution import Connection
+from zeroconv.stable_diffusion.building import MOST_LAYERS, check_size
 
 __all__ = [
     "CLASS_NAME",
@@ -16,12 +20,15 @@ __all__ = [
     "Variant",
     "birth_settings",
     "check_settings",
+    "check_sizes",
     "check_variant",
     "complete",
     "control_lora_settings",
+    "of_its_own",
 ]
 
 Variant = Literal["full", "lite", "lora"]
+BORROWED = "borrowed"  # the setting `vectors`: no bias and no norm is the network's own
 
 CLASS_NAME = "ControlNetModel"  # what diffusers opens
 OWN_CLASS_NAME = "ZeroconvControlNet"  # what it has no class for: lite and low-rank copies, the text's condition encoder
@@ -61,6 +68,7 @@ def birth_settings(
             "base": base,
             "condition": None,
             "rank": rank if variant == "lora" else None,
+            "vectors": BORROWED if variant == "lora" else None,
         },
     }
 
@@ -69,7 +77,7 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration with what diffusers leaves out: its own defaults, and ours for a published network.
 
     Raises:
-        ValueError: for an order of channels that there is not.
+        ValueError: for an order of channels that there is not, or a setting that is no word or no yes or no.
     """
     defaults = {
         "conditioning_channels": 3,
@@ -79,11 +87,36 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     }
     extra = {
         "variant": "full", "connection": "zero", "condition_encoder": "released", "base": None, "condition": None, "rank": None,
+        "vectors": None,
     }  # fmt: skip
     order = config.get("controlnet_conditioning_channel_order", "rgb")
     if order not in ("rgb", "bgr"):
         raise ValueError(f"config.json has controlnet_conditioning_channel_order {order!r}; expected 'rgb' or 'bgr'")
-    return {**defaults, **config, "_zeroconv": {**extra, **config.get("_zeroconv", {})}}
+    pooled = config.get("global_pool_conditions", False)
+    if not isinstance(pooled, bool):
+        raise ValueError(f"config.json has global_pool_conditions {pooled!r:.80}; expected true or false")
+    own = config.get("_zeroconv", {})
+    if not isinstance(own, dict):
+        raise ValueError(f"config.json has _zeroconv {own!r:.80}; expected an object")
+    for name in ("base", "condition"):
+        if not isinstance(own.get(name), str | None):
+            raise ValueError(f"config.json has {name} {own[name]!r:.80} in _zeroconv; expected a name")
+    check_vectors(own.get("vectors"))
+    return {**defaults, **config, "_zeroconv": {**extra, **own}}
+
+
+def check_vectors(vectors: Any) -> None:
+    """Refuse what cannot say which biases and norms of a Control-LoRA's file are the network's own.
+
+    Args:
+        vectors: None for all of them, "borrowed" for none, else their names.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if vectors in (None, BORROWED) or (isinstance(vectors, list) and all(isinstance(name, str) for name in vectors)):
+        return
+    raise ValueError(f"config.json has vectors {vectors!r:.80} in _zeroconv; expected null, {BORROWED!r} or a list of names")
 
 
 def check_variant(config: dict[str, Any]) -> None:
@@ -122,7 +155,7 @@ def control_lora_settings(unet: Any, own: Mapping[str, Tensor], config: Mapping[
     rank = max((len(tensor) for name, tensor in own.items() if name.endswith(".down") and tensor.ndim), default=1)
     found = birth_settings(unet, channels, "lora", condition_encoder_channels=widths, rank=rank)
     settings = complete(dict(config or found))
-    settings["_zeroconv"]["rank"] = settings["_zeroconv"]["rank"] or rank
+    settings["_zeroconv"].update(rank=settings["_zeroconv"]["rank"] or rank, vectors=vectors_setting(unet, own))
     for name in ("conditioning_channels", "conditioning_embedding_out_channels"):
         if settings[name] != found[name]:
             raise ValueError(f"config.json has {name} {settings[name]!r}, the Control-LoRA's tensors {found[name]!r}")
@@ -130,14 +163,58 @@ def control_lora_settings(unet: Any, own: Mapping[str, Tensor], config: Mapping[
     return settings
 
 
-def check_settings(config: Mapping[str, Any], unet: Any) -> None:
-    """Refuse a U-Net of other sizes than a ControlNet's configuration has.
+def vectors_setting(unet: Any, own: Mapping[str, Tensor]) -> str | list[str] | None:
+    """Which biases and norms are a low-rank network's own, as `check_vectors` takes it."""
+    vectors = {name for name, tensor in encoder_tensors(unet).items() if tensor.ndim == 1}
+    found = vectors & own.keys()
+    return None if found == vectors else sorted(found) or BORROWED
+
+
+def of_its_own(tensors: Mapping[str, Tensor], config: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    """A Control-LoRA's tensors without the base's biases and norms, which files of ours carry for other tools.
+
+    Args:
+        tensors: of the file, in our names.
+        config: its configuration; without one every tensor is the network's own.
 
     Raises:
-        ValueError: naming what differs.
+        ValueError: for a configuration that describes no ControlNet.
     """
-    for name in ("in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block"):
-        mine, theirs = (list(v) if isinstance(v, (list, tuple)) else v for v in (config[name], unet.config[name]))
+    vectors = complete(dict(config or {}))["_zeroconv"]["vectors"]
+    kept = None if vectors is None else set[str]() if vectors == BORROWED else set[str](vectors)
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if kept is None or tensor.ndim != 1 or name.startswith(WHOLE) or name in kept
+    }
+
+
+def check_sizes(config: Mapping[str, Any], tensors: int) -> None:
+    """Refuse settings beyond any network, or of more layers than there are tensors: building alone could take hours.
+
+    Args:
+        config: complete.
+        tensors: how many there are.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    Topology.of_config(config)
+    check_size(config, tensors if config["_zeroconv"]["variant"] == "full" else MOST_LAYERS, "ControlNet")
+
+
+def check_settings(config: Mapping[str, Any], unet: Any) -> None:
+    """Refuse a U-Net of another family or of other sizes than a ControlNet's configuration has.
+
+    Raises:
+        ValueError: naming both families, or what differs.
+    """
+    if reason := other_family(Topology.of_config(config), Topology.of_config(unet.config)):
+        raise ValueError(reason)
+    for name in (
+        "in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block", "projection_class_embeddings_input_dim",
+    ):  # fmt: skip
+        mine, theirs = (list(v) if isinstance(v, (list, tuple)) else v for v in (config.get(name), unet.config.get(name)))
         if mine != theirs:
             raise ValueError(
                 f"this ControlNet was made for a base with {name} {mine}, the base given has {theirs}: "

@@ -22,7 +22,9 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Name: the class in diffusers, and the settings that Stable Diffusion uses with it."""
 
-NOISE_SETTINGS = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
+NOISE_SETTINGS = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type", "rescale_betas_zero_snr",
+)  # fmt: skip
 
 Denoiser = Callable[[Tensor, Tensor, int], Tensor]
 """`(z_t, t, step) -> prediction`; `step` counts from 0."""
@@ -33,7 +35,7 @@ def build_scheduler(sampler: str, noise: Mapping[str, Any]) -> Any:
 
     Args:
         sampler: one of `SAMPLERS`.
-        noise: the base's scheduler configuration; its betas and prediction type are used.
+        noise: the base's scheduler configuration; its betas, prediction type and zero terminal SNR are used.
 
     Raises:
         ValueError: for an unknown name, listing the known ones.
@@ -41,6 +43,8 @@ def build_scheduler(sampler: str, noise: Mapping[str, Any]) -> Any:
     if sampler not in SAMPLERS:
         raise ValueError(f"unknown sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}")
     name, settings = SAMPLERS[sampler]
+    if noise.get("rescale_betas_zero_snr"):  # the last step is pure noise, and sampling must begin on it
+        settings = {**settings, "timestep_spacing": "trailing"}
     return getattr(diffusers, name)(**{key: noise[key] for key in NOISE_SETTINGS if key in noise}, **settings)
 
 

@@ -226,6 +226,8 @@ class ControlPipeline:
             "size": list(size),
             "base": self.base.name,
             "base_options": self.base.options,
+            "dtype": str(self.base.dtype).removeprefix("torch."),
+            "device": self.base.device.type,
             "controls": [
                 {
                     "control": control.network.name,

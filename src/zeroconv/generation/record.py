@@ -14,15 +14,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from zeroconv import __version__
 from zeroconv.control import ControlNet
 from zeroconv.generation.control import Control
 from zeroconv.generation.pipeline import ControlPipeline, Output
 from zeroconv.images import MAX_PIXELS, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.version import __version__
 
 __all__ = ["Saved", "again", "fingerprint", "parameters_text", "save"]
 
@@ -163,7 +164,7 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     """
     settings = read_settings(path)
     try:
-        base = base or StableDiffusion.reopened(settings["base"], settings.get("base_options", {}))
+        base = base or reopened(settings)
         warn_if_changed(f"the base {base.name!r}", base.unet, settings["base_fingerprint"])
         controls = [rebuild(entry, base) for entry in settings["controls"]]
         width, height = (int(side) for side in settings["size"])
@@ -181,6 +182,23 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     except (KeyError, TypeError) as error:
         raise ValueError(f"the settings in {path} are incomplete: {type(error).__name__} {error}") from error
     return output, controls, base
+
+
+def reopened(settings: Mapping[str, Any]) -> StableDiffusion:
+    """The base of a saved picture: its LoRAs, its number type and, where this machine has it, its device.
+
+    Raises:
+        ValueError: for a number type that there is not.
+    """
+    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    kind, device = settings.get("dtype", "float32"), settings.get("device", "cpu")
+    if kind not in kinds:
+        raise ValueError(f"the picture was made in {kind!r}; expected one of {', '.join(kinds)}")
+    base = StableDiffusion.reopened(settings["base"], settings.get("base_options", {}), kinds[kind])
+    if device == "cpu" or (device == "cuda" and torch.cuda.is_available()):
+        return base.to(device)
+    warnings.warn(f"the picture was made on {device}, here it is made on {base.device}: equal up to rounding", stacklevel=3)
+    return base
 
 
 def rebuild(entry: Mapping[str, Any], base: StableDiffusion) -> Control:

@@ -33,6 +33,8 @@ def open_vae(place: Path, dtype: torch.dtype | None, family: FamilyKey = "sd15")
         FileNotFoundError: when there is nothing.
         ValueError: when it is something else.
     """
+    if not place.exists():
+        raise FileNotFoundError(f"there is no autoencoder at {place}: expected a .safetensors file, or a folder with one")
     if not place.is_dir():
         return vae_of_part(read_vae(read_safetensors(place), FAMILIES[family], str(place)), dtype, family)
     folder = place / "vae" if (place / "vae" / "config.json").is_file() else place

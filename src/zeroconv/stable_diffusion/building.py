@@ -21,7 +21,7 @@ from zeroconv.checkpoints.older_names import autoencoder_names, text_encoder_nam
 from zeroconv.checkpoints.topology import Topology, unsupported
 from zeroconv.stable_diffusion.unet import check_supported
 
-__all__ = ["build_text_encoder", "build_unet", "build_vae", "fill"]
+__all__ = ["MOST_LAYERS", "build_text_encoder", "build_unet", "build_vae", "check_size", "fill"]
 
 Network = TypeVar("Network", bound=nn.Module)
 

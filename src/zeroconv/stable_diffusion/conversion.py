@@ -9,19 +9,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints import embedded_names, read_safetensors, read_weights, resolve, write_model_folder, write_safetensors
+from zeroconv.checkpoints import (
+    embedded_names,
+    read_config,
+    read_json,
+    read_safetensors,
+    read_weights,
+    resolve,
+    write_model_folder,
+    write_safetensors,
+)  # fmt: skip
+from zeroconv.checkpoints.configs import NORM_GROUPS
 from zeroconv.checkpoints.describe import describe
+from zeroconv.checkpoints.families import Family
 from zeroconv.checkpoints.older_names import autoencoder_names, text_encoder_names
-from zeroconv.checkpoints.original import OriginalBase, read_original, shapes_of, write_original
+from zeroconv.checkpoints.original import OriginalBase, marks_of, read_original, shapes_of, write_original
 from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS, read_pickle
 from zeroconv.checkpoints.safetensors_file import read_header
 from zeroconv.checkpoints.topology import Topology
 from zeroconv.stable_diffusion.single_file import PADS
-from zeroconv.stable_diffusion.tokenizer import clip_tokenizer
+from zeroconv.stable_diffusion.tokenizer import write_tokenizer
 
 __all__ = ["Report", "convert_base", "is_base"]
 
 TEXT_FILE = "model.safetensors"
+SCALE_LEFT_OUT = 0.18215  # what diffusers takes when a folder does not say it
+VOCABULARY = 49_408
+"""Tokens of CLIP's vocabulary, which every single file is read with."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,9 @@ def is_base(source: str | Path) -> bool:
     return path.suffix == ".safetensors" and path.is_file() and describe(path, hashed=False).kind == "base"
 
 
-def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None) -> Report:
+def convert_base(
+    source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None, prediction_type: str | None = None
+) -> Report:
     """Read a base in either layout and write it in the other.
 
     Args:
@@ -62,6 +78,7 @@ def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype 
         out: a folder for "diffusers", a `.safetensors` file for "original".
         layout: "diffusers" or "original".
         dtype: type of the written tensors; as stored if None.
+        prediction_type: "epsilon" or "v_prediction", where the file or folder is not to be believed.
 
     Raises:
         ValueError: one line; nothing was written then.
@@ -73,21 +90,25 @@ def convert_base(source: str | Path, out: Path, layout: str, dtype: torch.dtype 
         raise ValueError(f"the layout {layout!r} is {wanted}, got {out.name!r}")
     path = Path(source)
     if path.is_file():
-        found = read_base_file(path)
+        found = read_base_file(path, prediction_type)
         if layout == "original":
-            return write_file(out, whole(found), dtype, "original")
+            return write_file(out, whole(found), dtype, "original", found.family, found.scheduler)
         return write_folder(out, found, dtype)
     folder = resolve(source, "base")
     if layout == "diffusers":
         raise ValueError(f"{source} is in the diffusers layout already")
-    return write_file(out, from_folder(folder), dtype, "diffusers")
+    noise = read_json(folder / "scheduler" / "scheduler_config.json")
+    if prediction_type is not None:
+        noise["prediction_type"] = prediction_type
+    tensors, family = from_folder(folder)
+    return write_file(out, tensors, dtype, "diffusers", family, noise)
 
 
-def read_base_file(path: Path) -> OriginalBase:
+def read_base_file(path: Path, prediction_type: str | None = None) -> OriginalBase:
     """A whole base in one file, mapped, pickles included."""
     pickled = path.suffix in PICKLE_ENDINGS
     tensors = read_pickle(path) if pickled else read_safetensors(path)
-    found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path))
+    found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path), prediction_type)
     if found.vae is None:
         raise ValueError(f"{path} holds no autoencoder: a whole base is expected")
     return found
@@ -101,25 +122,54 @@ def whole(found: OriginalBase) -> dict[str, Tensor]:
     )
 
 
-def from_folder(folder: Path) -> dict[str, Tensor]:
-    """A folder's networks under the original names.
+def from_folder(folder: Path) -> tuple[dict[str, Tensor], Family]:
+    """A folder's networks under the original names, and their family.
 
     Raises:
         ValueError: when it is not of SD 1.5, SD 2.1 or SDXL, naming a tensor.
     """
     unet = read_weights(folder / "unet")
-    family = Topology.of_diffusers(shapes_of(unet)).family
+    topology = Topology.of_diffusers(shapes_of(unet))
+    family = topology.family
+    check_sayable(folder, family, family.attention_heads(topology.channels))
     text = tuple(
         text_encoder_names(read_weights(folder / name, "model"), encoder.projection)
         for name, encoder in zip(("text_encoder", "text_encoder_2"), family.text_encoders, strict=False)
     )
-    return write_original(family, unet, autoencoder_names(read_weights(folder / "vae")), text)
+    return write_original(family, unet, autoencoder_names(read_weights(folder / "vae")), text), family
 
 
-def write_file(out: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None, found: str) -> Report:
-    """One file in the original layout."""
+def check_sayable(folder: Path, family: Family, heads: int | list[int]) -> None:
+    """Refuse a base whose settings are not the published ones: one file holds tensors alone, and readers take those.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    for part, name, published, default in (
+        ("unet", "attention_head_dim", heads, 8),
+        ("unet", "norm_num_groups", NORM_GROUPS, NORM_GROUPS),
+        ("vae", "norm_num_groups", NORM_GROUPS, NORM_GROUPS),
+        ("vae", "scaling_factor", family.latent_scale, SCALE_LEFT_OUT),
+        ("text_encoder", "hidden_act", family.text_encoders[0].activation, "quick_gelu"),
+        ("text_encoder", "vocab_size", VOCABULARY, VOCABULARY),
+    ):
+        found = read_config(folder / part).get(name, default)
+        if found != published and found != [published] * len(found if isinstance(found, list) else ()):
+            raise ValueError(
+                f"{folder} cannot be one file: its {part} has {name} {found!r:.80}, and a file of tensors cannot say so; "
+                f"readers take {published!r}: keep the folder"
+            )
+
+
+def write_file(
+    out: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype | None, found: str, family: Family, noise: Mapping[str, Any]
+) -> Report:
+    """One file in the original layout; what its U-Net predicts, which no weight says, stands in its metadata and marks."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(out, cast(tensors, dtype))
+    predicted = str(noise.get("prediction_type", "epsilon"))
+    told = "v" if predicted == "v_prediction" else predicted
+    tensors = {**tensors, **marks_of(family, noise)}
+    write_safetensors(out, cast(tensors, dtype), {"modelspec.prediction_type": told})
     return Report(found, len(tensors), [out], [])
 
 
@@ -137,7 +187,7 @@ def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> R
     for part, encoder, end in zip(found.text_encoders, found.family.text_encoders, ("", "_2"), strict=False):
         names = part.tensors if encoder.projection else {f"text_model.{name}": t for name, t in part.tensors.items()}
         write_model_folder(out / f"text_encoder{end}", part.config, cast(names, dtype), TEXT_FILE)
-        clip_tokenizer(PADS[encoder.kind]).save_pretrained(out / f"tokenizer{end}")
+        write_tokenizer(out / f"tokenizer{end}", PADS[encoder.kind])
         index[f"text_encoder{end}"] = ["transformers", part.config["architectures"][0]]
         index[f"tokenizer{end}"] = ["transformers", "CLIPTokenizer"]
         count += len(names)

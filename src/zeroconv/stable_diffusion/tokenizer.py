@@ -1,13 +1,15 @@
 """CLIP's tokenizer, built from the list of merges that comes with the package: single files carry none."""
 
 import gzip
+import json
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from transformers import CLIPTokenizer
 
-__all__ = ["clip_tokenizer"]
+__all__ = ["clip_tokenizer", "write_tokenizer"]
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WINDOW = 77
@@ -27,6 +29,23 @@ def clip_tokenizer(pad: str = END) -> Any:
     vocabulary = {token: number for number, token in enumerate(tokens(pairs))}
     settings: dict[str, Any] = {"vocab": vocabulary, "merges": list(pairs), "pad_token": pad, "model_max_length": WINDOW}
     return CLIPTokenizer(**settings)
+
+
+def write_tokenizer(folder: Path, pad: str = END) -> None:
+    """The tokenizer's files, those that older releases of transformers look for too.
+
+    Args:
+        folder: made if it is not there.
+        pad: as in `clip_tokenizer`.
+    """
+    clip_tokenizer(pad).save_pretrained(folder)
+    pairs = merges()
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in pairs)]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    numbers = {token: number for number, token in enumerate(tokens(pairs))}
+    (folder / "vocab.json").write_text(json.dumps(numbers, ensure_ascii=False), "utf-8")
+    special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": pad}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n", "utf-8")
 
 
 @cache

@@ -251,11 +251,13 @@ def schedule_of(base: StableDiffusion) -> NoiseSchedule:
     """The noise schedule a base was trained with.
 
     Raises:
-        ValueError: for betas that are not "scaled_linear".
+        ValueError: for betas that are not "scaled_linear", or rescaled.
     """
     kind = base.noise.get("beta_schedule")
     if kind != "scaled_linear":
         raise ValueError(f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'")
+    if base.noise.get("rescale_betas_zero_snr"):
+        raise ValueError(f"{base.name} has zero terminal SNR (rescale_betas_zero_snr), which training does not understand")
     return NoiseSchedule.scaled_linear(base.noise["num_train_timesteps"], base.noise["beta_start"], base.noise["beta_end"])
 
 

@@ -159,7 +159,7 @@ def layer(theirs: str, ours: str, form: Form = "same", bias: bool = True) -> tup
     return (weight, Entry(f"{theirs}.bias", (f"{ours}.bias",))) if bias else (weight,)
 
 
-def check_names(expected: Iterable[str], tensors: Mapping[str, Tensor], what: str) -> None:
+def check_names(expected: Iterable[str], tensors: Mapping[str, object], what: str) -> None:
     """Refuse tensors that are not exactly the expected ones.
 
     Raises:

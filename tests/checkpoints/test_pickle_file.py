@@ -92,7 +92,7 @@ def test_a_training_programs_bookkeeping_is_read_as_nothing(tmp_path: Path, monk
         for part in ("pytorch_lightning", "pytorch_lightning.callbacks", name):
             installed.setitem(sys.modules, part, module)
         state = kind()
-        state.best = np.float64(0.5)
+        vars(state)["best"] = np.float64(0.5)
         torch.save({"state_dict": TENSORS, "callbacks": {kind: {"score": np.float64(1)}, "state": state}}, tmp_path / "a.ckpt")
     assert same(read_pickle(tmp_path / "a.ckpt"), TENSORS)
 

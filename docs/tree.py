@@ -23,6 +23,7 @@ FOLDERS = {
     "examples": "Small programs that use the library; each is run by a test",
     "experiments": "Runnable files behind published numbers and weights",
     "experiments/tiny": "How the embedded weights were made: `docs/results/tiny.md` says with what result",
+    "benchmarks": "What costs how much, side by side in one run",
     "docs": "",
     "docs/dev": "Notes for those who work on it",
     "docs/images": "Pictures of this page",
@@ -77,7 +78,7 @@ def tree() -> str:
     root += sorted(ROOT.glob("*.md"))
     written = [line(path, 0) for path in root if path.name != "README.md"]
     written += [f"{'.ci/run':{WIDTH}}{FILES['.ci/run']}"]
-    for name in ("src", "tests", "examples", "experiments", "docs"):
+    for name in ("src", "tests", "examples", "experiments", "benchmarks", "docs"):
         written += [line(ROOT / name, 0), *lines(ROOT / name, 1)]
     return "\n".join([BEGIN, "```text", *written, "```", END])
 

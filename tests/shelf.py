@@ -161,6 +161,6 @@ def settle(path: Path, **changes: Any) -> Path:
 
 
 def doors(shelf: Shelf, path: Path) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Every door that takes a file, with this one."""
-    for door in DOORS:
+    """The doors that take a file by itself, with this one."""
+    for door in ("base", "control", "lora"):
         yield door, lambda door=door: DOORS[door](shelf, path)

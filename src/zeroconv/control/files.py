@@ -58,9 +58,9 @@ def from_saved(kind: Any, saved: Saved, unet: Any, what: str) -> Any:
         check_sizes(saved.config, len(saved.tensors))
         network = kind.without_memory(saved.config)
     except Exception as error:  # the libraries raise many kinds for broken settings
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        called = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         first = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{place} describes no ControlNet: {kind}{first}") from error
+        raise ValueError(f"{place} describes no ControlNet: {called}{first}") from error
     shapes = {name: tuple(p.shape) for name, p in network.state_dict().items()}
     check_fit(saved.tensors, shapes, f"{where} does not fit its config.json")
     # Copied, not assigned: a file's own memory is not aligned, and sums over it would be rounded differently.

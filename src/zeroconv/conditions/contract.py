@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["Condition", "share_of"]
+__all__ = ["Condition", "check_lines", "check_soft_lines", "colourful", "share_of"]
 
 Extract = Callable[..., Image.Image]
 Fidelity = Callable[[Image.Image, Image.Image], float]
@@ -44,12 +44,27 @@ def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> fl
     return float(np.mean(test(np.asarray(image.convert("RGB")))))
 
 
-def check_lines(image: Image.Image) -> list[str]:
-    """Warnings for a map of white lines on black: polarity, grey levels, colour."""
+def colourful(image: Image.Image) -> float:
+    """The share of pixels that are not grey: channels more than 24 levels apart."""
+    return share_of(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+
+
+def check_soft_lines(image: Image.Image) -> list[str]:
+    """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour."""
     white = share_of(image, lambda rgb: rgb.min(axis=2) > 127)
     if white > 0.6:
         return [f"this map looks inverted: {white:.0%} white, expected white lines on black"]
     if share_of(image, lambda rgb: rgb.max(axis=2) > 0) == 0:
         return ["this map is empty: no white line on it, so it controls nothing"]
-    colour = share_of(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    colour = colourful(image)
     return [f"this map has colours ({colour:.0%} of it), expected white lines on black"] if colour > 0.05 else []
+
+
+def check_lines(image: Image.Image) -> list[str]:
+    """Warnings for a map of pure white lines on black: as `check_soft_lines`, and grey levels."""
+    found = check_soft_lines(image)
+    grey = share_of(image, lambda rgb: (rgb.max(axis=2) >= 64) & (rgb.max(axis=2) < 192))
+    lit = share_of(image, lambda rgb: rgb.max(axis=2) >= 64)
+    if not found and grey > 0.5 * lit:
+        return [f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black"]
+    return found

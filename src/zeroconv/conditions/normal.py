@@ -1,29 +1,216 @@
 """Surface normals as colours, in the convention of ControlNet 1.1: blue front, red left, green top."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.measures import angles_between, check_sizes
+from zeroconv.conditions.weights import methods_of
 
-__all__ = ["NORMAL", "normal_map"]
+__all__ = [
+    "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normals_of_depth", "normals_of_distance",
+    "normals_of_map",
+]  # fmt: skip
+
+CONVENTIONS = ("bae", "v1.0")
+"""ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
+TINY_WORLD = 46.0  # degrees across a picture of the tiny world
+COARSE = 0.02  # of the longer side: the annotator's answers, on a coarse grid, are smoothed so much before slopes are taken
 
 
-def normal_map(normals: np.ndarray) -> Image.Image:
+def normal(
+    image: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    background: float = 0.1,
+    strength: float = 2.0,
+    convention: str = "bae",
+    device: str = "cpu",
+) -> Image.Image:
+    """The normal map of a picture, from its depth: RGB, of the same size.
+
+    Args:
+        image: any picture.
+        method: how depth is estimated: "tiny" for pictures of the tiny world, "depth-anything" or "dpt" for others.
+        weights: a folder or hub id instead of the published one.
+        background: depth in [0, 1], near = 1, below which everything faces the camera.
+        strength: how steep a surface looks; above 0.
+        convention: "bae" or "v1.0", see `CONVENTIONS`.
+        device: where a learned network runs.
+
+    Raises:
+        ValueError: for an unknown method or convention, or a number out of range.
+        FileNotFoundError: when weights are not here and cannot be fetched.
+    """
+    from zeroconv.conditions.depth import inverse_depth
+
+    check_parameters(background, strength, convention)
+    depth = inverse_depth(image, method, weights, device, what="normal")
+    if method == "tiny":
+        depth = smoothed(depth, COARSE * max(depth.shape))
+    return normal_map(normals_of_depth(depth, background, strength), convention)
+
+
+def smoothed(depth: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur that leaves a plane a plane, up to the border."""
+    import cv2
+
+    room = round(4 * sigma) + 1
+    wide = np.pad(depth, room, mode="reflect", reflect_type="odd")
+    return cv2.GaussianBlur(wide, (0, 0), sigma)[room:-room, room:-room]
+
+
+def check_parameters(background: float, strength: float, convention: str) -> None:
+    """Refuse what makes no sense."""
+    if not 0 <= background <= 1:
+        raise ValueError(f"background is {background}; expected 0 … 1")
+    if not 0 < strength <= 100:
+        raise ValueError(f"strength is {strength}; expected more than 0, at most 100 (2 is usual)")
+    check_convention(convention)
+
+
+def check_convention(convention: str) -> None:
+    """Refuse an unknown convention."""
+    if convention not in CONVENTIONS:
+        raise ValueError(f"normal convention is {convention!r}; expected one of {', '.join(CONVENTIONS)}")
+
+
+def normal_map(normals: np.ndarray, convention: str = "bae") -> Image.Image:
     """A normal map from unit vectors.
 
     Args:
         normals: (H, W, 3) in the camera's frame: x to the right, y up, z away from the camera; (0, 0, 0) for no
             surface (the sky), which becomes the colour of a surface that faces the camera.
+        convention: "bae" (red left, green top, blue front) or "v1.0" (the channels reversed).
+
+    Raises:
+        ValueError: for an unknown convention.
     """
+    check_convention(convention)
     x, y, z = np.moveaxis(normals.astype(np.float32), -1, 0)
     nothing = (x == 0) & (y == 0) & (z == 0)
     # red = left, green = top, blue = towards the camera
     colours = np.stack([-x, y, np.where(nothing, 1.0, -z)], axis=-1) * 0.5 + 0.5
-    return Image.fromarray((colours * 255).round().clip(0, 255).astype(np.uint8))
+    pixels = (colours * 255).round().clip(0, 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]) if convention == "v1.0" else pixels)
+
+
+def normals_of_map(condition: Image.Image, convention: str = "bae") -> np.ndarray:
+    """The unit vectors of a normal map, (H, W, 3) in the camera's frame: the inverse of `normal_map`.
+
+    Raises:
+        ValueError: for an unknown convention.
+    """
+    check_convention(convention)
+    colours = np.asarray(condition.convert("RGB"), np.float32)[..., :: -1 if convention == "v1.0" else 1]
+    vectors = (colours / 127.5 - 1) * np.array([-1, 1, -1], np.float32)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-6)
+
+
+def normals_of_depth(depth: np.ndarray, background: float = 0.1, strength: float = 2.0) -> np.ndarray:
+    """Normals from relative inverse depth, as ControlNet v1.0 makes them: Sobel's slopes, and a constant to the front.
+
+    The slopes are per longer side of the picture, so that a map does not depend on its resolution.
+
+    Args:
+        depth: (H, W) in [0, 1], near = 1.
+        background: depth below which everything faces the camera.
+        strength: slope of the surface for a slope of 1 in depth across the picture.
+
+    Returns:
+        (H, W, 3) unit vectors in the camera's frame, float32.
+    """
+    import cv2
+
+    # continued in a straight line beyond the border, so that a plane has one normal
+    padded = np.pad(depth.astype(np.float32), 1, mode="reflect", reflect_type="odd")
+    per_side = max(depth.shape) / 8 * strength  # a Sobel filter counts a step of 1 eightfold
+    right, down = (cv2.Sobel(padded, cv2.CV_32F, *axes, ksize=3)[1:-1, 1:-1] * per_side for axes in ((1, 0), (0, 1)))
+    far = depth < background
+    x, y = np.where(far, 0, -right), np.where(far, 0, down)  # nearer at the right: the surface faces left
+    vectors = np.stack([x, y, -np.ones_like(x)], axis=-1)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def normals_of_distance(distance: np.ndarray, field_of_view: float = TINY_WORLD) -> np.ndarray:
+    """Exact normals of a surface from distances seen by a pinhole camera.
+
+    Of the two neighbours on an axis the one at the more similar distance is taken, so that edges stay sharp; both
+    where they are alike.
+
+    Args:
+        distance: (H, W) along the line of sight, in any unit; infinity for no surface.
+        field_of_view: degrees across the picture's width.
+
+    Returns:
+        (H, W, 3) unit vectors in the camera's frame, float32; (0, 0, 0) for no surface.
+    """
+    height, width = distance.shape
+    half = np.tan(np.radians(field_of_view) / 2)
+    x = ((np.arange(width) + 0.5) / width * 2 - 1) * half
+    y = -((np.arange(height) + 0.5) * 2 - height) / width * half
+    rays = np.stack(np.broadcast_arrays(x[None], y[:, None], 1.0), axis=-1)
+    rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    there = np.isfinite(distance)
+    points = rays * np.where(there, distance, np.nan)[..., None]
+    vectors = np.cross(tangent(points, 1), tangent(points, 0))
+    vectors *= -np.sign((vectors * rays).sum(-1, keepdims=True))  # towards the camera
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=np.isfinite(lengths) & (lengths > 0))
+    return unit.astype(np.float32)
+
+
+def tangent(points: np.ndarray, axis: int) -> np.ndarray:
+    """The direction of a surface along an axis of the picture, (H, W, 3); nan where it has no neighbour."""
+    step = np.diff(points, axis=axis, append=np.nan)
+    before = np.diff(points, axis=axis, prepend=np.nan)
+    sizes = [np.nan_to_num(np.linalg.norm(one, axis=-1, keepdims=True), nan=np.inf) for one in (step, before)]
+    alike = np.maximum(*sizes) < 2 * np.minimum(*sizes)
+    return np.where(alike, (step + before) / 2, np.where(sizes[0] <= sizes[1], step, before))
+
+
+def normal_agreement(image: Image.Image, condition: Image.Image) -> float:
+    """1 - mean angle / 90 degrees between the normals read back from a picture and those of its map, at least 0: [0, 1].
+
+    The picture is read by the embedded annotator, so pictures of the tiny world alone can be judged; the map has the
+    colours of ControlNet 1.1.
+
+    Raises:
+        ValueError: when sizes differ.
+    """
+    check_sizes(image, condition)
+    angles = angles_between(normals_of_map(normal(image)), normals_of_map(condition))
+    return max(0.0, 1 - float(np.nan_to_num(angles, nan=90).mean()) / 90)
+
+
+def check(condition: Image.Image) -> list[str]:
+    """Warnings for a normal map: no unit vectors, red and blue swapped, and, as a question, green upside down.
+
+    What is seen faces the camera, so blue is hardly ever below one half: if red is that instead, they are swapped.
+    """
+    rgb = np.asarray(condition.convert("RGB"), np.float32)
+    length = np.linalg.norm(rgb / 127.5 - 1, axis=-1)
+    odd = float((np.abs(length - 1) > 0.15).mean())
+    if odd > 0.3:
+        return [f"{odd:.0%} of this map are no unit vectors, expected surface normals (blue front, red left, green top)"]
+    red, _, blue = rgb.mean(axis=(0, 1)).tolist()
+    if red > blue + 20 and (rgb[..., 0] > 110).mean() > 0.95:
+        return [f"this map looks BGR, as v1.0 models read it: red ({red:.0f}) outweighs blue ({blue:.0f}), expected blue front"]
+    third = max(1, len(rgb) // 3)
+    top, ground = float(rgb[:third, :, 1].mean()), float(rgb[-third:, :, 1].mean())
+    if ground < 108 and top > ground + 20:
+        return [f"is green upside down on this map? The ground ({ground:.0f}) is less green than the top ({top:.0f})"]
+    return []
 
 
 NORMAL = Condition(
     "normal",
-    "surface normals as colours",
+    f"surface normals as colours (method {', '.join(('tiny', *methods_of('depth')))})",
     "RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",
+    normal,
+    normal_agreement,
+    "normals met (1 - mean angle / 90°)",
+    check=check,
 )

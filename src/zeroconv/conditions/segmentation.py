@@ -1,11 +1,15 @@
 """Semantic segmentation in the colours of ADE20K: 150 classes (B. Zhou et al., 2017)."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.contract import Condition, share_of
+from zeroconv.conditions.measures import check_sizes, mean_overlap
+from zeroconv.conditions.weights import methods_of
 
-__all__ = ["PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation_map"]
+__all__ = ["PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "snap"]
 
 PALETTE = np.frombuffer(
     bytes.fromhex(
@@ -26,6 +30,33 @@ PALETTE = np.frombuffer(
 
 UNKNOWN = 255
 """The index of a colour that is no class's."""
+
+
+def segmentation(
+    image: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> Image.Image:
+    """The segmentation map of a picture: RGB in the colours of ADE20K, of the same size.
+
+    Args:
+        image: any picture.
+        method: "tiny" (the embedded annotator, for pictures of the tiny world alone), "segformer", "mask2former" or
+            "oneformer".
+        weights: a folder or hub id instead of the published one.
+        device: where a learned network runs.
+
+    Raises:
+        ValueError: for an unknown method, or weights of another kind.
+        FileNotFoundError: when weights are not here and cannot be fetched.
+    """
+    if method not in (known := ("tiny", *methods_of("segmentation"))):
+        raise ValueError(f"segmentation method is {method!r}; expected one of {', '.join(known)}")
+    from zeroconv.conditions.learned_segmentation import largest_of, learned_classes
+
+    if method != "tiny":
+        return segmentation_map(learned_classes(image, method, weights, device))
+    from zeroconv.conditions.annotator import CLASSES, annotate
+
+    return segmentation_map(np.array(CLASSES)[largest_of(annotate(image).class_logits, (image.height, image.width))])
 
 
 def segmentation_map(classes: np.ndarray) -> Image.Image:
@@ -56,31 +87,52 @@ def mean_iou(image: Image.Image, condition: Image.Image) -> float:
     `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it. The picture is read by
     the embedded annotator at 64 x 64, so pictures of the tiny world alone can be judged (as OneFormer judges in
     table 2 of the paper).
+
+    Raises:
+        ValueError: when sizes differ.
     """
     from zeroconv.conditions.annotator import GRID, annotate
 
+    check_sizes(image, condition)
     found = annotate(image).classes()[0].numpy()
     wanted = classes_of(condition.resize((GRID, GRID), Image.Resampling.NEAREST))
-    ratios: list[float] = []
-    for index in np.unique(wanted):
-        there = wanted == index
-        if index != UNKNOWN and there.mean() >= 0.005:
-            seen = found == index
-            ratios.append(float((there & seen).sum() / (there | seen).sum()))
-    return float(np.mean(ratios)) if ratios else 1.0
+    return mean_overlap(found, wanted, UNKNOWN, least=0.005)
+
+
+def snap(condition: Image.Image) -> Image.Image:
+    """A map whose every colour is the nearest of ADE20K's palette (by squared RGB distance); black stays black.
+
+    For maps that were resized smoothly or kept as JPEG. What is in the palette already is not changed.
+    """
+    rgb = np.asarray(condition.convert("RGB"))
+    colours, where = np.unique(rgb.reshape(-1, 3), axis=0, return_inverse=True)
+    known = np.concatenate([PALETTE, np.zeros((1, 3), np.uint8)]).astype(np.float32)  # black: no class
+    squares = (known**2).sum(axis=1)
+    nearest = [(squares - 2 * (part @ known.T)).argmin(axis=1) for part in np.array_split(colours, 1 + len(colours) // 8192)]
+    return Image.fromarray(known.astype(np.uint8)[np.concatenate(nearest)][where.reshape(rgb.shape[:2])])
 
 
 def check(condition: Image.Image) -> list[str]:
-    """Warnings for a segmentation map: colours that are not ADE20K's."""
+    """Warnings for a segmentation map: colours that are not ADE20K's, channels in the wrong order, black."""
     foreign = float((classes_of(condition) == UNKNOWN).mean())
-    return [f"{foreign:.0%} of this map has colours that are not ADE20K's palette"] if foreign > 0.02 else []
+    if foreign <= 0.02:
+        return []
+    red, green, blue = condition.convert("RGB").split()
+    swapped = float((classes_of(Image.merge("RGB", (blue, green, red))) == UNKNOWN).mean())
+    if swapped <= 0.02 and foreign > 0.1:
+        return [f"this map looks BGR: {foreign:.0%} of its colours are in the ADE20K palette only with red and blue swapped"]
+    black = share_of(condition, lambda rgb: rgb.max(axis=2) == 0)
+    if black > 0.5 * foreign:
+        return [f"{black:.0%} of this map is black, which is no class of the ADE20K palette: nothing is asked for there"]
+    return [f"colours not in the ADE20K palette on {foreign:.0%} of this map (resized or JPEG?): `snap` takes the nearest"]
 
 
 SEGMENTATION = Condition(
     "segmentation",
-    "ADE20K classes as colours",
+    f"ADE20K classes as colours (method {', '.join(('tiny', *methods_of('segmentation')))})",
     "RGB map of the picture's size: each pixel the ADE20K palette colour of its class, without smoothing.",
-    fidelity=mean_iou,
+    segmentation,
+    mean_iou,
     measure="mean IoU",
     check=check,
 )

@@ -1,0 +1,176 @@
+"""Inpainting: a picture with a hole. The map is RGBA, transparent where the network is to paint (it reads -1 there)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.likeness import likeness
+from zeroconv.conditions.measures import check_sizes
+
+__all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
+
+OPAQUE = 128  # alpha from which on a pixel is kept
+MOST = 0.9  # of a picture is a random hole
+BEST = 50.0  # decibels: an error of 0.8 levels
+
+
+def inpaint(
+    image: Image.Image,
+    mask: Image.Image | Sequence[float] | None = None,
+    method: str = "strokes",
+    share: float = 0.25,
+    seed: int = 0,
+) -> Image.Image:
+    """A picture with a hole: RGBA (not RGB as other maps), of the same size; the hole is transparent and black.
+
+    Args:
+        image: any picture. If parts of it are transparent and no mask is given, these are the hole.
+        mask: where the hole is: a picture of the same size, white (128 and more) = hole, or a box of four numbers:
+            left, top, right, bottom in pixels, the last two just outside. None leaves it to `method`.
+        method: "strokes" for random strokes of a broad pen, "box" for one random box; for a mask of None alone.
+        share: of the picture that the random hole covers, above 0, at most 0.9: strokes at least, a box about.
+        seed: 0 or more; the same seed makes the same hole in every picture of a size.
+
+    Raises:
+        ValueError: for a mask of another size, a box outside the picture, or another value out of range.
+    """
+    if method not in METHODS:
+        raise ValueError(f"inpaint method is {method!r}; expected one of {', '.join(METHODS)}")
+    if not 0 < share <= MOST:
+        raise ValueError(f"inpaint share is {share:g}; expected above 0 and at most {MOST:g} (0.25 is usual)")
+    if seed < 0 or seed != int(seed):
+        raise ValueError(f"inpaint seed is {seed}; expected a whole number, 0 or more")
+    own = hole_of(image)
+    if mask is not None:
+        hole = given(mask, image.size)
+    elif own.any():
+        hole = own
+    else:
+        hole = METHODS[method](image.size, share, np.random.default_rng(int(seed)))
+    pixels = np.array(image.convert("RGB").convert("RGBA"))  # CMYK has no way straight to RGBA
+    pixels[hole] = 0  # what is not to be seen is not in the file
+    return Image.fromarray(pixels)
+
+
+def hole_of(condition: Image.Image) -> np.ndarray:
+    """Where a map has its hole, (H, W) bool: where alpha is below one half."""
+    return alpha_of(condition) < OPAQUE
+
+
+def alpha_of(image: Image.Image) -> np.ndarray:
+    """How opaque each pixel of a picture of any mode is: (H, W) uint8."""
+    if not image.has_transparency_data:
+        return np.full((image.height, image.width), 255, np.uint8)
+    return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
+def given(mask: Image.Image | Sequence[float], size: tuple[int, int]) -> np.ndarray:
+    """The hole that a mask or a box describes, (H, W) bool."""
+    if isinstance(mask, Image.Image):
+        if mask.size != size:
+            raise ValueError(f"the picture is {size}, its mask {mask.size}; expected the same size")
+        return np.asarray(mask.convert("L")) >= 128
+    box = [round(float(number)) for number in mask]
+    if len(box) != 4 or not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
+        raise ValueError(f"the box is {tuple(mask)}; expected left, top, right, bottom inside {size[0]}x{size[1]} pixels")
+    hole = np.zeros((size[1], size[0]), bool)
+    hole[box[1] : box[3], box[0] : box[2]] = True
+    return hole
+
+
+def random_strokes(size: tuple[int, int], share: float, generator: np.random.Generator) -> np.ndarray:
+    """A hole of broad, winding strokes that covers at least `share` of a picture: (H, W) bool.
+
+    A free-form mask (J. Yu et al., 2019): each stroke is a line of 4 to 12 pieces that turns a little at every joint.
+    """
+    width, height = size
+    canvas, side = Image.new("1", size), (width * height) ** 0.5
+    pen = ImageDraw.Draw(canvas)
+    while np.asarray(canvas).mean() < share:
+        place, angle = generator.random(2) * size, float(generator.uniform(0, 2 * np.pi))
+        radius = side * float(generator.uniform(0.025, 0.1))
+        pen.circle(tuple(place), radius, 1)
+        for _ in range(int(generator.integers(4, 13))):
+            ahead = side * float(generator.uniform(0.05, 0.25)) * np.array([np.cos(angle), np.sin(angle)])
+            end = size - np.abs((place + ahead) % np.multiply(2, size) - size)  # thrown back by the border
+            pen.line((*place, *end), 1, max(1, round(2 * radius)))
+            pen.circle(tuple(end), radius, 1)
+            angle = float(np.arctan2(*(end - place)[::-1])) + float(generator.uniform(-1, 1))
+            place = end
+    return np.array(canvas)
+
+
+def random_box(size: tuple[int, int], share: float, generator: np.random.Generator) -> np.ndarray:
+    """A hole that is one box of about `share` of a picture, up to twice as long as broad: (H, W) bool."""
+    width, height = size
+    aspect = 2.0 ** float(generator.uniform(-1, 1))
+    broad = min(1.0, max(share, (share * aspect) ** 0.5))  # of the width; neither side can exceed its own
+    across, down = max(1, round(broad * width)), max(1, round(share / broad * height))
+    left, top = int(generator.integers(width - across + 1)), int(generator.integers(height - down + 1))
+    hole = np.zeros((height, width), bool)
+    hole[top : top + down, left : left + across] = True
+    return hole
+
+
+METHODS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], np.ndarray]] = {
+    "strokes": random_strokes,
+    "box": random_box,
+}
+
+
+def random_hole(generator: np.random.Generator) -> Mapping[str, Any]:
+    """A hole for one training visit: strokes or, one time in four, a box, over 5 to 60 % of the picture."""
+    method = "box" if generator.random() < 0.25 else "strokes"
+    return {"method": method, "share": float(generator.uniform(0.05, 0.6)), "seed": int(generator.integers(2**32))}
+
+
+def kept_likeness(image: Image.Image, condition: Image.Image) -> float:
+    """How exactly a picture keeps what it was to keep: [0, 1].
+
+    The peak signal-to-noise ratio outside the hole, 10 to 50 dB as 0 to 1. What is in the hole does not count; where
+    the hole is everything, all is kept: 1.
+
+    Args:
+        image: the generated picture.
+        condition: the RGBA map it was given, of the same size.
+
+    Raises:
+        ValueError: when sizes differ, or the map has no transparency.
+    """
+    check_sizes(image, condition)
+    if not condition.has_transparency_data:
+        raise ValueError(f"an inpainting map is of mode {condition.mode}; expected RGBA, its transparent pixels the hole")
+    kept = ~hole_of(condition)
+    pixels = [np.asarray(picture.convert("RGB"))[kept] for picture in (image, condition)]
+    return likeness(*pixels, best=BEST)
+
+
+def check(condition: Image.Image) -> list[str]:
+    """Warnings for an inpainting map: no hole, nothing but a hole, a soft edge."""
+    if not condition.has_transparency_data:
+        return [f"this map is {condition.mode} and has no hole, expected RGBA with transparent pixels where to paint"]
+    alpha = alpha_of(condition)
+    hole = float((alpha < OPAQUE).mean())
+    if hole == 0:
+        return ["this map has no hole: no pixel is transparent, so there is nothing to paint"]
+    if hole > MOST:
+        return [f"is the mask of this map inverted? {hole:.0%} of it are a hole; what is to be kept must be opaque"]
+    soft = float(((alpha > 0) & (alpha < 255)).mean())
+    if soft > 0.05:
+        return [f"{soft:.0%} of this map are half transparent: below one half is the hole, the rest is kept whole"]
+    return []
+
+
+INPAINT = Condition(
+    "inpaint",
+    "a picture with a hole",
+    "RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",
+    inpaint,
+    kept_likeness,
+    "kept pixels (PSNR of 10 to 50 dB)",
+    random_hole,
+    check,
+)

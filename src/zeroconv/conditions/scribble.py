@@ -1,0 +1,274 @@
+"""User scribbles: white strokes on black, from soft edges, by XDoG, or cleaned from somebody's own drawing (section 4)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from zeroconv.conditions.canny import share_met
+from zeroconv.conditions.contract import Condition, check_lines
+from zeroconv.conditions.soft_edge import gradient_edges
+from zeroconv.conditions.strokes import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
+
+__all__ = ["METHODS", "SCRIBBLE", "drawn_strokes", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
+
+METHODS = ("edges", "xdog", "drawing")
+THRESHOLDS = {"edges": 0.2, "xdog": 0.6}
+INHIBITION = 0.9  # how much edges around an edge weaken it
+WIDEST = 24  # pixels, the paper's range of strokes at 512 x 512
+PEN = 1 / 100  # of the shorter side: the stroke of a marker that was drawn at 512 x 512
+WHISKER = 1 / 64  # of the shorter side: branches of a line that are no longer are not drawn
+SPECK, DOT = 1 / 24, 1 / 120  # of the shorter side: shorter strokes are noise, in pictures and in drawings
+
+
+def scribble(
+    image: Image.Image,
+    method: str = "edges",
+    threshold: float | None = None,
+    width: int | None = None,
+    masked: float = 0.0,
+    suppress: bool = True,
+    close: int = 0,
+    seed: int = 0,
+) -> Image.Image:
+    """Strokes of a picture as somebody would draw them: RGB, 255 on a stroke and 0 elsewhere, of the same size.
+
+    Args:
+        image: any picture; for "drawing" a drawing of any polarity, photographed, scanned or with transparent paper.
+        method: "edges" (soft edges, thresholded), "xdog" (dark lines and shadows) or "drawing" (clean the drawing).
+        threshold: 0 … 1, more gives fewer strokes; by default 0.2 for edges, 0.6 for xdog, chosen from the
+            histogram for a drawing.
+        width: of the pen, 1 … 24 pixels; by default 1 % of the shorter side; a drawing keeps its own.
+        masked: the share of the picture, 0 … 1, whose strokes are left out, in round patches.
+        suppress: whether only the ridges of soft edges are drawn (non-maximum suppression), for "edges"; without it
+            neighbouring edges flow together, and without a `width` strokes are as wide as edges are soft.
+        close: gaps and slits up to this many pixels, 0 … 24, are filled first, which joins neighbouring strokes.
+        seed: of the patches.
+
+    Raises:
+        ValueError: for another method, or a parameter out of its range.
+    """
+    check_parameters(method, threshold, width, masked, close, seed)
+    shorter = min(image.size)
+    if method == "drawing":
+        strokes = drawn_strokes(image, threshold)
+    else:
+        rgb = np.asarray(image.convert("RGB"))
+        level = THRESHOLDS[method] if threshold is None else threshold
+        strokes = edge_strokes(rgb, level, suppress) if method == "edges" else xdog_strokes(rgb, level)
+        if width is None and (suppress or method == "xdog"):
+            width = max(1, round(shorter * PEN))
+    strokes = closed(strokes, int(close))
+    if width is not None:
+        lines = thin(strokes)
+        strokes = with_pen(lines if method == "drawing" else pruned(lines, round(shorter * WHISKER)), int(width))
+    strokes = without_specks(strokes, shorter * (DOT if method == "drawing" else SPECK))
+    return as_map(strokes & ~patches(strokes.shape, masked, seed))
+
+
+def check_parameters(method: str, threshold: float | None, width: int | None, masked: float, close: int, seed: int) -> None:
+    """Raise the ValueErrors of `scribble`."""
+    if method not in METHODS:
+        raise ValueError(f"scribble has no method {method!r}; expected one of {', '.join(METHODS)}")
+    for name, share in (("threshold", threshold), ("masked", masked)):
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"scribble's {name} is {share:g}; expected 0 to 1")
+    if width is not None and width not in range(1, WIDEST + 1):
+        raise ValueError(f"scribble's width is {width}; expected 1 to {WIDEST} whole pixels")
+    if close not in range(WIDEST + 1):
+        raise ValueError(f"scribble's close is {close}; expected 0 to {WIDEST} whole pixels")
+    if not (seed >= 0 and seed % 1 == 0):
+        raise ValueError(f"scribble's seed is {seed}; expected a whole number from 0")
+
+
+def edge_strokes(rgb: np.ndarray, threshold: float, suppress: bool = True) -> np.ndarray:
+    """Strokes from soft edges: (H, W) bool.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        threshold: 0 … 1, at which a stroke begins; it ends at half of it.
+        suppress: whether to keep ridges alone.
+    """
+    import cv2
+
+    shorter = min(rgb.shape[:2])
+    soft = cv2.GaussianBlur(gradient_edges(rgb), (0, 0), max(shorter / 250, 0.5))  # 2 pixels at 512
+    around = cv2.GaussianBlur(soft, (0, 0), max(shorter / 25, 2))
+    alone = np.maximum(soft - INHIBITION * around, 0)
+    if not suppress:
+        return thresholded(alone, max(threshold / 2, 1e-3), max(threshold, 1e-3))
+    lines = np.where(ridges(alone), alone, 0)
+    return thresholded(lines, max(threshold / 2, 1e-3), max(threshold, 1e-3))
+
+
+def ridges(values: np.ndarray) -> np.ndarray:
+    """Where a value is the largest of three in the direction in which it bends most: (H, W) bool.
+
+    Args:
+        values: (H, W); the direction is a row, a column or a diagonal.
+    """
+    padded = np.pad(values, 1, mode="edge")
+    height, width = values.shape
+    found, bend = np.zeros(values.shape, bool), np.zeros(values.shape, values.dtype)
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        ahead = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+        behind = padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
+        here = (2 * values - ahead - behind) / (dx * dx + dy * dy)
+        found = np.where(here > bend, (values >= ahead) & (values >= behind), found)
+        bend = np.maximum(here, bend)
+    return found
+
+
+def xdog_strokes(rgb: np.ndarray, threshold: float, sharpness: float = 20.0, sigma: float | None = None) -> np.ndarray:
+    """Dark lines by an extended difference of Gaussians (H. Winnemöller, J. E. Kyprianidis, S. C. Olsen, 2012).
+
+    `S = (1 + p) G_s * I - p G_ks * I` with `k = 1.6`, and a stroke where `S < 1 - threshold` (their soft step with
+    `phi` to infinity). `I` is first divided by its own large blur, so that shadows give strokes along their edge
+    and are not filled.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        threshold: 0 … 1, how dark a line must be.
+        sharpness: `p`.
+        sigma: `s` in pixels; by default 1/350 of the shorter side, at least 0.5.
+    """
+    import cv2
+
+    shorter = min(rgb.shape[:2])
+    fine = max(shorter / 350, 0.5) if sigma is None else sigma
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) + 24  # noise in the dark is no line
+    flat = grey / cv2.GaussianBlur(grey, (0, 0), max(shorter / 25, 3 * fine))
+    small, large = (cv2.GaussianBlur(flat, (0, 0), s) for s in (fine, 1.6 * fine))
+    return (1 + sharpness) * small - sharpness * large < 1 - max(threshold, 1e-3)  # rounding is no line
+
+
+def drawn_strokes(image: Image.Image, threshold: float | None = None) -> np.ndarray:
+    """The strokes of somebody's own drawing, whatever it is drawn on: (H, W) bool.
+
+    The paper is the median of a wide neighbourhood, which follows shadows and forgets strokes. A stroke is what
+    differs from it, in the direction (darker or brighter) in which the drawing differs more, in any channel, as a
+    share of what it could differ.
+
+    Args:
+        image: dark on bright or bright on dark; transparent paper becomes what shows the strokes.
+        threshold: 0 … 1; by default N. Otsu's (1979), between 0.12 and 0.6.
+    """
+    rgb = np.asarray(opaque(image)).astype(np.float32)
+    paper = paper_of(rgb)
+    darker, brighter = np.maximum(paper - rgb, 0), np.maximum(rgb - paper, 0)
+    bright = (brighter**2).sum() > (darker**2).sum()
+    room = np.maximum(255 - paper if bright else paper, 32)  # noise of black paper is no stroke
+    contrast = ((brighter if bright else darker) / room).max(axis=2).clip(0, 1)
+    level = otsu(contrast) if threshold is None else max(threshold, 1 / 255)
+    return thresholded(contrast, 0.75 * level, level)
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """The picture in RGB; transparent paper becomes white behind dark strokes, and black behind bright ones."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = np.asarray(image.convert("RGBA")).astype(np.float32)
+    alpha = rgba[..., 3:] / 255
+    mean = (rgba[..., :3] * alpha).sum() / max(3 * alpha.sum(), 1)
+    paper = 255 if mean < 128 else 0
+    return Image.fromarray((rgba[..., :3] * alpha + paper * (1 - alpha)).round().astype(np.uint8))
+
+
+def paper_of(rgb: np.ndarray) -> np.ndarray:
+    """What the strokes are drawn on: the median over about a third of the picture, (H, W, 3) float32."""
+    import cv2
+
+    height, width = rgb.shape[:2]
+    scale = min(1, 128 / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).round().astype(np.uint8)
+    window = max(3, max(size) // 3 | 1)
+    paper = cv2.GaussianBlur(cv2.medianBlur(small, window).astype(np.float32), (0, 0), 1)
+    return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def otsu(contrast: np.ndarray) -> float:
+    """The level between two groups of values (N. Otsu, 1979), 0.12 … 0.6; contrast: (H, W) in [0, 1]."""
+    import cv2
+
+    level, _ = cv2.threshold((contrast * 255).round().astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return float(np.clip(level / 255, 0.12, 0.6))
+
+
+def closed(strokes: np.ndarray, reach: int) -> np.ndarray:
+    """Strokes with gaps and slits of up to `reach` pixels filled: grown, then shrunk."""
+    import cv2
+
+    if not reach:
+        return strokes
+    side = 2 * ((reach + 1) // 2) + 1
+    grown = cv2.copyMakeBorder(strokes.astype(np.uint8), side, side, side, side, cv2.BORDER_CONSTANT)
+    pen = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.morphologyEx(grown, cv2.MORPH_CLOSE, pen)[side:-side, side:-side] > 0
+
+
+def patches(shape: tuple[int, ...], share: float, seed: int) -> np.ndarray:
+    """Round patches that cover `share` of the picture: (H, W) bool, the same for the same seed at every size."""
+    import cv2
+
+    if not share:
+        return np.zeros(shape, bool)
+    noise = np.random.default_rng(int(seed)).standard_normal((6, 6)).astype(np.float32)
+    waves = cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return waves <= np.quantile(waves, share)
+
+
+def random_scribble(generator: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters for one training visit: the paper's thresholds, masks, morphology and suppression at random.
+
+    Three in four are from soft edges. Widths are 1 … 24 pixels, small ones more often; half of the scribbles lose up
+    to half of the picture.
+    """
+    method = "edges" if generator.random() < 0.75 else "xdog"
+    return {
+        "method": method,
+        "threshold": float(generator.uniform(0.5, 1.6) * THRESHOLDS[method]),
+        "width": round(float(WIDEST ** generator.random())),
+        "masked": float(max(0.0, generator.uniform(-0.5, 0.5))),
+        "suppress": bool(generator.random() < 0.75),
+        "close": int(generator.integers(0, 6)),
+        "seed": int(generator.integers(0, 2**31)),
+    }
+
+
+def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
+    """How well a picture's edges meet the strokes of a map: F2 of their centre lines, in [0, 1].
+
+    The picture is drawn with the defaults of `scribble`, and both are thinned. Recall is the share of the map's
+    strokes met within 1/64 of the shorter side (2 pixels at least), precision the share of the picture's strokes
+    that the map asked for. F2 weighs recall more (`5 P R / (4 P + R)`): a scribble leaves much undrawn.
+    Two empty maps agree: 1.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, white strokes on black, of the same size.
+
+    Raises:
+        ValueError: when sizes differ.
+    """
+    if image.size != condition.size:
+        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    found, wanted = (thin(strokes_of(strokes)) for strokes in (scribble(image), condition))
+    if not found.any() and not wanted.any():
+        return 1.0
+    tolerance = max(2, round(min(image.size) / 64))
+    precision, recall = share_met(found, wanted, tolerance), share_met(wanted, found, tolerance)
+    return 5 * precision * recall / (4 * precision + recall) if precision + recall else 0.0
+
+
+SCRIBBLE = Condition(
+    "scribble",
+    "hand-drawn strokes",
+    "RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",
+    scribble,
+    stroke_f2,
+    "stroke F2",
+    random_scribble,
+    check_lines,
+)

@@ -1,0 +1,193 @@
+"""Soft edges: white on black with grey levels, by gradients or by HED; fidelity is their SSIM (Z. Wang et al., 2004)."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from zeroconv.conditions.contract import Condition, share_of
+
+__all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge", "ssim"]
+
+METHODS = ("gradient", "hed")
+SCALES = (1, 2, 4)  # of sigma: an edge of an object is there at each of them, an edge of a texture at the finest
+FLOOR, STRENGTH, CONTRAST = 0.02, 1.2, 2.2  # chosen so that maps of photographs resemble HED's
+SIGMAS, STEPS = (0.5, 8.0), (2, 8)
+
+
+def soft_edge(
+    image: Image.Image,
+    method: str = "gradient",
+    safe: bool = False,
+    steps: int = 2,
+    sigma: float = 1.0,
+    weights: str | None = None,
+    fusion: Literal["learned", "mean"] = "learned",
+    device: str = "cpu",
+) -> Image.Image:
+    """Soft edges of a picture: RGB, grey levels, white on black, of the same size.
+
+    Args:
+        image: any picture.
+        method: "gradient" needs no weights; "hed" is the network of S. Xie and Z. Tu (2015).
+        safe: keep `steps + 1` grey levels alone, so that nothing of the picture can hide in faint greys.
+        steps: 2 … 8; published "safe" maps have 2.
+        sigma: of the finest scale in pixels, 0.5 … 8; "gradient" alone.
+        weights: a .safetensors file, else the environment variable ZEROCONV_HED names it; "hed" alone.
+        fusion: "learned" as in the paper of HED, or "mean" as in ControlNet 1.1; "hed" alone.
+        device: where the network runs, such as "cuda"; "hed" alone.
+
+    Raises:
+        ValueError: for a parameter out of its range.
+        FileNotFoundError: when HED's weights are not there.
+    """
+    if method not in METHODS:
+        raise ValueError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}")
+    if safe not in (False, True):
+        raise ValueError(f"safe is {safe!r}; expected true or false; the number of levels is `steps`")
+    if steps not in range(STEPS[0], STEPS[1] + 1):
+        raise ValueError(f"soft-edge has steps={steps!r}; expected a whole number from {STEPS[0]} to {STEPS[1]}")
+    if method == "gradient":
+        edges = gradient_edges(np.asarray(image.convert("RGB")), sigma)
+    else:
+        from zeroconv.conditions.hed import hed_edges, open_hed
+
+        edges = hed_edges(image, open_hed(weights, device), fusion).numpy()
+    grey = (edges * 255).round()
+    if safe:
+        grey = (safe_step(grey / 255, int(steps)) * 255).round()
+    grey = grey.astype(np.uint8)
+    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+
+
+def gradient_edges(rgb: np.ndarray, sigma: float = 1.0) -> np.ndarray:
+    """Soft edges without a network.
+
+    At each scale s the picture is smoothed, and r_s = s |gradient| is the steepest change of colour (S. Di Zenzo, "A
+    note on the gradient of a multi-image", 1986). Their mean r becomes `u / (1 + u)` with `u = (r / t)^2.2`, where t
+    follows the root mean square of r: half white at t, whatever the picture's contrast, and a flat picture is black.
+
+    Args:
+        rgb: (H, W, 3), uint8.
+        sigma: the finest scale in pixels; the others are twice and four times as large.
+
+    Returns:
+        (H, W), float32 in [0, 1].
+
+    Raises:
+        ValueError: unless 0.5 <= sigma <= 8.
+    """
+    if not SIGMAS[0] <= sigma <= SIGMAS[1]:
+        raise ValueError(f"soft-edge has sigma={sigma:g}; expected {SIGMAS[0]:g} to {SIGMAS[1]:g} pixels (1 is usual)")
+    channels = [np.ascontiguousarray(rgb[..., channel], np.float32) / 255 for channel in range(3)]
+    r = np.zeros(rgb.shape[:2], np.float32)
+    for s in SCALES:
+        r += s * sigma / len(SCALES) * steepness(channels, s * sigma)
+    t = STRENGTH * math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) + FLOOR
+    u = (r / np.float32(t)) ** np.float32(CONTRAST)
+    return u / (1 + u)
+
+
+def steepness(channels: list[np.ndarray], sigma: float) -> np.ndarray:
+    """The steepest change per pixel of smoothed channels (H, W): the root of Di Zenzo's greater eigenvalue, (H, W)."""
+    import cv2
+
+    xx, yy, xy = np.float32(0), np.float32(0), np.float32(0)
+    for channel in channels:
+        smooth = cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
+        dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
+        xx, yy, xy = xx + dx * dx, yy + dy * dy, xy + dx * dy
+    return np.sqrt((xx + yy + np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2)
+
+
+def safe_step(edges: np.ndarray, steps: int = 2) -> np.ndarray:
+    """Edges (H, W) in [0, 1] on `steps + 1` levels: `min(1, floor(x (steps + 1)) / steps)`, as ControlNet 1.1 does."""
+    return np.minimum(np.floor(edges * (steps + 1)) / steps, 1)
+
+
+def random_softness(generator: np.random.Generator) -> Mapping[str, Any]:
+    """Parameters for one training visit: sigma from 0.7 … 2, half of the maps safe with 2 … 4 steps."""
+    sigma = 0.7 * (2 / 0.7) ** float(generator.random())
+    return {"sigma": sigma, "safe": bool(generator.random() < 0.5), "steps": int(generator.integers(2, 5))}
+
+
+def edge_ssim(image: Image.Image, condition: Image.Image, **parameters: Any) -> float:
+    """How well the soft edges of a picture meet those of a map: their SSIM, negative counted as 0.
+
+    When the map has safe levels alone, the picture's edges are brought to as many, and the best agreement counts.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, white on black, of the same size.
+        **parameters: of `soft_edge`, by which the picture's edges are extracted; by gradients if left out.
+
+    Raises:
+        ValueError: when sizes differ.
+    """
+    if image.size != condition.size:
+        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    found = np.asarray(soft_edge(image, **parameters))[..., 0] / 255
+    wanted = np.asarray(condition.convert("RGB").convert("L"))
+    candidates = [safe_step(found, steps) for steps in possible_steps(wanted)] or [found]
+    return max(0.0, *(ssim(np.round(edges * 255), wanted) for edges in candidates))
+
+
+def possible_steps(grey: np.ndarray) -> list[int]:
+    """With how many steps a map (H, W), uint8, can have been made safe; none when it has other grey levels."""
+    seen = set(np.unique(grey).tolist())
+    return [n for n in range(STEPS[0], STEPS[1] + 1) if seen <= {round(255 * level / n) for level in range(n + 1)}]
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean structural similarity of two grey pictures (H, W) in 0 … 255: [-1, 1].
+
+    `(2 ma mb + C1) (2 sab + C2) / ((ma² + mb² + C1) (sa² + sb² + C2))` in windows of 11 x 11 with Gaussian weights of
+    sigma 1.5, `C1 = (0.01 255)²`, `C2 = (0.03 255)²`, averaged over the windows that lie within the picture; a
+    picture narrower than a window is mirrored at its border. Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli, "Image
+    quality assessment: from error visibility to structural similarity", 2004, https://doi.org/10.1109/TIP.2003.819861
+    """
+    import cv2
+
+    def local(x: np.ndarray) -> np.ndarray:
+        means = cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT)
+        return means[5:-5, 5:-5] if min(x.shape) > 10 else means
+
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    ma, mb = local(a), local(b)
+    sa2, sb2, sab = local(a * a) - ma * ma, local(b * b) - mb * mb, local(a * b) - ma * mb
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float(np.mean((2 * ma * mb + c1) * (2 * sab + c2) / ((ma**2 + mb**2 + c1) * (sa2 + sb2 + c2))))
+
+
+def check(condition: Image.Image) -> list[str]:
+    """Warnings for a map of soft edges: polarity, a picture in its place, colours, nothing on it, hard lines."""
+    grey = np.asarray(condition.convert("RGB").convert("L"))
+    typical = float(np.median(grey))
+    if typical > 160:
+        white = float((grey > 127).mean())
+        return [f"this map looks inverted: {white:.0%} white, expected soft white edges on black"]
+    colour = share_of(condition, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    if colour > 0.05:
+        return [f"this map has colours ({colour:.0%} of it), expected soft white edges on black"]
+    if typical > 128:
+        return [f"this map looks like a picture: half of it is brighter than {typical:.0f}, expected edges on black"]
+    if grey.max() < 32:
+        return [f"this map is empty: its brightest place is {grey.max()} of 255, so it controls next to nothing"]
+    if ((grey > 31) & (grey < 224)).mean() < 0.002:
+        return ["this map has hard lines without grey levels: that is a map of canny or scribble, expected soft edges"]
+    return []
+
+
+SOFT_EDGE = Condition(
+    "soft-edge",
+    "soft edges (gradients, HED)",
+    "RGB map of the picture's size: soft edges in grey levels, white (255) where they are strongest, on black (0).",
+    soft_edge,
+    edge_ssim,
+    "edge SSIM",
+    random_softness,
+    check,
+)

@@ -1,0 +1,142 @@
+"""Strokes on black: thinned to centre lines, drawn with a round pen, freed of specks, compared with a tolerance."""
+
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["as_map", "pruned", "strokes_of", "thin", "thresholded", "with_pen", "without_specks"]
+
+
+def as_map(strokes: np.ndarray) -> Image.Image:
+    """A map from strokes: (H, W) bool, or uint8 grey levels, to RGB."""
+    grey = strokes.astype(np.uint8) * 255 if strokes.dtype == bool else strokes
+    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+
+
+def strokes_of(condition: Image.Image) -> np.ndarray:
+    """The white of a map: (H, W) bool."""
+    return np.asarray(condition.convert("L")) > 127
+
+
+def thin(strokes: np.ndarray) -> np.ndarray:
+    """Centre lines one pixel wide that are connected as the strokes were (T. Y. Zhang and C. Y. Suen, 1984).
+
+    A pixel goes when it lies on a south-east border (first half-step; north-west in the second), is neither an end
+    (fewer than two neighbours) nor inside (more than six), and its neighbours are in one piece. What is one pixel wide
+    already stays as it is. Elsewhere lines may lie one pixel off centre, so flips commute to within one pixel.
+
+    A square of four pixels vanishes by the published rule; here the pixel at its top left is kept, and with it every
+    piece and every hole of the strokes.
+
+    Args:
+        strokes: (H, W) bool.
+    """
+    lines = strokes.astype(np.uint8)
+    while True:
+        before = lines
+        for half in deletable():
+            lines = lines & ~half[neighbours(lines)]
+        if np.array_equal(lines, before):
+            return lines > 0
+
+
+def neighbours(lines: np.ndarray) -> np.ndarray:
+    """Which of its eight neighbours each pixel has, (H, W) uint8: bit 0 is north, then clockwise; lines: (H, W) of 0 and 1."""
+    import cv2
+
+    kernel = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], np.float32)
+    return cv2.filter2D(lines, -1, kernel, borderType=cv2.BORDER_CONSTANT).astype(np.uint8)
+
+
+@cache
+def neighbourhoods() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each of the 256 neighbourhoods: its bits (256, 8), N first; how many are set; in how many pieces."""
+    bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    return bits, bits.sum(axis=1), ((bits == 0) & (np.roll(bits, -1, axis=1) == 1)).sum(axis=1)
+
+
+@cache
+def deletable() -> tuple[np.ndarray, np.ndarray]:
+    """For each half-step of thinning: whether a pixel with these neighbours goes, (256,) uint8."""
+    bits, count, pieces = neighbourhoods()
+    n, e, s, w = bits[:, 0], bits[:, 2], bits[:, 4], bits[:, 6]
+    border = (count >= 2) & (count <= 6) & (pieces == 1)
+    south_east, north_west = border & (n * e * s == 0) & (e * s * w == 0), border & (n * e * w == 0) & (n * s * w == 0)
+    square = 0b00011100  # E, SE, S alone: the top left of a square of four
+    north_west[square] = south_east[square] = False
+    return south_east.astype(np.uint8), north_west.astype(np.uint8)
+
+
+@cache
+def ends() -> np.ndarray:
+    """Whether a pixel with these neighbours ends a line: they are one, two in one piece, or three beside it in a row."""
+    bits, count, pieces = neighbourhoods()
+    foot = (count == 3) & (bits[:, ::2].sum(axis=1) == 1)  # the last pixel of a branch, on the line it leaves
+    return ((count == 0) | (pieces == 1) & ((count <= 2) | foot)).astype(np.uint8)
+
+
+def pruned(lines: np.ndarray, length: int) -> np.ndarray:
+    """Centre lines without whiskers: branches of up to `length` pixels, and lines of up to twice that.
+
+    Every end is worn away `length` times; what still has an end then grows back along the line it came from, and with
+    it a whisker that is nearer than `length` to that end.
+
+    Args:
+        lines: (H, W) bool, one pixel wide.
+        length: in pixels.
+    """
+    import cv2
+
+    is_end = ends()
+    whole = lines.astype(np.uint8)
+    worn = whole
+    for _ in range(length):
+        worn = worn & ~is_end[neighbours(worn)]
+    growing = worn & is_end[neighbours(worn)]
+    for _ in range(length):
+        wider: np.ndarray = cv2.dilate(growing, np.ones((3, 3), np.uint8))
+        growing = (wider & whole & ~worn) | growing
+    return (worn | growing) > 0
+
+
+def with_pen(lines: np.ndarray, width: int) -> np.ndarray:
+    """Centre lines drawn with a round pen.
+
+    Args:
+        lines: (H, W) bool, one pixel wide.
+        width: of the pen in pixels; an even one reaches half a pixel further to the right and down.
+    """
+    import cv2
+
+    place = np.arange(width) - (width - 1) / 2
+    pen = (place[:, None] ** 2 + place**2 <= (width / 2) ** 2).astype(np.uint8)  # at width 2 a square of four
+    return cv2.dilate(lines.astype(np.uint8), pen[::-1, ::-1], anchor=(width // 2, width // 2)) > 0
+
+
+def without_specks(strokes: np.ndarray, size: float) -> np.ndarray:
+    """Strokes without the connected pieces (8 neighbours) that neither reach `size` pixels in width nor in height."""
+    import cv2
+
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
+    large = np.maximum(boxes[:, cv2.CC_STAT_WIDTH], boxes[:, cv2.CC_STAT_HEIGHT]) >= size
+    large[0] = False  # the background
+    return large[labels.astype(np.intp)]
+
+
+def thresholded(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Hysteresis as in Canny (1986): what reaches `low` and is connected to something that reaches `high`.
+
+    Args:
+        values: (H, W).
+        low: at which a stroke ends.
+        high: at which it begins.
+    """
+    import cv2
+
+    weak = values >= low
+    count, labels = cv2.connectedComponents(weak.astype(np.uint8), connectivity=8)
+    places = labels.astype(np.intp)
+    strong = np.zeros(count, bool)
+    strong[places[weak & (values >= high)]] = True
+    return strong[places]

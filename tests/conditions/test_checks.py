@@ -1,0 +1,135 @@
+"""Warnings about maps: each comes when it must, with its reason, and not for ten maps that are in order."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+
+from tests.conditions.scenes import picture, rendering, true_map
+from zeroconv.conditions.contract import check_lines, check_soft_lines
+from zeroconv.conditions.depth import DEPTH
+from zeroconv.conditions.normal import NORMAL
+from zeroconv.conditions.pose import POSE, draw_pose
+from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, classes_of, segmentation_map, snap
+
+Check = Callable[[Image.Image], list[str]]
+CHECKS: dict[str, Check] = {
+    "canny": check_lines,
+    "soft": check_soft_lines,
+    "depth": DEPTH.check,
+    "normal": NORMAL.check,
+    "segmentation": SEGMENTATION.check,
+    "pose": POSE.check,
+}
+
+
+def sound_map(name: str, index: int) -> Image.Image:
+    """A map in order: exact, or soft edges made from exact depth; people in pose."""
+    if name == "soft":
+        return true_map(index, "depth").convert("L").filter(ImageFilter.FIND_EDGES).filter(ImageFilter.BLUR).convert("RGB")
+    return true_map(2 * index if name == "pose" else index, name)
+
+
+def one(name: str, condition: Image.Image) -> str:
+    """The one warning about a map."""
+    (warning,) = CHECKS[name](condition)
+    assert "\n" not in warning and len(warning) < 140
+    return warning
+
+
+def bgr(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(np.asarray(image)[..., ::-1]))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_ten_maps_in_order_are_not_warned_of(name: str) -> None:
+    for index in range(10):
+        assert CHECKS[name](sound_map(name, index)) == []
+        assert name == "pose" or CHECKS[name](ImageOps.mirror(sound_map(name, index))) == []
+
+
+@pytest.mark.parametrize("name", ["canny", "soft"])
+def test_white_paper_looks_inverted(name: str) -> None:
+    for index in range(3):
+        inverted = ImageOps.invert(sound_map(name, index))
+        share = np.mean(np.asarray(inverted).min(axis=2) > 127)
+        assert one(name, inverted).startswith(f"this map looks inverted: {share:.0%} white, expected white lines on black")
+    assert "empty" in one(name, Image.new("RGB", (9, 9)))
+    assert "colours" in one(name, ImageOps.colorize(sound_map(name, 0).convert("L"), (60, 0, 0), (0, 0, 255)))
+
+
+def test_soft_edges_in_place_of_pure_ones_are_told() -> None:
+    soft = Image.new("RGB", (64, 64))
+    soft.paste((130, 130, 130), (10, 10, 50, 12))
+    assert "100% of this map's lines are grey" in one("canny", soft)
+    assert CHECKS["soft"](soft) == []
+
+
+@pytest.mark.parametrize("index", (0, 1, 2, 4, 5))
+def test_inverted_depth_is_asked_about(index: int) -> None:
+    """Scenes with a ground; a table top at eye level (3) gives no evidence."""
+    assert one("depth", ImageOps.invert(true_map(index, "depth"))).startswith("is this map inverted?")
+    assert "colour scale" in one("depth", ImageOps.colorize(true_map(index, "depth").convert("L"), (0, 0, 60), (255, 230, 30)))
+
+
+def test_normals_with_channels_swapped_or_upside_down() -> None:
+    for index in range(10):
+        assert "looks BGR" in one("normal", bgr(true_map(index, "normal")))
+        red, green, blue = true_map(index, "normal").split()
+        assert "green upside down" in one("normal", Image.merge("RGB", (red, ImageOps.invert(green), blue)))
+        assert "no unit vectors" in one("normal", true_map(index, "depth"))
+        assert "no unit vectors" in one("normal", rendering(index))
+
+
+def test_segmentation_with_channels_swapped() -> None:
+    for index in range(10):
+        assert "looks BGR" in one("segmentation", bgr(true_map(index, "segmentation")))
+
+
+def test_smoothed_palettes_are_told_and_snapped() -> None:
+    before = true_map(0, "segmentation")
+    smooth = before.resize((100, 100), Image.Resampling.BILINEAR)
+    share = float((classes_of(smooth) == 255).mean())
+    assert f"not in the ADE20K palette on {share:.0%}" in one("segmentation", smooth)
+    snapped = snap(smooth)
+    assert SEGMENTATION.check(snapped) == []
+    exact = classes_of(smooth) != 255
+    assert np.array_equal(np.asarray(snapped)[exact], np.asarray(smooth)[exact])
+    assert "is black, which is no class" in one("segmentation", Image.new("RGB", (8, 8)))
+
+
+def test_snapping_takes_the_nearest() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    known = np.concatenate([PALETTE, [[0, 0, 0]]]).astype(int)
+    distance = ((noise[:, :, None].astype(int) - known) ** 2).sum(axis=-1)  # (20, 30, 151)
+    taken = ((noise.astype(int) - np.asarray(snap(Image.fromarray(noise)), int)) ** 2).sum(axis=-1)
+    assert np.array_equal(taken, distance.min(axis=-1))
+    every = segmentation_map(np.arange(150)[None])
+    assert snap(every) == every and not np.asarray(snap(Image.new("RGB", (2, 2)))).any()
+
+
+def test_pose_with_channels_swapped_bright_or_empty() -> None:
+    for index in range(5):
+        assert "looks BGR" in one("pose", bgr(sound_map("pose", index)))
+        assert "inverted" in one("pose", ImageOps.invert(sound_map("pose", index)))
+    assert "black: nobody" in one("pose", Image.new("RGB", (64, 64)))
+    assert "no joint" in one("pose", Image.new("RGB", (64, 64), (40, 40, 40)))
+
+
+def test_a_few_joints_are_enough() -> None:
+    keypoints = picture(0).keypoints
+    assert keypoints is not None
+    for hidden in range(18):
+        few = keypoints.copy()
+        few[:hidden, 2] = 0
+        few[17, 2] = 1
+        assert POSE.check(draw_pose(few, (128, 128))) == []
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (2, 2)])
+def test_tiny_maps_are_borne(name: str, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    assert all(isinstance(warning, str) for warning in CHECKS[name](Image.fromarray(noise)))

@@ -1,0 +1,87 @@
+"""Depth, segmentation and pose read from pictures of the tiny world by the embedded annotator."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conditions.scenes import COUNT, picture, rendering, true_map
+from zeroconv.conditions import extract
+from zeroconv.conditions.depth import depth, depth_agreement, inverse_depth
+from zeroconv.conditions.measures import depth_scores, joints_met, mean_overlap
+from zeroconv.conditions.pose import find_people, joints_of, pose, pose_agreement
+from zeroconv.conditions.segmentation import UNKNOWN, classes_of, mean_iou, segmentation
+
+PEOPLE = [i for i in range(COUNT) if picture(i).keypoints is not None]
+
+
+@pytest.mark.parametrize("extractor", [depth, segmentation, pose])
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (200, 90)])
+def test_maps_have_the_pictures_size_and_the_same_bytes_again(extractor: Any, size: tuple[int, int]) -> None:
+    image = rendering(0).resize(size)
+    made = extractor(image)
+    assert (made.mode, made.size) == ("RGB", size)
+    assert made == extractor(image) == extractor(image.convert("RGBA"))
+
+
+@pytest.mark.parametrize("name", ["depth", "segmentation", "pose", "normal"])
+def test_they_are_found_by_name(name: str) -> None:
+    assert extract(name, rendering(0)).size == (128, 128)
+    with pytest.raises(ValueError, match=f"{name}: "):
+        extract(name, rendering(0), colour="red")
+
+
+def test_depth_meets_the_truth() -> None:
+    scores = [depth_scores(inverse_depth(rendering(i)), np.asarray(true_map(i, "depth"))[..., 0] / 255) for i in range(COUNT)]
+    assert np.mean([score.delta1 for score in scores]) > 0.8
+    assert np.mean([score.rmse for score in scores]) < 0.1
+
+
+def test_segmentation_meets_the_truth_in_the_palettes_colours() -> None:
+    found = [classes_of(segmentation(rendering(i))) for i in range(COUNT)]
+    assert all(UNKNOWN not in classes for classes in found)
+    wanted = [classes_of(true_map(i, "segmentation")) for i in range(COUNT)]
+    assert np.mean([mean_overlap(*pair, least=0.005) for pair in zip(found, wanted, strict=True)]) > 0.55
+
+
+def test_people_are_found_where_they_are_and_nowhere_else() -> None:
+    met: list[float] = []
+    for i in PEOPLE:
+        (found,), wanted = find_people(rendering(i)), picture(i).keypoints
+        assert wanted is not None and found.shape == (18, 3)
+        met.append(joints_met(found[:, :2], wanted[:, :2], wanted[:, 2], 0.1, 128))
+    assert np.mean(met) > 0.6
+    assert find_people(rendering(PEOPLE[0]), threshold=1.0).shape == (0, 18, 3)
+    assert find_people(Image.new("RGB", (64, 64))).shape == (0, 18, 3)
+
+
+def test_positions_are_in_pixels_of_the_picture() -> None:
+    small, large = (find_people(rendering(PEOPLE[0]).resize(size)) for size in ((128, 128), (512, 256)))
+    seen = (small[0, :, 2] > 0.6) & (large[0, :, 2] > 0.6)
+    assert seen.sum() > 5
+    assert np.abs(large[0, seen, :2] - small[0, seen, :2] * [4, 2]).max() < 12
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_thresholds_that_make_no_sense_are_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="expected 0 … 1"):
+        pose(rendering(0), threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "fidelity"), [(depth, depth_agreement), (segmentation, mean_iou), (pose, pose_agreement)]
+)
+def test_what_was_read_is_obeyed(extractor: Any, fidelity: Any) -> None:
+    image = rendering(PEOPLE[0])
+    made = extractor(image)
+    assert fidelity(image, made) > 0.9  # compared on a grid of 64
+    with pytest.raises(ValueError, match="expected the same size"):
+        fidelity(image, made.resize((64, 64)))
+
+
+def test_a_drawn_pose_has_the_joints_that_were_found() -> None:
+    image = rendering(PEOPLE[0])
+    (found,) = find_people(image)
+    for joint, (x, y) in joints_of(pose(image)).items():
+        assert found[joint, 2] > 0 and np.hypot(x * 128 - found[joint, 0], y * 128 - found[joint, 1]) < 3

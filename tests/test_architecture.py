@@ -140,7 +140,11 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
     for module, call in calls():
         name = spelled(call.func)
         if name.endswith((".from_pretrained", ".from_single_file")) and name.split(".")[-2] not in own:
-            assert room(module) == "stable_diffusion" and name == "CLIPTokenizer.from_pretrained", f"{module}: {name}"
+            tokenizer = room(module) == "stable_diffusion" and name == "CLIPTokenizer.from_pretrained"
+            # transformers renames older tensors there; it is given tensors that `checkpoints` read, and no name to fetch
+            given = module == "zeroconv.conditions.networks" and name == "kind.from_pretrained"
+            nameless = given and isinstance(call.args[0], ast.Constant) and call.args[0].value is None
+            assert tokenizer or nameless, f"{module}: {name}"
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,21 @@ def test_unknown_name_lists_the_known_ones(name: str) -> None:
         assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["depth", "openpose", "seg", "normal", "scribble", "hed"])
-def test_without_extractor_a_ready_map_is_asked_for(name: str) -> None:
-    with pytest.raises(ValueError, match=r"cannot be extracted from a picture in this version: give a ready map\. RGB"):
-        extract(name, rendering(0))
+@pytest.mark.parametrize("name", [*NAMES, *ALIASES])
+@pytest.mark.parametrize("size", [(128, 128), (64, 40), (1, 1), (3, 200)])
+def test_every_condition_has_a_map_of_the_pictures_size(name: str, size: tuple[int, int]) -> None:
+    image = rendering(0).resize(size)
+    made = extract(name, image)
+    assert made.size == size and made.mode == ("RGBA" if name == "inpaint" else "RGB")
+    assert made.tobytes() == extract(name, image).tobytes()
+    measure = get(name).fidelity
+    assert measure is not None and 0 <= measure(image, made) <= 1
+
+
+def test_an_unknown_parameter_is_one_line() -> None:
+    for name in NAMES:
+        with pytest.raises(ValueError, match=rf"^{name}: .*thresold"):
+            extract(name, rendering(0), thresold=3)
 
 
 @pytest.mark.parametrize("name", ["canny", *TRUTHS])

@@ -1,7 +1,7 @@
 """`zeroconv extract`: condition maps of pictures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,14 +15,15 @@ def extract(
     condition: Annotated[str, typer.Argument(help="Such as canny.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG or WebP files.")],
     out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("outputs"),
-    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=NUMBER", help="Such as low=50.")] = [],  # noqa: B006
+    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Such as low=50 or method=xdog.")] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
     from zeroconv.images import image_size, open_image, write_png
 
-    known, parameters = conditions.get(condition), dict(map(parse_assignment, assignments))
+    known = conditions.get(condition)
+    parameters: dict[str, Any] = dict(map(parse_assignment, assignments))
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
     written: list[Path] = []
@@ -41,18 +42,22 @@ def extract(
         typer.echo(path)
 
 
-def parse_assignment(text: str) -> tuple[str, float]:
-    """`low=50` as a name and a number.
+def parse_assignment(text: str) -> tuple[str, float | bool | str]:
+    """`low=50` as a name and a number, `safe=true` as a name and yes or no, anything else as a name and a word.
 
     Raises:
-        typer.BadParameter: when it cannot be read.
+        typer.BadParameter: when it is no assignment.
     """
-    name, _, value = text.partition("=")
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise typer.BadParameter(f"got {text!r}; expected KEY=VALUE, such as low=50")
+    if value.lower() in ("true", "false"):
+        return name, value.lower() == "true"
     try:
         number = float(value)
     except ValueError:
-        raise typer.BadParameter(f"got {text!r}; expected KEY=NUMBER, such as low=50") from None
-    return name.strip(), int(number) if number.is_integer() else number
+        return name, value
+    return name, int(number) if number.is_integer() else number
 
 
 def free_path(folder: Path, stem: str, taken: list[Path]) -> Path:

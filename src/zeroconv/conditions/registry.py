@@ -7,30 +7,25 @@ from PIL import Image
 from zeroconv.conditions.canny import CANNY
 from zeroconv.conditions.contract import Condition
 from zeroconv.conditions.depth import DEPTH
+from zeroconv.conditions.inpaint import INPAINT
+from zeroconv.conditions.lineart import LINEART
+from zeroconv.conditions.lines import LINES
 from zeroconv.conditions.normal import NORMAL
 from zeroconv.conditions.pose import POSE
+from zeroconv.conditions.scribble import SCRIBBLE
 from zeroconv.conditions.segmentation import SEGMENTATION
+from zeroconv.conditions.shuffle import SHUFFLE
+from zeroconv.conditions.soft_edge import SOFT_EDGE
+from zeroconv.conditions.tile import TILE
 
 __all__ = ["ALIASES", "NAMES", "extract", "get"]
 
-LINES = "RGB map of the picture's size: white strokes on black."
 KNOWN = {
     condition.name: condition
     for condition in (
-        CANNY,
-        Condition("soft-edge", "soft edges (HED)", "RGB map of the picture's size: soft white edges on black."),
-        Condition("scribble", "hand-drawn strokes", LINES),
-        Condition("lines", "straight lines (M-LSD)", LINES),
-        POSE,
-        SEGMENTATION,
-        DEPTH,
-        NORMAL,
-        Condition("lineart", "a drawing's lines", LINES),
-        Condition("shuffle", "a picture's colours and content, shuffled", "RGB picture."),
-        Condition("tile", "a small picture to be filled with detail", "RGB picture."),
-        Condition("inpaint", "a picture with a hole", "RGBA picture, transparent where the hole is; the network reads -1."),
+        CANNY, SOFT_EDGE, SCRIBBLE, LINES, POSE, SEGMENTATION, DEPTH, NORMAL, LINEART, SHUFFLE, TILE, INPAINT,
     )
-}
+}  # fmt: skip
 NAMES = tuple(KNOWN)
 ALIASES = {"hed": "soft-edge", "mlsd": "lines", "openpose": "pose", "seg": "segmentation"}
 
@@ -48,7 +43,7 @@ def get(name: str) -> Condition:
 
 
 def extract(name: str, image: Image.Image, **parameters: Any) -> Image.Image:
-    """The map of a picture: RGB, of the same size.
+    """The map of a picture: RGB, of the same size; of inpainting RGBA, transparent where the hole is.
 
     Args:
         name: which condition, such as "canny".

@@ -154,21 +154,33 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             )
         image = conditions.extract(condition, fit(open_image(source.path), size))
     else:
-        image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map)
+        image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map, condition)
     for warning in conditions.get(condition).check(image) if condition else ():
         say(f"warning: {source.path}: {warning}")
     return image
 
 
-def load(path: Path, size: tuple[int, int], resize: bool, what: str, opened: "Callable[[Path], Image.Image]") -> "Image.Image":
+def load(
+    path: Path,
+    size: tuple[int, int],
+    resize: bool,
+    what: str,
+    opened: "Callable[[Path], Image.Image]",
+    condition: str | None = None,
+) -> "Image.Image":
     """A map or mask of the pictures' size.
 
     Raises:
         ValueError: when it has another size and `resize` is not set.
     """
+    from zeroconv import conditions
     from zeroconv.images import fit
 
     image = opened(path)
+    if image.size != size and resize and condition is not None:
+        from zeroconv.conditions.fitting import fit_map
+
+        return fit_map(image, size, conditions.get(condition).name)
     if image.size == size or resize:
         return fit(image, size, nearest=True)
     (width, height), (wanted_width, wanted_height) = image.size, size

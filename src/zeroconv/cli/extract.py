@@ -12,16 +12,22 @@ __all__ = ["extract"]
 
 
 def extract(
-    condition: Annotated[str, typer.Argument(help="Such as canny.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG or WebP files.")],
+    condition: Annotated[str | None, typer.Argument(help="Such as canny.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE...", help="PNG, JPEG or WebP files.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("outputs"),
     assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Such as low=50 or method=xdog.")] = [],  # noqa: B006
+    listed: Annotated[bool, typer.Option("--list", help="Show every condition, its methods and their weights.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
     from zeroconv.images import image_size, open_image, write_png
 
+    if listed:
+        list_conditions(as_json)
+        return
+    if condition is None or not images:
+        raise typer.BadParameter("expected a CONDITION and one or more pictures, or --list")
     known = conditions.get(condition)
     parameters: dict[str, Any] = dict(map(parse_assignment, assignments))
     for path in images:
@@ -40,6 +46,23 @@ def extract(
         return
     for path in written:
         typer.echo(path)
+
+
+def list_conditions(as_json: bool) -> None:
+    """Every condition with what measures it, and the weights that its learned methods need, with their licences."""
+    from zeroconv import conditions
+    from zeroconv.conditions.weights import WEIGHTS
+
+    rows = [conditions.get(name) for name in conditions.NAMES]
+    if as_json:
+        found = [{"condition": row.name, "summary": row.summary, "map": row.contract, "measure": row.measure} for row in rows]
+        print_json({"conditions": found, "weights": [vars(weights) for weights in WEIGHTS.values()]})
+        return
+    for row in rows:
+        typer.echo(f"{row.name:13} {row.summary}; measured by {row.measure}")
+        for weights in WEIGHTS.values():
+            if weights.condition == row.name:
+                typer.echo(f"{'':13}   method={weights.method}: {weights.purpose}; {weights.repository}, {weights.licence}")
 
 
 def parse_assignment(text: str) -> tuple[str, float | bool | str]:

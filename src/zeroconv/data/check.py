@@ -9,7 +9,8 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.data.folder_pairs import Row, read_rows
-from zeroconv.images import open_image, open_map
+from zeroconv.data.pairs import open_condition
+from zeroconv.images import open_image
 from zeroconv.sheets import contact_sheet, overlay
 
 __all__ = ["Report", "check"]
@@ -90,7 +91,7 @@ def open_row(row: Row, report: Report) -> tuple[Image.Image, dict[str, Image.Ima
     """Picture and maps of a row; None, with the problem noted, when one cannot be used."""
     try:
         image = open_image(row.image)
-        maps = {key: open_map(path) for key, path in row.maps.items()}
+        maps = {key: open_condition(path, key) for key, path in row.maps.items()}
     except (OSError, ValueError) as error:
         report.problems.append(str(error))
         return None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv import conditions
-from zeroconv.data.pairs import Pair
-from zeroconv.images import open_image, open_map
+from zeroconv.data.pairs import Pair, open_condition
+from zeroconv.images import open_image
 
 __all__ = ["CAPTION_KEYS", "FolderPairs", "Row", "open_folder", "read_rows"]
 
@@ -61,7 +61,7 @@ class FolderPairs:
         path = row.maps.get(self.condition, row.maps.get("*"))
         if path is None:
             return Pair(row.name, image, row.caption)
-        found = open_map(path)
+        found = open_condition(path, self.condition)
         if found.size != image.size:
             raise ValueError(
                 f"{path} is {found.size[0]}x{found.size[1]} and its picture {image.size[0]}x{image.size[1]}: "

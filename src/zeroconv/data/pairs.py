@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.images import open_holed, open_map
 
-__all__ = ["Pair", "Pairs", "Subset", "condition_of", "held_out"]
+__all__ = ["Pair", "Pairs", "Subset", "condition_of", "held_out", "open_condition"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,16 @@ def held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
         )
     split = len(pairs) - count
     return Subset(pairs, range(split)), [pairs[i] for i in range(split, len(pairs))]
+
+
+def open_condition(path: Path, condition: str) -> Image.Image:
+    """A map from a file: RGB, or, of inpainting, RGBA with its hole.
+
+    Raises:
+        FileNotFoundError: when it is not there.
+        ValueError: when it cannot be read, or an inpainting map has no hole.
+    """
+    return open_holed(path) if condition == "inpaint" else open_map(path)
 
 
 def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:

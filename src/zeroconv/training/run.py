@@ -14,7 +14,7 @@ from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data import Pair, condition_of, held_out, open_pairs
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.generation import ControlPipeline
-from zeroconv.images import to_tensor, write_png
+from zeroconv.images import to_holed_tensor, to_tensor, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.cache import Cache
 from zeroconv.training.config import TrainConfig
@@ -128,7 +128,7 @@ class Run:
         made = Batch(
             z_0,
             text.states,
-            torch.stack([to_tensor(m) for m in maps]),
+            torch.stack([to_holed_tensor(m) if m.mode == "RGBA" else to_tensor(m) for m in maps]),
             torch.tensor([d.t for d in draws]),
             torch.stack([d.epsilon for d in draws]),
             self.base.pooled(text, *self.size),

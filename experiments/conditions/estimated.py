@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages on depth, normals, segmentation and pose: `python docs/conditions/estimated_pictures.py`."""
+"""Draw the pictures of the pages on depth, normals, segmentation and pose: `python experiments/conditions/estimated.py`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from zeroconv.conditions.pose import draw_pose, pose
 from zeroconv.conditions.segmentation import segmentation, segmentation_map
 from zeroconv.world import HELD_OUT_SEED, make
 
-FOLDER = Path(__file__).parent.parent / "images" / "conditions"
+FOLDER = Path(__file__).parents[2] / "docs" / "images" / "conditions"
 SCENES = (HELD_OUT_SEED + 40, HELD_OUT_SEED + 46)
 SIZE = 192
 

@@ -65,7 +65,8 @@ def test_a_map_of_another_size(run: Run, base_folder: Path, control_folder: Path
     ("words", "pieces"),
     [
         (["extract", "cany", "{photo}"], ["'cany'", "canny", "depth"]),
-        (["extract", "depth", "{photo}"], ["'depth'", "ready map"]),
+        (["extract", "depth", "{photo}", "--set", "method=dpt", "--set", "weights=nowhere"], ["nowhere"]),
+        (["extract", "depth", "{photo}", "--set", "method=midas"], ["'midas'", "depth-anything"]),
         (["extract", "canny", "{photo}", "--set", "hight=5"], ["hight"]),
         (["extract", "canny", "{photo}", "--set", "low=300"], ["300", "low <= high"]),
         (["generate", "--base", "big", *ONE_STEP], ["no base called 'big'", "tiny"]),
@@ -78,7 +79,7 @@ def test_a_map_of_another_size(run: Run, base_folder: Path, control_folder: Path
         (["generate", "--base", "{base}", *ONE_STEP, "--control", "{control}:1:0.8-0.2", "--image", "{photo}"], ["0.8"]),
         (["evaluate", "--control", "caany"], ["'caany'"]),
         (["evaluate", "--control", "{control}", "--data", "nowhere"], ["nowhere"]),
-        (["evaluate", "--control", "{control}", "--condition", "shuffle", "--data", "world:1"], ["no fidelity measure"]),
+        (["evaluate", "--control", "{control}", "--condition", "cany", "--data", "world:1"], ["'cany'"]),
         (["train", "--base", "{base}", "--set", "stepz=4"], ["stepz", "learning_rate"]),
         (["train", "--base", "{base}", "--steps", "0"], ["'steps'", "greater than or equal to 1"]),
         (["train", "--config", "nowhere.toml"], ["nowhere.toml"]),

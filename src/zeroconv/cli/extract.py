@@ -30,6 +30,9 @@ def extract(
         raise typer.BadParameter("expected a CONDITION and one or more pictures, or --list")
     known = conditions.get(condition)
     parameters: dict[str, Any] = dict(map(parse_assignment, assignments))
+    if not known.of_any_picture and "method" not in parameters:
+        say(f"warning: {known.name} is read by the embedded annotator, which knows the tiny world alone: for photographs "
+            "choose another --set method=… (--list shows them)")  # fmt: skip
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
     written: list[Path] = []

@@ -27,6 +27,8 @@ class Condition:
         measure: the measure's name.
         draw_parameters: extractor parameters for one training visit, from a generator.
         check: `check(condition)` lists what looks wrong about a map.
+        of_any_picture: whether the extractor's defaults serve any picture; False where the default method is the
+            embedded annotator, which knows the tiny world alone: training asks for ready maps there.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Condition:
     measure: str = "fidelity"
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []
+    of_any_picture: bool = True
 
 
 def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:

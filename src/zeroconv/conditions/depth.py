@@ -104,4 +104,5 @@ DEPTH = Condition(
     depth_agreement,
     measure="depth correlation",
     check=check,
+    of_any_picture=False,
 )

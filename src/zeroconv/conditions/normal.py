@@ -213,4 +213,5 @@ NORMAL = Condition(
     normal_agreement,
     "normals met (1 - mean angle / 90°)",
     check=check,
+    of_any_picture=False,
 )

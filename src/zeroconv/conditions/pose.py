@@ -176,4 +176,5 @@ POSE = Condition(
     pose_agreement,
     measure="joints met (PCK@0.05)",
     check=check,
+    of_any_picture=False,
 )

@@ -51,13 +51,10 @@ def extract(name: str, image: Image.Image, **parameters: Any) -> Image.Image:
         **parameters: the extractor's own, such as `low` and `high`.
 
     Raises:
-        ValueError: for an unknown name or parameter, or a condition without an extractor in this version.
+        ValueError: for an unknown name or parameter.
     """
     condition = get(name)
-    if condition.extract is None:
-        raise ValueError(
-            f"{condition.name!r} cannot be extracted from a picture in this version: give a ready map. {condition.contract}"
-        )
+    assert condition.extract is not None, "every condition has an extractor"
     try:
         return condition.extract(image, **parameters)
     except TypeError as error:

@@ -135,4 +135,5 @@ SEGMENTATION = Condition(
     mean_iou,
     measure="mean IoU",
     check=check,
+    of_any_picture=False,
 )

@@ -97,11 +97,14 @@ def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> I
     """The map of a pair: its own if it has one, else extracted from its picture with `parameters`.
 
     Raises:
-        ValueError: when it has none and the condition cannot be extracted, naming the pair.
+        ValueError: when it has none and the condition cannot be extracted from any picture, naming the pair.
     """
     name = conditions.get(condition).name
     if name in pair.maps:
         return pair.maps[name]
-    if conditions.get(name).extract is None:
-        raise ValueError(f"pair {pair.name!r} has no {name} map, and {name} cannot be extracted in this version: add the maps")
+    if not conditions.get(name).of_any_picture and "method" not in parameters:
+        raise ValueError(
+            f"pair {pair.name!r} has no {name} map, and without a method none can be extracted from any picture: add the maps, "
+            f"for example with `zeroconv extract {name} … --set method=…` (`zeroconv extract --list` shows the methods)"
+        )
     return conditions.extract(name, pair.image, **parameters)

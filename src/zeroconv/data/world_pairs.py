@@ -28,7 +28,7 @@ def truth(picture: Picture, condition: str) -> Image.Image:
     """The exact map of a rendered picture (for canny: of its pixels).
 
     Raises:
-        ValueError: for a condition that is neither known to the renderer nor can be extracted.
+        ValueError: for an unknown condition.
     """
     name = conditions.get(condition).name
     size = (picture.rgb.shape[1], picture.rgb.shape[0])
@@ -99,15 +99,12 @@ def write_world(
         report: called with (written, count).
 
     Raises:
-        ValueError: for an unknown condition, one whose maps cannot be made, or a count under 1; nothing is written.
+        ValueError: for an unknown condition, or a count under 1; nothing is written.
         OSError: when the folder cannot be written.
     """
     wanted = [conditions.get(name).name for name in names]
     if count < 1:
         raise ValueError(f"{count} scenes are asked for; expected 1 or more")
-    for name in wanted:
-        if name not in TRUTHS and conditions.get(name).extract is None:
-            raise ValueError(f"{name} maps cannot be made in this version; expected {', '.join(TRUTHS)} or canny")
     for folder in ("images", *wanted):
         (out / folder).mkdir(parents=True, exist_ok=True)
     lines: list[str] = []

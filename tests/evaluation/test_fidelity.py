@@ -99,7 +99,6 @@ def test_a_black_map_asks_for_nothing_and_is_left_out(base: StableDiffusion, net
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"condition": "shuffle"}, "no fidelity measure"),
         ({"condition": "cany"}, "unknown condition"),
         ({"pairs": Folder([])}, "no pairs"),
         ({"batch_size": 0}, "batch size"),

@@ -227,8 +227,8 @@ def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: 
     ("changed", "message"),
     [
         ({"condition": "depht"}, "unknown condition 'depht'"),
-        ({"condition": "normal"}, "'normal' has no fidelity measure yet"),
-        ({"condition": "depth"}, "has no depth map, and depth cannot be extracted"),
+        ({"condition": "depth"}, "has no depth map, and without a method none can be extracted from any picture: add the maps"),
+        ({"condition": "normal"}, "has no normal map, and without a method none can be extracted"),
         ({"probe_count": 9}, "the data set has 9 pairs and 9 are held out"),
         ({"data": "nowhere"}, "no data folder at nowhere"),
         ({"base": "nowhere"}, "no base called 'nowhere'"),

@@ -146,7 +146,7 @@ def test_inpainting_through_the_command(run: Run, base_folder: Path, base: Stabl
     assert result.code == 0
     assert open_holed(result.json["maps"][0]).tobytes() == open_holed(holes["hole"]).tobytes()
     result = run(*words, "--image", holes["hole"], "--out", "wrong")
-    assert result.code == 1 and "'inpaint' cannot be extracted" in result.err and "RGBA" in result.err
+    assert result.code == 1 and "fills a hole" in result.err and "--condition, RGBA and transparent there" in result.err
 
 
 @pytest.mark.parametrize(

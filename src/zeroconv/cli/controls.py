@@ -152,6 +152,10 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             raise ValueError(
                 f"{request.name} does not say which condition it follows: extract a map and give it as --condition"
             )
+        if condition == "inpaint":
+            raise ValueError(
+                f"{request.name} fills a hole, and only you know where: give the picture as --condition, RGBA and transparent there"
+            )
         image = conditions.extract(condition, fit(open_image(source.path), size))
     else:
         image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map, condition)

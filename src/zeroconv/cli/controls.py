@@ -154,7 +154,7 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             )
         if condition == "inpaint":
             raise ValueError(
-                f"{request.name} fills a hole, and only you know where: give the picture as --condition, RGBA and transparent there"
+                f"{request.name} fills a hole, and only you know where: give it as --condition, RGBA and transparent there"
             )
         image = conditions.extract(condition, fit(open_image(source.path), size))
     else:

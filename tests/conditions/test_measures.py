@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from zeroconv.conditions.contract import check_sizes
 from zeroconv.conditions.measures import (
     COCO_SPREADS,
     OPENPOSE_SPREADS,
     align,
     angle_scores,
     angles_between,
-    check_sizes,
     depth_scores,
     edge_scores,
     joints_met,

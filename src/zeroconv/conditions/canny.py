@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_lines
+from zeroconv.conditions.contract import Condition, check_lines, check_sizes
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
@@ -56,8 +56,7 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
     Raises:
         ValueError: when sizes differ.
     """
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    check_sizes(image, condition)
     found = np.asarray(canny(image))[..., 0] > 127
     wanted = np.asarray(condition.convert("L")) > 127
     if not found.any() and not wanted.any():

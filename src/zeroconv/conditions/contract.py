@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["Condition", "check_lines", "check_soft_lines", "colourful", "share_of"]
+__all__ = ["Condition", "check_lines", "check_sizes", "check_soft_lines", "colourful", "share_of"]
 
 Extract = Callable[..., Image.Image]
 Fidelity = Callable[[Image.Image, Image.Image], float]
@@ -40,6 +40,12 @@ class Condition:
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []
     of_any_picture: bool = True
+
+
+def check_sizes(image: Image.Image, condition: Image.Image) -> None:
+    """Raise a ValueError unless a picture and its map have the same size."""
+    if image.size != condition.size:
+        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
 
 
 def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, colourful
-from zeroconv.conditions.measures import check_sizes
+from zeroconv.conditions.contract import Condition, check_sizes, colourful
 from zeroconv.conditions.weights import methods_of
 
 __all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "inverse_depth"]

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.contract import Condition, check_sizes
 from zeroconv.conditions.likeness import likeness
-from zeroconv.conditions.measures import check_sizes
 
 __all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
 

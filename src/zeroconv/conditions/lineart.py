@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_soft_lines
+from zeroconv.conditions.contract import Condition, check_sizes, check_soft_lines
 from zeroconv.conditions.strokes import as_map, thresholded, without_specks
 
 __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart"]
@@ -87,8 +87,7 @@ def line_agreement(image: Image.Image, condition: Image.Image, tolerance: int = 
     Raises:
         ValueError: when sizes differ.
     """
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    check_sizes(image, condition)
     found, wanted = (np.asarray(lines.convert("L")) for lines in (lineart(image), condition))
     if not found.any() and not wanted.any():
         return 1.0

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_lines
+from zeroconv.conditions.contract import Condition, check_lines, check_sizes
 from zeroconv.conditions.strokes import as_map, strokes_of
 
 __all__ = ["LINES", "draw_segments", "line_f1", "lines", "random_lines", "segments_of"]
@@ -222,8 +222,7 @@ def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> f
     Raises:
         ValueError: when sizes differ.
     """
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    check_sizes(image, condition)
     found, wanted = strokes_of(lines(image)), strokes_of(condition)
     if not found.any() and not wanted.any():
         return 1.0

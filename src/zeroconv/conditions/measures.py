@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 __all__ = [
     "COCO_SPREADS", "OPENPOSE_SPREADS", "AngleScores", "DepthScores", "EdgeScores", "align", "angle_scores",
-    "angles_between", "check_sizes", "depth_scores", "edge_scores", "joints_met", "mean_overlap", "oks",
+    "angles_between", "depth_scores", "edge_scores", "joints_met", "mean_overlap", "oks",
 ]  # fmt: skip
 
 # How far people who mark joints disagree, as a share of the person's size (COCO's keypoint evaluation, 2017).
@@ -58,12 +57,6 @@ class EdgeScores:
     precision: float
     recall: float
     f1: float
-
-
-def check_sizes(image: Image.Image, condition: Image.Image) -> None:
-    """Raise a ValueError unless a picture and its map have the same size."""
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
 
 
 def joints_met(found: np.ndarray, wanted: np.ndarray, visible: np.ndarray, within: float, length: float = 1.0) -> float:

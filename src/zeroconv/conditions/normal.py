@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition
-from zeroconv.conditions.measures import angles_between, check_sizes
+from zeroconv.conditions.contract import Condition, check_sizes
+from zeroconv.conditions.measures import angles_between
 from zeroconv.conditions.weights import methods_of
 
 __all__ = [

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, share_of
-from zeroconv.conditions.measures import check_sizes, joints_met
+from zeroconv.conditions.contract import Condition, check_sizes, share_of
+from zeroconv.conditions.measures import joints_met
 from zeroconv.conditions.weights import methods_of
 
 __all__ = ["JOINTS", "LIMBS", "POSE", "draw_pose", "find_people", "joints_of", "pose", "pose_agreement"]

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.canny import share_met
-from zeroconv.conditions.contract import Condition, check_lines
+from zeroconv.conditions.contract import Condition, check_lines, check_sizes
 from zeroconv.conditions.soft_edge import gradient_edges
 from zeroconv.conditions.strokes import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
 
@@ -252,8 +252,7 @@ def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
     Raises:
         ValueError: when sizes differ.
     """
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    check_sizes(image, condition)
     found, wanted = (thin(strokes_of(strokes)) for strokes in (scribble(image), condition))
     if not found.any() and not wanted.any():
         return 1.0

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, share_of
-from zeroconv.conditions.measures import check_sizes, mean_overlap
+from zeroconv.conditions.contract import Condition, check_sizes, share_of
+from zeroconv.conditions.measures import mean_overlap
 from zeroconv.conditions.weights import methods_of
 
 __all__ = ["PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "snap"]

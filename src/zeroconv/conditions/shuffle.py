@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.contract import Condition, check_sizes
 from zeroconv.conditions.likeness import check_flat
-from zeroconv.conditions.measures import check_sizes
 
 __all__ = ["SHUFFLE", "WAVE", "colour_similarity", "flow_field", "lab_histogram", "random_flow", "shuffle"]
 

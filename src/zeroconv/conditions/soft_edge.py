@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, share_of
+from zeroconv.conditions.contract import Condition, check_sizes, share_of
 
 __all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge", "ssim"]
 
@@ -127,8 +127,7 @@ def edge_ssim(image: Image.Image, condition: Image.Image, **parameters: Any) -> 
     Raises:
         ValueError: when sizes differ.
     """
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+    check_sizes(image, condition)
     found = np.asarray(soft_edge(image, **parameters))[..., 0] / 255
     wanted = np.asarray(condition.convert("RGB").convert("L"))
     candidates = [safe_step(found, steps) for steps in possible_steps(wanted)] or [found]

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition
+from zeroconv.conditions.contract import Condition, check_sizes
 from zeroconv.conditions.likeness import check_flat, likeness
-from zeroconv.conditions.measures import check_sizes
 
 __all__ = ["TILE", "low_pass_likeness", "random_factor", "reduced", "tile"]
 

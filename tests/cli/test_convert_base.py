@@ -10,7 +10,8 @@ from tests.cli.conftest import Run
 from tests.cli.test_convert import same
 from tests.shelf import Shelf
 from zeroconv import StableDiffusion
-from zeroconv.checkpoints import read_safetensors
+from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints.original import UNET, bare_of, ema_name
 from zeroconv.checkpoints.pickle_file import write_pickle
 
 
@@ -69,3 +70,35 @@ def test_what_a_base_predicts_can_be_said(run: Run, shelf: Shelf) -> None:
     assert run("info", "c.safetensors", "--json").json["details"]["prediction"].startswith("epsilon")
     result = run("convert", "tiny-canny", "o.safetensors", "--to", "webui", *words)
     assert result.code == 2 and "--prediction does not apply to a ControlNet" in result.err
+
+
+def test_averaged_weights_are_taken_when_asked_for(run: Run, shelf: Shelf) -> None:
+    plain = read_safetensors(shelf["base.safetensors"])
+    averages = {ema_name(name.removeprefix(UNET)): t + 1 for name, t in plain.items() if name.startswith(UNET)}
+    write_pickle(Path("both.ckpt"), {**plain, **averages})
+    result = run("convert", "both.ckpt", "plain.safetensors", "--to", "original")
+    assert result.code == 0 and "averaged weights (EMA) too, which are left out: --ema takes them" in result.err
+    assert same(read_safetensors(Path("plain.safetensors")), plain)
+    assert run("convert", "both.ckpt", "averaged.safetensors", "--to", "original", "--ema").err == ""
+    taken = read_safetensors(Path("averaged.safetensors"))
+    assert same(taken, {name: t + 1 if name.startswith(UNET) else t for name, t in plain.items()})
+    none = run("convert", "plain.safetensors", "again.safetensors", "--to", "original", "--ema")
+    assert none.code == 1 and "holds no averaged weights (EMA)" in none.err and not Path("again.safetensors").exists()
+    folder = run("convert", "tiny", "tiny.safetensors", "--to", "original", "--ema")
+    assert folder.code == 1 and "leave --ema out" in folder.err
+
+
+def test_an_autoencoder_out_of_a_pickle_is_opened_as_one(run: Run, shelf: Shelf) -> None:
+    wanted = bare_of(read_safetensors(shelf["base.safetensors"]), "first_stage_model.")
+    write_pickle(Path("vae.pt"), {**wanted, "loss.logvar": torch.zeros(())})
+    result = run("convert", "vae.pt", "vae.safetensors", "--to", "original", "--json")
+    assert result.code == 0 and result.json["from"] == "autoencoder"
+    assert same(read_safetensors(Path("vae.safetensors")), wanted)
+    base = StableDiffusion.from_pretrained(str(shelf["base.safetensors"]), vae="vae.safetensors")
+    write_safetensors(Path("diffusers.safetensors"), {name: t.half() for name, t in base.vae.state_dict().items()})
+    assert run("convert", "diffusers.safetensors", "again.safetensors", "--to", "original").code == 0
+    assert same(read_safetensors(Path("again.safetensors")), wanted)
+    for words in (["out", "--to", "diffusers"], ["out.safetensors", "--to", "original", "--base", "tiny"]):
+        refused = run("convert", "vae.pt", *words)
+        assert refused.code == 2 and "an autoencoder" in refused.err
+    assert run("convert", "vae.pt", "vae.ckpt", "--to", "original").code == 1

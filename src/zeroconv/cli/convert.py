@@ -13,7 +13,10 @@ from zeroconv.cli.folders import all_or_nothing
 __all__ = ["convert"]
 
 FOLDERS = ("diffusers", "sharded")
-TARGETS = "diffusers, sharded, webui, lllyasviel, lllyasviel-full, difference, control-lora; of a base: diffusers, original"
+TARGETS = (
+    "diffusers, sharded, webui, lllyasviel, lllyasviel-full, difference, control-lora; "
+    "of a base: diffusers, original; of an autoencoder: original"
+)
 
 
 def convert(
@@ -29,15 +32,16 @@ def convert(
     channel_order: Annotated[str | None, typer.Option(help="rgb, or bgr: the order its maps are read in.")] = None,
     transfer_to: Annotated[str | None, typer.Option(help="Move it from --base to this base of the same family.")] = None,
     prediction: Prediction = None,
+    ema: Annotated[bool | None, typer.Option("--ema", help="Take the averaged weights of a base that holds both.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Write a ControlNet or a base in another layout; nothing is written when anything is wrong."""
+    """Write a ControlNet, a base or an autoencoder in another layout; nothing is written when anything is wrong."""
     from zeroconv.checkpoints.layouts import LAYOUTS
     from zeroconv.checkpoints.rules import Rules
     from zeroconv.conditions import get
     from zeroconv.control.conversion import Order, convert_control
-    from zeroconv.stable_diffusion.conversion import convert_base, is_base
+    from zeroconv.stable_diffusion.conversion import convert_base, convert_vae, is_base, is_vae
 
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists already: choose another name, or add --overwrite")
@@ -50,18 +54,26 @@ def convert(
         raise typer.BadParameter(f"got --channel-order {channel_order!r}; expected rgb or bgr")
     kind = type_named(dtype) if dtype is not None else None
     said = Rules(get(condition).name if condition is not None else None, pooling, channel_order)
-    of_base = is_base(source) or to == "original"
-    if of_base:
-        given = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
-                 "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip
+    of_controls = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
+                   "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip
+    of_bases = {"--prediction": prediction, "--ema": ema}
+    of_vae = is_vae(source)
+    of_base = not of_vae and (to == "original" or is_base(source))
+    if of_vae:
+        check_options(of_controls | of_bases, "an autoencoder")
+        if to != "original":
+            raise typer.BadParameter(f"got --to {to!r}; an autoencoder alone is written as 'original', one file for --vae")
+    elif of_base:
+        check_options(of_controls, "a base")
     else:
-        given = {"--prediction": prediction}
-    check_options(given, "a base" if of_base else "a ControlNet")
+        check_options(of_bases, "a ControlNet")
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
     with all_or_nothing(out):
-        if of_base:
-            report = convert_base(source, out, to, kind, prediction)
+        if of_vae:
+            report = convert_vae(source, out, kind)
+        elif of_base:
+            report = convert_base(source, out, to, kind, prediction, bool(ema))
         else:
             bases = [open_base(name, device="cpu", dtype="fp32") if name else None for name in (base, transfer_to)]
             report = convert_control(source, out, Order(to, kind, rank, (shard_size or 1000) * 10**6), said, *bases)

@@ -1,8 +1,11 @@
-"""A base from one layout to the other: one file in the original names, or a folder of diffusers'. No network is built."""
+"""A base from one layout to the other: one file in the original names, or a folder of diffusers'. No network is built.
+
+An autoencoder alone is brought from a pickle, or from diffusers' names, to one file that `vae=` opens.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,26 @@ from zeroconv.checkpoints import (
 )  # fmt: skip
 from zeroconv.checkpoints.configs import NORM_GROUPS
 from zeroconv.checkpoints.describe import describe
-from zeroconv.checkpoints.families import Family
+from zeroconv.checkpoints.families import FAMILIES, Family
+from zeroconv.checkpoints.names.vae import vae_shape, vae_table
 from zeroconv.checkpoints.older_names import autoencoder_names, text_encoder_names
-from zeroconv.checkpoints.original import OriginalBase, marks_of, read_original, shapes_of, write_original
+from zeroconv.checkpoints.original import (
+    UNET,
+    OriginalBase,
+    ema_name,
+    marks_of,
+    read_original,
+    read_vae,
+    shapes_of,
+    write_original,
+)
 from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS, read_pickle
 from zeroconv.checkpoints.safetensors_file import read_header
 from zeroconv.checkpoints.topology import Topology
 from zeroconv.stable_diffusion.single_file import PADS
 from zeroconv.stable_diffusion.tokenizer import write_tokenizer
 
-__all__ = ["Report", "convert_base", "is_base"]
+__all__ = ["Report", "convert_base", "convert_vae", "is_base", "is_vae"]
 
 TEXT_FILE = "model.safetensors"
 SCALE_LEFT_OUT = 0.18215  # what diffusers takes when a folder does not say it
@@ -68,8 +81,45 @@ def is_base(source: str | Path) -> bool:
     return path.suffix == ".safetensors" and path.is_file() and describe(path, hashed=False).kind == "base"
 
 
+def is_vae(source: str | Path) -> bool:
+    """Whether a file is an autoencoder alone, in any names."""
+    path = Path(source)
+    if not path.is_file() or path.suffix not in (*PICKLE_ENDINGS, ".safetensors"):
+        return False
+    names = set(read_pickle(path) if path.suffix in PICKLE_ENDINGS else read_header(path).shapes)
+    return {"encoder.conv_in.weight", "decoder.conv_in.weight"} <= names and not is_base(path)
+
+
+def convert_vae(source: str | Path, out: Path, dtype: torch.dtype | None = None) -> Report:
+    """Write an autoencoder as one `.safetensors` file in the original names, without what training left beside it.
+
+    Args:
+        source: a file (`.safetensors`, `.pt`, `.ckpt`, …) in the original names or in diffusers'.
+        out: a `.safetensors` file.
+        dtype: type of the written tensors; as stored if None.
+
+    Raises:
+        ValueError: one line; nothing was written then.
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"an autoencoder is written as a file ending in .safetensors, got {out.name!r}")
+    path = Path(source)
+    tensors = read_pickle(path) if path.suffix in PICKLE_ENDINGS else read_safetensors(path)
+    ours = read_vae(tensors, FAMILIES["sd15"], str(path)).tensors  # the family tells the scale of latents, not a name
+    shape = vae_shape(shapes_of(ours))
+    named = vae_table(shape.channels, shape.blocks).to_theirs(autoencoder_names(ours), str(path))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(out, cast(named, dtype))
+    return Report("autoencoder", len(named), [out], [])
+
+
 def convert_base(
-    source: str | Path, out: Path, layout: str, dtype: torch.dtype | None = None, prediction_type: str | None = None
+    source: str | Path,
+    out: Path,
+    layout: str,
+    dtype: torch.dtype | None = None,
+    prediction_type: str | None = None,
+    ema: bool = False,
 ) -> Report:
     """Read a base in either layout and write it in the other.
 
@@ -79,6 +129,7 @@ def convert_base(
         layout: "diffusers" or "original".
         dtype: type of the written tensors; as stored if None.
         prediction_type: "epsilon" or "v_prediction", where the file or folder is not to be believed.
+        ema: the averaged weights of the U-Net, of a file that holds both.
 
     Raises:
         ValueError: one line; nothing was written then.
@@ -90,10 +141,14 @@ def convert_base(
         raise ValueError(f"the layout {layout!r} is {wanted}, got {out.name!r}")
     path = Path(source)
     if path.is_file():
-        found = read_base_file(path, prediction_type)
+        found, notes = read_base_file(path, prediction_type, ema)
         if layout == "original":
-            return write_file(out, whole(found), dtype, "original", found.family, found.scheduler)
-        return write_folder(out, found, dtype)
+            report = write_file(out, whole(found), dtype, "original", found.family, found.scheduler)
+        else:
+            report = write_folder(out, found, dtype)
+        return replace(report, notes=[*report.notes, *notes])
+    if ema:
+        raise ValueError(f"{source} is a folder, which holds one copy of its weights: leave --ema out")
     folder = resolve(source, "base")
     if layout == "diffusers":
         raise ValueError(f"{source} is in the diffusers layout already")
@@ -104,14 +159,15 @@ def convert_base(
     return write_file(out, tensors, dtype, "diffusers", family, noise)
 
 
-def read_base_file(path: Path, prediction_type: str | None = None) -> OriginalBase:
-    """A whole base in one file, mapped, pickles included."""
+def read_base_file(path: Path, prediction_type: str | None, ema: bool) -> tuple[OriginalBase, list[str]]:
+    """A whole base in one file, mapped, pickles included, and what to say about it."""
     pickled = path.suffix in PICKLE_ENDINGS
     tensors = read_pickle(path) if pickled else read_safetensors(path)
-    found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path), prediction_type)
+    found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path), prediction_type, ema=ema)
     if found.vae is None:
         raise ValueError(f"{path} holds no autoencoder: a whole base is expected")
-    return found
+    both = not ema and any(ema_name(name.removeprefix(UNET)) in tensors for name in tensors if name.startswith(UNET))
+    return found, ["the file holds averaged weights (EMA) too, which are left out: --ema takes them"] if both else []
 
 
 def whole(found: OriginalBase) -> dict[str, Tensor]:

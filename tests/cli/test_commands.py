@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from tests.cli.conftest import Run
@@ -114,6 +115,12 @@ def test_a_drawings_lines_are_its_map() -> None:
 )
 def test_a_control_is_name_scale_and_window(text: str, name: str, numbers: dict[str, float]) -> None:
     assert parse_control(text) == (name, numbers)
+
+
+@pytest.mark.parametrize("text", ["tiny-canny:0.5:0.2", "tiny-canny:1:2:3", "tiny-canny:high", "tiny-canny:1:0-0.5-1"])
+def test_a_control_with_odd_numbers_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="expected NAME, NAME:SCALE or NAME:SCALE:START-END"):
+        parse_control(text)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])

@@ -72,6 +72,7 @@ def parse_control(text: str) -> tuple[str, dict[str, float]]:
     try:
         assert found is not None, "every text but the empty one matches"
         parts = found.groupdict()
+        assert not re.search(r":[\d.-]+$", parts["name"]), "a number too many"
         return parts.pop("name"), {key: float(value) for key, value in parts.items() if value is not None}
     except (AssertionError, ValueError):
         raise typer.BadParameter(f"got {text!r}; expected NAME, NAME:SCALE or NAME:SCALE:START-END") from None

@@ -48,7 +48,7 @@ def grey(edges: np.ndarray) -> Image.Image:
 
 def row_of(image: Image.Image, network: HED) -> list[Image.Image]:
     """A photograph, its HED, that with safe levels, its gradients, and those of twice the scale."""
-    hed = hed_edges(image, network).numpy()
+    hed = hed_edges([image], network)[0].numpy()
     coarse = soft_edge(image, sigma=2)
     return [image, grey(hed), grey(safe_step(hed)), soft_edge(image), coarse]
 
@@ -70,7 +70,7 @@ def main() -> None:
     print(f"{'photograph':<16} {'size':>9}  learned     mean     edges   correlation  SSIM of gradients with HED")
     for name, image in pictures.items():
         rgb = np.asarray(image)
-        found = {fusion: hed_edges(image, network, fusion).numpy() for fusion in ("learned", "mean")}
+        found = {fusion: hed_edges([image], network, fusion)[0].numpy() for fusion in ("learned", "mean")}
         apart = {fusion: float(np.abs(found[fusion] - oracle.edges(rgb, arrays, fusion)).max()) for fusion in found}
         worst = max(worst, *apart.values())
         near = float(np.corrcoef(gradient_edges(rgb).ravel(), found["learned"].ravel())[0, 1])

@@ -65,6 +65,29 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return image.size
 
 
+def check_pixels(image: Image.Image) -> None:
+    """Raise a ValueError for a picture or map without pixels."""
+    if 0 in image.size:
+        raise ValueError(f"the picture is {image.width} x {image.height} pixels; expected at least 1 x 1")
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """A Pillow image of any mode in 8 bits: RGBA where it has transparency, RGB otherwise.
+
+    Modes of integers are 16-bit grey and are scaled, as those of files; mode F is clipped to 0 … 255, as Pillow does.
+
+    Raises:
+        ValueError: when it has no pixels.
+    """
+    check_pixels(image)
+    if image.mode.startswith("I"):  # Pillow's own conversion clips at 255 instead of scaling
+        wide: NDArray[Any] = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8))
+    if image.mode == "La":  # has no way straight to RGBA
+        image = image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
 def to_tensor(image: Image.Image) -> "Tensor":
     """Convert a Pillow image to a float32 tensor (3, H, W) in [0, 1]."""
     import torch
@@ -247,11 +270,7 @@ def _decode(path: Path) -> Image.Image:
 
 def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Any mode to RGB, with transparency laid on the background colour."""
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling
-        wide: NDArray[Any] = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        front = image.convert("RGBA")
-        back = Image.new("RGBA", front.size, (*background, 255))
-        image = Image.alpha_composite(back, front)
+    image = plain(image)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
     return image.convert("RGB")

@@ -17,16 +17,6 @@ from zeroconv.conditions import extract, get
 from zeroconv.images import open_image, write_png
 
 
-def test_extract_writes_maps_of_the_same_size(run: Run, photo: Path) -> None:
-    result = run("extract", "canny", photo, photo, "--out", "maps", "--set", "low=20", "--set", "high=40.5", "--json")
-    assert result.code == 0, result.err
-    assert [entry["map"] for entry in result.json["maps"]] == ["maps/photo-canny.png", "maps/photo-canny-2.png"]
-    assert result.json["parameters"] == {"low": 20, "high": 40.5}
-    wanted = extract("canny", open_image(photo), low=20, high=40.5)
-    assert open_image("maps/photo-canny.png").tobytes() == wanted.tobytes()
-    assert run("extract", "canny", photo, "--out", "maps").out == "maps/photo-canny.png\n"
-
-
 def test_evaluate_writes_report_and_sheet(run: Run, base_folder: Path, control_folder: Path, photo: Path) -> None:
     data = Path("data")
     for i in range(3):

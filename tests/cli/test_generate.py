@@ -7,8 +7,12 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
+from tests.tiny import build_control
 from zeroconv.conditions import extract
-from zeroconv.images import fit, open_image, read_settings
+from zeroconv.conditions.detection import at_size
+from zeroconv.conditions.fitting import fit_map
+from zeroconv.images import fit, open_image, read_settings, write_png
+from zeroconv.stable_diffusion import StableDiffusion
 
 ARGUMENTS = ["--prompt", "a red house", "--steps", "1"]
 
@@ -58,6 +62,37 @@ def test_a_map_of_another_size_is_fitted_when_asked(run: Run, base_folder: Path,
     result = run("generate", *words, "--resize", "--mask", photo, "--out", "made", "--json")
     assert result.code == 0, result.err
     assert open_image(result.json["maps"][0]).size == (64, 64)
+
+
+@pytest.mark.parametrize("words", [["--resize", "fill"], ["--resize=stretch"], ["--resize", "crop"]])
+def test_maps_are_fitted_in_the_mode_that_is_asked_for(
+    run: Run, base_folder: Path, control_folder: Path, photo: Path, words: list[str]
+) -> None:
+    mode = words[-1].rpartition("=")[2]
+    lines = extract("canny", open_image(photo))
+    write_png(lines, Path("lines.png"))
+    two = ["--control", control_folder, "--condition", "lines.png", "--control", control_folder, "--image", photo]
+    result = run("generate", "--base", base_folder, *ARGUMENTS, *words, *two, "--out", "made", "--json")
+    assert result.code == 0, result.err
+    ready, extracted = map(open_image, result.json["maps"])
+    assert ready == fit_map(lines, (64, 64), "canny", mode)
+    assert extracted == at_size(lambda picture: extract("canny", picture), open_image(photo), "canny", (64, 64), mode)
+
+
+def test_a_mode_that_there_is_not_is_refused(run: Run, base_folder: Path) -> None:
+    for word in ("--resize=zoom", "--resize"):
+        result = run("generate", "--base", base_folder, *ARGUMENTS, word, "zoom")
+        assert result.code == 2 and not Path("outputs").exists()
+
+
+def test_a_map_is_extracted_as_the_control_was_trained(run: Run, base_folder: Path, base: StableDiffusion, photo: Path) -> None:
+    network = build_control(base.unet, seed=3)
+    network.config["_zeroconv"].update(condition="canny", base=base.name, extract={"low": 5, "high": 9})
+    network.save_pretrained(Path("trained"))
+    result = run("generate", "--base", base_folder, *ARGUMENTS, "--control", "trained", "--image", photo, "--json")
+    assert result.code == 0, result.err
+    assert 'is extracted as in training, with {"high": 9, "low": 5}' in result.err
+    assert open_image(result.json["maps"][0]) == extract("canny", fit(open_image(photo), 64), low=5, high=9)
 
 
 def test_a_mask_of_black_is_no_control(run: Run, base_folder: Path, control_folder: Path, edge_map: Path) -> None:

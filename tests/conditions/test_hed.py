@@ -67,7 +67,7 @@ def test_edges_are_those_of_the_oracle(
     size: tuple[int, int], fusion: hed.Fusion, network: HED, arrays: dict[str, np.ndarray]
 ) -> None:
     image = rendering(1).resize(size)
-    found, wanted = hed_edges(image, network, fusion).numpy(), oracle.edges(np.asarray(image), arrays, fusion)
+    found, wanted = hed_edges([image], network, fusion)[0].numpy(), oracle.edges(np.asarray(image), arrays, fusion)
     assert found.shape == wanted.shape == size[::-1]
     assert np.abs(found - wanted).max() < 1e-5
     assert min(size) < 33 or wanted.std() > 0.05  # there is something to agree on
@@ -92,11 +92,11 @@ def test_tiles_give_what_the_whole_gives(size: tuple[int, int], network: HED, mo
 
 def test_large_pictures_go_through_tiles(network: HED, monkeypatch: pytest.MonkeyPatch) -> None:
     image = rendering(0).resize((430, 420))
-    whole = hed_edges(image, network)
+    whole = hed_edges([image], network)[0]
     monkeypatch.setattr(hed, "TILE", 416)
     calls: list[torch.Size] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0].shape))
-    edges = hed_edges(image, network)
+    edges = hed_edges([image], network)[0]
     handle.remove()
     assert len(calls) == 9 and max(max(shape) for shape in calls) <= 416
     assert torch.allclose(edges, whole, atol=1e-5)
@@ -127,7 +127,7 @@ def test_half_precision_files_are_read(tensors: dict[str, Tensor], tmp_path: Pat
     write_safetensors(tmp_path / "half.safetensors", {name: tensor.half() for name, tensor in tensors.items()})
     halved = open_hed(tmp_path / "half.safetensors")
     assert halved.mean.dtype == torch.float32
-    assert torch.allclose(hed_edges(rendering(0), halved), hed_edges(rendering(0), network), atol=0.02)
+    assert torch.allclose(hed_edges([rendering(0)], halved)[0], hed_edges([rendering(0)], network)[0], atol=0.02)
 
 
 def test_a_file_that_changes_is_read_again(file: Path, tensors: dict[str, Tensor]) -> None:
@@ -139,7 +139,7 @@ def test_a_file_that_changes_is_read_again(file: Path, tensors: dict[str, Tensor
 
 def test_soft_edges_by_hed(file: Path, network: HED, monkeypatch: pytest.MonkeyPatch) -> None:
     image = rendering(2).resize((50, 33))
-    wanted = (hed_edges(image, network).numpy() * 255).round()
+    wanted = (hed_edges([image], network)[0].numpy() * 255).round()
     edges = soft_edge(image, "hed", weights=str(file))
     assert (edges.mode, edges.size) == ("RGB", (50, 33))
     assert all(np.array_equal(np.asarray(edges)[..., channel], wanted) for channel in range(3))
@@ -187,4 +187,4 @@ def test_a_device_that_is_not_there_is_refused(device: str, file: Path) -> None:
 
 def test_a_fusion_that_it_does_not_have_is_refused(network: HED) -> None:
     with pytest.raises(ValueError, match="the fusion of HED is 'sum'; expected one of learned, mean"):
-        hed_edges(Image.new("RGB", (8, 8)), network, "sum")  # pyright: ignore[reportArgumentType]
+        hed_edges([Image.new("RGB", (8, 8))], network, "sum")  # pyright: ignore[reportArgumentType]

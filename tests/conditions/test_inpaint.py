@@ -95,10 +95,13 @@ def test_strokes_come_everywhere() -> None:
         ({"share": 0}, "above 0 and at most 0.9"),
         ({"share": float("nan")}, "above 0 and at most 0.9"),
         ({"seed": -1}, "seed is -1"),
+        ({"seed": float("nan")}, "seed is nan"),
         ({"mask": Image.new("L", (3, 3))}, r"its mask \(3, 3\); expected the same size"),
         ({"mask": (0, 0, 129, 5)}, "expected left, top, right, bottom inside 128x128 pixels"),
         ({"mask": (5, 5, 5, 9)}, "expected left, top, right, bottom"),
         ({"mask": (1, 2, 3)}, "expected left, top, right, bottom"),
+        ({"mask": (0, 0, float("nan"), 5)}, "expected left, top, right, bottom"),
+        ({"mask": "many"}, "expected left, top, right, bottom"),
     ],
 )
 def test_what_makes_no_sense_is_refused(parameters: dict[str, Any], message: str) -> None:

@@ -16,7 +16,7 @@ def test_names_and_aliases() -> None:
     )  # fmt: skip
     assert [get(name).name for name in NAMES] == list(NAMES)
     assert {alias: get(alias).name for alias in ALIASES} == ALIASES
-    assert all(get(name).summary and get(name).contract.endswith(".") for name in NAMES)
+    assert all(get(name).summary and str(get(name).contract).endswith(".") for name in NAMES)
 
 
 @pytest.mark.parametrize("name", ["", "Canny", "edges", "canny "])

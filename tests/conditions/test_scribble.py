@@ -175,7 +175,7 @@ def test_random_parameters_fill_their_ranges() -> None:
     drawn = [random_scribble(rng) for _ in range(400)]
     assert {d["width"] for d in drawn} >= set(range(1, 20)) and {d["method"] for d in drawn} == {"edges", "xdog"}
     assert 0.4 < np.mean([d["masked"] == 0 for d in drawn]) < 0.6 and max(d["masked"] for d in drawn) > 0.45
-    assert {d["close"] for d in drawn} == set(range(6)) and {d["suppress"] for d in drawn} == {True, False}
+    assert {d["close"] for d in drawn} == set(range(6)) and {d.get("suppress", True) for d in drawn} == {True, False}
 
 
 def test_a_picture_obeys_its_own_scribble_and_not_anothers() -> None:

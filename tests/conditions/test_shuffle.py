@@ -71,7 +71,15 @@ def test_a_large_picture_is_bent_as_a_small_one() -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
-    [({"seed": -1}, "seed is -1"), ({"seed": 1.5}, "seed is 1.5"), ({"wave": 1}, "wave is 1 pixels; expected 2 or more")],
+    [
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 1.5}, "seed is 1.5"),
+        ({"seed": float("nan")}, "seed is nan"),
+        ({"seed": float("inf")}, "seed is inf"),
+        ({"wave": 1}, "wave is 1 pixels; expected 2 to 32766"),
+        ({"wave": float("inf")}, "wave is inf pixels; expected 2 to 32766"),
+        ({"wave": float("nan")}, "wave is nan pixels; expected 2 to 32766"),
+    ],
 )
 def test_what_makes_no_sense_is_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -144,7 +144,7 @@ def test_nothing_faint_is_hidden_in_a_safe_map() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"method": "pidinet"}, "the method of soft-edge is 'pidinet'; expected one of gradient, hed"),
+        ({"method": "sobel"}, "the method of soft-edge is 'sobel'; expected one of gradient, hed, pidinet"),
         ({"safe": 2}, "safe is 2; expected true or false"),
         ({"steps": 1}, "soft-edge has steps=1; expected a whole number from 2 to 8"),
         ({"steps": 2.5}, "soft-edge has steps=2.5; expected a whole number from 2 to 8"),

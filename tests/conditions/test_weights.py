@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,27 @@ def test_weights_in_the_hubs_cache_are_used_without_a_network(
         find_weights("dpt", "someone/depth@other", tmp_path)
 
 
+def test_a_pipeline_in_the_hubs_cache_is_used_when_all_its_parts_are_there(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    known = WEIGHTS["marigold"]
+    place = tmp_path / f"models--{known.repository.replace('/', '--')}" / "snapshots" / known.revision
+    shutil.copytree(folders["marigold"], place)
+    assert find_weights("marigold", cache_folder=tmp_path) == place
+    (place / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE is set") as caught:
+        find_weights("marigold", cache_folder=tmp_path)
+    one_line(caught)
+
+
 @pytest.mark.parametrize(
     ("extractor", "word"),
     [
         (depth, "depth method is 'hed'; expected one of tiny, depth-anything, dpt"),
-        (pose, "pose method is 'hed'; expected one of tiny, vitpose"),
+        (pose, "pose method is 'hed'; expected one of tiny, vitpose, sapiens2"),
         (segmentation, "segmentation method is 'hed'; expected one of tiny, segformer, mask2former, oneformer"),
-        (normal, "normal method is 'hed'; expected one of tiny, depth-anything, dpt"),
+        (normal, "normal method is 'hed'; expected one of tiny, depth-anything, dpt, marigold, sapiens2"),
     ],
 )
 def test_unknown_methods_are_refused(extractor: Any, word: str) -> None:
@@ -91,6 +106,8 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(folders: dict[str, Path
         one_line(caught)
 
     refused(ValueError, "has a network of type 'dpt'; depth-anything needs 'depth_anything'", folders["dpt"], "depth-anything")
+    word = r"has a \['Sapiens2ForPoseEstimation'\]; sapiens2-normal needs a Sapiens2ForNormalEstimation"
+    refused(ValueError, word, folders["sapiens2-pose"], "sapiens2-normal")
     refused(FileNotFoundError, r"neither a folder nor owner/name", "nowhere at all")
     refused(FileNotFoundError, r"has no config\.json", tmp_path)
     broken = tmp_path / "broken"
@@ -122,8 +139,11 @@ def test_preprocessing_that_makes_no_sense_is_refused(folders: dict[str, Path], 
     one_line(caught)
 
 
-def test_every_row_of_the_table_is_complete() -> None:
-    assert PUBLISHED.keys() == CLASSES.keys() == {weights.family for weights in WEIGHTS.values()}
+def test_every_row_of_the_table_is_complete_and_says_what_is_taken() -> None:
+    """A commit, or one proposal to a repository, so that what was extracted can be extracted again."""
+    assert PUBLISHED.keys() == {WEIGHTS[method].family for method in CLASSES}
+    assert CLASSES.keys() | {"marigold"} == WEIGHTS.keys()
     for weights in WEIGHTS.values():
         assert weights.licence and weights.purpose and weights.repository.count("/") == 1
-        assert weights.condition in ("depth", "segmentation", "pose")
+        assert weights.condition in ("depth", "segmentation", "pose", "normal")
+        assert re.fullmatch(r"[0-9a-f]{40}|refs/pr/\d+", weights.revision)

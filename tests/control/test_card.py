@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.tiny import FAMILIES, build_control, build_map, build_unet
 from zeroconv.cli import main
 from zeroconv.conditions import NAMES, get
 from zeroconv.control.card import model_card
+from zeroconv.control.settings import complete
 from zeroconv.stable_diffusion import StableDiffusion
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -153,6 +155,26 @@ def test_its_commands_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
     for words in lines:
         assert words[0] == "zeroconv" and main([words[1], "--help"]) == 0
         assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+def test_its_extractor_is_told_what_it_was_told_in_training(tmp_path: Path) -> None:
+    folder, name = str(tmp_path / "mine"), "a b'`$(true)\n"
+    extract = {"method": "dpt", "weights": folder, "safe": True, name: "x\ny", "resolution": 384}
+    card = model_card({"_zeroconv": {"condition": "depth", "extract": extract}})
+    words = shlex.split(blocks(card, "sh")[0].splitlines()[1], comments=True)
+    assert folder not in card
+    assert [word for before, word in pairwise(words) if before == "--set"] == [
+        "method=dpt",
+        "weights=mine",
+        "safe=True",
+        "a b''$(true)=x y",
+    ]
+    assert words[-4:] == ["--resolution", "384", "--out", "maps"]
+    for nothing in (None, 5, "dpt", {}):
+        card = model_card({"_zeroconv": {"condition": "depth", "extract": nothing}})
+        assert "zeroconv extract depth photo.png --out maps" in card
+    with pytest.raises(ValueError, match=r"config.json has extract 5 in _zeroconv; expected an extractor's parameters"):
+        complete({"_zeroconv": {"extract": 5}})
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["zeroconv", "diffusers"])

@@ -43,6 +43,14 @@ def network(base: StableDiffusion) -> ControlNet:
     return build_control(base.unet, seed=3)
 
 
+def test_maps_are_extracted_as_in_training(base: StableDiffusion) -> None:
+    trained = build_control(base.unet, seed=3)
+    trained.config["_zeroconv"]["extract"] = {"resolution": 32}
+    pairs = squares(1)
+    (example,) = evaluate(ControlPipeline(base), trained, "canny", pairs, num_inference_steps=1).examples
+    assert example.condition == extract("canny", pairs[0].image, resolution=32) != extract("canny", pairs[0].image)
+
+
 def test_every_number_of_a_row_can_be_recomputed(base: StableDiffusion, network: ControlNet) -> None:
     pairs, pipeline, seen = squares(), ControlPipeline(base), list[tuple[int, int]]()
     report = evaluate(

@@ -29,6 +29,16 @@ def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
     assert listed.condition_encoder_channels == (8, 16, 32, 64)
 
 
+def test_parameters_of_the_extractor_are_a_table_and_words(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('condition = "soft-edge"\n[extract]\nmethod = "hed"\nsteps = 3\nsafe = true\n')
+    config = TrainConfig.build(file, ["extract.steps=4", " extract.weights = a=b.safetensors ", "extract.sigma=1.5"])
+    expected = {"method": "hed", "steps": 4, "safe": True, "weights": "a=b.safetensors", "sigma": 1.5}
+    assert config.extract == expected and isinstance(config.extract["steps"], int)
+    assert TrainConfig.build().extract == {}
+    assert TrainConfig.build(assignments=["extract.safe=false"]).extract == {"safe": False}
+
+
 @given(
     base=words,
     data=words,
@@ -37,6 +47,7 @@ def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
     decay=sizes,
     dropout=st.floats(0, 1),
     channels=st.none() | st.lists(st.integers(1, 64), min_size=1).map(tuple),
+    extract=st.dictionaries(words, words | sizes | st.integers(-9, 9) | st.booleans(), max_size=3),
 )
 def test_toml_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
@@ -47,6 +58,7 @@ def test_toml_round_trip(
     decay: float,
     dropout: float,
     channels: tuple[int, ...] | None,
+    extract: dict[str, Any],
 ) -> None:
     out = Path("runs") / (data.replace("/", "") or "x")
     config = TrainConfig.build(
@@ -58,13 +70,15 @@ def test_toml_round_trip(
         weight_decay=decay,
         prompt_dropout=dropout,
         condition_encoder_channels=channels,
+        extract=extract,
     )
     file = tmp_path_factory.mktemp("toml", numbered=True) / "config.toml"
     file.write_bytes(config.to_toml().encode())
-    assert TrainConfig.build(file) == config
+    again = TrainConfig.build(file)
+    assert again == config and list(map(type, again.extract.values())) == list(map(type, extract.values()))
 
 
-@pytest.mark.parametrize("assignment", ["learning_rte=1", "steps", "=4", "", "model_config=3"])
+@pytest.mark.parametrize("assignment", ["learning_rte=1", "steps", "=4", "", "model_config=3", "extract.=1", "extracts.low=1"])
 def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
     with pytest.raises(ValueError, match=r"expected key=value with a key of: base, .*data, .*device") as caught:
         TrainConfig.build(assignments=[assignment])
@@ -96,6 +110,9 @@ def test_values_out_of_range_name_their_setting(wrong: dict[str, Any]) -> None:
         ("unknown = 1", "training setting 'unknown': extra inputs are not permitted, got 1"),
         ("learning_rate = nan", "training setting 'learning_rate'"),
         ("[train]\nsteps = 3", "training setting 'train'"),
+        ("extract = 'hed'", "training setting 'extract': input should be a valid dictionary, got 'hed'"),
+        ("[extract]\nlow = [5]", r"training setting 'extract': value error, low is \[5\]; expected a word"),
+        ("[extract]\nlow = nan", "training setting 'extract': value error, low is nan; expected a word, a finite number"),
         ("steps =", "is not a TOML file"),
         (b"\xff\xfe", "is not a TOML file"),
     ],

@@ -13,9 +13,9 @@ METADATA = "zeroconv"
 
 CONDITIONS = {
     "canny": "canny", "hed": "soft-edge", "softedge": "soft-edge", "pidi": "soft-edge", "scribble": "scribble",
-    "sketch": "scribble", "mlsd": "lines", "openpose": "pose", "pose": "pose", "seg": "segmentation", "depth": "depth",
-    "midas": "depth", "zoe": "depth", "normalbae": "normal", "normal": "normal", "lineart": "lineart", "shuffle": "shuffle",
-    "tile": "tile", "inpaint": "inpaint",
+    "sketch": "scribble", "mlsd": "lines", "openpose": "pose", "pose": "pose", "seg": "segmentation",
+    "ade20k": "segmentation", "depth": "depth", "midas": "depth", "zoe": "depth", "normalbae": "normal", "normal": "normal",
+    "lineart": "lineart", "shuffle": "shuffle", "tile": "tile", "inpaint": "inpaint",
 }  # fmt: skip
 """Words in the names of published files, and the condition they mean."""
 

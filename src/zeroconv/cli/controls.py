@@ -1,5 +1,6 @@
 """`--control NAME[:scale[:start-end]]` and the pictures that belong to it."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
     from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = [
+    "MODES",
     "Request",
     "Source",
     "build_controls",
     "condition_of",
     "parse_control",
+    "parse_mode",
     "parse_requests",
     "parse_size",
 ]
 
+MODES = ("crop", "stretch", "fill")  # those of `fit_map`, named here so that reading the words loads nothing
 PATTERN = re.compile(r"(?P<name>.+?)(?::(?P<scale>[^:]+)(?::(?P<start>[\d.]+)-(?P<end>[\d.]+))?)?")
 
 
@@ -90,6 +94,17 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
+def parse_mode(text: str | None) -> str | None:
+    """How maps are fitted, as it was given.
+
+    Raises:
+        typer.BadParameter: for an unknown mode.
+    """
+    if text not in (None, *MODES):
+        raise typer.BadParameter(f"got the resize mode {text!r}; expected one of {', '.join(MODES)}")
+    return text
+
+
 def parse_requests(controls: Sequence[str], sources: Sequence[Source], masks: Sequence[Path]) -> list[Request]:
     """Each control with its own picture or map, or with one picture that all share; masks likewise.
 
@@ -116,9 +131,16 @@ def condition_of(network: "ControlNet") -> str | None:
 
 
 def build_controls(
-    requests: Sequence[Request], base: "StableDiffusion", size: tuple[int, int], resize: bool
+    requests: Sequence[Request], base: "StableDiffusion", size: tuple[int, int], resize: str | None
 ) -> "list[Control]":
     """Open every ControlNet, make its map and say what is odd about it.
+
+    Args:
+        requests: the controls.
+        base: the base.
+        size: of the pictures, width and height.
+        resize: how pictures, maps and masks of another size are fitted: "crop", "stretch" or "fill". None cuts pictures
+            and refuses maps and masks.
 
     Raises:
         ValueError: for a map of another size, a base that does not fit, a name that is not known.
@@ -142,10 +164,11 @@ def build_controls(
     return controls
 
 
-def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: bool) -> "Image.Image":
-    """The ready map, or the one extracted from a picture that was cut to the size."""
+def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: str | None) -> "Image.Image":
+    """The ready map, or the one extracted from a picture, as the network's maps were in training."""
     from zeroconv import conditions
-    from zeroconv.images import fit, open_holed, open_image, open_map
+    from zeroconv.conditions.detection import at_size
+    from zeroconv.images import open_holed, open_image, open_map
 
     condition, source = condition_of(network), request.source
     if not source.ready:
@@ -157,7 +180,11 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             raise ValueError(
                 f"{request.name} fills a hole, and only you know where: give it as --condition, RGBA and transparent there"
             )
-        image = conditions.extract(condition, fit(open_image(source.path), size))
+        known, trained = conditions.get(condition).name, network.config["_zeroconv"]["extract"]
+        if trained:
+            say(f"the map of {source.path} is extracted as in training, with {json.dumps(trained)}")
+        picture, mode = open_image(source.path), resize or "crop"
+        image = at_size(lambda seen: conditions.extract(known, seen, **trained), picture, known, size, mode)
     else:
         image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map, condition)
     for warning in conditions.get(condition).check(image) if condition else ():
@@ -168,7 +195,7 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
 def load(
     path: Path,
     size: tuple[int, int],
-    resize: bool,
+    resize: str | None,
     what: str,
     opened: "Callable[[Path], Image.Image]",
     condition: str | None = None,
@@ -178,16 +205,15 @@ def load(
     Raises:
         ValueError: when it has another size and `resize` is not set.
     """
-    from zeroconv import conditions
-    from zeroconv.images import fit
-
     image = opened(path)
-    if image.size != size and resize and condition is not None:
+    if image.size == size:
+        return image
+    if resize is not None:
+        from zeroconv import conditions
         from zeroconv.conditions.fitting import fit_map
 
-        return fit_map(image, size, conditions.get(condition).name)
-    if image.size == size or resize:
-        return fit(image, size, nearest=True)
+        known = "segmentation" if condition is None else conditions.get(condition).name  # no value that was not there
+        return fit_map(image, size, known, resize)
     (width, height), (wanted_width, wanted_height) = image.size, size
     raise ValueError(
         f"the {what} {path} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "

@@ -15,7 +15,7 @@ __all__ = ["convert"]
 FOLDERS = ("diffusers", "sharded")
 TARGETS = (
     "diffusers, sharded, webui, lllyasviel, lllyasviel-full, difference, control-lora; "
-    "of a base: diffusers, original; of an autoencoder: original"
+    "of a base: diffusers, original; of an autoencoder: original; of any pickle: safetensors"
 )
 
 
@@ -41,11 +41,11 @@ def convert(
     from zeroconv.checkpoints.rules import Rules
     from zeroconv.conditions import get
     from zeroconv.control.conversion import Order, convert_control
-    from zeroconv.stable_diffusion.conversion import convert_base, convert_vae, is_base, is_vae
+    from zeroconv.stable_diffusion.conversion import convert_base, convert_tensors, convert_vae, is_base, is_vae
 
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists already: choose another name, or add --overwrite")
-    if to not in (*LAYOUTS, "sharded", "original"):
+    if to not in (*LAYOUTS, "sharded", "original", "safetensors"):
         raise typer.BadParameter(f"got --to {to!r}; expected one of {TARGETS}")
     if (out.is_dir() and to not in FOLDERS) or (out.is_file() and to in FOLDERS):
         there, wanted = ("folder", "file") if out.is_dir() else ("file", "folder")
@@ -57,9 +57,12 @@ def convert(
     of_controls = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
                    "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip
     of_bases = {"--prediction": prediction, "--ema": ema}
-    of_vae = is_vae(source)
-    of_base = not of_vae and (to == "original" or is_base(source))
-    if of_vae:
+    as_it_is = to == "safetensors"
+    of_vae = not as_it_is and is_vae(source)
+    of_base = not of_vae and not as_it_is and (to == "original" or is_base(source))
+    if as_it_is:
+        check_options(of_controls | of_bases, "a file that keeps its names")
+    elif of_vae:
         check_options(of_controls | of_bases, "an autoencoder")
         if to != "original":
             raise typer.BadParameter(f"got --to {to!r}; an autoencoder alone is written as 'original', one file for --vae")
@@ -70,7 +73,9 @@ def convert(
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
     with all_or_nothing(out):
-        if of_vae:
+        if as_it_is:
+            report = convert_tensors(source, out, kind)
+        elif of_vae:
             report = convert_vae(source, out, kind)
         elif of_base:
             report = convert_base(source, out, to, kind, prediction, bool(ema))

@@ -1,14 +1,20 @@
 """`zeroconv extract`: condition maps of pictures."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zeroconv.cli.console import Progress, print_json, say
+from zeroconv.cli.controls import parse_mode, parse_size
 from zeroconv.cli.folders import output_folder
 
+if TYPE_CHECKING:
+    from zeroconv.conditions import Condition
+
 __all__ = ["extract"]
+
+PERFECT = "pixel-perfect"
 
 
 def extract(
@@ -16,74 +22,115 @@ def extract(
     images: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE...", help="PNG, JPEG or WebP files.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("outputs"),
     assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Such as low=50 or method=xdog.")] = [],  # noqa: B006
-    listed: Annotated[bool, typer.Option("--list", help="Show every condition, its methods and their weights.")] = False,
+    resolution: Annotated[
+        str, typer.Option(help="At which to look: pixels of the shorter side, or pixel-perfect, the map's own.")
+    ] = PERFECT,
+    tile: Annotated[int | None, typer.Option(help="Networks look at larger pictures in tiles of so many pixels too.")] = None,
+    size: Annotated[str | None, typer.Option(help="Of the maps, PIXELS or WIDTHxHEIGHT; the pictures' if left out.")] = None,
+    resize: Annotated[str | None, typer.Option(help="To --size: crop (if left out), stretch or fill.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show every condition, or all about CONDITION.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
+    from zeroconv.conditions.detection import at_size
     from zeroconv.images import image_size, open_image, write_png
 
     if listed:
-        list_conditions(as_json)
+        show(condition, as_json)
         return
     if condition is None or not images:
         raise typer.BadParameter("expected a CONDITION and one or more pictures, or --list")
     known = conditions.get(condition)
-    parameters: dict[str, Any] = dict(map(parse_assignment, assignments))
+    parameters = parse_parameters(known, assignments, tile)
+    shorter, pixels, mode = parse_resolution(resolution), parse_size(size) if size else None, parse_mode(resize)
+    if mode is not None and pixels is None:
+        raise typer.BadParameter("--resize says how maps get another size; expected --size too")
     if not known.of_any_picture and "method" not in parameters:
         say(f"warning: {known.name} is read by the embedded annotator, which knows the tiny world alone: for photographs "
-            "choose another --set method=… (--list shows them)")  # fmt: skip
+            f"choose another --set method=… (`zeroconv extract {known.name} --list` shows them)")  # fmt: skip
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
     written: list[Path] = []
     with output_folder(out), Progress("picture") as progress:
         for path in images:
-            image = conditions.extract(known.name, open_image(path), **parameters)
+            picture = open_image(path)
+            if pixels is None:
+                image = conditions.extract(known.name, picture, resolution=shorter, **parameters)
+            else:
+                image = at_size(
+                    lambda seen: conditions.extract(known.name, seen, **parameters),
+                    picture, known.name, pixels, mode or "crop", shorter,
+                )  # fmt: skip
             for warning in known.check(image):
                 say(f"warning: {path}: {warning}")
             written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
             progress(len(written), len(images))
     if as_json:
         maps = [{"image": str(path), "map": str(made)} for path, made in zip(images, written, strict=True)]
-        print_json({"condition": known.name, "parameters": parameters, "maps": maps})
+        fitted = {"resolution": shorter or PERFECT, "size": pixels, "resize": (mode or "crop") if pixels else None}
+        print_json({"condition": known.name, "parameters": parameters, **fitted, "maps": maps})
         return
     for path in written:
         typer.echo(path)
 
 
-def list_conditions(as_json: bool) -> None:
-    """Every condition with what measures it, and the weights that its learned methods need, with their licences."""
+def show(condition: str | None, as_json: bool) -> None:
+    """Every condition in short, or all about one."""
     from zeroconv import conditions
-    from zeroconv.conditions.weights import WEIGHTS
+    from zeroconv.cli import catalogue
 
-    rows = [conditions.get(name) for name in conditions.NAMES]
     if as_json:
-        found = [{"condition": row.name, "summary": row.summary, "map": row.contract, "measure": row.measure} for row in rows]
-        print_json({"conditions": found, "weights": [vars(weights) for weights in WEIGHTS.values()]})
+        print_json(catalogue.to_json(*([condition] if condition else conditions.NAMES)))
         return
-    for row in rows:
-        typer.echo(f"{row.name:13} {row.summary}; measured by {row.measure}")
-        for weights in WEIGHTS.values():
-            if weights.condition == row.name:
-                typer.echo(f"{'':13}   method={weights.method}: {weights.purpose}; {weights.repository}, {weights.licence}")
+    for line in catalogue.one_lines(conditions.get(condition)) if condition else catalogue.all_lines():
+        typer.echo(line)
 
 
-def parse_assignment(text: str) -> tuple[str, float | bool | str]:
+def parse_parameters(known: "Condition", assignments: list[str], tile: int | None) -> dict[str, Any]:
+    """The extractor's parameters from `--set` and `--tile`.
+
+    Raises:
+        typer.BadParameter: when one is no assignment, or the condition has no tiles.
+    """
+    from zeroconv import conditions
+
+    parameters: dict[str, Any] = dict(map(parse_assignment, assignments))
+    if "resolution" in parameters:
+        raise typer.BadParameter("got --set resolution=…; expected --resolution PIXELS")
+    if tile is None:
+        return parameters
+    tiled = [name for name in conditions.NAMES if "tile" in conditions.defaults(conditions.get(name))]
+    if known.name not in tiled:
+        raise typer.BadParameter(f"{known.name} has no --tile; {', '.join(tiled)} have")
+    return {**parameters, "tile": tile}
+
+
+def parse_resolution(text: str) -> int | None:
+    """Pixels of the shorter side; None is pixel-perfect.
+
+    Raises:
+        typer.BadParameter: when it cannot be read.
+    """
+    if text == PERFECT:
+        return None
+    if not text.isdecimal() or not int(text):
+        raise typer.BadParameter(f"got resolution {text!r}; expected PIXELS of the shorter side, such as 512, or {PERFECT}")
+    return int(text)
+
+
+def parse_assignment(text: str) -> tuple[str, bool | float | str]:
     """`low=50` as a name and a number, `safe=true` as a name and yes or no, anything else as a name and a word.
 
     Raises:
         typer.BadParameter: when it is no assignment.
     """
+    from zeroconv.conditions import read_value
+
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
         raise typer.BadParameter(f"got {text!r}; expected KEY=VALUE, such as low=50")
-    if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
-    try:
-        number = float(value)
-    except ValueError:
-        return name, value
-    return name, int(number) if number.is_integer() else number
+    return name, read_value(value)
 
 
 def free_path(folder: Path, stem: str, taken: list[Path]) -> Path:

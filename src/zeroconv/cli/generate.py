@@ -2,6 +2,7 @@
 
 import math
 import time
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from typer.core import TyperCommand
 
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base
 from zeroconv.cli.console import Progress, print_json, say
-from zeroconv.cli.controls import Source, build_controls, parse_requests, parse_size
+from zeroconv.cli.controls import MODES, Source, build_controls, parse_mode, parse_requests, parse_size
 from zeroconv.cli.folders import output_folder
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ Files = list[Path]
 
 
 class Ordered(TyperCommand):
-    """A command that remembers in which order `--image` and `--condition` came, for they pair with the controls."""
+    """A command that remembers in which order `--image` and `--condition` came, for they pair with the controls.
+
+    And `--resize` may stand alone or have a mode after it.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, keeping the order."""
+        alone = [word == "--resize" and after not in MODES for word, after in zip_longest(args, args[1:])]
+        args = ["--resize=crop" if lonely else word for word, lonely in zip(args, alone, strict=True)]
         names = [word.partition("=")[0] for word in args]
         ctx.meta["zeroconv.sources"] = [name for name in names if name in ("--image", "--condition")]
         return super().parse_args(ctx, args)
@@ -47,7 +53,10 @@ def generate(
     weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
     sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
     size: Annotated[str | None, typer.Option(help="PIXELS or WIDTHxHEIGHT; the base's own if left out.")] = None,
-    resize: Annotated[bool, typer.Option("--resize", help="Fit maps and masks of another size.")] = False,
+    resize: Annotated[
+        str | None,
+        typer.Option(metavar="[MODE]", help="Fit maps and masks of another size: crop (or no word), stretch or fill."),
+    ] = None,
     lora: Lora = [],  # noqa: B006
     vae: Vae = None,
     prediction: Prediction = None,
@@ -67,7 +76,7 @@ def generate(
         return
     if prompt is None:
         raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
-    pixels = parse_size(size) if size else None
+    pixels, mode = parse_size(size) if size else None, parse_mode(resize)
     requests = parse_requests(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
     if not math.isfinite(guidance):
         raise ValueError(f"guidance is {guidance}; expected a finite number, usually 1 to 15")
@@ -76,7 +85,7 @@ def generate(
 
         opened = open_base(base, vae, lora, prediction, device, dtype)
         pixels = pixels or (opened.size, opened.size)
-        controls = build_controls(requests, opened, pixels, resize)
+        controls = build_controls(requests, opened, pixels, mode)
         with Progress("step") as progress:
             output = ControlPipeline(opened)(
                 prompt, controls, weighting, steps, guidance, seed, num_images, negative, sampler, pixels,

@@ -1,6 +1,8 @@
 """Image to map, one file per condition, each with its contract and its fidelity measure (section 4)."""
 
-from zeroconv.conditions.contract import Condition
-from zeroconv.conditions.registry import ALIASES, NAMES, extract, get
+from zeroconv.conditions.contract import Condition, Contract
+from zeroconv.conditions.registry import ALIASES, NAMES, defaults, draw_parameters, extract, extract_all, get, read_value
 
-__all__ = ["ALIASES", "NAMES", "Condition", "extract", "get"]
+__all__ = [
+    "ALIASES", "NAMES", "Condition", "Contract", "defaults", "draw_parameters", "extract", "extract_all", "get", "read_value",
+]  # fmt: skip

@@ -148,6 +148,7 @@ def annotator() -> TinyAnnotator:
 
 
 @torch.inference_mode()
-def annotate(image: Image.Image) -> Annotation:
-    """Judge one picture of any size, resized to 128 x 128: an `Annotation` with B = 1."""
-    return annotator()(to_tensor(resize(image, (SIZE, SIZE)))[None])
+def annotate(*images: Image.Image) -> Annotation:
+    """Judge pictures of any size, resized to 128 x 128: an `Annotation` whose B is their number."""
+    small = [resize(image.convert("RGB"), (SIZE, SIZE)) for image in images]  # palettes would not be resized smoothly
+    return annotator()(torch.stack([to_tensor(image) for image in small]))

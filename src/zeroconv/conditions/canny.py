@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_lines, check_sizes
+from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.strokes import as_map
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
@@ -29,17 +30,19 @@ def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Imag
         raise ValueError(
             f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)"
         )
-    edges = cv2.Canny(np.ascontiguousarray(image.convert("RGB")), low, high)
-    return Image.fromarray(np.repeat(edges[..., None], 3, axis=2))
+    return as_map(cv2.Canny(np.ascontiguousarray(image.convert("RGB")), low, high))
 
 
-def random_thresholds(generator: np.random.Generator) -> Mapping[str, float]:
+def random_thresholds(
+    generator: np.random.Generator, low: float | None = None, high: float | None = None
+) -> Mapping[str, float]:
     """Thresholds for one training visit: the paper trains with random ones so that sparse and dense maps both work.
 
-    High is drawn from 100 … 300 and low is 30 … 70 % of it.
+    High is drawn from 100 … 300 and low is 30 … 70 % of it; one that is given stays, and high is never below low.
     """
-    high = float(generator.uniform(100, 300))
-    return {"low": high * float(generator.uniform(0.3, 0.7)), "high": high}
+    drawn, share = float(generator.uniform(100, 300)), float(generator.uniform(0.3, 0.7))
+    top = max(drawn, low or 0) if high is None else high
+    return {"low": top * share if low is None else low, "high": top}
 
 
 def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> float:
@@ -80,10 +83,20 @@ def share_met(edges: np.ndarray, others: np.ndarray, tolerance: int) -> float:
 CANNY = Condition(
     "canny",
     "edges, white on black",
-    "RGB map of the picture's size: white (255) one-pixel lines on black (0).",
+    Contract(
+        "RGB map of the picture's size: white (255) one-pixel lines on black (0).",
+        values="0 or 255",
+        polarity="white lines on black",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11p_sd15_canny", "lllyasviel/sd-controlnet-canny",
+            "thibaud/controlnet-sd21-canny-diffusers", "diffusers/controlnet-canny-sdxl-1.0",
+            "xinsir/controlnet-canny-sdxl-1.0",
+        ),
+    ),
     canny,
     edge_f1,
     "edge F1",
     random_thresholds,
     check_lines,
-)
+)  # fmt: skip

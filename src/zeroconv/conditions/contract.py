@@ -1,17 +1,65 @@
 """What a condition is: the contract of its map, how it is extracted, how obedience is measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["Condition", "check_lines", "check_sizes", "check_soft_lines", "colourful", "share_of"]
+from zeroconv.images import check_pixels
+
+__all__ = [
+    "GREY", "Condition", "Contract", "Halves", "check_lines", "check_sizes", "check_soft_lines", "colourful",
+    "share_of",
+]  # fmt: skip
 
 Extract = Callable[..., Image.Image]
 Fidelity = Callable[[Image.Image, Image.Image], float]
-DrawParameters = Callable[[np.random.Generator], Mapping[str, Any]]
+DrawParameters = Callable[..., Mapping[str, Any]]
+GREY = "red = green = blue"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a map must look like; it always has its picture's size.
+
+    Attributes:
+        summary: one sentence, which is also the contract as text.
+        mode: Pillow's.
+        values: of a channel.
+        polarity: what is bright, where that means something.
+        palette: the colours that occur, where they mean something.
+        channels: what each of them means.
+        suits: published ControlNets that read such maps, as "owner/name" on the hub.
+    """
+
+    summary: str
+    mode: Literal["RGB", "RGBA"] = "RGB"
+    values: Literal["0 or 255", "0 … 255"] = "0 … 255"
+    polarity: str = ""
+    palette: str = ""
+    channels: str = "red, green, blue"
+    suits: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary
+
+
+@dataclass(frozen=True)
+class Halves:
+    """An extractor with a network in two halves, so that the network sees many pictures at once.
+
+    Each takes, by name, those of the extractor's parameters that it needs.
+
+    Attributes:
+        look: `look(images, …)`: what was found in each picture.
+        draw: `draw(image, found, …)`: its map.
+    """
+
+    look: Callable[..., Sequence[Any]]
+    draw: Extract
 
 
 @dataclass(frozen=True)
@@ -25,31 +73,36 @@ class Condition:
         extract: `extract(image, **parameters)` gives the map; None when there is no extractor in this version.
         fidelity: `fidelity(generated, condition)` in [0, 1], higher obeys better; None when there is no measure yet.
         measure: the measure's name.
-        draw_parameters: extractor parameters for one training visit, from a generator.
+        draw_parameters: extractor parameters for one training visit: `draw_parameters(generator, …)`, with those
+            given parameters that it names, on which its draws depend, and `size` (of the picture) if it names that.
         check: `check(condition)` lists what looks wrong about a map.
         of_any_picture: whether the extractor's defaults serve any picture; False where the default method is the
-            embedded annotator, which knows the tiny world alone: training asks for ready maps there.
+            embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
+        halves: of `extract`, where it has a network.
     """
 
     name: str
     summary: str
-    contract: str
+    contract: Contract
     extract: Extract | None = None
     fidelity: Fidelity | None = None
     measure: str = "fidelity"
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []
     of_any_picture: bool = True
+    halves: Halves | None = None
 
 
 def check_sizes(image: Image.Image, condition: Image.Image) -> None:
-    """Raise a ValueError unless a picture and its map have the same size."""
+    """Raise a ValueError unless a picture and its map have the same size and some pixels."""
+    check_pixels(image)
     if image.size != condition.size:
         raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
 
 
 def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:
     """The share of pixels (H, W, 3), uint8, for which `test` says yes."""
+    check_pixels(image)
     return float(np.mean(test(np.asarray(image.convert("RGB")))))
 
 

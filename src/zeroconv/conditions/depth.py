@@ -1,11 +1,14 @@
 """Depth, near = white: inverse distance, relative within the picture, as MiDaS gives it."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes, colourful
+from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, colourful
+from zeroconv.conditions.detection import check_tile, tiles
+from zeroconv.conditions.measures import align
 from zeroconv.conditions.weights import methods_of
 
 __all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "inverse_depth"]
@@ -14,7 +17,13 @@ NEAREST = 0.1  # metres; what is nearer counts as this near
 TOP = 99  # the percentile of inverse distance that becomes white: single near pixels must not darken the rest
 
 
-def depth(image: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu") -> Image.Image:
+def depth(
+    image: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    tile: int | None = None,
+) -> Image.Image:
     """The depth map of a picture: RGB, grey levels, near = white, of the same size.
 
     Args:
@@ -22,32 +31,92 @@ def depth(image: Image.Image, method: str = "tiny", weights: str | Path | None =
         method: "tiny" (the embedded annotator, for pictures of the tiny world alone), "depth-anything" or "dpt".
         weights: a folder or hub id instead of the published one.
         device: where a learned network runs.
+        tile: pixels, 64 or more: a picture that is longer is looked at in overlapping tiles of this side as well as
+            in one piece, as networks see any picture at a few hundred pixels. None sees all pictures in one piece.
 
     Raises:
-        ValueError: for an unknown method, or weights of another kind.
+        ValueError: for an unknown method, a tile that is too small, or weights of another kind.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
-    grey = (inverse_depth(image, method, weights, device) * 255).round().astype(np.uint8)
+    return drawn(image, inverse_depth(image, method, weights, device, tile))
+
+
+def drawn(_: Image.Image, inverse: np.ndarray) -> Image.Image:
+    """The map of inverse depth (H, W) in [0, 1]."""
+    grey = (inverse * 255).round().astype(np.uint8)
     return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
 
 
 def inverse_depth(
-    image: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu", what: str = "depth"
+    image: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    tile: int | None = None,
+    what: str = "depth",
 ) -> np.ndarray:
     """Relative inverse depth of a picture, (H, W) float32 in [0, 1], near = 1: see `depth`; `what` is for its errors."""
+    return inverse_depths([image], method, weights, device, tile, what)[0]
+
+
+def inverse_depths(
+    images: Sequence[Image.Image],
+    method: str,
+    weights: str | Path | None,
+    device: str,
+    tile: int | None,
+    what: str = "depth",
+) -> list[np.ndarray]:
+    """The same of many pictures, which a network sees together."""
     if method not in (known := ("tiny", *methods_of("depth"))):
         raise ValueError(f"{what} method is {method!r}; expected one of {', '.join(known)}")
-    if method != "tiny":
+    check_tile(tile)
+
+    def look(pictures: Sequence[Image.Image]) -> list[np.ndarray]:
+        """Each in one piece."""
+        if method == "tiny":
+            return seen_by_annotator(pictures)
         from zeroconv.conditions.learned_depth import learned_depth
 
-        return learned_depth(image, method, weights, device)
+        return learned_depth(pictures, method, weights, device)
+
+    return look(images) if tile is None else [in_tiles(look, image, tile) for image in images]
+
+
+def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
+    """Inverse depth of pictures of the tiny world."""
     from torch.nn import functional as F
 
     from zeroconv.conditions.annotator import annotate
 
-    found = annotate(image).inverse_depth[None]  # (1, 1, 64, 64)
-    size = (image.height, image.width)
-    return F.interpolate(found, size=size, mode="bilinear", align_corners=False)[0, 0].clamp(0, 1).numpy()
+    found = annotate(*images).inverse_depth[:, None]  # (B, 1, 64, 64)
+    sizes = [(image.height, image.width) for image in images]
+    enlarged = [F.interpolate(one, size=s, mode="bilinear") for one, s in zip(found.split(1), sizes, strict=True)]
+    return [one[0, 0].clamp(0, 1).numpy() for one in enlarged]
+
+
+def in_tiles(look: Callable[[Sequence[Image.Image]], list[np.ndarray]], image: Image.Image, tile: int) -> np.ndarray:
+    """The depth of a picture with the details of its tiles and the levels of the whole: (H, W) in [0, 1].
+
+    Depth is relative within what is looked at. Each tile is brought to the scale and shift at which it is nearest to
+    the whole, by least squares (R. Ranftl et al., 2020), and fades into the next.
+    """
+    if max(image.size) <= tile:
+        return look([image])[0]
+    places = list(tiles(image.size, tile, tile // 4, blend=True))
+    cuts = [image.crop((columns.start, rows.start, columns.stop, rows.stop)) for (rows, columns), _ in places]
+    whole, *parts = look([image, *cuts])
+    total = np.zeros_like(whole)
+    for part, (place, weight) in zip(parts, places, strict=True):
+        total[place] += weight * aligned(part, whole[place])
+    from zeroconv.conditions.learned_depth import stretched
+
+    return stretched(total)
+
+
+def aligned(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """A tile's depth on the levels of the whole; the whole itself where the tile contradicts it."""
+    return align(part, whole) if float(((part - part.mean()) * whole).sum()) > 0 else whole
 
 
 def depth_map(distance: np.ndarray) -> Image.Image:
@@ -98,10 +167,20 @@ def check(condition: Image.Image) -> list[str]:
 DEPTH = Condition(
     "depth",
     f"distance, near = white (method {', '.join(('tiny', *methods_of('depth')))})",
-    "RGB map of the picture's size, grey levels: near = white, far and sky = black, relative within the picture.",
+    Contract(
+        "RGB map of the picture's size, grey levels: near = white, far and sky = black, relative within the picture.",
+        polarity="near = white",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11f1p_sd15_depth", "lllyasviel/sd-controlnet-depth",
+            "thibaud/controlnet-sd21-depth-diffusers", "diffusers/controlnet-depth-sdxl-1.0",
+            "xinsir/controlnet-depth-sdxl-1.0",
+        ),
+    ),
     depth,
     depth_agreement,
     measure="depth correlation",
     check=check,
     of_any_picture=False,
-)
+    halves=Halves(inverse_depths, drawn),
+)  # fmt: skip

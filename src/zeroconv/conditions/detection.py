@@ -1,14 +1,16 @@
 """At which resolution a condition is looked for: pixel-perfect, at one of the caller's choice, or in tiles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.fitting import fit_map
+from zeroconv.conditions.fitting import check_fit, fit_map, inner_size
+from zeroconv.images import MAX_PIXELS, fit, resize
 
-__all__ = ["at_resolution", "detection_size", "tiled"]
+__all__ = ["at_resolution", "at_size", "check_tile", "detection_size", "seen_at", "tiled", "tiles"]
 
+SMALLEST = 64  # pixels a side of a network's tile
 LONGEST = 8  # times the resolution: a strip one pixel high is not blown up to millions
 Extract = Callable[[Image.Image], Image.Image]
 
@@ -25,14 +27,20 @@ def detection_size(size: tuple[int, int], resolution: int | None = None) -> tupl
         Width and height, at least 1 each; the longer side at most 8 times the resolution or as it was.
 
     Raises:
-        ValueError: for a resolution under 1.
+        ValueError: for a resolution under 1, or one that makes more than 32 megapixels.
     """
     if resolution is None:
         return size
     if resolution < 1:
         raise ValueError(f"the detection resolution is {resolution}; expected 1 pixel or more (512 is usual)")
     scale = min(resolution / min(size), max(1.0, LONGEST * resolution / max(size)))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    width, height = (max(1, round(side * scale)) for side in size)
+    if width * height > max(MAX_PIXELS, size[0] * size[1]):
+        raise ValueError(
+            f"a detection resolution of {resolution:g} makes {width * height / 1e6:.3g} megapixels of this picture; "
+            f"expected at most {MAX_PIXELS // 1_000_000}"
+        )
+    return width, height
 
 
 def at_resolution(extract: Extract, image: Image.Image, condition: str, resolution: int | None = None) -> Image.Image:
@@ -47,11 +55,47 @@ def at_resolution(extract: Extract, image: Image.Image, condition: str, resoluti
     Raises:
         ValueError: for a resolution under 1, an unknown condition, or what `extract` raises.
     """
-    size = detection_size(image.size, resolution)
-    if size == image.size:
+    if detection_size(image.size, resolution) == image.size:
         return extract(image)
-    small = image.resize(size, Image.Resampling.LANCZOS)
-    return fit_map(extract(small), image.size, condition, "stretch")
+    return fit_map(extract(seen_at(image, resolution)), image.size, condition, "stretch")
+
+
+def seen_at(image: Image.Image, resolution: int | None = None) -> Image.Image:
+    """A picture at its `detection_size`."""
+    size = detection_size(image.size, resolution)
+    return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+def at_size(
+    extract: Extract,
+    image: Image.Image,
+    condition: str,
+    size: tuple[int, int],
+    mode: str = "crop",
+    resolution: int | None = None,
+) -> Image.Image:
+    """The map of a picture for pictures of another size.
+
+    Args:
+        extract: `extract(image)` gives the map of a picture.
+        image: any picture.
+        condition: the condition's name, which says how its map is resized.
+        size: of the map, width and height in pixels.
+        mode: "crop", "stretch" or "fill", as in `fit_map`.
+        resolution: as in `detection_size`; None is pixel-perfect: the picture is brought to the map's size first, so
+            that nothing of the map is resized.
+
+    Raises:
+        ValueError: as `at_resolution`, and for an unknown mode or a size under 1 pixel.
+    """
+    if resolution is not None:
+        return fit_map(extract(seen_at(image, resolution)), size, condition, mode)
+    check_fit(size, condition, mode)
+    if mode == "crop":
+        return extract(fit(image, size))
+    if mode == "stretch":
+        return extract(resize(image, size))
+    return fit_map(extract(resize(image, inner_size(image.size, size))), size, condition, "fill")
 
 
 def tiled(extract: Extract, image: Image.Image, limit: int = 1024, overlap: int = 128, blend: bool = False) -> Image.Image:
@@ -69,23 +113,46 @@ def tiled(extract: Extract, image: Image.Image, limit: int = 1024, overlap: int 
     Raises:
         ValueError: unless 0 <= overlap < limit, or when a map has not the size of its tile.
     """
-    if not 0 <= overlap < limit:
-        raise ValueError(f"tiles of {limit} pixels with an overlap of {overlap}; expected 0 <= overlap < limit")
     if max(image.size) <= limit:
+        check_tiles(limit, overlap)
         return extract(image)
     total: np.ndarray | None = None
-    for rows, y in spans(image.height, limit, overlap, blend):
-        for columns, x in spans(image.width, limit, overlap, blend):
-            part = extract(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
-            if part.size != (len(x), len(y)):
-                raise ValueError(f"a tile of {(len(x), len(y))} pixels gave a map of {part.size}; expected the same size")
-            pixels = np.asarray(part, np.float32)
-            if total is None:
-                total = np.zeros((image.height, image.width, *pixels.shape[2:]), np.float32)
-            weight = np.multiply.outer(y, x)
-            total[rows, columns] += pixels * (weight[..., None] if pixels.ndim == 3 else weight)
+    for (rows, columns), weight in tiles(image.size, limit, overlap, blend):
+        part = extract(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        if part.size != weight.shape[::-1]:
+            raise ValueError(f"a tile of {weight.shape[::-1]} pixels gave a map of {part.size}; expected the same size")
+        pixels = np.asarray(part, np.float32)
+        if total is None:
+            total = np.zeros((image.height, image.width, *pixels.shape[2:]), np.float32)
+        total[rows, columns] += pixels * (weight[..., None] if pixels.ndim == 3 else weight)
     assert total is not None, "there is at least one tile"
     return Image.fromarray(total.round().clip(0, 255).astype(np.uint8))
+
+
+def tiles(size: tuple[int, int], limit: int, overlap: int, blend: bool) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+    """Where the tiles of a picture lie, as rows and columns, and the weight of each of their pixels, (h, w) float32.
+
+    The weights of a pixel sum to 1; without `blend` each is 0 or 1. Takes what `tiled` takes.
+
+    Raises:
+        ValueError: unless 0 <= overlap < limit.
+    """
+    check_tiles(limit, overlap)
+    for rows, y in spans(size[1], limit, overlap, blend):
+        for columns, x in spans(size[0], limit, overlap, blend):
+            yield (rows, columns), np.multiply.outer(y, x)
+
+
+def check_tile(tile: int | None) -> None:
+    """Refuse tiles of a network that are too small to see anything."""
+    if tile is not None and not (tile >= SMALLEST and tile % 1 == 0):
+        raise ValueError(f"tiles have {tile} pixels; expected a whole number, {SMALLEST} or more (1024 is usual)")
+
+
+def check_tiles(limit: int, overlap: int) -> None:
+    """Refuse tiles that would not get on."""
+    if not 0 <= overlap < limit:
+        raise ValueError(f"tiles of {limit} pixels with an overlap of {overlap}; expected 0 <= overlap < limit")
 
 
 def spans(side: int, limit: int, overlap: int, blend: bool) -> list[tuple[slice, np.ndarray]]:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.strokes import as_map, strokes_of, thin
+from zeroconv.images import check_pixels
 
 __all__ = ["MODES", "fit_map"]
 
@@ -43,29 +44,35 @@ def fit_map(image: Image.Image, size: Size, condition: str, mode: str = "crop") 
             inpaint a hole, for pictures their outermost pixels repeated.
 
     Raises:
-        ValueError: for an unknown condition or mode, or a size under 1 pixel.
+        ValueError: for an unknown condition or mode, or a size or map under 1 pixel.
     """
-    if condition not in FITS:
-        raise ValueError(f"maps of {condition!r} cannot be fitted; expected one of {', '.join(FITS)}")
-    if mode not in MODES:
-        raise ValueError(f"got the resize mode {mode!r}; expected one of {', '.join(MODES)}")
-    if min(size) < 1:
-        raise ValueError(f"expected a size of at least 1 x 1 pixels, got {size[0]} x {size[1]}")
+    check_fit(size, condition, mode)
+    check_pixels(image)
     fit = FITS[condition]
     picture = image.convert("RGBA" if fit.background == NOTHING else "RGB")
     if image.size == size:
         return picture.copy()
     if mode != "fill":
         return fit.resample(picture, size, centred_box(image.size, size) if mode == "crop" else (0, 0, *image.size))
-    scale = min(size[0] / image.width, size[1] / image.height)
-    inner = (inner_side(image.width, scale, size[0]), inner_side(image.height, scale, size[1]))
+    inner = inner_size(image.size, size)
     shown = picture.copy() if inner == image.size else fit.resample(picture, inner, (0, 0, *image.size))
     return surrounded(shown, size, fit.background)
 
 
-def inner_side(side: int, scale: float, most: int) -> int:
-    """A side after scaling, in whole pixels: at least 1, at most `most`."""
-    return min(most, max(1, round(side * scale)))
+def check_fit(size: Size, condition: str, mode: str) -> None:
+    """Refuse an unknown condition or mode, and a size under 1 pixel."""
+    if condition not in FITS:
+        raise ValueError(f"maps of {condition!r} cannot be fitted; expected one of {', '.join(FITS)}")
+    if mode not in MODES:
+        raise ValueError(f"got the resize mode {mode!r}; expected one of {', '.join(MODES)}")
+    if min(size) < 1:
+        raise ValueError(f"expected a size of at least 1 x 1 pixels, got {size[0]} x {size[1]}")
+
+
+def inner_size(size: Size, frame: Size) -> Size:
+    """The largest size of the same shape that a frame holds, in whole pixels, at least 1."""
+    scale = min(frame[0] / size[0], frame[1] / size[1])
+    return min(frame[0], max(1, round(size[0] * scale))), min(frame[1], max(1, round(size[1] * scale)))
 
 
 def centred_box(size: Size, target: Size) -> Box:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zeroconv.checkpoints import check_fit, read_safetensors
+from zeroconv.conditions.batches import in_batches
 from zeroconv.images import to_tensor
 
 __all__ = ["HED", "Fusion", "hed_edges", "open_hed", "weights_path"]
@@ -138,8 +139,8 @@ def load(path: Path, stamp: int, device: str) -> HED:
 
 
 @torch.inference_mode()
-def hed_edges(image: Image.Image, network: HED, fusion: Fusion = "learned") -> Tensor:
-    """Edge probabilities of one picture of any size, (H, W) in [0, 1], on the CPU.
+def hed_edges(images: Sequence[Image.Image], network: HED, fusion: Fusion = "learned") -> list[Tensor]:
+    """Edge probabilities of each picture, (H, W) in [0, 1], on the CPU; pictures of one size are seen together.
 
     A large picture is seen in tiles that overlap as far as the network looks, so they give what the whole would.
 
@@ -148,10 +149,14 @@ def hed_edges(image: Image.Image, network: HED, fusion: Fusion = "learned") -> T
     """
     if fusion not in get_args(Fusion):
         raise ValueError(f"the fusion of HED is {fusion!r}; expected one of {', '.join(get_args(Fusion))}")
-    pixels = to_tensor(image)[None]  # (1, 3, H, W)
-    if pixels[0, 0].numel() <= TILE * TILE:
-        return network(pixels.to(network.mean.device), fusion)[0, 0].cpu()
-    return tiled(pixels, network, fusion, TILE - 2 * MARGIN)
+
+    def run(pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, 1, H, W)."""
+        if pixels[0, 0].numel() > TILE * TILE:
+            return torch.stack([tiled(one[None], network, fusion, TILE - 2 * MARGIN)[None] for one in pixels])
+        return network(pixels.to(network.mean.device), fusion).cpu()
+
+    return [edges[0, 0] for edges in in_batches([to_tensor(image)[None] for image in images], run)]
 
 
 def tiled(pixels: Tensor, network: HED, fusion: Fusion, core: int) -> Tensor:

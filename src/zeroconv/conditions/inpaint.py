@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from zeroconv.conditions.contract import Condition, check_sizes
+from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import likeness
+from zeroconv.images import check_pixels
 
 __all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
 
@@ -40,7 +41,7 @@ def inpaint(
         raise ValueError(f"inpaint method is {method!r}; expected one of {', '.join(METHODS)}")
     if not 0 < share <= MOST:
         raise ValueError(f"inpaint share is {share:g}; expected above 0 and at most {MOST:g} (0.25 is usual)")
-    if seed < 0 or seed != int(seed):
+    if not (seed >= 0 and seed % 1 == 0):
         raise ValueError(f"inpaint seed is {seed}; expected a whole number, 0 or more")
     own = hole_of(image)
     if mask is not None:
@@ -61,6 +62,7 @@ def hole_of(condition: Image.Image) -> np.ndarray:
 
 def alpha_of(image: Image.Image) -> np.ndarray:
     """How opaque each pixel of a picture of any mode is: (H, W) uint8."""
+    check_pixels(image)
     if not image.has_transparency_data:
         return np.full((image.height, image.width), 255, np.uint8)
     return np.asarray(image.convert("RGBA").getchannel("A"))
@@ -72,7 +74,10 @@ def given(mask: Image.Image | Sequence[float], size: tuple[int, int]) -> np.ndar
         if mask.size != size:
             raise ValueError(f"the picture is {size}, its mask {mask.size}; expected the same size")
         return np.asarray(mask.convert("L")) >= 128
-    box = [round(float(number)) for number in mask]
+    try:
+        box = [round(float(number)) for number in mask]
+    except (TypeError, ValueError, OverflowError):  # no numbers, or not finite
+        box = []
     if len(box) != 4 or not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
         raise ValueError(f"the box is {tuple(mask)}; expected left, top, right, bottom inside {size[0]}x{size[1]} pixels")
     hole = np.zeros((size[1], size[0]), bool)
@@ -166,10 +171,16 @@ def check(condition: Image.Image) -> list[str]:
 INPAINT = Condition(
     "inpaint",
     "a picture with a hole",
-    "RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",
+    Contract(
+        "RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",
+        mode="RGBA",
+        polarity="transparent = hole, opaque = kept",
+        channels="red, green, blue, alpha; the network reads the first three, and -1 in the hole",
+        suits=("lllyasviel/control_v11p_sd15_inpaint",),
+    ),
     inpaint,
     kept_likeness,
     "kept pixels (PSNR of 10 to 50 dB)",
     random_hole,
     check,
-)
+)  # fmt: skip

@@ -1,5 +1,6 @@
 """ADE20K classes by published networks: SegFormer, Mask2Former and OneFormer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from zeroconv.conditions.batches import in_batches
 from zeroconv.conditions.networks import Network, open_network, pixels_of
 
 __all__ = ["largest_of", "learned_classes"]
@@ -21,12 +23,12 @@ AT_ONCE = 2**24  # scores enlarged at a time: 64 MiB
 
 @torch.inference_mode()
 def learned_classes(
-    image: Image.Image, method: str = "oneformer", weights: str | Path | None = None, device: str = "cpu"
-) -> np.ndarray:
-    """The ADE20K class of each pixel: (H, W) uint8, 0 … 149.
+    images: Sequence[Image.Image], method: str = "oneformer", weights: str | Path | None = None, device: str = "cpu"
+) -> list[np.ndarray]:
+    """The ADE20K class of each pixel of each picture: (H, W) uint8, 0 … 149.
 
     Args:
-        image: any picture.
+        images: any pictures; those of one size are seen together.
         method: "segformer", "mask2former" or "oneformer".
         weights: a folder or hub id instead of the published one.
         device: where the network runs.
@@ -39,18 +41,19 @@ def learned_classes(
     labels = network.model.config.num_labels
     if labels != 150:
         raise ValueError(f"the weights in {network.folder} know {labels} classes; expected the 150 of ADE20K")
-    return largest_of(scores_of(network, image), (image.height, image.width))
+    scores = in_batches([pixels_of(image, network) for image in images], lambda pixels: scores_of(network, pixels))
+    return [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
 
 
-def scores_of(network: Network, image: Image.Image) -> Tensor:
-    """A score for each class at each place: (1, 150, h, w)."""
-    pixels, model = pixels_of(image, network), network.model
+def scores_of(network: Network, pixels: Tensor) -> Tensor:
+    """A score for each class at each place of pictures (B, 3, H, W): (B, 150, h, w)."""
+    model = network.model
     if model.config.model_type == "segformer":
         return model(pixels).logits
     told: dict[str, Any] = {}
     if model.config.model_type == "oneformer":
-        task = torch.zeros(1, TASK_LENGTH, device=pixels.device)
-        task[0, : len(SEMANTIC_TASK)] = torch.tensor(SEMANTIC_TASK, dtype=task.dtype)
+        task = torch.zeros(len(pixels), TASK_LENGTH, device=pixels.device)
+        task[:, : len(SEMANTIC_TASK)] = torch.tensor(SEMANTIC_TASK, dtype=task.dtype)
         told["task_inputs"] = task
     seen = model(pixels, **told)
     # each query has a class and a mask; the last class is "nothing"

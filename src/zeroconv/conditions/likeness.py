@@ -5,6 +5,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from zeroconv.images import check_pixels
+
 __all__ = ["check_flat", "likeness"]
 
 WORST = 10.0  # decibels; two pictures that have nothing to do with each other
@@ -28,5 +30,6 @@ def likeness(a: np.ndarray, b: np.ndarray, best: float) -> float:
 
 def check_flat(condition: Image.Image) -> list[str]:
     """Warnings for a map that is a picture: one colour all over."""
+    check_pixels(condition)
     spread = np.asarray(condition.convert("RGB"), np.float32).std(axis=(0, 1)).max()
     return ["this map has one colour all over, so it controls hardly anything"] if spread < FLAT else []

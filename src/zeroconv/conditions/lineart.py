@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes, check_soft_lines
+from zeroconv.conditions.contract import GREY, Condition, Contract, check_sizes, check_soft_lines
 from zeroconv.conditions.strokes import as_map, thresholded, without_specks
 
 __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart"]
@@ -109,10 +109,18 @@ def white_met(lines: np.ndarray, others: np.ndarray, tolerance: int) -> float:
 LINEART = Condition(
     "lineart",
     "a drawing's lines",
-    "RGB map of the picture's size: dark lines as white on black, with grey levels.",
+    Contract(
+        "RGB map of the picture's size: dark lines as white on black, with grey levels.",
+        polarity="white lines on black",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11p_sd15_lineart", "lllyasviel/control_v11p_sd15s2_lineart_anime",
+            "thibaud/controlnet-sd21-lineart-diffusers",
+        ),
+    ),
     lineart,
     line_agreement,
     "line agreement",
     random_lineart,
     check_soft_lines,
-)
+)  # fmt: skip

@@ -1,24 +1,23 @@
 """Straight lines by a line segment detector, pieces joined: white one-pixel lines on black (section 4); fidelity is line F1."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import radians
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_lines, check_sizes
+from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.joining import join
 from zeroconv.conditions.strokes import as_map, strokes_of
 
 __all__ = ["LINES", "draw_segments", "line_f1", "lines", "random_lines", "segments_of"]
 
 SCALE = 0.8  # OpenCV's detector looks at a picture of this scale
 SHIFT = (1 / SCALE - 1) / 2  # ... and forgets the half pixels: (x + 1/2) / 0.8 - 1/2 = x / 0.8 + 1/8
-SAME_ANGLE = radians(4)  # pieces of one line differ by less
 SAME_LINE = 1 / 170  # of the longer side, at least 3 pixels: as far as a piece may lie beside the line, each way
-FRAGMENT = 3  # a line must have a piece of at least a third of the shortest line
 ANGLE_TOLERANCE = radians(15)
+WIDEST = 30000  # segments beside each other; OpenCV's remap takes at most 32767
 FRACTION = 4  # binary digits behind the point when lines are drawn
 
 
@@ -68,118 +67,22 @@ def contrast(grey: np.ndarray, segments: np.ndarray) -> np.ndarray:
 
     Args:
         grey: (H, W) uint8.
-        segments: (N, 4).
+        segments: (N, 4) float32.
     """
     import cv2
 
-    start, end = segments[:, None, :2], segments[:, None, 2:]
+    light, found = grey.astype(np.float32), [np.zeros(0, np.float32)]
     along = np.linspace(0.1, 0.9, 9, dtype=np.float32)[:, None]
-    places = start * (1 - along) + end * along  # (N, 9, 2)
-    direction = (end - start) / np.maximum(np.linalg.norm(end - start, axis=2, keepdims=True), 1e-6)
-    across = direction[..., ::-1] * np.array([-1.5, 1.5], np.float32)
-
-    def sample(at: np.ndarray) -> np.ndarray:
-        parts = np.array_split(at, len(at) // 30000 + 1)  # remap takes at most 32767 rows
-        light, border = grey.astype(np.float32), cv2.BORDER_REPLICATE
-        return np.concatenate([cv2.remap(light, p[..., 0], p[..., 1], cv2.INTER_LINEAR, borderMode=border) for p in parts])
-
-    if not len(segments):
-        return np.zeros(0, np.float32)
-    return np.abs((sample(places + across) - sample(places - across)).mean(axis=1))
-
-
-def join(segments: np.ndarray, gap: float, beside: float, shortest: float) -> np.ndarray:
-    """Pieces of one line joined, both sides of a thin stroke among them, and what stays short left out: (M, 4).
-
-    From the longest segment on: every piece of about its direction that lies within `beside` of its line, and
-    reaches it over gaps of at most `gap`, becomes part of it. The joint line is the least-squares line of its parts.
-
-    Args:
-        segments: (N, 4).
-        gap: in pixels.
-        beside: in pixels.
-        shortest: length of a line that is kept, in pixels.
-    """
-    pieces = Pieces.of(segments)
-    free = np.ones(len(segments), bool)
-    joined: list[np.ndarray] = []
-    for index, length in enumerate(pieces.lengths.tolist()):
-        if length < shortest / FRAGMENT:
-            break  # only crumbs are left
-        if not free[index]:
-            continue
-        members = pieces.reached(index, pieces.collinear(index, free, beside), gap)
-        line = pieces.fit(members)
-        if np.hypot(*(line[2:] - line[:2])) >= shortest:
-            free[members] = False
-            joined.append(line)
-    return np.array(joined, np.float32).reshape(-1, 4)
-
-
-@dataclass
-class Pieces:
-    """Segments on their way to become lines.
-
-    Attributes:
-        segments: (N, 4), the longest first.
-        x: of both ends, (2, N).
-        y: of both ends, (2, N).
-        lengths: (N,), in pixels.
-    """
-
-    segments: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    lengths: np.ndarray
-
-    @classmethod
-    def of(cls, segments: np.ndarray) -> Self:
-        """Segments (N, 4), sorted."""
-        lengths = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
-        order = np.lexsort((*segments.T, -lengths.round(3)))  # ties in one order on every machine
-        segments = segments[order].astype(np.float64)
-        return cls(segments, segments[:, 0::2].T.copy(), segments[:, 1::2].T.copy(), lengths[order].astype(np.float64))
-
-    def frame(self, index: int) -> tuple[float, float, float, float]:
-        """Where a segment begins, and its direction as a unit vector: x, y, dx, dy."""
-        x0, y0, x1, y1 = self.segments[index].tolist()
-        length = max(float(self.lengths[index]), 1e-6)
-        return x0, y0, (x1 - x0) / length, (y1 - y0) / length
-
-    def collinear(self, index: int, free: np.ndarray, beside: float) -> np.ndarray:
-        """The free segments that lie on the line of segment `index`, as indices."""
-        x0, y0, dx, dy = self.frame(index)
-        off = (self.y - y0) * dx - (self.x - x0) * dy  # (2, N), signed distance of each end
-        near = np.flatnonzero((np.abs(off) <= beside).all(axis=0) & free)
-        turned = np.abs(off[1, near] - off[0, near]) <= np.sin(SAME_ANGLE) * self.lengths[near] + 1
-        return near[turned]
-
-    def reached(self, index: int, members: np.ndarray, gap: float) -> np.ndarray:
-        """Those of `members` that hang together with segment `index` over gaps of at most `gap`."""
-        if len(members) == 1:
-            return members
-        x0, y0, dx, dy = self.frame(index)
-        spans = np.sort((self.x[:, members] - x0) * dx + (self.y[:, members] - y0) * dy, axis=0)  # (2, M)
-        order = np.argsort(spans[0], kind="stable")
-        ends = np.maximum.accumulate(spans[1, order])
-        group = np.concatenate([[0], np.cumsum(spans[0, order[1:]] > ends[:-1] + gap)])
-        mine = group[np.flatnonzero(members[order] == index)[0]]
-        return members[order[group == mine]]
-
-    def fit(self, members: np.ndarray) -> np.ndarray:
-        """The least-squares line through segments, as long as they reach: (4,)."""
-        if len(members) == 1:
-            return self.segments[members[0]]
-        ends = self.segments[members].reshape(-1, 2, 2)
-        weight = self.lengths[members][:, None] + 1e-6
-        middle = ends.mean(axis=1)
-        centre = (middle * weight).sum(axis=0) / weight.sum()
-        steps = ends[:, 1] - ends[:, 0]
-        apart = middle - centre
-        spread = (apart * weight).T @ apart + (steps * weight).T @ steps / 12  # second moments of uniform segments
-        direction = np.linalg.eigh(spread)[1][:, 1]
-        along = (ends - centre) @ direction
-        return np.concatenate([centre + along.min() * direction, centre + along.max() * direction])
+    for first in range(0, len(segments), WIDEST):
+        start, end = segments[first : first + WIDEST].view(np.complex64).T  # x + iy
+        step = end - start
+        across = 1.5j * step / np.maximum(np.abs(step), 1e-6)
+        places = start * (1 - along) + end * along  # (9, N)
+        both = np.concatenate([places + across, places - across]).view(np.float32).reshape(18, -1, 2)
+        light_there = cv2.remap(light, both, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        one, other = light_there.reshape(2, 9, -1)
+        found.append(np.abs((one - other).mean(axis=0)))
+    return np.concatenate(found)
 
 
 def draw_segments(segments: np.ndarray, size: tuple[int, int]) -> Image.Image:
@@ -192,8 +95,8 @@ def draw_segments(segments: np.ndarray, size: tuple[int, int]) -> Image.Image:
     import cv2
 
     canvas = np.zeros((size[1], size[0]), np.uint8)
-    for x0, y0, x1, y1 in (segments * 2**FRACTION).round().astype(int).tolist():
-        cv2.line(canvas, (x0, y0), (x1, y1), 255, 1, cv2.LINE_8, FRACTION)
+    ends = (segments * 2**FRACTION).round().astype(np.int32).reshape(-1, 2, 2)
+    cv2.polylines(canvas, ends, False, 255, 1, cv2.LINE_8, FRACTION)
     return as_map(canvas)
 
 
@@ -264,10 +167,18 @@ def share_met(mine: np.ndarray, other: np.ndarray, directions: tuple[np.ndarray,
 LINES = Condition(
     "lines",
     "straight lines",
-    "RGB map of the picture's size: white (255) straight one-pixel lines on black (0).",
+    Contract(
+        "RGB map of the picture's size: white (255) straight one-pixel lines on black (0).",
+        values="0 or 255",
+        polarity="white lines on black",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11p_sd15_mlsd", "lllyasviel/sd-controlnet-mlsd",
+        ),
+    ),
     lines,
     line_f1,
     "line F1",
     random_lines,
     check_lines,
-)
+)  # fmt: skip

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zeroconv.checkpoints import read_json, read_weights
 from zeroconv.conditions.weights import CONFIG, RECIPE, WEIGHTS, find_weights
 
-__all__ = ["Network", "Recipe", "open_network", "pixels_of"]
+__all__ = ["Network", "Recipe", "fill", "normalised", "open_network", "pixels_of", "quiet", "ready"]
 
 LONGEST = 4  # times the shorter side: more extreme pictures are made smaller, for memory
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -30,7 +30,7 @@ class Recipe:
     """How a picture becomes the network's input.
 
     Attributes:
-        side: the shorter side in pixels.
+        side: the shorter side in pixels; of upright frames, the height.
         multiple: both sides are multiples of this.
         mean: subtracted from each channel in [0, 1].
         std: what each channel is then divided by.
@@ -44,6 +44,11 @@ class Recipe:
     std: tuple[float, ...]
     resample: Image.Resampling = BILINEAR
     square: bool = False
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """Width and height of the upright input, 3 : 4, of networks that look at people."""
+        return self.side * 3 // 4, self.side
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of the input for a picture: its shape is kept unless it is longer than 4 : 1."""
@@ -61,18 +66,22 @@ RECIPES = {
     "segformer": Recipe(512, 32, *IMAGENET),
     "mask2former": Recipe(512, 32, *IMAGENET),
     "oneformer": Recipe(512, 32, *IMAGENET),
-    "vitpose": Recipe(256, 1, *IMAGENET),  # crops of 192 x 256
+    "vitpose": Recipe(256, 1, *IMAGENET),  # frames of 192 x 256
     "rt_detr": Recipe(640, 32, *PLAIN, square=True),
+    "sapiens2": Recipe(1024, 16, *IMAGENET),  # frames of 768 x 1024
 }
 CLASSES = {
-    "depth_anything": "DepthAnythingForDepthEstimation",
+    "depth-anything": "DepthAnythingForDepthEstimation",
     "dpt": "DPTForDepthEstimation",
     "segformer": "SegformerForSemanticSegmentation",
     "mask2former": "Mask2FormerForUniversalSegmentation",
     "oneformer": "OneFormerForUniversalSegmentation",
     "vitpose": "VitPoseForPoseEstimation",
-    "rt_detr": "RTDetrForObjectDetection",
+    "person-detector": "RTDetrForObjectDetection",
+    "sapiens2-normal": "Sapiens2ForNormalEstimation",
+    "sapiens2-pose": "Sapiens2ForPoseEstimation",
 }
+"""The library's class for each key of `WEIGHTS` whose network it opens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +103,7 @@ def open_network(method: str, weights: str | Path | None = None, device: str = "
     """The network of a method, opened at the first call and kept.
 
     Args:
-        method: a key of `WEIGHTS`.
+        method: a key of `CLASSES`.
         weights: a folder or hub id instead of the published one.
         device: such as "cpu" or "cuda".
 
@@ -111,15 +120,26 @@ def _open(method: str, folder: Path, device: str) -> Network:
     config = read_json(folder / CONFIG)
     if config.get("model_type") != family:
         raise ValueError(f"{folder} has a network of type {config.get('model_type')!r}; {method} needs {family!r}")
+    kinds = config.get("architectures")  # of one type there are networks for several tasks
+    if isinstance(kinds, list) and kinds and CLASSES[method] not in kinds:
+        raise ValueError(f"{folder} has a {kinds!r:.80}; {method} needs a {CLASSES[method]}")
     with quiet():
-        model = fill(network_class(CLASSES[family]), config, read_weights(folder, "model"), folder)
-    try:
-        model = model.eval().requires_grad_(False).to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {device!r} cannot be used: {str(error).partition(chr(10))[0]}") from error
+        model = fill(network_class(CLASSES[method]), config, read_weights(folder, "model"), folder)
     settings = folder / RECIPE
     recipe = RECIPES[family]
-    return Network(model, read_recipe(settings, recipe) if settings.is_file() else recipe, folder)
+    return Network(ready(model, device), read_recipe(settings, recipe) if settings.is_file() else recipe, folder)
+
+
+def ready(model: Any, device: str) -> Any:
+    """A network that judges on a device.
+
+    Raises:
+        ValueError: when there is no such device.
+    """
+    try:
+        return model.eval().requires_grad_(False).to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} cannot be used: {str(error).partition(chr(10))[0]}") from error
 
 
 def fill(kind: Any, config: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Any:

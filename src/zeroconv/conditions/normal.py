@@ -1,19 +1,22 @@
 """Surface normals as colours, in the convention of ControlNet 1.1: blue front, red left, green top."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes
+from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes
 from zeroconv.conditions.measures import angles_between
 from zeroconv.conditions.weights import methods_of
+from zeroconv.images import check_pixels
 
 __all__ = [
     "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normals_of_depth", "normals_of_distance",
     "normals_of_map",
 ]  # fmt: skip
 
+METHODS = ("tiny", *methods_of("depth"), *methods_of("normal"))
 CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
 TINY_WORLD = 46.0  # degrees across a picture of the tiny world
@@ -28,17 +31,20 @@ def normal(
     strength: float = 2.0,
     convention: str = "bae",
     device: str = "cpu",
+    tile: int | None = None,
 ) -> Image.Image:
-    """The normal map of a picture, from its depth: RGB, of the same size.
+    """The normal map of a picture: RGB, of the same size.
 
     Args:
         image: any picture.
-        method: how depth is estimated: "tiny" for pictures of the tiny world, "depth-anything" or "dpt" for others.
+        method: "marigold" (any picture) or "sapiens2" (people), networks that see normals; or from slopes of the depth
+            that "tiny" (pictures of the tiny world), "depth-anything" or "dpt" estimates.
         weights: a folder or hub id instead of the published one.
-        background: depth in [0, 1], near = 1, below which everything faces the camera.
-        strength: how steep a surface looks; above 0.
+        background: depth in [0, 1], near = 1, below which everything faces the camera; for methods by depth.
+        strength: how steep a surface looks; above 0; for methods by depth.
         convention: "bae" or "v1.0", see `CONVENTIONS`.
         device: where a learned network runs.
+        tile: of a large picture, as for `depth`; for methods by depth.
 
     Raises:
         ValueError: for an unknown method or convention, or a number out of range.
@@ -47,19 +53,35 @@ def normal(
     from zeroconv.conditions.depth import inverse_depth
 
     check_parameters(background, strength, convention)
-    depth = inverse_depth(image, method, weights, device, what="normal")
+    if sees_normals(method, tile):
+        from zeroconv.conditions.learned_normal import learned_normals
+
+        return normal_map(learned_normals(image, method, weights, device), convention)
+    depth = inverse_depth(image, method, weights, device, tile, "normal")
     if method == "tiny":
         depth = smoothed(depth, COARSE * max(depth.shape))
     return normal_map(normals_of_depth(depth, background, strength), convention)
+
+
+def sees_normals(method: str, tile: int | None) -> bool:
+    """Whether a method has a network for normals, which looks at a picture in one piece; otherwise it is one by depth."""
+    if method not in METHODS:
+        raise ValueError(f"normal method is {method!r}; expected one of {', '.join(METHODS)}")
+    if method in methods_of("normal") and tile is not None:
+        raise ValueError(f"method {method} looks at a picture in one piece; expected no tile, got {tile}")
+    return method in methods_of("normal")
 
 
 def smoothed(depth: np.ndarray, sigma: float) -> np.ndarray:
     """A Gaussian blur that leaves a plane a plane, up to the border."""
     import cv2
 
-    room = round(4 * sigma) + 1
-    wide = np.pad(depth, room, mode="reflect", reflect_type="odd")
-    return cv2.GaussianBlur(wide, (0, 0), sigma)[room:-room, room:-room]
+    side = round(8 * sigma + 1) | 1
+    room = side // 2
+    for axis, kernel in enumerate(((1, side), (side, 1))):  # one after the other: a strip stays a strip
+        wide = np.pad(depth, [(room * (axis == 0),) * 2, (room * (axis == 1),) * 2], mode="reflect", reflect_type="odd")
+        depth = cv2.GaussianBlur(wide, kernel, sigma).take(np.arange(room, room + depth.shape[axis]), axis)
+    return depth
 
 
 def check_parameters(background: float, strength: float, convention: str) -> None:
@@ -190,6 +212,7 @@ def check(condition: Image.Image) -> list[str]:
 
     What is seen faces the camera, so blue is hardly ever below one half: if red is that instead, they are swapped.
     """
+    check_pixels(condition)
     rgb = np.asarray(condition.convert("RGB"), np.float32)
     length = np.linalg.norm(rgb / 127.5 - 1, axis=-1)
     odd = float((np.abs(length - 1) > 0.15).mean())
@@ -205,13 +228,55 @@ def check(condition: Image.Image) -> list[str]:
     return []
 
 
+def depths_of(
+    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
+) -> Sequence[np.ndarray | None]:
+    """The depth of each picture, (H, W), from a network that sees them together, or its normals, (H, W, 3).
+
+    The annotator's depth is not looked at yet.
+    """
+    from zeroconv.conditions.depth import inverse_depths
+
+    if sees_normals(method, tile):
+        from zeroconv.conditions.learned_normal import learned_normals
+
+        return [learned_normals(image, method, weights, device) for image in images]
+    return [None] * len(images) if method == "tiny" else inverse_depths(images, method, weights, device, tile, "normal")
+
+
+def drawn(
+    image: Image.Image, found: np.ndarray | None, background: float, strength: float, convention: str, tile: int | None
+) -> Image.Image:
+    """The map of depth or normals; None is left to the annotator."""
+    if found is None:
+        return normal(image, "tiny", None, background, strength, convention, tile=tile)
+    check_parameters(background, strength, convention)
+    return normal_map(found if found.ndim == 3 else normals_of_depth(found, background, strength), convention)
+
+
+def random_relief(generator: np.random.Generator, method: str = "tiny") -> Mapping[str, float]:
+    """Parameters for one training visit by depth: strength 1 … 4, as often below as above 2, background 0.05 … 0.2."""
+    if method in methods_of("normal"):
+        return {}
+    return {"strength": 4.0 ** float(generator.random()), "background": float(generator.uniform(0.05, 0.2))}
+
+
 NORMAL = Condition(
     "normal",
-    f"surface normals as colours (method {', '.join(('tiny', *methods_of('depth')))})",
-    "RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",
+    f"surface normals as colours (method {', '.join(METHODS)})",
+    Contract(
+        "RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",
+        palette="unit vectors, -1 … 1 as 0 … 255",
+        channels="red = left, green = top, blue = towards the camera; lllyasviel/sd-controlnet-normal reads them reversed",
+        suits=(
+            "lllyasviel/control_v11p_sd15_normalbae", "thibaud/controlnet-sd21-normalbae-diffusers",
+        ),
+    ),
     normal,
     normal_agreement,
     "normals met (1 - mean angle / 90°)",
-    check=check,
+    random_relief,
+    check,
     of_any_picture=False,
-)
+    halves=Halves(depths_of, drawn),
+)  # fmt: skip

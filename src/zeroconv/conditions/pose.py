@@ -1,15 +1,21 @@
-"""Human pose: 18 OpenPose joints and 17 limbs in the OpenPose colours on black."""
+"""Human pose: 18 OpenPose joints and 17 limbs in the OpenPose colours on black; hands and faces where they are known."""
 
+import colorsys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes, share_of
+from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes, share_of
 from zeroconv.conditions.measures import joints_met
+from zeroconv.conditions.people import People
 from zeroconv.conditions.weights import methods_of
 
-__all__ = ["JOINTS", "LIMBS", "POSE", "draw_pose", "find_people", "joints_of", "pose", "pose_agreement"]
+__all__ = [
+    "BONES", "JOINTS", "LIMBS", "POSE", "draw_pose", "find_people", "find_whole_people", "joints_of", "pose",
+    "pose_agreement",
+]  # fmt: skip
 
 JOINTS = (
     "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
@@ -26,6 +32,9 @@ COLOURS = (
     (255, 0, 255), (255, 0, 170), (255, 0, 85),
 )  # fmt: skip
 LIMB_BRIGHTNESS = 0.6
+BONES = tuple((0 if i % 4 == 0 else i, i + 1) for i in range(20))  # of a hand: five fingers of four from the wrist on
+BONE_COLOURS = tuple(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(i / 20, 1, 1)) for i in range(20))
+KNUCKLE_COLOUR, FACE_COLOUR = (0, 0, 255), (255, 255, 255)
 SHIFT = 4  # sub-pixel bits of OpenCV's drawing
 WITHIN = 0.05  # a joint counts as met within this share of the picture's width
 
@@ -37,12 +46,23 @@ def pose(
     detector: str | Path | None = None,
     threshold: float = 0.3,
     device: str = "cpu",
+    hands: bool = False,
+    face: bool = False,
 ) -> Image.Image:
     """The pose map of a picture: RGB, of the same size; black when nobody is found.
 
-    Takes what `find_people` takes, and raises what it raises.
+    Takes what `find_people` takes, and raises what it raises. `hands` and `face` draw these too; a ValueError says so
+    when the method does not find them, as "sapiens2" does.
     """
-    return draw_pose(find_people(image, method, weights, detector, threshold, device), image.size)
+    return drawn(image, find_whole_people(image, method, weights, detector, threshold, device), method, hands, face)
+
+
+def drawn(image: Image.Image, people: People, method: str, hands: bool, face: bool) -> Image.Image:
+    """The map of the people of a picture."""
+    for what, wanted, found in (("hands", hands, people.hands), ("face", face, people.face)):
+        if wanted and found is None:
+            raise ValueError(f"method {method} does not find what {what}=true draws; expected method=sapiens2, or {what}=false")
+    return draw_pose(People(people.body, people.hands if hands else None, people.face if face else None), image.size)
 
 
 def find_people(
@@ -57,9 +77,9 @@ def find_people(
 
     Args:
         image: any picture.
-        method: "tiny" (the embedded annotator: one person, in pictures of the tiny world alone) or "vitpose".
-        weights: of ViTPose: a folder or hub id instead of the published one.
-        detector: of the person detector of "vitpose", likewise.
+        method: "tiny" (the embedded annotator: one person, in pictures of the tiny world alone), "vitpose" or "sapiens2".
+        weights: of the learned method: a folder or hub id instead of the published one.
+        detector: of the person detector that it needs, likewise.
         threshold: confidence in [0, 1] from which a person or a joint is believed; other joints are 0.
         device: where learned networks run.
 
@@ -67,6 +87,30 @@ def find_people(
         ValueError: for an unknown method, a threshold out of range, or weights of another kind.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
+    return find_whole_people(image, method, weights, detector, threshold, device).body
+
+
+def find_whole_people(
+    image: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    detector: str | Path | None = None,
+    threshold: float = 0.3,
+    device: str = "cpu",
+) -> People:
+    """The people of a picture with their hands and faces, as far as the method finds them: see `find_people`."""
+    return all_people([image], method, weights, detector, threshold, device)[0]
+
+
+def all_people(
+    images: Sequence[Image.Image],
+    method: str,
+    weights: str | Path | None,
+    detector: str | Path | None,
+    threshold: float,
+    device: str,
+) -> list[People]:
+    """The people of each picture; the annotator sees all pictures together."""
     if method not in (known := ("tiny", *methods_of("pose"))):
         raise ValueError(f"pose method is {method!r}; expected one of {', '.join(known)}")
     if not 0 <= threshold <= 1:
@@ -74,47 +118,96 @@ def find_people(
     if method != "tiny":
         from zeroconv.conditions.learned_pose import learned_people
 
-        return learned_people(image, weights, detector, threshold, device)
+        return [learned_people(image, method, weights, detector, threshold, device) for image in images]
     from zeroconv.conditions.annotator import annotate
 
-    joints = annotate(image).joints()[0].numpy() * np.array([*image.size, 1], np.float32)
-    joints[joints[:, 2] < threshold] = 0
-    return joints[None] if joints.any() else np.zeros((0, len(JOINTS), 3), np.float32)
+    found = annotate(*images).joints().numpy()  # (B, 18, 3), x and y in [0, 1]
+    people: list[People] = []
+    for joints, image in zip(found, images, strict=True):
+        joints = joints * np.array([*image.size, 1], np.float32) * (joints[:, 2:] >= threshold)
+        people.append(People(joints[None] if joints.any() else np.zeros((0, len(JOINTS), 3), np.float32)))
+    return people
 
 
-def draw_pose(keypoints: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """A pose map.
+def draw_pose(people: np.ndarray | People, size: tuple[int, int]) -> Image.Image:
+    """A pose map, drawn as the annotators of ControlNet 1.1 draw it: bodies, then hands, then faces.
+
+    A hand has bones in the colours of the hue circle and small blue joints, a face small white dots.
 
     Args:
-        keypoints: (18, 3) for one person or (N, 18, 3): x and y in pixels and visibility or confidence (hidden at 0),
-            in the order of `JOINTS`. Later people are drawn over earlier ones.
+        people: with hands and faces; or bodies alone: (18, 3) for one person or (N, 18, 3), x and y in pixels and
+            visibility or confidence (hidden at 0), in the order of `JOINTS`. Later people are drawn over earlier ones.
         size: width and height of the map in pixels. At 128 limbs are 2 px wide; the width grows with the size.
     """
-    import cv2
-
+    people = People.of(people)
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
     width = max(1, round(min(size) / 64))
-    for person in np.asarray(keypoints).reshape(-1, len(JOINTS), 3):
-        fixed = [(round(float(x) * 2**SHIFT), round(float(y) * 2**SHIFT)) for x, y, _ in person]
-        for (a, b), colour in zip(LIMBS, COLOURS, strict=False):
-            if person[a, 2] > 0 and person[b, 2] > 0:
-                dimmed = [int(channel * LIMB_BRIGHTNESS) for channel in colour]
-                cv2.line(canvas, fixed[a], fixed[b], dimmed, width, cv2.LINE_AA, SHIFT)
-        for (x, y), (_, _, visible), colour in zip(fixed, person, COLOURS, strict=True):
-            if visible > 0:
-                cv2.circle(canvas, (x, y), round(0.8 * width * 2**SHIFT), list(colour), -1, cv2.LINE_AA, SHIFT)
+    for person in people.body:
+        draw_lines(canvas, person, LIMBS, map(dimmed, COLOURS), width)
+        draw_discs(canvas, person, COLOURS, 0.8 * width)
+    for hand in () if people.hands is None else people.hands.reshape(-1, *people.hands.shape[2:]):
+        draw_lines(canvas, hand, BONES, BONE_COLOURS, max(1, round(width / 4)))
+        draw_discs(canvas, hand, [KNUCKLE_COLOUR] * len(hand), width / 2)
+    for face in () if people.face is None else people.face:
+        draw_discs(canvas, face, [FACE_COLOUR] * len(face), 3 / 8 * width)
     return Image.fromarray(canvas)
 
 
+def dimmed(colour: Iterable[int]) -> tuple[int, ...]:
+    """The colour of a limb, from that of a joint."""
+    return tuple(int(channel * LIMB_BRIGHTNESS) for channel in colour)
+
+
+def draw_lines(
+    canvas: np.ndarray, points: np.ndarray, pairs: Iterable[tuple[int, int]], colours: Iterable[tuple[int, ...]], width: int
+) -> None:
+    """Lines between those pairs of points, (K, 3), of which both are visible."""
+    import cv2
+
+    for (a, b), colour in zip(pairs, colours, strict=False):
+        if points[a, 2] > 0 and points[b, 2] > 0:
+            cv2.line(canvas, fixed(points[a]), fixed(points[b]), list(colour), width, cv2.LINE_AA, SHIFT)
+
+
+def draw_discs(canvas: np.ndarray, points: np.ndarray, colours: Iterable[tuple[int, ...]], radius: float) -> None:
+    """Discs on those points, (K, 3), that are visible."""
+    import cv2
+
+    for point, colour in zip(points, colours, strict=True):
+        if point[2] > 0:
+            cv2.circle(canvas, fixed(point), round(radius * 2**SHIFT), list(colour), -1, cv2.LINE_AA, SHIFT)
+
+
+def fixed(point: np.ndarray) -> tuple[int, int]:
+    """A point's x and y as OpenCV takes parts of a pixel."""
+    return round(float(point[0]) * 2**SHIFT), round(float(point[1]) * 2**SHIFT)
+
+
 def joints_of(condition: Image.Image) -> dict[int, tuple[float, float]]:
-    """Where a pose map has its joints, read back from the discs' colours: index to (x, y) in [0, 1]."""
+    """Where a pose map has the joints of its body, read back from the discs' colours: index to (x, y) in [0, 1].
+
+    Hands are drawn in these colours too: a joint is the largest spot that lies where a limb of its own ends.
+    """
+    import cv2
+
     rgb = np.asarray(condition.convert("RGB"), np.int32)
+    side = 4 * max(1, round(min(condition.size) / 64)) + 1  # a disc is within half of it
     found: dict[int, tuple[float, float]] = {}
     for index, colour in enumerate(COLOURS):
-        ys, xs = np.nonzero(np.abs(rgb - colour).sum(axis=2) <= 24)
-        if len(xs):
+        spots = painted(rgb, colour)
+        if spots.any():
+            limbs = [painted(rgb, dimmed(c)) for pair, c in zip(LIMBS, COLOURS, strict=False) if index in pair]
+            solid = cv2.erode(np.any(limbs, axis=0).astype(np.uint8), np.ones((2, 2), np.uint8))  # no rim of something bright
+            ending = spots & (cv2.dilate(solid, np.ones((side, side), np.uint8)) > 0)
+            _, labels, sizes, _ = cv2.connectedComponentsWithStats((ending if ending.any() else spots).astype(np.uint8))
+            ys, xs = np.nonzero(labels == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax())
             found[index] = ((float(np.median(xs)) + 0.5) / rgb.shape[1], (float(np.median(ys)) + 0.5) / rgb.shape[0])
     return found
+
+
+def painted(rgb: np.ndarray, colour: Iterable[int]) -> np.ndarray:
+    """Which of the pixels (H, W, 3), int32, have a colour, to 24 levels in all: (H, W)."""
+    return np.abs(rgb - np.array(tuple(colour))).sum(axis=2) <= 24
 
 
 def pose_agreement(image: Image.Image, condition: Image.Image) -> float:
@@ -144,7 +237,7 @@ def limbs_met(condition: Image.Image) -> int:
             x = int((joints[a][0] + joints[b][0]) / 2 * rgb.shape[1])
             y = int((joints[a][1] + joints[b][1]) / 2 * rgb.shape[0])
             around = rgb[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
-            met += bool((np.abs(around - np.multiply(colour, LIMB_BRIGHTNESS).astype(int)).sum(axis=2) <= 24).any())
+            met += bool(painted(around, dimmed(colour)).any())
     return met
 
 
@@ -170,11 +263,22 @@ def check(condition: Image.Image) -> list[str]:
 
 POSE = Condition(
     "pose",
-    f"OpenPose skeleton, 18 joints (method {', '.join(('tiny', *methods_of('pose')))})",
-    "RGB map of the picture's size: joints and limbs of people in the OpenPose colours on black.",
+    f"OpenPose skeleton, 18 joints, hands and faces (method {', '.join(('tiny', *methods_of('pose')))})",
+    Contract(
+        "RGB map of the picture's size: joints and limbs of people in the OpenPose colours on black.",
+        polarity="coloured joints and limbs on black",
+        palette="OpenPose's 18 colours, each joint its own, limbs at 60 % of theirs; hands in 20 hues with blue joints, "
+        "faces as white dots; smoothed at their rims",
+        suits=(
+            "lllyasviel/control_v11p_sd15_openpose", "lllyasviel/sd-controlnet-openpose",
+            "thibaud/controlnet-sd21-openpose-diffusers", "thibaud/controlnet-openpose-sdxl-1.0",
+            "xinsir/controlnet-openpose-sdxl-1.0",
+        ),
+    ),
     pose,
     pose_agreement,
     measure="joints met (PCK@0.05)",
     check=check,
     of_any_picture=False,
-)
+    halves=Halves(all_people, drawn),
+)  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.canny import share_met
-from zeroconv.conditions.contract import Condition, check_lines, check_sizes
+from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
 from zeroconv.conditions.soft_edge import gradient_edges
 from zeroconv.conditions.strokes import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
 
@@ -219,22 +219,33 @@ def patches(shape: tuple[int, ...], share: float, seed: int) -> np.ndarray:
     return waves <= np.quantile(waves, share)
 
 
-def random_scribble(generator: np.random.Generator) -> Mapping[str, Any]:
+def random_scribble(
+    generator: np.random.Generator, size: tuple[int, int] = (512, 512), method: str | None = None
+) -> Mapping[str, Any]:
     """Parameters for one training visit: the paper's thresholds, masks, morphology and suppression at random.
 
-    Three in four are from soft edges. Widths are 1 … 24 pixels, small ones more often; half of the scribbles lose up
-    to half of the picture.
+    Three in four are from soft edges. Widths are 1 … 24 pixels of 512 x 512 and as broad in relation to smaller
+    pictures, small ones more often; half of the scribbles lose up to half of the picture. A drawing keeps its
+    threshold; only edges are suppressed.
+
+    Args:
+        generator: of the visit.
+        size: of the picture.
+        method: what is not to be drawn.
     """
-    method = "edges" if generator.random() < 0.75 else "xdog"
-    return {
+    drawn = "edges" if generator.random() < 0.75 else "xdog"
+    method, scale = method or drawn, min(*size, 512) / 512
+    made = {
         "method": method,
-        "threshold": float(generator.uniform(0.5, 1.6) * THRESHOLDS[method]),
-        "width": round(float(WIDEST ** generator.random())),
+        "threshold": float(generator.uniform(0.5, 1.6) * THRESHOLDS.get(method, 0)),
+        "width": max(1, round(float(WIDEST ** generator.random()) * scale)),
         "masked": float(max(0.0, generator.uniform(-0.5, 0.5))),
         "suppress": bool(generator.random() < 0.75),
-        "close": int(generator.integers(0, 6)),
+        "close": round(int(generator.integers(0, 6)) * scale),
         "seed": int(generator.integers(0, 2**31)),
     }
+    unused = {"edges": (), "xdog": ("suppress",)}.get(method, ("suppress", "threshold"))
+    return {key: value for key, value in made.items() if key not in unused}
 
 
 def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
@@ -264,10 +275,19 @@ def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
 SCRIBBLE = Condition(
     "scribble",
     "hand-drawn strokes",
-    "RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",
+    Contract(
+        "RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",
+        values="0 or 255",
+        polarity="white strokes on black",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11p_sd15_scribble", "lllyasviel/sd-controlnet-scribble",
+            "thibaud/controlnet-sd21-scribble-diffusers", "xinsir/controlnet-scribble-sdxl-1.0",
+        ),
+    ),
     scribble,
     stroke_f2,
     "stroke F2",
     random_scribble,
     check_lines,
-)
+)  # fmt: skip

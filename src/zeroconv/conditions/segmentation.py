@@ -1,13 +1,16 @@
 """Semantic segmentation in the colours of ADE20K: 150 classes (B. Zhou et al., 2017)."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes, share_of
+from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes, share_of
+from zeroconv.conditions.detection import check_tile, tiles
 from zeroconv.conditions.measures import mean_overlap
 from zeroconv.conditions.weights import methods_of
+from zeroconv.images import check_pixels
 
 __all__ = ["PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "snap"]
 
@@ -33,7 +36,11 @@ UNKNOWN = 255
 
 
 def segmentation(
-    image: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+    image: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    tile: int | None = None,
 ) -> Image.Image:
     """The segmentation map of a picture: RGB in the colours of ADE20K, of the same size.
 
@@ -43,20 +50,60 @@ def segmentation(
             "oneformer".
         weights: a folder or hub id instead of the published one.
         device: where a learned network runs.
+        tile: pixels, 64 or more: a picture that is longer is looked at in overlapping tiles of this side, as networks
+            see any picture at a few hundred pixels. None sees all pictures in one piece.
 
     Raises:
-        ValueError: for an unknown method, or weights of another kind.
+        ValueError: for an unknown method, a tile that is too small, or weights of another kind.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
+    return drawn(image, all_classes([image], method, weights, device, tile)[0])
+
+
+def drawn(_: Image.Image, classes: np.ndarray) -> Image.Image:
+    """The map of classes (H, W)."""
+    return segmentation_map(classes)
+
+
+def all_classes(
+    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
+) -> list[np.ndarray]:
+    """The classes of each picture, (H, W), which a network sees together."""
     if method not in (known := ("tiny", *methods_of("segmentation"))):
         raise ValueError(f"segmentation method is {method!r}; expected one of {', '.join(known)}")
-    from zeroconv.conditions.learned_segmentation import largest_of, learned_classes
+    check_tile(tile)
 
-    if method != "tiny":
-        return segmentation_map(learned_classes(image, method, weights, device))
+    def look(pictures: Sequence[Image.Image]) -> list[np.ndarray]:
+        """Each in one piece."""
+        if method == "tiny":
+            return seen_by_annotator(pictures)
+        from zeroconv.conditions.learned_segmentation import learned_classes
+
+        return learned_classes(pictures, method, weights, device)
+
+    return look(images) if tile is None else [in_tiles(look, image, tile) for image in images]
+
+
+def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
+    """The classes of pictures of the tiny world."""
     from zeroconv.conditions.annotator import CLASSES, annotate
+    from zeroconv.conditions.learned_segmentation import largest_of
 
-    return segmentation_map(np.array(CLASSES)[largest_of(annotate(image).class_logits, (image.height, image.width))])
+    scores = annotate(*images).class_logits.split(1)
+    found = [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
+    return [np.array(CLASSES)[one] for one in found]
+
+
+def in_tiles(look: Callable[[Sequence[Image.Image]], list[np.ndarray]], image: Image.Image, tile: int) -> np.ndarray:
+    """The classes of a picture from its tiles, which meet in the middle of what they share: (H, W)."""
+    if max(image.size) <= tile:
+        return look([image])[0]
+    places = list(tiles(image.size, tile, tile // 4, blend=False))
+    parts = look([image.crop((columns.start, rows.start, columns.stop, rows.stop)) for (rows, columns), _ in places])
+    classes = np.zeros((image.height, image.width), parts[0].dtype)
+    for part, (place, mine) in zip(parts, places, strict=True):
+        classes[place] = np.where(mine > 0.5, part, classes[place])
+    return classes
 
 
 def segmentation_map(classes: np.ndarray) -> Image.Image:
@@ -72,6 +119,7 @@ def segmentation_map(classes: np.ndarray) -> Image.Image:
 
 def classes_of(condition: Image.Image) -> np.ndarray:
     """The class index of each pixel of a map, (H, W) uint8; 255 where the colour is no class's."""
+    check_pixels(condition)
     rgb = np.asarray(condition.convert("RGB")).astype(np.int32)
     key = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
     colours = PALETTE.astype(np.int32)
@@ -130,10 +178,17 @@ def check(condition: Image.Image) -> list[str]:
 SEGMENTATION = Condition(
     "segmentation",
     f"ADE20K classes as colours (method {', '.join(('tiny', *methods_of('segmentation')))})",
-    "RGB map of the picture's size: each pixel the ADE20K palette colour of its class, without smoothing.",
+    Contract(
+        "RGB map of the picture's size: each pixel the ADE20K palette colour of its class, without smoothing.",
+        palette="the 150 colours of ADE20K alone; black, which is none of them, asks for nothing",
+        suits=(
+            "lllyasviel/control_v11p_sd15_seg", "lllyasviel/sd-controlnet-seg", "thibaud/controlnet-sd21-ade20k-diffusers",
+        ),
+    ),
     segmentation,
     mean_iou,
     measure="mean IoU",
     check=check,
     of_any_picture=False,
-)
+    halves=Halves(all_classes, drawn),
+)  # fmt: skip

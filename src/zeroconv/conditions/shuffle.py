@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes
+from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import check_flat
 
 __all__ = ["SHUFFLE", "WAVE", "colour_similarity", "flow_field", "lab_histogram", "random_flow", "shuffle"]
@@ -26,19 +26,19 @@ def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image
     Args:
         image: any picture of at most 32766 pixels a side.
         seed: 0 or more; the same seed bends every picture of a size in the same way.
-        wave: pixels between two random numbers of the flow: the smaller, the smaller the pieces. None is 256, or half
-            of the shorter side of a picture that is smaller than 512.
+        wave: pixels between two random numbers of the flow, 2 to 32766: the smaller, the smaller the pieces. None is
+            256, or half of the shorter side of a picture that is smaller than 512.
 
     Raises:
-        ValueError: for a negative seed, a wave under 2 or a picture that is too long.
+        ValueError: for a negative seed, a wave out of range or a picture that is too long.
     """
     import cv2
 
     width, height = image.size
-    if seed < 0 or seed != int(seed):
+    if not (seed >= 0 and seed % 1 == 0):
         raise ValueError(f"shuffle seed is {seed}; expected a whole number, 0 or more")
-    if wave is not None and wave < 2:
-        raise ValueError(f"shuffle wave is {wave:g} pixels; expected 2 or more (256 is usual)")
+    if wave is not None and not 2 <= wave <= LONGEST:
+        raise ValueError(f"shuffle wave is {wave:g} pixels; expected 2 to {LONGEST} (256 is usual)")
     if max(width, height) > LONGEST:
         raise ValueError(f"the picture is {width}x{height} pixels; shuffle expects at most {LONGEST} a side")
     step = min(WAVE, max(2, min(width, height) // 2)) if wave is None else wave
@@ -117,10 +117,13 @@ def colour_similarity(image: Image.Image, condition: Image.Image) -> float:
 SHUFFLE = Condition(
     "shuffle",
     "a picture's colours and content, shuffled",
-    "RGB picture of the picture's size: its content bent by a random flow (ControlNet 1.1; residuals are pooled).",
+    Contract(
+        "RGB picture of the picture's size: its content bent by a random flow (ControlNet 1.1; residuals are pooled).",
+        suits=("lllyasviel/control_v11e_sd15_shuffle",),
+    ),
     shuffle,
     colour_similarity,
     "colours met (overlap of Lab histograms)",
     random_flow,
     check_flat,
-)
+)  # fmt: skip

@@ -1,17 +1,18 @@
-"""Soft edges: white on black with grey levels, by gradients or by HED; fidelity is their SSIM (Z. Wang et al., 2004)."""
+"""Soft edges: white on black with grey levels, by gradients, HED or PiDiNet; fidelity is their SSIM (Z. Wang et al., 2004)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes, share_of
+from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, share_of
+from zeroconv.images import check_pixels
 
 __all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge", "ssim"]
 
-METHODS = ("gradient", "hed")
+METHODS = ("gradient", "hed", "pidinet")
 SCALES = (1, 2, 4)  # of sigma: an edge of an object is there at each of them, an edge of a texture at the finest
 FLOOR, STRENGTH, CONTRAST = 0.02, 1.2, 2.2  # chosen so that maps of photographs resemble HED's
 SIGMAS, STEPS = (0.5, 8.0), (2, 8)
@@ -31,30 +32,57 @@ def soft_edge(
 
     Args:
         image: any picture.
-        method: "gradient" needs no weights; "hed" is the network of S. Xie and Z. Tu (2015).
+        method: "gradient" needs no weights; "hed" is the network of S. Xie and Z. Tu (2015), "pidinet" that of Z. Su et
+            al. (2021).
         safe: keep `steps + 1` grey levels alone, so that nothing of the picture can hide in faint greys.
         steps: 2 … 8; published "safe" maps have 2.
         sigma: of the finest scale in pixels, 0.5 … 8; "gradient" alone.
-        weights: a .safetensors file, else the environment variable ZEROCONV_HED names it; "hed" alone.
+        weights: of "hed" a .safetensors file, else the environment variable ZEROCONV_HED names it; of "pidinet" a .pth
+            as published or a .safetensors file, else ZEROCONV_PIDINET names it.
         fusion: "learned" as in the paper of HED, or "mean" as in ControlNet 1.1; "hed" alone.
-        device: where the network runs, such as "cuda"; "hed" alone.
+        device: where the network runs, such as "cuda"; not of "gradient".
 
     Raises:
         ValueError: for a parameter out of its range.
-        FileNotFoundError: when HED's weights are not there.
+        FileNotFoundError: when the network's weights are not there.
     """
-    if method not in METHODS:
-        raise ValueError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}")
+    check_levels(safe, steps)
+    return drawn(image, edges_of([image], method, sigma, weights, fusion, device)[0], safe, steps)
+
+
+def check_levels(safe: bool, steps: int) -> None:
+    """Refuse levels that make no sense."""
     if safe not in (False, True):
         raise ValueError(f"safe is {safe!r}; expected true or false; the number of levels is `steps`")
     if steps not in range(STEPS[0], STEPS[1] + 1):
         raise ValueError(f"soft-edge has steps={steps!r}; expected a whole number from {STEPS[0]} to {STEPS[1]}")
-    if method == "gradient":
-        edges = gradient_edges(np.asarray(image.convert("RGB")), sigma)
-    else:
-        from zeroconv.conditions.hed import hed_edges, open_hed
 
-        edges = hed_edges(image, open_hed(weights, device), fusion).numpy()
+
+def edges_of(
+    images: Sequence[Image.Image],
+    method: str,
+    sigma: float,
+    weights: str | None,
+    fusion: Literal["learned", "mean"],
+    device: str,
+) -> list[np.ndarray]:
+    """The edges of each picture, (H, W) float32 in [0, 1]; a network sees pictures of one size together."""
+    if method not in METHODS:
+        raise ValueError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}")
+    if method == "gradient":
+        return [gradient_edges(np.asarray(image.convert("RGB")), sigma) for image in images]
+    if method == "pidinet":
+        from zeroconv.conditions.pidinet import open_pidinet, pidinet_edges
+
+        return [edges.numpy() for edges in pidinet_edges(images, open_pidinet(weights, device))]
+    from zeroconv.conditions.hed import hed_edges, open_hed
+
+    return [edges.numpy() for edges in hed_edges(images, open_hed(weights, device), fusion)]
+
+
+def drawn(_: Image.Image, edges: np.ndarray, safe: bool, steps: int) -> Image.Image:
+    """The map of edges (H, W) in [0, 1]."""
+    check_levels(safe, steps)
     grey = (edges * 255).round()
     if safe:
         grey = (safe_step(grey / 255, int(steps)) * 255).round()
@@ -108,10 +136,11 @@ def safe_step(edges: np.ndarray, steps: int = 2) -> np.ndarray:
     return np.minimum(np.floor(edges * (steps + 1)) / steps, 1)
 
 
-def random_softness(generator: np.random.Generator) -> Mapping[str, Any]:
-    """Parameters for one training visit: sigma from 0.7 … 2, half of the maps safe with 2 … 4 steps."""
+def random_softness(generator: np.random.Generator, method: str = "gradient") -> Mapping[str, Any]:
+    """Parameters for one training visit: half of the maps safe with 2 … 4 steps; of gradients sigma from 0.7 … 2."""
     sigma = 0.7 * (2 / 0.7) ** float(generator.random())
-    return {"sigma": sigma, "safe": bool(generator.random() < 0.5), "steps": int(generator.integers(2, 5))}
+    levels = {"safe": bool(generator.random() < 0.5), "steps": int(generator.integers(2, 5))}
+    return {"sigma": sigma, **levels} if method == "gradient" else levels
 
 
 def edge_ssim(image: Image.Image, condition: Image.Image, **parameters: Any) -> float:
@@ -163,6 +192,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 def check(condition: Image.Image) -> list[str]:
     """Warnings for a map of soft edges: polarity, a picture in its place, colours, nothing on it, hard lines."""
+    check_pixels(condition)
     grey = np.asarray(condition.convert("RGB").convert("L"))
     typical = float(np.median(grey))
     if typical > 160:
@@ -182,11 +212,19 @@ def check(condition: Image.Image) -> list[str]:
 
 SOFT_EDGE = Condition(
     "soft-edge",
-    "soft edges (gradients, HED)",
-    "RGB map of the picture's size: soft edges in grey levels, white (255) where they are strongest, on black (0).",
+    "soft edges (gradients, HED, PiDiNet)",
+    Contract(
+        "RGB map of the picture's size: soft edges in grey levels, white (255) where they are strongest, on black (0).",
+        polarity="white edges on black",
+        channels=GREY,
+        suits=(
+            "lllyasviel/control_v11p_sd15_softedge", "lllyasviel/sd-controlnet-hed", "thibaud/controlnet-sd21-hed-diffusers",
+        ),
+    ),
     soft_edge,
     edge_ssim,
     "edge SSIM",
     random_softness,
     check,
-)
+    halves=Halves(edges_of, drawn),
+)  # fmt: skip

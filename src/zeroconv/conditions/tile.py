@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, check_sizes
+from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import check_flat, likeness
 
 __all__ = ["TILE", "low_pass_likeness", "random_factor", "reduced", "tile"]
@@ -67,10 +67,15 @@ def low_pass_likeness(image: Image.Image, condition: Image.Image, factor: float 
 TILE = Condition(
     "tile",
     "a small picture to be filled with detail",
-    "RGB picture of the picture's size, without its details: made smaller and larger again (ControlNet 1.1).",
+    Contract(
+        "RGB picture of the picture's size, without its details: made smaller and larger again (ControlNet 1.1).",
+        suits=(
+            "lllyasviel/control_v11f1e_sd15_tile", "xinsir/controlnet-tile-sdxl-1.0",
+        ),
+    ),
     tile,
     low_pass_likeness,
     "low-pass likeness (PSNR of 10 to 40 dB)",
     random_factor,
     check_flat,
-)
+)  # fmt: skip

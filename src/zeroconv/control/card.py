@@ -165,11 +165,20 @@ def examples(config: Mapping[str, Any], extra: Mapping[str, Any], name: str, bas
     command = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
     lines = ["## Use", "", "```sh", f'{command} --prompt "your prompt" --out pictures']
     if contract and contract.extract:
-        lines += [f"zeroconv extract {contract.name} photo.png --out maps    # from a picture to its map"]
+        lines += [f"zeroconv extract {contract.name} photo.png{trained_with(extra)} --out maps    # from a picture to its map"]
     lines += ["```", "", "```python", *zeroconv_lines(name, base, extra.get("variant") == "lora"), "```"]
     if opens_in_diffusers(config):
         lines += ["", "The same in diffusers:", "", "```python", *diffusers_lines(name, base, is_sdxl(config)), "```"]
     return "\n".join(lines)
+
+
+def trained_with(extra: Mapping[str, Any]) -> str:
+    """The extractor's parameters in training as words of a command; of weights on their maker's machine the last part."""
+    given = extra.get("extract")
+    words = {plain(str(key)): value for key, value in given.items()} if isinstance(given, Mapping) else {}
+    named = {key: base_name(value) if key in ("weights", "detector") else plain(str(value)) for key, value in words.items()}
+    resolution = f" --resolution {shlex.quote(named.pop('resolution'))}" if "resolution" in named else ""
+    return "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in named.items()) + resolution
 
 
 def zeroconv_lines(name: str, base: str, low_rank: bool) -> list[str]:

@@ -67,6 +67,7 @@ def birth_settings(
             "condition_encoder": condition_encoder,
             "base": base,
             "condition": None,
+            "extract": {},
             "rank": rank if variant == "lora" else None,
             "vectors": BORROWED if variant == "lora" else None,
         },
@@ -86,8 +87,8 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
         "global_pool_conditions": False,
     }
     extra = {
-        "variant": "full", "connection": "zero", "condition_encoder": "released", "base": None, "condition": None, "rank": None,
-        "vectors": None,
+        "variant": "full", "connection": "zero", "condition_encoder": "released", "base": None, "condition": None,
+        "extract": {}, "rank": None, "vectors": None,
     }  # fmt: skip
     order = config.get("controlnet_conditioning_channel_order", "rgb")
     if order not in ("rgb", "bgr"):
@@ -101,6 +102,8 @@ def complete(config: dict[str, Any]) -> dict[str, Any]:
     for name in ("base", "condition"):
         if not isinstance(own.get(name), str | None):
             raise ValueError(f"config.json has {name} {own[name]!r:.80} in _zeroconv; expected a name")
+    if not isinstance(own.get("extract", {}), dict):
+        raise ValueError(f"config.json has extract {own['extract']!r:.80} in _zeroconv; expected an extractor's parameters")
     check_vectors(own.get("vectors"))
     return {**defaults, **config, "_zeroconv": {**extra, **own}}
 

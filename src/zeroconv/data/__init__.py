@@ -3,7 +3,7 @@
 from zeroconv.data.check import Report, check
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.open import open_pairs
-from zeroconv.data.pairs import Pair, Pairs, Subset, condition_of, held_out
+from zeroconv.data.pairs import Pair, Pairs, Subset, condition_of, conditions_of, held_out
 from zeroconv.data.world_pairs import TRUTHS, WorldPairs, truth, write_world
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "WorldPairs",
     "check",
     "condition_of",
+    "conditions_of",
     "held_out",
     "open_pairs",
     "truth",

@@ -10,7 +10,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.images import open_holed, open_map
 
-__all__ = ["Pair", "Pairs", "Subset", "condition_of", "held_out", "open_condition"]
+__all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,33 @@ def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> I
     Raises:
         ValueError: when it has none and the condition cannot be extracted from any picture, naming the pair.
     """
-    name = conditions.get(condition).name
-    if name in pair.maps:
-        return pair.maps[name]
-    if not conditions.get(name).of_any_picture and "method" not in parameters:
-        raise ValueError(
-            f"pair {pair.name!r} has no {name} map, and without a method none can be extracted from any picture: add the maps, "
-            f"for example with `zeroconv extract {name} … --set method=…` (`zeroconv extract --list` shows the methods)"
-        )
-    return conditions.extract(name, pair.image, **parameters)
+    return conditions_of([pair], condition, [parameters])[0]
+
+
+def conditions_of(
+    pairs: Sequence[Pair], condition: str, parameters: Sequence[Mapping[str, Any]], ready: bool = True
+) -> list[Image.Image]:
+    """The maps of pairs: their own, else extracted from their pictures, which a network sees together.
+
+    Args:
+        pairs: the pairs.
+        condition: which maps.
+        parameters: of the extractor, for each pair.
+        ready: False extracts them all and leaves aside those that the pairs have.
+
+    Raises:
+        ValueError: when one has none and the condition cannot be extracted from any picture, naming the pair.
+    """
+    known = conditions.get(condition)
+    made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
+    wanted = [i for i in range(len(pairs)) if i not in made]
+    for i in wanted:
+        if not known.of_any_picture and "method" not in parameters[i]:
+            raise ValueError(
+                f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any "
+                f"picture: add the maps, or name a method, in training with `--set extract.method=…` "
+                f"(`zeroconv extract {known.name} --list` shows them)"
+            )
+    found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
+    made |= zip(wanted, found, strict=True)
+    return [made[i] for i in range(len(pairs))]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pair, Pairs, condition_of
+from zeroconv.data import Pair, Pairs, conditions_of
 from zeroconv.evaluation.interval import Interval, bootstrap_mean, bootstrap_share
 from zeroconv.generation import Control, ControlPipeline
 from zeroconv.images import fit, to_images, to_signed, to_tensor
@@ -189,7 +189,7 @@ def evaluate(
     for first in range(0, len(pairs), batch_size):
         seeds = list(range(seed + first, seed + min(first + batch_size, len(pairs))))
         batch = [fitted(pairs[i - seed], pipeline.base.size) for i in seeds]
-        maps = [condition_of(pair, known.name, {}) for pair in batch]
+        maps = conditions_of(batch, known.name, [network.config["_zeroconv"]["extract"]] * len(batch))
         kept = [i for i, image in enumerate(maps) if image.getbbox() is not None]  # a black map asks for nothing
         if kept:
             chosen = [batch[i] for i in kept], [maps[i] for i in kept], [seeds[i] for i in kept]

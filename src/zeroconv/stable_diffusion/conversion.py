@@ -43,7 +43,7 @@ from zeroconv.checkpoints.topology import Topology
 from zeroconv.stable_diffusion.single_file import PADS
 from zeroconv.stable_diffusion.tokenizer import write_tokenizer
 
-__all__ = ["Report", "convert_base", "convert_vae", "is_base", "is_vae"]
+__all__ = ["Report", "convert_base", "convert_tensors", "convert_vae", "is_base", "is_vae"]
 
 TEXT_FILE = "model.safetensors"
 SCALE_LEFT_OUT = 0.18215  # what diffusers takes when a folder does not say it
@@ -111,6 +111,28 @@ def convert_vae(source: str | Path, out: Path, dtype: torch.dtype | None = None)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(out, cast(named, dtype))
     return Report("autoencoder", len(named), [out], [])
+
+
+def convert_tensors(source: str | Path, out: Path, dtype: torch.dtype | None = None) -> Report:
+    """Write the tensors of a pickle, whatever network they are of, as one `.safetensors` file under their own names.
+
+    Args:
+        source: a `.pth`, `.pt`, `.ckpt` or `.bin` file; what training left beside its tensors stays behind.
+        out: a `.safetensors` file.
+        dtype: type of the written tensors; as stored if None.
+
+    Raises:
+        ValueError: one line; nothing was written then.
+    """
+    if Path(source).suffix not in PICKLE_ENDINGS or out.suffix != ".safetensors":
+        raise ValueError(
+            f"'safetensors' keeps the names of a pickle's tensors: got {Path(source).name!r} -> {out.name!r}; "
+            f"expected one of {', '.join(PICKLE_ENDINGS)}, to .safetensors"
+        )
+    tensors = read_pickle(Path(source))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(out, {name: tensor.contiguous() for name, tensor in cast(tensors, dtype).items()})
+    return Report("pickle", len(tensors), [out], [])
 
 
 def convert_base(

@@ -3,11 +3,13 @@
 import json
 import tomllib
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
+from zeroconv.conditions import read_value
 from zeroconv.training.optimizer import OptimizerName
 
 __all__ = ["TrainConfig"]
@@ -27,6 +29,11 @@ class TrainConfig(BaseModel):
     prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
     data: str = Field("world:2000", description="a folder of pairs, or world:COUNT[@FIRST_SEED]")
     condition: str = Field("canny", description="which condition to learn")
+    extract: dict[str, Any] = Field(
+        default_factory=dict,
+        description="parameters of the condition's extractor, such as method and low; maps are then made from the "
+        "pictures at every visit, ready ones left aside, and what is not given is drawn as before",
+    )
     out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
     control: str | None = Field(None, description="begin from this ControlNet and not from the base")
     variant: Literal["full", "lite", "lora"] = Field(
@@ -62,6 +69,15 @@ class TrainConfig(BaseModel):
         """Make a list of "8,16,32,64", as it comes from `--set`."""
         return value.split(",") if isinstance(value, str) else value
 
+    @field_validator("extract")
+    @classmethod
+    def plain(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what no `--set` could say."""
+        for key, one in value.items():
+            if not isinstance(one, bool | int | float | str) or (isinstance(one, float) and not isfinite(one)):
+                raise ValueError(f"{key} is {one!r}; expected a word, a finite number, true or false")
+        return value
+
     @classmethod
     def build(cls, file: Path | None = None, assignments: Sequence[str] = (), **settings: Any) -> Self:
         """From a TOML file, then keyword settings that are not None, then `key=value` words; the last one wins.
@@ -73,11 +89,16 @@ class TrainConfig(BaseModel):
         values: dict[str, Any] = read_toml(file) if file is not None else {}
         values.update({key: value for key, value in settings.items() if value is not None})
         for assignment in assignments:
-            key, equals, value = assignment.partition("=")
-            if not equals or key.strip() not in cls.model_fields:
+            key, equals, value = (part.strip() for part in assignment.partition("="))
+            table, dot, inner = key.partition(".")
+            if equals and dot and inner and table == "extract":
+                before = values.get("extract", {})
+                values["extract"] = {**before, inner: read_value(value)} if isinstance(before, dict) else before
+                continue
+            if not equals or key not in cls.model_fields:
                 known = ", ".join(cls.model_fields)
-                raise ValueError(f"--set got {assignment!r}; expected key=value with a key of: {known}")
-            values[key.strip()] = value.strip()
+                raise ValueError(f"--set got {assignment!r}; expected key=value with a key of: {known}, extract.PARAMETER")
+            values[key] = value
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -97,8 +118,12 @@ class TrainConfig(BaseModel):
         return "\n".join(lines) + "\n"
 
 
-def toml(value: str | float | Path | tuple[int, ...]) -> str:
+def toml(value: bool | str | float | Path | tuple[int, ...] | dict[str, Any]) -> str:
     """One value in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, tuple):
         return str(list(value))
     if isinstance(value, str | Path):

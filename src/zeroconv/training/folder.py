@@ -16,7 +16,7 @@ from zeroconv.training.config import TrainConfig
 __all__ = ["RunFolder"]
 
 IDENTITY = (
-    "base", "vae", "prediction_type", "data", "condition", "variant", "rank", "connection", "condition_encoder",
+    "base", "vae", "prediction_type", "data", "condition", "extract", "variant", "rank", "connection", "condition_encoder",
     "condition_encoder_channels",
     "control", "batch_size", "seed", "probe_count", "optimizer",
 )  # fmt: skip

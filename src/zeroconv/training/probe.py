@@ -7,7 +7,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pair, condition_of
+from zeroconv.data import Pair, conditions_of
 from zeroconv.generation import Control, ControlPipeline
 from zeroconv.images import to_images, to_signed, to_tensor
 from zeroconv.sheets import contact_sheet
@@ -40,20 +40,27 @@ class Probe:
         pairs: held-out pairs.
         steps: denoising steps per picture.
         guidance_scale: guidance per picture.
+        maps: of the pairs; their own, or extracted with the condition's defaults, if left out.
 
     Raises:
         ValueError: when the condition has no fidelity measure.
     """
 
     def __init__(
-        self, pipeline: ControlPipeline, condition: str, pairs: Sequence[Pair], steps: int, guidance_scale: float
+        self,
+        pipeline: ControlPipeline,
+        condition: str,
+        pairs: Sequence[Pair],
+        steps: int,
+        guidance_scale: float,
+        maps: Sequence[Image.Image] | None = None,
     ) -> None:
         measure = conditions.get(condition).fidelity
         if measure is None:
             raise ValueError(f"condition {condition!r} has no fidelity measure yet; train one that has, such as canny")
         self.pipeline, self.condition, self.pairs, self.fidelity = pipeline, condition, pairs, measure
         self.steps, self.guidance_scale = steps, guidance_scale
-        self.maps = [condition_of(pair, condition, {}) for pair in pairs]
+        self.maps = conditions_of(pairs, condition, [{}] * len(pairs)) if maps is None else list(maps)
 
     def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
         """Mean fidelity of pictures to the probe's maps."""

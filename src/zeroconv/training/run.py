@@ -1,9 +1,10 @@
 """A whole run: open, resume, optimise, probe, announce, save."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlledUNet, ControlNet
-from zeroconv.data import Pair, condition_of, held_out, open_pairs
+from zeroconv.data import Pair, conditions_of, held_out, open_pairs
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.generation import ControlPipeline
 from zeroconv.images import to_holed_tensor, to_tensor, write_png
@@ -74,9 +75,12 @@ class Run:
         self.config, self.report, self.folder = config, report, RunFolder(config.out)
         pairs = open_pairs(config.data, config.condition)
         self.pairs, probe_pairs = held_out(pairs, config.probe_count)
+        self.given = given_parameters(config)
+        self.maps_for_training([self.pairs[0]], [np.random.default_rng(0)])  # what is wrong with them is said now
+        maps = conditions_of(probe_pairs, config.condition, [self.given] * len(probe_pairs), not config.extract)
         self.base = open_base(config)
         self.pipeline = ControlPipeline(self.base)
-        self.probe = Probe(self.pipeline, config.condition, probe_pairs, config.probe_steps, config.probe_guidance)
+        self.probe = Probe(self.pipeline, config.condition, probe_pairs, config.probe_steps, config.probe_guidance, maps)
         self.network = self.fresh_network().to(config.device).train()
         self.network.check_base(self.base.unet)
         rate = config.learning_rate or default_learning_rate(self.base)
@@ -109,7 +113,8 @@ class Run:
                 condition_encoder=config.condition_encoder,
                 conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
             )
-        network.config["_zeroconv"].update(base=config.base, condition=config.condition)
+        extract = {key: value for key, value in config.extract.items() if key != "device"}
+        network.config["_zeroconv"].update(base=config.base, condition=config.condition, extract=extract)
         return network
 
     def batch(self, step: int) -> Batch:
@@ -124,7 +129,7 @@ class Run:
         z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
         draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
         text = text.replaced(torch.tensor([d.empty_prompt for d in draws]), self.empty_text)
-        maps = [self.map_for_training(pair, d.extraction) for pair, d in zip(pairs, draws, strict=True)]
+        maps = self.maps_for_training(pairs, [d.extraction for d in draws])
         made = Batch(
             z_0,
             text.states,
@@ -135,10 +140,14 @@ class Run:
         )
         return made.to(config.device)
 
-    def map_for_training(self, pair: Pair, extraction: np.random.Generator) -> Image.Image:
-        """The map of a pair, with parameters drawn for this visit where the condition has any (Canny thresholds)."""
-        drawn = conditions.get(self.config.condition).draw_parameters
-        return condition_of(pair, self.config.condition, drawn(extraction) if drawn else {})
+    def maps_for_training(self, pairs: Sequence[Pair], generators: Sequence[np.random.Generator]) -> list[Image.Image]:
+        """The maps of pairs; what the settings do not give of the extractor's parameters is drawn for each visit."""
+        name = self.config.condition
+        parameters = [
+            conditions.draw_parameters(name, generator, pair.image.size, self.given)
+            for pair, generator in zip(pairs, generators, strict=True)
+        ]
+        return conditions_of(pairs, name, parameters, ready=not self.config.extract)
 
     def go(self) -> Summary:
         """Optimise to the end."""
@@ -239,6 +248,12 @@ class Run:
         """How the run ended."""
         last = self.curve[-1][1] if self.curve else self.uncontrolled.fidelity
         return Summary(self.done, last, self.uncontrolled.fidelity, self.ceiling, self.jump, self.folder.path)
+
+
+def given_parameters(config: TrainConfig) -> dict[str, Any]:
+    """The extractor's parameters that are not drawn: those of the settings; its network runs where the training does."""
+    learned = "device" in conditions.defaults(conditions.get(config.condition))
+    return {**({"device": config.device} if learned else {}), **config.extract}
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:

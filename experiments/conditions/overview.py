@@ -1,0 +1,32 @@
+"""Draw every condition of one scene on one sheet: `python -m experiments.conditions.overview` writes it."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from zeroconv.conditions import NAMES, extract
+from zeroconv.sheets import PAPER, contact_sheet
+from zeroconv.world import HELD_OUT_SEED, make
+
+SEED, KIND, SIZE = HELD_OUT_SEED + 46, "person", 512
+COLUMNS, CELL = 7, 192
+OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.png"
+
+
+def draw() -> Image.Image:
+    """The picture and its twelve maps, each under its name; the hole of inpainting is white."""
+    picture = Image.fromarray(make(SEED, KIND, SIZE).rgb)
+    tiles = {"picture": picture} | {name: extract(name, picture) for name in NAMES}
+    tiles["inpaint"] = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), tiles["inpaint"])
+    names = list(tiles)
+    rows = [names[first : first + COLUMNS] for first in range(0, len(names), COLUMNS)]
+    parts = [contact_sheet([[tiles[name] for name in row]], row, cell=CELL) for row in rows]
+    sheet = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), PAPER)
+    for index, part in enumerate(parts):
+        sheet.paste(part, (0, index * part.height))
+    return sheet
+
+
+if __name__ == "__main__":
+    draw().save(OUT, optimize=True)
+    print(OUT)

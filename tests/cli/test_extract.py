@@ -1,0 +1,118 @@
+"""`zeroconv extract`: maps of any size, looked for at any resolution, and what it tells of every condition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Run
+from zeroconv.cli import controls
+from zeroconv.conditions import NAMES, extract, get
+from zeroconv.conditions.detection import at_size
+from zeroconv.conditions.fitting import MODES, fit_map
+from zeroconv.conditions.weights import WEIGHTS
+from zeroconv.images import fit, open_image
+
+
+def test_extract_writes_maps_of_the_same_size(run: Run, photo: Path) -> None:
+    result = run("extract", "canny", photo, photo, "--out", "maps", "--set", "low=20", "--set", "high=40.5", "--json")
+    assert result.code == 0, result.err
+    assert [entry["map"] for entry in result.json["maps"]] == ["maps/photo-canny.png", "maps/photo-canny-2.png"]
+    assert result.json["parameters"] == {"low": 20, "high": 40.5}
+    assert (result.json["resolution"], result.json["size"], result.json["resize"]) == ("pixel-perfect", None, None)
+    wanted = extract("canny", open_image(photo), low=20, high=40.5)
+    assert open_image("maps/photo-canny.png").tobytes() == wanted.tobytes()
+    assert run("extract", "canny", photo, "--out", "maps").out == "maps/photo-canny.png\n"
+
+
+@pytest.mark.parametrize("mode", [None, "crop", "stretch", "fill"])
+def test_maps_of_another_size_are_pixel_perfect(run: Run, photo: Path, mode: str | None) -> None:
+    words = ["--resize", mode] if mode else []
+    result = run("extract", "canny", photo, "--size", "64x96", *words, "--json")
+    assert result.code == 0, result.err
+    assert (result.json["size"], result.json["resize"]) == ([64, 96], mode or "crop")
+    wanted = at_size(lambda picture: extract("canny", picture), open_image(photo), "canny", (64, 96), mode or "crop")
+    made = open_image(result.json["maps"][0]["map"])
+    assert made.size == (64, 96) and made == wanted
+    assert mode not in (None, "crop") or made == extract("canny", fit(open_image(photo), (64, 96)))
+
+
+def test_a_map_is_looked_for_at_another_resolution(run: Run, photo: Path) -> None:
+    image = open_image(photo)
+    for words, wanted in (
+        (["--resolution", 45], extract("canny", image, resolution=45)),
+        (["--resolution", "pixel-perfect"], extract("canny", image)),
+        (["--resolution", 45, "--size", 64, "--resize", "fill"], None),
+    ):
+        result = run("extract", "canny", photo, *words, "--json")
+        assert result.code == 0, result.err
+        assert result.json["resolution"] == words[1]
+        made = open_image(result.json["maps"][0]["map"])
+        assert made == (wanted or fit_map(extract("canny", image.resize((60, 45), 1)), (64, 64), "canny", "fill"))
+
+
+def test_networks_look_at_tiles_when_asked(run: Run) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 40, 3), np.uint8)).resize((200, 100)).save("long.png")
+    result = run("extract", "depth", "long.png", "--tile", 64, "--json")
+    assert result.code == 0, result.err
+    assert open_image(result.json["maps"][0]["map"]) == extract("depth", open_image("long.png"), tile=64)
+    refused = run("extract", "canny", "long.png", "--tile", 64)
+    assert refused.code == 2 and "canny has no --tile; segmentation, depth, normal have" in " ".join(refused.err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--resolution", "half"], "got resolution 'half'; expected PIXELS of the shorter side, such as 512, or pixel-perfect"),
+        (["--resolution", "0"], "got resolution '0'"),
+        (["--set", "resolution=9"], "expected --resolution PIXELS"),
+        (["--resize", "fill"], "expected --size too"),
+        (["--size", "64", "--resize", "zoom"], "got the resize mode 'zoom'; expected one of crop, stretch, fill"),
+        (["--size", "64x"], "got size '64x'"),
+    ],
+)
+def test_wrong_words_write_nothing(run: Run, photo: Path, words: list[str], message: str) -> None:
+    result = run("extract", "canny", photo, *words)
+    assert result.code == 2 and message in " ".join(result.err.replace("│", " ").split())
+    assert not Path("outputs").exists()
+
+
+def test_the_modes_are_those_of_the_library() -> None:
+    assert controls.MODES == MODES
+
+
+def test_the_list_has_every_condition_and_fits_a_terminal(run: Run) -> None:
+    result = run("extract", "--list")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[0] for line in lines if line and line[0] not in " `"] == list(NAMES)
+    for name in NAMES:
+        known = get(name)
+        assert known.summary.split(" (")[0] in result.out and known.contract.polarity.partition("; ")[0] in result.out
+
+
+@pytest.mark.parametrize("name", [*NAMES, "hed"])
+def test_one_condition_is_told_whole(run: Run, name: str) -> None:
+    result = run("extract", name, "--list")
+    assert result.code == 0, result.err
+    assert all(len(line) <= 100 for line in result.out.splitlines())
+    known, words = get(name), " ".join(result.out.split())
+    contract = known.contract
+    for text in (known.summary, contract.summary, contract.channels, contract.polarity, contract.palette, known.measure):
+        assert " ".join(text.split()) in words
+    for published in contract.suits:
+        assert published in words
+    for weights in WEIGHTS.values():
+        assert (weights.repository in words and weights.licence in words) == (weights.condition == known.name)
+
+
+def test_programs_read_the_same(run: Run) -> None:
+    told = run("extract", "--list", "--json").json
+    assert [row["condition"] for row in told["conditions"]] == list(NAMES)
+    assert len(told["weights"]) == len(WEIGHTS)
+    (canny,) = run("extract", "canny", "--list", "--json").json["conditions"]
+    assert canny == told["conditions"][0] and canny["parameters"] == {"low": 100, "high": 200, "resolution": None}
+    assert canny["contract"]["values"] == "0 or 255" and "lllyasviel/control_v11p_sd15_canny" in canny["contract"]["suits"]
+    assert run("extract", "cany", "--list").code == 1

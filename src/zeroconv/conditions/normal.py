@@ -17,7 +17,7 @@ __all__ = [
 CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
 TINY_WORLD = 46.0  # degrees across a picture of the tiny world
-COARSE = 0.02  # of the longer side: the annotator's answers, on a coarse grid, are smoothed so much before slopes are taken
+SKY = 2  # ADE20K's class of what has no surface
 
 
 def normal(
@@ -29,14 +29,15 @@ def normal(
     convention: str = "bae",
     device: str = "cpu",
 ) -> Image.Image:
-    """The normal map of a picture, from its depth: RGB, of the same size.
+    """The normal map of a picture: RGB, of the same size.
 
     Args:
         image: any picture.
-        method: how depth is estimated: "tiny" for pictures of the tiny world, "depth-anything" or "dpt" for others.
+        method: "tiny" (the embedded annotator, for pictures of the tiny world alone), or how depth is estimated whose
+            slopes are taken: "depth-anything" or "dpt".
         weights: a folder or hub id instead of the published one.
-        background: depth in [0, 1], near = 1, below which everything faces the camera.
-        strength: how steep a surface looks; above 0.
+        background: depth in [0, 1], near = 1, below which everything faces the camera; from depth alone.
+        strength: how steep a surface looks, above 0; from depth alone.
         convention: "bae" or "v1.0", see `CONVENTIONS`.
         device: where a learned network runs.
 
@@ -44,22 +45,26 @@ def normal(
         ValueError: for an unknown method or convention, or a number out of range.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
+    check_parameters(background, strength, convention)
+    if method == "tiny":
+        return normal_map(tiny_normals(image), convention)
     from zeroconv.conditions.depth import inverse_depth
 
-    check_parameters(background, strength, convention)
     depth = inverse_depth(image, method, weights, device, what="normal")
-    if method == "tiny":
-        depth = smoothed(depth, COARSE * max(depth.shape))
     return normal_map(normals_of_depth(depth, background, strength), convention)
 
 
-def smoothed(depth: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur that leaves a plane a plane, up to the border."""
-    import cv2
+def tiny_normals(image: Image.Image) -> np.ndarray:
+    """Normals as the embedded annotator sees them: (H, W, 3) float32 unit vectors, (0, 0, 0) in the sky."""
+    from torch.nn import functional as F
 
-    room = round(4 * sigma) + 1
-    wide = np.pad(depth, room, mode="reflect", reflect_type="odd")
-    return cv2.GaussianBlur(wide, (0, 0), sigma)[room:-room, room:-room]
+    from zeroconv.conditions.annotator import CLASSES, annotate
+
+    seen, size = annotate(image), (image.height, image.width)
+    smooth = F.interpolate(seen.normals, size=size, mode="bilinear", align_corners=False)
+    classes = F.interpolate(seen.class_logits, size=size, mode="bilinear", align_corners=False).argmax(1)
+    vectors = F.normalize(smooth, dim=1) * (classes != CLASSES.index(SKY))
+    return vectors[0].permute(1, 2, 0).numpy()
 
 
 def check_parameters(background: float, strength: float, convention: str) -> None:

@@ -10,7 +10,8 @@ Restartable: the same command continues from the last checkpoint (written every 
 Deterministic: batch, flips and disturbances of step i come from a generator keyed by (seed, i) alone.
 
 A shard is an .npz with rgb (N, 128, 128, 3) uint8, inverse_depth (N, 128, 128) in 1/m with 0 = sky, classes
-(N, 128, 128) ADE20K indices and keypoints (N, 18, 3) as x, y in pixels and visibility, as the renderer writes it.
+(N, 128, 128) ADE20K indices, normals (N, 128, 128, 3) int8 times 127 and keypoints (N, 18, 3) as x, y in pixels and
+visibility, as `prepare.py` writes it.
 Pictures are blurred, noised and recoloured in training, because those to be judged come from a small generator.
 """
 
@@ -21,6 +22,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +30,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from zeroconv.conditions.annotator import CLASSES, GRID, SIZE, Annotation, TinyAnnotator
+from zeroconv.conditions.annotator import CLASSES, GRID, SIZE, Annotation, TinyAnnotator, fold_depth
+from zeroconv.conditions.measures import depth_scores
 
 # Joints in OpenPose order that change places in a mirror.
 MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
@@ -41,6 +44,7 @@ class Shards:
 
     rgb: NDArray[np.uint8]  # (N, 128, 128, 3)
     inverse_depth: NDArray[np.float16]  # (N, 64, 64) in [0, 1]
+    normals: NDArray[np.int8]  # (N, 64, 64, 3), unit vectors times 127, zeros in the sky
     classes: NDArray[np.uint8]  # (N, 64, 64), places in CLASSES
     keypoints: NDArray[np.float32]  # (N, 18, 3)
 
@@ -49,7 +53,7 @@ class Shards:
         """Read the first shards of a folder, about `limit` pictures."""
         place = np.full(256, 255, np.uint8)
         place[list(CLASSES)] = np.arange(len(CLASSES))
-        parts: list[tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.uint8], NDArray[np.float32]]] = []
+        parts: list[tuple[NDArray[Any], ...]] = []
         count = 0
         for path in sorted(p for p in folder.glob("*.npz") if p.stem.isdigit()):
             shard = np.load(path)
@@ -57,7 +61,9 @@ class Shards:
             top = np.percentile(inverse, 99, axis=(1, 2), keepdims=True).clip(1e-6)
             inverse = (inverse / top).clip(0, 1)
             inverse = inverse.reshape(-1, GRID, 2, GRID, 2).mean((2, 4))
-            parts.append((shard["rgb"], inverse.astype(np.float16), place[shard["classes"][:, ::2, ::2]], shard["keypoints"]))
+            normals = shard["normals"][:, ::2, ::2]
+            classes = place[shard["classes"][:, ::2, ::2]]
+            parts.append((shard["rgb"], inverse.astype(np.float16), normals, classes, shard["keypoints"]))
             count += len(shard["rgb"])
             if count >= limit:
                 break
@@ -65,12 +71,33 @@ class Shards:
             raise SystemExit(f"no shards in {folder}")
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
-    def batch(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pictures (B, 3, 128, 128) in [0, 1], depth (B, 64, 64), classes (B, 64, 64), keypoints (B, 18, 3)."""
-        image = torch.from_numpy(self.rgb[index]).permute(0, 3, 1, 2).float() / 255
-        depth = torch.from_numpy(self.inverse_depth[index].astype(np.float32))
-        classes = torch.from_numpy(self.classes[index].astype(np.int64))
-        return image, depth, classes, torch.from_numpy(self.keypoints[index].copy())
+    def batch(self, index: NDArray[np.int64]) -> "Batch":
+        """The pictures with these numbers, and the truth about them."""
+        return Batch(
+            image=torch.from_numpy(self.rgb[index]).permute(0, 3, 1, 2).float() / 255,
+            depth=torch.from_numpy(self.inverse_depth[index].astype(np.float32)),
+            normals=torch.from_numpy(self.normals[index]).permute(0, 3, 1, 2).float() / 127,
+            classes=torch.from_numpy(self.classes[index].astype(np.int64)),
+            keypoints=torch.from_numpy(self.keypoints[index].astype(np.float32)),
+        )
+
+
+@dataclass
+class Batch:
+    """Pictures and their truth."""
+
+    image: Tensor  # (B, 3, 128, 128) in [0, 1]
+    depth: Tensor  # (B, 64, 64) in [0, 1]
+    normals: Tensor  # (B, 3, 64, 64)
+    classes: Tensor  # (B, 64, 64)
+    keypoints: Tensor  # (B, 18, 3)
+
+    def mirrored(self) -> "Batch":
+        """The same scenes in a mirror."""
+        keypoints = self.keypoints[:, MIRRORED].clone()
+        keypoints[..., 0] = SIZE - keypoints[..., 0]
+        normals = self.normals.flip(3) * torch.tensor([-1.0, 1, 1])[:, None, None]
+        return Batch(self.image.flip(3), self.depth.flip(2), normals, self.classes.flip(2), keypoints)
 
 
 def disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
@@ -96,13 +123,6 @@ def disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
     return (image + fine * draw(0, 0.05) + coarse * draw(0, 0.06)).clamp(0, 1)
 
 
-def mirror(image: Tensor, depth: Tensor, classes: Tensor, keypoints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same scene in a mirror."""
-    keypoints = keypoints[:, MIRRORED].clone()
-    keypoints[..., 0] = SIZE - keypoints[..., 0]
-    return image.flip(3), depth.flip(2), classes.flip(2), keypoints
-
-
 def heat_maps(keypoints: Tensor) -> Tensor:
     """Gaussian blobs (B, 18, 64, 64) with peak 1 at visible joints."""
     grid = torch.arange(GRID).float() + 0.5
@@ -112,27 +132,38 @@ def heat_maps(keypoints: Tensor) -> Tensor:
     return down[..., :, None] * across[..., None, :] * (visible > 0)[..., None, None]
 
 
-def loss_of(seen: Annotation, depth: Tensor, classes: Tensor, keypoints: Tensor, weights: Tensor) -> Tensor:
-    """Weighted cross-entropy of classes + 4 x L1 of inverse depth + where and whether each joint is.
+def loss_of(seen: Annotation, truth: Batch, weights: Tensor) -> Tensor:
+    """The sum of what each answer lacks.
 
-    "Where" is the cross-entropy of a softmax over all places, for visible joints only; a sigmoid alone learnt the
-    face and missed the arms. "Whether" is the sigmoid's cross-entropy, which sets the confidence.
+    Classes: weighted cross-entropy, and 1 - the overlap of their shares (C. Sudre et al., 2017), which counts a small
+    class as much as a large one. Depth: L1 of inverse depth, and of its logarithm, which counts what is far. Normals:
+    1 - the cosine, where there is a surface. Joints: "where" is the cross-entropy of a softmax over all places, for
+    visible joints only (a sigmoid alone learnt the face and missed the arms); "whether" is the sigmoid's cross-entropy,
+    which sets the confidence.
     """
-    heat = heat_maps(keypoints)
+    heat = heat_maps(truth.keypoints)
     whether = F.binary_cross_entropy_with_logits(seen.joint_logits, heat, weight=1 + 20 * heat)
-    visible = keypoints[..., 2] > 0
+    visible = truth.keypoints[..., 2] > 0
     target = heat[visible].flatten(1)  # (joints, 64 * 64)
     where = -(target * seen.joint_logits[visible].flatten(1).log_softmax(1)).sum(1) / target.sum(1)
-    flat = F.cross_entropy(seen.class_logits, classes, weights)
-    return flat + 4 * F.l1_loss(seen.inverse_depth, depth) + 10 * whether + 0.3 * where.sum() / max(len(where), 1)
+    chances = seen.class_logits.softmax(1)
+    wanted = F.one_hot(truth.classes, chances.shape[1]).permute(0, 3, 1, 2).float()
+    shared = 2 * (chances * wanted).sum((0, 2, 3)) / (chances + wanted).sum((0, 2, 3)).clamp_min(1e-6)
+    there = wanted.sum((0, 2, 3)) > 0
+    flat = F.cross_entropy(seen.class_logits, truth.classes, weights) + 0.5 * (1 - shared[there]).mean()
+    near = F.l1_loss(seen.inverse_depth, truth.depth)
+    far = F.l1_loss(fold_depth(seen.inverse_depth), fold_depth(truth.depth))
+    surface = truth.normals.abs().sum(1) > 0
+    bent = (1 - (seen.normals * truth.normals).sum(1))[surface].mean()
+    return flat + 4 * near + 2 * far + bent + 10 * whether + 0.3 * where.sum() / max(len(where), 1)
 
 
-def train(shards: Shards, run: Path, steps: int, batch: int, rate: float, seed: int) -> TinyAnnotator:
-    """Train for `steps` optimizer steps, continuing from the checkpoint in `run` if there is one."""
+def train(shards: Shards, run: Path, steps: int, batch: int, rate: float, seed: int, held: Shards) -> TinyAnnotator:
+    """Train for `steps` optimizer steps, continuing from the checkpoint in `run`; measured every 500 steps."""
     torch.manual_seed(seed)
     network = TinyAnnotator().to(memory_format=torch.channels_last)  # 1.4 times faster on a CPU
     average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01)
     share = np.bincount(shards.classes[::7].ravel(), minlength=len(CLASSES)) / shards.classes[::7].size
@@ -150,14 +181,14 @@ def train(shards: Shards, run: Path, steps: int, batch: int, rate: float, seed: 
         rng = np.random.default_rng([seed, step])
         some = rng.choice(people, batch // 4)  # a quarter of the batch, besides those among the others
         index = np.concatenate([some, rng.integers(0, len(shards.rgb), batch - len(some))])
-        image, depth, classes, keypoints = shards.batch(index)
+        truth = shards.batch(index)
         if rng.random() < 0.5:
-            image, depth, classes, keypoints = mirror(image, depth, classes, keypoints)
+            truth = truth.mirrored()
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / steps))
         network.train()
-        disturbed = disturb(image, rng).contiguous(memory_format=torch.channels_last)
-        loss = loss_of(network(disturbed), depth, classes, keypoints, weights)
+        disturbed = disturb(truth.image, rng).contiguous(memory_format=torch.channels_last)
+        loss = loss_of(network(disturbed), truth, weights)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -165,6 +196,8 @@ def train(shards: Shards, run: Path, steps: int, batch: int, rate: float, seed: 
         average.update_parameters(network)
         if step % 50 == 0 or step == steps - 1:
             print(f"step {step:5d}  loss {loss.item():.4f}  {time.time() - started:.0f} s", flush=True)
+        if step % 500 == 0 and step:
+            print(json.dumps(measure(average.module.eval(), held, 200)), flush=True)
         if time.time() - saved_at > 60 or step == steps - 1:
             state = {"network": network.state_dict(), "average": average.state_dict()}
             torch.save(state | {"optimizer": optimizer.state_dict(), "step": step + 1}, run / "checkpoint.tmp")
@@ -177,27 +210,31 @@ def train(shards: Shards, run: Path, steps: int, batch: int, rate: float, seed: 
 
 @torch.inference_mode()
 def measure(network: TinyAnnotator, held: Shards, count: int) -> dict[str, float]:
-    """Plain held-out numbers over the grid: class accuracy, mean IoU over all places, depth error, joint distance."""
-    image, depth, classes, keypoints = held.batch(np.arange(min(count, len(held.rgb))))
+    """Plain held-out numbers over the grid: class accuracy, mean IoU over all places, depth, angles, joints."""
     confusion = torch.zeros(len(CLASSES), len(CLASSES))
-    error, distance, joints = 0.0, 0.0, 0
-    for start in range(0, len(image), 16):
-        part = slice(start, start + 16)
-        seen = network(image[part])
-        guess = seen.class_logits.argmax(1)
-        pairs = classes[part].flatten() * len(CLASSES) + guess.flatten()
+    count = min(count, len(held.rgb))
+    delta, angle, surfaces, distance, joints = 0.0, 0.0, 0, 0.0, 0
+    for start in range(0, count, 16):
+        truth = held.batch(np.arange(start, min(start + 16, count)))
+        seen = network(truth.image)
+        pairs = truth.classes.flatten() * len(CLASSES) + seen.class_logits.argmax(1).flatten()
         confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
-        error += float((seen.inverse_depth - depth[part]).abs().mean((1, 2)).sum())
-        visible = keypoints[part][..., 2] > 0
-        off = (seen.joints()[..., :2] * SIZE - keypoints[part][..., :2]).norm(dim=2)[visible]
+        for found, wanted in zip(seen.inverse_depth.numpy(), truth.depth.numpy(), strict=True):
+            delta += depth_scores(found, wanted).delta1
+        surface = truth.normals.abs().sum(1) > 0
+        cosine = (seen.normals * truth.normals).sum(1)[surface].clamp(-1, 1)
+        angle, surfaces = angle + float(cosine.arccos().rad2deg().sum()), surfaces + len(cosine)
+        visible = truth.keypoints[..., 2] > 0
+        off = (seen.joints()[..., :2] * SIZE - truth.keypoints[..., :2]).norm(dim=2)[visible]
         distance, joints = distance + float(off.sum()), joints + len(off)
     hit = confusion.diagonal()
     union = confusion.sum(0) + confusion.sum(1) - hit
     return {
-        "pictures": len(image),
+        "pictures": count,
         "class_accuracy": float(hit.sum() / confusion.sum()),
         "mean_iou": float((hit / union.clamp_min(1))[union > 0].mean()),
-        "depth_l1": error / len(image),
+        "depth_delta1": delta / count,
+        "normal_degrees": angle / max(surfaces, 1),
         "joint_distance_px": distance / max(joints, 1),
     }
 
@@ -208,9 +245,9 @@ def main() -> None:
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--held", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=4e-3)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--limit", type=int, default=12_000, help="pictures read from the shards")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -218,9 +255,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     options.run.mkdir(parents=True, exist_ok=True)
     shards = Shards.read(options.shards, options.limit)
-    network = train(shards, options.run, options.steps, options.batch, options.rate, options.seed)
+    held = Shards.read(options.held, 200)
+    network = train(shards, options.run, options.steps, options.batch, options.rate, options.seed, held)
     network.save(options.run / "tiny-annotator")
-    result = measure(network, Shards.read(options.held, 200), 200)
+    result = measure(network, held, 200)
     (options.run / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(json.dumps(result))
 

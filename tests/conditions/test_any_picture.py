@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from experiments.conditions.fuzz import ENTRANCES, ROUTES, VALID, Case, case_of, try_case, wrong_message
+from experiments.conditions.cases import ENTRANCES, ROUTES, VALID, Case, case_of
+from experiments.conditions.fuzz import try_case, wrong_message
 from experiments.conditions.pictures import ENCODINGS, HANDED, draw_alpha, draw_picture
 from PIL import Image
 
@@ -148,6 +149,7 @@ def test_parameters_of_another_kind_are_refused(name: str, parameters: dict[str,
 def test_numbers_may_be_those_of_numpy() -> None:
     for kind in (np.float32, np.float64, np.int16, np.uint8):
         assert extract("canny", rendering(0), low=kind(50), high=kind(200)) == extract("canny", rendering(0), low=50)
+        assert extract("canny", rendering(0), kind(64)) == extract("canny", rendering(0), 64)
 
 
 def test_yes_and_no_may_be_numbers() -> None:

@@ -53,10 +53,9 @@ def inverse_depth(
     weights: str | Path | None = None,
     device: str = "cpu",
     tile: int | None = None,
-    what: str = "depth",
 ) -> np.ndarray:
-    """Relative inverse depth of a picture, (H, W) float32 in [0, 1], near = 1: see `depth`; `what` is for its errors."""
-    return inverse_depths([image], method, weights, device, tile, what)[0]
+    """Relative inverse depth of a picture, (H, W) float32 in [0, 1], near = 1: see `depth`."""
+    return inverse_depths([image], method, weights, device, tile)[0]
 
 
 def inverse_depths(
@@ -65,11 +64,10 @@ def inverse_depths(
     weights: str | Path | None,
     device: str,
     tile: int | None,
-    what: str = "depth",
 ) -> list[np.ndarray]:
     """The same of many pictures, which a network sees together."""
     if method not in (known := ("tiny", *methods_of("depth"))):
-        raise ValueError(f"{what} method is {method!r}; expected one of {', '.join(known)}")
+        raise ValueError(f"depth method is {method!r}; expected one of {', '.join(known)}")
     check_tile(tile)
 
     def look(pictures: Sequence[Image.Image]) -> list[np.ndarray]:

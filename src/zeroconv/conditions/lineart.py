@@ -41,7 +41,7 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
     darker = dark_lines(np.asarray(image.convert("RGB")), pen)
     faint = 2 * (1 - detail) * NOISE
     kept = without_specks(darker > faint, (1 - detail) * SHORT * pen) | thresholded(darker, faint, STRONG)
-    white = np.where(kept, darker - faint, 0) * (strength / FULL)
+    white = (darker - faint) * kept * (strength / FULL)
     return as_map((white.clip(0, 1) * 255).round().astype(np.uint8))
 
 
@@ -60,7 +60,7 @@ def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:
 
     light = rgb.astype(np.float32) + OFFSET
     small, large = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in (pen, REACH * pen))
-    return (1 - small / large).max(axis=2).clip(0, 1)
+    return np.maximum.reduce(cv2.split(1 - small / large)).clip(0, 1)
 
 
 def random_lineart(generator: np.random.Generator) -> Mapping[str, Any]:

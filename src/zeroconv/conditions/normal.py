@@ -16,11 +16,11 @@ __all__ = [
     "normals_of_map",
 ]  # fmt: skip
 
-METHODS = ("tiny", *methods_of("depth"), *methods_of("normal"))
+METHODS = ("tiny", *methods_of("normal"), *methods_of("depth"))
 CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
 TINY_WORLD = 46.0  # degrees across a picture of the tiny world
-COARSE = 0.02  # of the longer side: the annotator's answers, on a coarse grid, are smoothed so much before slopes are taken
+SKY = 2  # ADE20K's class of what has no surface
 
 
 def normal(
@@ -37,8 +37,8 @@ def normal(
 
     Args:
         image: any picture.
-        method: "marigold" (any picture) or "sapiens2" (people), networks that see normals; or from slopes of the depth
-            that "tiny" (pictures of the tiny world), "depth-anything" or "dpt" estimates.
+        method: a network that sees normals: "tiny" (the embedded annotator, for pictures of the tiny world alone),
+            "marigold" (any picture) or "sapiens2" (people); or one whose depth has slopes: "depth-anything" or "dpt".
         weights: a folder or hub id instead of the published one.
         background: depth in [0, 1], near = 1, below which everything faces the camera; for methods by depth.
         strength: how steep a surface looks; above 0; for methods by depth.
@@ -50,38 +50,51 @@ def normal(
         ValueError: for an unknown method or convention, or a number out of range.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
-    from zeroconv.conditions.depth import inverse_depth
-
     check_parameters(background, strength, convention)
-    if sees_normals(method, tile):
-        from zeroconv.conditions.learned_normal import learned_normals
-
-        return normal_map(learned_normals(image, method, weights, device), convention)
-    depth = inverse_depth(image, method, weights, device, tile, "normal")
-    if method == "tiny":
-        depth = smoothed(depth, COARSE * max(depth.shape))
-    return normal_map(normals_of_depth(depth, background, strength), convention)
+    return drawn(image, seen([image], method, weights, device, tile)[0], background, strength, convention)
 
 
-def sees_normals(method: str, tile: int | None) -> bool:
-    """Whether a method has a network for normals, which looks at a picture in one piece; otherwise it is one by depth."""
+def seen(
+    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
+) -> Sequence[np.ndarray]:
+    """The normals of each picture, (H, W, 3), or its depth, (H, W), from a network that sees them together."""
     if method not in METHODS:
         raise ValueError(f"normal method is {method!r}; expected one of {', '.join(METHODS)}")
-    if method in methods_of("normal") and tile is not None:
+    if method in methods_of("depth"):
+        from zeroconv.conditions.depth import inverse_depths
+
+        return inverse_depths(images, method, weights, device, tile)
+    if tile is not None:
         raise ValueError(f"method {method} looks at a picture in one piece; expected no tile, got {tile}")
-    return method in methods_of("normal")
+    if method == "tiny":
+        return tiny_normals(images)
+    from zeroconv.conditions.learned_normal import learned_normals
+
+    return [learned_normals(image, method, weights, device) for image in images]
 
 
-def smoothed(depth: np.ndarray, sigma: float) -> np.ndarray:
-    """A Gaussian blur that leaves a plane a plane, up to the border."""
-    import cv2
+def drawn(_: Image.Image, found: np.ndarray, background: float, strength: float, convention: str) -> Image.Image:
+    """The map of normals, (H, W, 3), or of depth, (H, W)."""
+    check_parameters(background, strength, convention)
+    return normal_map(found if found.ndim == 3 else normals_of_depth(found, background, strength), convention)
 
-    side = round(8 * sigma + 1) | 1
-    room = side // 2
-    for axis, kernel in enumerate(((1, side), (side, 1))):  # one after the other: a strip stays a strip
-        wide = np.pad(depth, [(room * (axis == 0),) * 2, (room * (axis == 1),) * 2], mode="reflect", reflect_type="odd")
-        depth = cv2.GaussianBlur(wide, kernel, sigma).take(np.arange(room, room + depth.shape[axis]), axis)
-    return depth
+
+def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
+    """Normals of pictures of the tiny world: (H, W, 3) float32 unit vectors, (0, 0, 0) in the sky."""
+    from torch.nn import functional as F
+
+    from zeroconv.conditions.annotator import CLASSES, annotate
+
+    answer = annotate(*images)
+    made: list[np.ndarray] = []
+    for index, image in enumerate(images):
+        vectors, logits = (
+            F.interpolate(part[index : index + 1], size=(image.height, image.width), mode="bilinear")
+            for part in (answer.normals, answer.class_logits)
+        )
+        there = logits.argmax(1) != CLASSES.index(SKY)
+        made.append((F.normalize(vectors, dim=1) * there)[0].permute(1, 2, 0).numpy())
+    return made
 
 
 def check_parameters(background: float, strength: float, convention: str) -> None:
@@ -228,35 +241,9 @@ def check(condition: Image.Image) -> list[str]:
     return []
 
 
-def depths_of(
-    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
-) -> Sequence[np.ndarray | None]:
-    """The depth of each picture, (H, W), from a network that sees them together, or its normals, (H, W, 3).
-
-    The annotator's depth is not looked at yet.
-    """
-    from zeroconv.conditions.depth import inverse_depths
-
-    if sees_normals(method, tile):
-        from zeroconv.conditions.learned_normal import learned_normals
-
-        return [learned_normals(image, method, weights, device) for image in images]
-    return [None] * len(images) if method == "tiny" else inverse_depths(images, method, weights, device, tile, "normal")
-
-
-def drawn(
-    image: Image.Image, found: np.ndarray | None, background: float, strength: float, convention: str, tile: int | None
-) -> Image.Image:
-    """The map of depth or normals; None is left to the annotator."""
-    if found is None:
-        return normal(image, "tiny", None, background, strength, convention, tile=tile)
-    check_parameters(background, strength, convention)
-    return normal_map(found if found.ndim == 3 else normals_of_depth(found, background, strength), convention)
-
-
 def random_relief(generator: np.random.Generator, method: str = "tiny") -> Mapping[str, float]:
     """Parameters for one training visit by depth: strength 1 … 4, as often below as above 2, background 0.05 … 0.2."""
-    if method in methods_of("normal"):
+    if method not in methods_of("depth"):
         return {}
     return {"strength": 4.0 ** float(generator.random()), "background": float(generator.uniform(0.05, 0.2))}
 
@@ -278,5 +265,5 @@ NORMAL = Condition(
     random_relief,
     check,
     of_any_picture=False,
-    halves=Halves(depths_of, drawn),
+    halves=Halves(seen, drawn),
 )  # fmt: skip

@@ -74,8 +74,9 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
     condition = get(name)
     extractor = condition.extract
     assert extractor is not None, "every condition has an extractor"
-    complete(condition, {"resolution": resolution, **parameters})
-    return at_resolution(lambda picture: extractor(picture, **parameters), plain(image), condition.name, resolution)
+    told = complete(condition, {"resolution": resolution, **parameters})
+    resolution = told.pop("resolution")
+    return at_resolution(lambda picture: extractor(picture, **told), plain(image), condition.name, resolution)
 
 
 def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[Mapping[str, Any]]) -> list[Image.Image]:
@@ -152,14 +153,15 @@ def parameters_of(condition: Condition) -> dict[str, tuple[Any, Any]]:
 
 
 def complete(condition: Condition, given: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters of `extract`, with the defaults of those that are not given.
+    """All parameters of `extract`, with the defaults of those that are not given; NumPy's numbers become Python's.
 
     Raises:
         ValueError: for one that is unknown, or not of its kind.
     """
     known = parameters_of(condition)
     check_parameters(condition.name, {name: kind for name, (kind, _) in known.items()}, given)
-    return {**defaults(condition), **given}
+    python = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+    return {**defaults(condition), **python}  # bytes of NumPy overflow
 
 
 def taken_by(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -98,8 +98,7 @@ def edge_strokes(rgb: np.ndarray, threshold: float, suppress: bool = True) -> np
     alone = np.maximum(soft - INHIBITION * around, 0)
     if not suppress:
         return thresholded(alone, max(threshold / 2, 1e-3), max(threshold, 1e-3))
-    lines = np.where(ridges(alone), alone, 0)
-    return thresholded(lines, max(threshold / 2, 1e-3), max(threshold, 1e-3))
+    return thresholded(alone * ridges(alone), max(threshold / 2, 1e-3), max(threshold, 1e-3))
 
 
 def ridges(values: np.ndarray) -> np.ndarray:
@@ -115,8 +114,8 @@ def ridges(values: np.ndarray) -> np.ndarray:
         ahead = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
         behind = padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
         here = (2 * values - ahead - behind) / (dx * dx + dy * dy)
-        found = np.where(here > bend, (values >= ahead) & (values >= behind), found)
-        bend = np.maximum(here, bend)
+        found ^= (found ^ ((values >= ahead) & (values >= behind))) & (here > bend)
+        np.maximum(here, bend, out=bend)
     return found
 
 
@@ -154,12 +153,14 @@ def drawn_strokes(image: Image.Image, threshold: float | None = None) -> np.ndar
         image: dark on bright or bright on dark; transparent paper becomes what shows the strokes.
         threshold: 0 … 1; by default N. Otsu's (1979), between 0.12 and 0.6.
     """
+    import cv2
+
     rgb = np.asarray(opaque(image)).astype(np.float32)
     paper = paper_of(rgb)
     darker, brighter = np.maximum(paper - rgb, 0), np.maximum(rgb - paper, 0)
     bright = (brighter**2).sum() > (darker**2).sum()
     room = np.maximum(255 - paper if bright else paper, 32)  # noise of black paper is no stroke
-    contrast = ((brighter if bright else darker) / room).max(axis=2).clip(0, 1)
+    contrast = np.maximum.reduce(cv2.split((brighter if bright else darker) / room)).clip(0, 1)
     level = otsu(contrast) if threshold is None else max(threshold, 1 / 255)
     return thresholded(contrast, 0.75 * level, level)
 

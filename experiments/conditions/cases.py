@@ -116,7 +116,6 @@ def parameters_of(
         drawn["mask"] = mask if generator.random() < 0.5 else (0, 0, *generator.integers(1, np.add(size, 1)).tolist())
     if chance > 0.1:
         return drawn, "map"
-    assert known.extract is not None
     key = str(generator.choice([*list(signature(known.extract).parameters)[1:], "resolution"]))
     return drawn | {key: NONSENSE[generator.integers(len(NONSENSE))]}, "either"
 

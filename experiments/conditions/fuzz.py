@@ -90,7 +90,6 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
         yield None if apart <= few else f"extract_all differs in {apart} pixels"
     warned = known.check(made)
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
-    assert known.fidelity is not None
     if generator.random() < 0.25:
         score = known.fidelity(plain(image), made)
         yield None if 0 <= score <= 1 else f"fidelity {score}"
@@ -103,7 +102,6 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
 def look_at_any(image: Image.Image, case: Case, generator: np.random.Generator) -> Iterator[str | None]:
     """A picture in place of a map: each answer, or its error, must be as good."""
     known, size = get(case.condition), draw_size(generator, 10_000)
-    assert known.fidelity is not None
     for ask in (lambda: known.check(image), lambda: known.fidelity(image, image), lambda: fit_map(image, size, case.condition)):
         try:
             answer = ask()

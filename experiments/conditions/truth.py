@@ -149,7 +149,6 @@ def ceilings(scenes: Iterator[tuple[Picture, Picture]], table: Table) -> None:
         own, wrong = maps_of(scene, number), maps_of(other, number)
         for name in own.keys() & wrong.keys():
             measure = get(name).fidelity
-            assert measure is not None
             table[name]["own"].append(measure(image, own[name]))
             table[name]["another"].append(measure(image, wrong[name]))
 
@@ -186,7 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n| measure of | map | scenes | mean |\n|---|---|---|---|", *markdown(tried), sep="\n")
     options.out.mkdir(parents=True, exist_ok=True)
     numbers = {
-        part: {row: {k: bootstrap_mean(v).to_dict() | {"scenes": len(v)} for k, v in columns.items()} for row, columns in t.items()}
+        part: {
+            row: {k: bootstrap_mean(v).to_dict() | {"scenes": len(v)} for k, v in columns.items()} for row, columns in t.items()
+        }
         for part, t in (("truth", judged), ("measures", tried))
     }
     numbers["truth"]["segmentation"]["miou_of_the_set"] = confusion.interval().to_dict() | {"scenes": options.count}

@@ -71,7 +71,6 @@ def test_demo_makes_a_sheet_and_a_report(run: Run, base_folder: Path, control_fo
     assert open_image(folder / "sheet.png").width > 1200
     edges = [piece.edges for piece in open_showpieces()]
     fidelity = get("canny").fidelity
-    assert fidelity is not None
     for row, wanted in zip(report["pictures"], edges, strict=True):
         assert row["edge_f1_controlled"] == fidelity(open_image(folder / row["controlled"]), wanted)
         assert row["edge_f1_uncontrolled"] == fidelity(open_image(folder / row["uncontrolled"]), wanted)

@@ -75,10 +75,9 @@ def test_joints_of_true_pictures_are_found(people: list[Picture]):
     assert np.mean(met) > 0.6
 
 
-@pytest.mark.parametrize(("name", "least"), [("depth", 0.85), ("segmentation", 0.45), ("pose", 0.4)])
+@pytest.mark.parametrize(("name", "least"), [("depth", 0.78), ("segmentation", 0.7), ("pose", 0.7)])
 def test_true_pictures_obey_their_own_maps_best(people: list[Picture], name: str, least: float):
     fidelity = get(name).fidelity
-    assert fidelity is not None
     drawn = [maps(picture)[name] for picture in people]
     table = np.array([[fidelity(Image.fromarray(p.rgb), condition) for condition in drawn] for p in people])
     own = float(np.diag(table).mean())

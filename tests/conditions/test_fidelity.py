@@ -14,7 +14,6 @@ MEASURED = ("canny", "depth", "segmentation", "pose")
 def score(name: str, i: int, j: int) -> float:
     """How well rendering i obeys map j."""
     fidelity = get(name).fidelity
-    assert fidelity is not None
     return fidelity(rendering(i), true_map(j, name))
 
 
@@ -30,14 +29,13 @@ def test_own_maps_are_obeyed_better_than_others(name: str) -> None:
     assert ((table >= 0) & (table <= 1)).all()
     own, others = float(np.diag(table).mean()), float(table[~np.eye(len(scenes), dtype=bool)].mean())
     assert own > others + 0.05
-    assert own >= {"canny": 1.0, "depth": 0.85, "segmentation": 0.45, "pose": 0.4}[name]
+    assert own >= {"canny": 1.0, "depth": 0.8, "segmentation": 0.7, "pose": 0.6}[name]
 
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_noise_obeys_nothing(name: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8))
     fidelity = get(name).fidelity
-    assert fidelity is not None
     for i in with_something(name):
         assert fidelity(noise, true_map(i, name)) < score(name, i, i)
 

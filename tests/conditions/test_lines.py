@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import SIZE, SIZES, TURNS, agreement, disc, fan, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.lines import LINES, draw_segments, join, line_f1, lines, random_lines, segments_of
+from zeroconv.conditions.joining import join
+from zeroconv.conditions.lines import LINES, draw_segments, line_f1, lines, random_lines, segments_of
 
 # Where the filled square ends, between two pixels each.
 LEFT, TOP, RIGHT, BOTTOM = 31.5, 39.5, 95.5, 87.5
@@ -65,30 +66,6 @@ def test_a_picture_of_one_colour_has_no_lines(grey: int) -> None:
 
 def test_a_small_disc_has_hardly_a_line_and_no_long_one() -> None:
     assert not white(lines(disc(), min_length=0.2)).any()
-
-
-@pytest.mark.parametrize(("gap", "expected"), [(4, 5), (6, 1)])
-def test_pieces_are_joined_over_gaps_that_are_short_enough(gap: float, expected: int) -> None:
-    dashes = np.array([[x, 30, x + 15, 30] for x in range(0, 100, 20)], np.float32)
-    joined = join(dashes, gap, 2, 10)
-    assert len(joined) == expected
-    assert sorted(joined[0, ::2]) == ([0, 95] if expected == 1 else sorted(joined[0, ::2]))
-    assert len(join(dashes, gap, 2, 20)) == (expected == 1)  # alone they are too short
-
-
-def test_pieces_beside_or_across_are_not_joined() -> None:
-    base = [0, 30, 60, 30]
-    for other, count in (([0, 32, 60, 32], 1), ([0, 34, 60, 34], 2), ([50, 29, 61, 33], 2), ([30, 0, 30, 60], 2)):
-        joined = join(np.array([base, other], np.float32), 3, 2.5, 5)
-        assert len(joined) == count, other
-    (both,) = join(np.array([base, [0, 32, 60, 32]], np.float32), 3, 2.5, 5)
-    assert both[1::2].tolist() == [31, 31]  # the line between both sides of a stroke
-
-
-def test_joining_does_not_ask_for_an_order() -> None:
-    segments = segments_of(rendering(1))
-    shuffled = segments[np.random.default_rng(0).permutation(len(segments))]
-    assert np.array_equal(join(segments, 2, 3, 6), join(shuffled, 2, 3, 6))
 
 
 def test_faint_and_short_lines_can_be_left_out() -> None:

@@ -2,15 +2,20 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, named_base, open_base
-from zeroconv.cli.console import Progress, print_json
+from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import condition_of
+from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder, write_text
+
+if TYPE_CHECKING:
+    from zeroconv.control import ControlNet
 
 __all__ = ["evaluate"]
 
@@ -29,6 +34,7 @@ def evaluate(
     sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
+    judge: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Who reads maps back, such as method=dpt.")] = [],  # noqa: B006
     lora: Lora = [],  # noqa: B006
     vae: Vae = None,
     prediction: Prediction = None,
@@ -50,13 +56,15 @@ def evaluate(
         name = condition or condition_of(network)
         if name is None:
             raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
+        told = dict(map(parse_assignment, judge)) if judge else None
+        warn_of_judge(name, network, told, data)
         pairs = open_pairs(data, name)
         chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
         with Progress("pair") as progress:
             report = evaluation.evaluate(
                 pipeline, network, name, chosen, num_inference_steps=steps,
                 guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
-                batch_size=batch_size, on_progress=progress,
+                batch_size=batch_size, judge=told, on_progress=progress,
             )  # fmt: skip
         written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
         write_png(evaluation.fidelity_sheet(report), out / "sheet.png")
@@ -66,3 +74,13 @@ def evaluate(
         return
     for line in (*report.lines(), str(out / "report.json"), str(out / "sheet.png")):
         typer.echo(line)
+
+
+def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any] | None, data: str) -> None:
+    """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
+    from zeroconv.conditions import get
+
+    told = network.config["_zeroconv"]["extract"] if judge is None else judge
+    if not get(condition).of_any_picture and "method" not in told and not data.startswith("world:"):
+        say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
+            f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip

@@ -15,7 +15,8 @@ __all__ = [
 ]  # fmt: skip
 
 Extract = Callable[..., Image.Image]
-Fidelity = Callable[[Image.Image, Image.Image], float]
+Fidelity = Callable[..., float]
+Measures = Callable[..., Mapping[str, float]]
 DrawParameters = Callable[..., Mapping[str, Any]]
 GREY = "red = green = blue"
 
@@ -70,27 +71,36 @@ class Condition:
         name: as users write it.
         summary: half a line for help texts.
         contract: what a map must look like.
-        extract: `extract(image, **parameters)` gives the map; None when there is no extractor in this version.
-        fidelity: `fidelity(generated, condition)` in [0, 1], higher obeys better; None when there is no measure yet.
-        measure: the measure's name.
+        extract: `extract(image, **parameters)` gives the map.
+        fidelity: `fidelity(generated, condition, **judge)` in [0, 1], higher obeys better. A judge that is a network
+            takes the extractor's `method`, `weights` and `device`.
+        measure: the fidelity's name.
         draw_parameters: extractor parameters for one training visit: `draw_parameters(generator, …)`, with those
             given parameters that it names, on which its draws depend, and `size` (of the picture) if it names that.
         check: `check(condition)` lists what looks wrong about a map.
         of_any_picture: whether the extractor's defaults serve any picture; False where the default method is the
             embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
         halves: of `extract`, where it has a network.
+        measures: as `fidelity`, but all that is measured, by name; the fidelity is the first.
     """
 
     name: str
     summary: str
     contract: Contract
-    extract: Extract | None = None
-    fidelity: Fidelity | None = None
-    measure: str = "fidelity"
+    extract: Extract
+    fidelity: Fidelity
+    measure: str
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []
     of_any_picture: bool = True
     halves: Halves | None = None
+    measures: Measures | None = None
+
+    def judge(self, generated: Image.Image, condition: Image.Image, **judge: Any) -> dict[str, float]:
+        """All that is measured of a picture and its map, by name, the fidelity first; errors as `fidelity`."""
+        if self.measures is not None:
+            return dict(self.measures(generated, condition, **judge))
+        return {self.measure: self.fidelity(generated, condition, **judge)}
 
 
 def check_sizes(image: Image.Image, condition: Image.Image) -> None:

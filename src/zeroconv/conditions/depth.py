@@ -8,13 +8,16 @@ from PIL import Image
 
 from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, colourful
 from zeroconv.conditions.detection import check_tile, tiles
-from zeroconv.conditions.measures import align
+from zeroconv.conditions.measures import align, depth_scores
 from zeroconv.conditions.weights import methods_of
 
-__all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "inverse_depth"]
+__all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "depth_numbers", "inverse_depth"]
 
 NEAREST = 0.1  # metres; what is nearer counts as this near
 TOP = 99  # the percentile of inverse distance that becomes white: single near pixels must not darken the rest
+
+FAINT = 5 / 255  # what is darker on a map is too near to black for a ratio
+FLAT = 1e-6  # spread of a map without depth
 
 
 def depth(
@@ -129,22 +132,42 @@ def depth_map(distance: np.ndarray) -> Image.Image:
     return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
 
 
-def depth_agreement(image: Image.Image, condition: Image.Image) -> float:
-    """Correlation of the inverse depth read back from a picture with its map, negative counted as 0: [0, 1].
+def depth_agreement(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> float:
+    """δ1 of the depth read back from a picture, after alignment with its map: [0, 1]; see `depth_numbers`."""
+    return depth_numbers(image, condition, method, weights, device)["depth δ1"]
 
-    The picture is read by the embedded annotator, so pictures of the tiny world alone can be judged.
+
+def depth_numbers(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> dict[str, float]:
+    """How well the depth read back from a picture meets its map, after the scale and shift that fit best.
+
+    `depth δ1`: the share of pixels whose ratio is below 1.25 either way (D. Eigen et al., 2014), over the pixels that
+    are not nearly black, as a ratio of the lowest levels says nothing; 0 when near and far are exchanged. `RMSE`: in
+    [0, 1] of the map. `correlation`: negative counted as 0.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, of the same size.
+        method: who reads the depth: "tiny" (pictures of the tiny world alone) or a network as in `depth`.
+        weights: of the network.
+        device: where it runs.
 
     Raises:
-        ValueError: when sizes differ.
+        ValueError: when sizes differ, or as `depth`.
+        FileNotFoundError: as `depth`.
     """
-    from zeroconv.conditions.annotator import GRID, annotate
-
     check_sizes(image, condition)
-    found = annotate(image).inverse_depth[0].numpy().ravel()
-    wanted = np.asarray(condition.convert("L").resize((GRID, GRID), Image.Resampling.BOX), np.float32).ravel()
-    if found.std() < 1e-6 or wanted.std() < 1e-6:
-        return 1.0 if found.std() < 1e-6 and wanted.std() < 1e-6 else 0.0
-    return max(0.0, float(np.corrcoef(found, wanted)[0, 1]))
+    found = inverse_depth(image, method, weights, device)
+    wanted = np.asarray(condition.convert("L"), np.float32) / 255
+    if found.std() < FLAT or wanted.std() < FLAT:
+        alike = float(found.std() < FLAT and wanted.std() < FLAT)
+        return {"depth δ1": alike, "RMSE": 1 - alike, "correlation": alike}
+    correlation = max(0.0, float(np.corrcoef(found.ravel(), wanted.ravel())[0, 1]))
+    scores = depth_scores(found, np.where(wanted < FAINT, 0, wanted))
+    return {"depth δ1": scores.delta1 if correlation > 0 else 0.0, "RMSE": scores.rmse, "correlation": correlation}
 
 
 def check(condition: Image.Image) -> list[str]:
@@ -177,8 +200,9 @@ DEPTH = Condition(
     ),
     depth,
     depth_agreement,
-    measure="depth correlation",
+    measure="depth δ1",
     check=check,
     of_any_picture=False,
     halves=Halves(inverse_depths, drawn),
+    measures=depth_numbers,
 )  # fmt: skip

@@ -7,19 +7,20 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes
-from zeroconv.conditions.measures import angles_between
+from zeroconv.conditions.measures import angle_scores
 from zeroconv.conditions.weights import methods_of
 from zeroconv.images import check_pixels
 
 __all__ = [
-    "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normals_of_depth", "normals_of_distance",
-    "normals_of_map",
+    "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normal_numbers", "normals_of_depth",
+    "normals_of_distance", "normals_of_map",
 ]  # fmt: skip
 
 METHODS = ("tiny", *methods_of("normal"), *methods_of("depth"))
 CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
 TINY_WORLD = 46.0  # degrees across a picture of the tiny world
+MET = "normals met (1 - mean angle / 90°)"
 SKY = 2  # ADE20K's class of what has no surface
 
 
@@ -206,18 +207,43 @@ def tangent(points: np.ndarray, axis: int) -> np.ndarray:
     return np.where(alike, (step + before) / 2, np.where(sizes[0] <= sizes[1], step, before))
 
 
-def normal_agreement(image: Image.Image, condition: Image.Image) -> float:
-    """1 - mean angle / 90 degrees between the normals read back from a picture and those of its map, at least 0: [0, 1].
+def normal_agreement(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> float:
+    """1 - mean angle / 90 degrees between a picture's normals and its map's, at least 0: [0, 1]; see `normal_numbers`."""
+    return normal_numbers(image, condition, method, weights, device)[MET]
 
-    The picture is read by the embedded annotator, so pictures of the tiny world alone can be judged; the map has the
-    colours of ControlNet 1.1.
+
+def normal_numbers(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> dict[str, float]:
+    """How well the normals read back from a picture meet those of its map, in the colours of ControlNet 1.1.
+
+    1 - the mean angle in units of 90 degrees, at least 0; the mean and the median angle in degrees; the share of pixels
+    within 11.25, 22.5 and 30 degrees (D. Fouhey et al., 2013).
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, of the same size.
+        method: who reads the normals: "tiny" (pictures of the tiny world alone) or a network as in `normal`.
+        weights: of the network.
+        device: where it runs.
 
     Raises:
-        ValueError: when sizes differ.
+        ValueError: when sizes differ, or as `normal`.
+        FileNotFoundError: as `normal`.
     """
     check_sizes(image, condition)
-    angles = angles_between(normals_of_map(normal(image)), normals_of_map(condition))
-    return max(0.0, 1 - float(np.nan_to_num(angles, nan=90).mean()) / 90)
+    read = normals_of_map(normal(image, method, weights, device=device))
+    scores = angle_scores(read, normals_of_map(condition))
+    return {
+        MET: max(0.0, 1 - scores.mean / 90),
+        "mean angle": scores.mean,
+        "median angle": scores.median,
+        "within 11.25°": scores.within_11,
+        "within 22.5°": scores.within_22,
+        "within 30°": scores.within_30,
+    }
 
 
 def check(condition: Image.Image) -> list[str]:
@@ -261,9 +287,10 @@ NORMAL = Condition(
     ),
     normal,
     normal_agreement,
-    "normals met (1 - mean angle / 90°)",
+    MET,
     random_relief,
     check,
     of_any_picture=False,
     halves=Halves(seen, drawn),
+    measures=normal_numbers,
 )  # fmt: skip

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.measures import joints_met
+from zeroconv.conditions.measures import joints_met, oks
 from zeroconv.conditions.people import People
 from zeroconv.conditions.weights import methods_of
 
 __all__ = [
     "BONES", "JOINTS", "LIMBS", "POSE", "draw_pose", "find_people", "find_whole_people", "joints_of", "pose",
-    "pose_agreement",
+    "pose_agreement", "pose_numbers",
 ]  # fmt: skip
 
 JOINTS = (
@@ -36,6 +36,8 @@ BONES = tuple((0 if i % 4 == 0 else i, i + 1) for i in range(20))  # of a hand: 
 BONE_COLOURS = tuple(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(i / 20, 1, 1)) for i in range(20))
 KNUCKLE_COLOUR, FACE_COLOUR = (0, 0, 255), (255, 255, 255)
 SHIFT = 4  # sub-pixel bits of OpenCV's drawing
+MET = "joints met (PCK@0.05)"
+THRESHOLD = 0.3  # confidence from which a person or a joint is believed
 WITHIN = 0.05  # a joint counts as met within this share of the picture's width
 
 
@@ -44,7 +46,7 @@ def pose(
     method: str = "tiny",
     weights: str | Path | None = None,
     detector: str | Path | None = None,
-    threshold: float = 0.3,
+    threshold: float = THRESHOLD,
     device: str = "cpu",
     hands: bool = False,
     face: bool = False,
@@ -70,7 +72,7 @@ def find_people(
     method: str = "tiny",
     weights: str | Path | None = None,
     detector: str | Path | None = None,
-    threshold: float = 0.3,
+    threshold: float = THRESHOLD,
     device: str = "cpu",
 ) -> np.ndarray:
     """The people of a picture: (N, 18, 3) float32, x and y in pixels and confidence, in the order of `JOINTS`.
@@ -95,7 +97,7 @@ def find_whole_people(
     method: str = "tiny",
     weights: str | Path | None = None,
     detector: str | Path | None = None,
-    threshold: float = 0.3,
+    threshold: float = THRESHOLD,
     device: str = "cpu",
 ) -> People:
     """The people of a picture with their hands and faces, as far as the method finds them: see `find_people`."""
@@ -210,22 +212,57 @@ def painted(rgb: np.ndarray, colour: Iterable[int]) -> np.ndarray:
     return np.abs(rgb - np.array(tuple(colour))).sum(axis=2) <= 24
 
 
-def pose_agreement(image: Image.Image, condition: Image.Image) -> float:
-    """Share of the map's joints that the annotator finds within 5 % of the picture's width (PCK@0.05): [0, 1].
+def pose_agreement(
+    image: Image.Image,
+    condition: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    detector: str | Path | None = None,
+    device: str = "cpu",
+) -> float:
+    """Share of a map's joints found within 5 % of the picture's width (PCK@0.05): [0, 1]; see `pose_numbers`."""
+    return pose_numbers(image, condition, method, weights, detector, device)[MET]
 
-    A map without joints is obeyed: 1.
+
+def pose_numbers(
+    image: Image.Image,
+    condition: Image.Image,
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    detector: str | Path | None = None,
+    device: str = "cpu",
+) -> dict[str, float]:
+    """How well a person read back from a picture meets the one of its map, of several the one that does best.
+
+    PCK@0.05: the share of the map's joints found within 5 % of the picture's width (Y. Yang and D. Ramanan, 2013).
+    OKS: COCO's likeness, the person's area that of the box around its joints. A map without joints is obeyed: 1.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, of the same size; of several people the largest counts.
+        method: who reads the pose: "tiny" (pictures of the tiny world alone) or a network as in `find_people`.
+        weights: of the network.
+        detector: of the person detector that it needs.
+        device: where it runs.
 
     Raises:
-        ValueError: when sizes differ.
+        ValueError: when sizes differ, or as `find_people`.
+        FileNotFoundError: as `find_people`.
     """
-    from zeroconv.conditions.annotator import annotate
-
     check_sizes(image, condition)
-    wanted = joints_of(condition)
-    if not wanted:
-        return 1.0
-    found = annotate(image).joints()[0, list(wanted), :2].numpy()
-    return joints_met(found, np.array(list(wanted.values())), np.ones(len(wanted)), WITHIN)
+    joints = joints_of(condition)
+    if not joints:
+        return {MET: 1.0, "OKS": 1.0}
+    wanted, visible = np.zeros((len(JOINTS), 2)), np.zeros(len(JOINTS))
+    for index, place in joints.items():
+        wanted[index], visible[index] = np.multiply(place, image.size), 1
+    threshold = 0.0 if method == "tiny" else THRESHOLD  # the annotator always sees one person
+    area = max(1.0, float(np.prod(np.ptp(wanted[visible > 0], axis=0))))
+    scores = [(0.0, 0.0)]
+    for person in find_people(image, method, weights, detector, threshold, device):
+        found = np.where(person[:, 2:] >= threshold, person[:, :2], np.inf) if threshold else person[:, :2]
+        scores.append((joints_met(found, wanted, visible, WITHIN, image.width), oks(found, wanted, visible, area)))
+    return dict(zip((MET, "OKS"), max(scores), strict=True))
 
 
 def limbs_met(condition: Image.Image) -> int:
@@ -277,8 +314,9 @@ POSE = Condition(
     ),
     pose,
     pose_agreement,
-    measure="joints met (PCK@0.05)",
+    measure=MET,
     check=check,
     of_any_picture=False,
     halves=Halves(all_people, drawn),
+    measures=pose_numbers,
 )  # fmt: skip

@@ -29,7 +29,7 @@ from zeroconv.conditions.soft_edge import SOFT_EDGE
 from zeroconv.conditions.tile import TILE
 from zeroconv.images import plain
 
-__all__ = ["ALIASES", "NAMES", "defaults", "draw_parameters", "extract", "extract_all", "get", "read_value"]
+__all__ = ["ALIASES", "NAMES", "defaults", "draw_parameters", "extract", "extract_all", "get", "judge_of", "read_value"]
 
 KNOWN = {
     condition.name: condition
@@ -72,11 +72,9 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
         FileNotFoundError: when a method's weights are not here and cannot be fetched.
     """
     condition = get(name)
-    extractor = condition.extract
-    assert extractor is not None, "every condition has an extractor"
     told = complete(condition, {"resolution": resolution, **parameters})
     resolution = told.pop("resolution")
-    return at_resolution(lambda picture: extractor(picture, **told), plain(image), condition.name, resolution)
+    return at_resolution(lambda picture: condition.extract(picture, **told), plain(image), condition.name, resolution)
 
 
 def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[Mapping[str, Any]]) -> list[Image.Image]:
@@ -128,6 +126,28 @@ def draw_parameters(
     return {**draws(generator, **taken_by(draws, {**given, "size": size})), **given} if draws else dict(given)
 
 
+def judge_of(name: str, asked: Mapping[str, Any] | None, extract: Mapping[str, Any]) -> dict[str, Any]:
+    """Who reads maps back: what is asked for, else those of an extractor's parameters that the measure takes too.
+
+    Args:
+        name: which condition.
+        asked: parameters of its measure, such as `method`.
+        extract: parameters of `extract`, such as those that a ControlNet was trained with.
+
+    Raises:
+        ValueError: for one that the measure does not have.
+    """
+    condition = get(name)
+    measure = condition.measures or condition.fidelity
+    if asked is None:
+        return taken_by(measure, extract)
+    known = list(signature(measure).parameters)[2:]
+    for key in asked:
+        if key not in known:
+            raise ValueError(f"the judge of {condition.name} has no parameter {key!r}; expected one of {', '.join(known)}")
+    return dict(asked)
+
+
 def read_value(text: str) -> bool | float | str:
     """A parameter's value as it is typed: yes or no for `true` and `false`, a number, or else a word."""
     if text.lower() in ("true", "false"):
@@ -147,7 +167,6 @@ def defaults(condition: Condition) -> dict[str, Any]:
 @cache
 def parameters_of(condition: Condition) -> dict[str, tuple[Any, Any]]:
     """The kind and the default of each parameter of `extract`."""
-    assert condition.extract is not None, "every condition has an extractor"
     own = list(signature(condition.extract, eval_str=True).parameters.values())[1:]
     return {**{one.name: (one.annotation, one.default) for one in own}, "resolution": (int | None, None)}
 

@@ -12,7 +12,10 @@ from zeroconv.conditions.measures import mean_overlap
 from zeroconv.conditions.weights import methods_of
 from zeroconv.images import check_pixels
 
-__all__ = ["PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "snap"]
+__all__ = [
+    "PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "segmentation_numbers",
+    "snap",
+]  # fmt: skip
 
 PALETTE = np.frombuffer(
     bytes.fromhex(
@@ -129,22 +132,38 @@ def classes_of(condition: Image.Image) -> np.ndarray:
     return np.where(keys[order][place] == key, order[place], UNKNOWN).astype(np.uint8)
 
 
-def mean_iou(image: Image.Image, condition: Image.Image) -> float:
-    """Mean intersection over union of the classes read back from a picture with those of its map: [0, 1].
+def mean_iou(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> float:
+    """Mean IoU of the classes read back from a picture with those of its map: [0, 1]; see `segmentation_numbers`."""
+    return segmentation_numbers(image, condition, method, weights, device)["mean IoU"]
 
-    `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it. The picture is read by
-    the embedded annotator at 64 x 64, so pictures of the tiny world alone can be judged (as OneFormer judges in
-    table 2 of the paper).
+
+def segmentation_numbers(
+    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
+) -> dict[str, float]:
+    """How well the classes read back from a picture meet those of its map.
+
+    `mean IoU`: `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it. `accuracy`:
+    the share of pixels with the map's class, of those that have one.
+
+    Args:
+        image: the generated picture.
+        condition: the map it was given, of the same size.
+        method: who reads the classes: "tiny" (pictures of the tiny world alone) or a network as in `segmentation`, as
+            OneFormer does in table 2 of the paper.
+        weights: of the network.
+        device: where it runs.
 
     Raises:
-        ValueError: when sizes differ.
+        ValueError: when sizes differ, or as `segmentation`.
+        FileNotFoundError: as `segmentation`.
     """
-    from zeroconv.conditions.annotator import GRID, annotate
-
     check_sizes(image, condition)
-    found = annotate(image).classes()[0].numpy()
-    wanted = classes_of(condition.resize((GRID, GRID), Image.Resampling.NEAREST))
-    return mean_overlap(found, wanted, UNKNOWN, least=0.005)
+    found, wanted = classes_of(segmentation(image, method, weights, device)), classes_of(condition)
+    known = wanted != UNKNOWN
+    accuracy = float((found == wanted)[known].mean()) if known.any() else 1.0
+    return {"mean IoU": mean_overlap(found, wanted, UNKNOWN, least=0.005), "accuracy": accuracy}
 
 
 def snap(condition: Image.Image) -> Image.Image:
@@ -191,4 +210,5 @@ SEGMENTATION = Condition(
     check=check,
     of_any_picture=False,
     halves=Halves(all_classes, drawn),
+    measures=segmentation_numbers,
 )  # fmt: skip

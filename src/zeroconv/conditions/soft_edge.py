@@ -107,16 +107,14 @@ def gradient_edges(rgb: np.ndarray, sigma: float = 1.0) -> np.ndarray:
     Raises:
         ValueError: unless 0.5 <= sigma <= 8.
     """
-    import cv2
-
     if not SIGMAS[0] <= sigma <= SIGMAS[1]:
         raise ValueError(f"soft-edge has sigma={sigma:g}; expected {SIGMAS[0]:g} to {SIGMAS[1]:g} pixels (1 is usual)")
     channels = [np.ascontiguousarray(rgb[..., channel], np.float32) / 255 for channel in range(3)]
     r = np.zeros(rgb.shape[:2], np.float32)
     for s in SCALES:
         r += s * sigma / len(SCALES) * steepness(channels, s * sigma)
-    t = STRENGTH * cv2.norm(r) / math.sqrt(r.size) + FLOOR
-    u: np.ndarray = cv2.pow(r / np.float32(t), CONTRAST)
+    t = STRENGTH * math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) + FLOOR
+    u = (r / np.float32(t)) ** np.float32(CONTRAST)
     return u / (1 + u)
 
 
@@ -124,16 +122,13 @@ def steepness(channels: list[np.ndarray], sigma: float) -> np.ndarray:
     """The steepest change per pixel of smoothed channels (H, W): the root of Di Zenzo's greater eigenvalue, (H, W)."""
     import cv2
 
-    xx, yy, xy = (np.zeros(channels[0].shape, np.float32) for _ in range(3))
-    smooth, dx, dy = (np.empty_like(xx) for _ in range(3))  # written again and again: new memory is slow
+    xx, yy, xy = np.float32(0), np.float32(0), np.float32(0)
     for channel in channels:
-        cv2.GaussianBlur(channel, (0, 0), sigma, smooth, borderType=cv2.BORDER_REFLECT)
-        cv2.Sobel(smooth, cv2.CV_32F, 1, 0, dx, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
-        cv2.Sobel(smooth, cv2.CV_32F, 0, 1, dy, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
-        cv2.accumulateSquare(dx, xx)
-        cv2.accumulateSquare(dy, yy)
-        cv2.accumulateProduct(dx, dy, xy)
-    return np.sqrt((xx + yy + cv2.magnitude(xx - yy, 2 * xy)) / 2)
+        smooth = cv2.GaussianBlur(channel, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
+        dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REFLECT)
+        xx, yy, xy = xx + dx * dx, yy + dy * dy, xy + dx * dy
+    return np.sqrt((xx + yy + np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2)
 
 
 def safe_step(edges: np.ndarray, steps: int = 2) -> np.ndarray:
@@ -148,7 +143,15 @@ def random_softness(generator: np.random.Generator, method: str = "gradient") ->
     return {"sigma": sigma, **levels} if method == "gradient" else levels
 
 
-def edge_ssim(image: Image.Image, condition: Image.Image, **parameters: Any) -> float:
+def edge_ssim(
+    image: Image.Image,
+    condition: Image.Image,
+    method: str = "gradient",
+    sigma: float = 1.0,
+    weights: str | None = None,
+    fusion: Literal["learned", "mean"] = "learned",
+    device: str = "cpu",
+) -> float:
     """How well the soft edges of a picture meet those of a map: their SSIM, negative counted as 0.
 
     When the map has safe levels alone, the picture's edges are brought to as many, and the best agreement counts.
@@ -156,13 +159,18 @@ def edge_ssim(image: Image.Image, condition: Image.Image, **parameters: Any) -> 
     Args:
         image: the generated picture.
         condition: the map it was given, white on black, of the same size.
-        **parameters: of `soft_edge`, by which the picture's edges are extracted; by gradients if left out.
+        method: by which the picture's edges are extracted, as for `soft_edge`; so are the others.
+        sigma: of "gradient".
+        weights: of "hed" and "pidinet".
+        fusion: of "hed".
+        device: of "hed" and "pidinet".
 
     Raises:
-        ValueError: when sizes differ.
+        ValueError: when sizes differ, or as `soft_edge`.
+        FileNotFoundError: as `soft_edge`.
     """
     check_sizes(image, condition)
-    found = np.asarray(soft_edge(image, **parameters))[..., 0] / 255
+    found = np.asarray(soft_edge(image, method, sigma=sigma, weights=weights, fusion=fusion, device=device))[..., 0] / 255
     wanted = np.asarray(condition.convert("RGB").convert("L"))
     candidates = [safe_step(found, steps) for steps in possible_steps(wanted)] or [found]
     return max(0.0, *(ssim(np.round(edges * 255), wanted) for edges in candidates))

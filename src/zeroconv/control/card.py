@@ -164,7 +164,7 @@ def examples(config: Mapping[str, Any], extra: Mapping[str, Any], name: str, bas
     """Commands and Python for zeroconv, and Python for diffusers where it opens there."""
     command = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
     lines = ["## Use", "", "```sh", f'{command} --prompt "your prompt" --out pictures']
-    if contract and contract.extract:
+    if contract:
         lines += [f"zeroconv extract {contract.name} photo.png{trained_with(extra)} --out maps    # from a picture to its map"]
     lines += ["```", "", "```python", *zeroconv_lines(name, base, extra.get("variant") == "lora"), "```"]
     if opens_in_diffusers(config):

@@ -5,8 +5,9 @@ from the same seed and prompt, and the autoencoder's reconstruction of the true 
 can be expected to beat.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -36,6 +37,7 @@ class Row:
         controlled: fidelity with the control, higher obeys better.
         uncontrolled: fidelity without it.
         ceiling: fidelity of the autoencoder's reconstruction of the truth.
+        measures: all that was measured, by name, of the three pictures in this order; the fidelity is the first.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Row:
     controlled: float
     uncontrolled: float
     ceiling: float
+    measures: dict[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,15 @@ class FidelityReport:
         return bootstrap_mean([row.ceiling for row in self.rows])
 
     @property
+    def others(self) -> dict[str, tuple[Interval, Interval, Interval]]:
+        """What is measured beside the fidelity: with the control, without it, and of the reconstructed truth."""
+
+        def of(name: str, column: int) -> Interval:
+            return bootstrap_mean([row.measures[name][column] for row in self.rows])
+
+        return {name: (of(name, 0), of(name, 1), of(name, 2)) for name in list(self.rows[0].measures)[1:]}
+
+    @property
     def share(self) -> Interval | None:
         """Share of the gap between uncontrolled and ceiling that the control closes; None when there is no gap."""
         columns = zip(*((row.controlled, row.uncontrolled, row.ceiling) for row in self.rows), strict=True)
@@ -117,13 +129,17 @@ class FidelityReport:
             "uncontrolled": self.uncontrolled.to_dict(),
             "ceiling": self.ceiling.to_dict(),
             "share_of_gap_closed": share.to_dict() if share else None,
+            "others": {
+                name: dict(zip(("controlled", "uncontrolled", "ceiling"), (one.to_dict() for one in three), strict=True))
+                for name, three in self.others.items()
+            },
             "settings": self.settings,
             "rows": [asdict(row) for row in self.rows],
         }
 
     def lines(self) -> list[str]:
         """The result for a person."""
-        share = self.share
+        share, others = self.share, self.others.items()
         closed = f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]" if share else "none: the ceiling is no higher"
         return [
             f"{self.measure} over {len(self.rows)} pictures, with 95 % intervals",
@@ -131,6 +147,7 @@ class FidelityReport:
             f"  without control  {self.uncontrolled}",
             f"  ceiling          {self.ceiling}  (the autoencoder's reconstruction of the truth)",
             f"  gap closed       {closed}",
+            *(f"  {name:15}  {a.value:.3f}, without {b.value:.3f}, ceiling {c.value:.3f}" for name, (a, b, c) in others),
         ]
 
 
@@ -147,6 +164,7 @@ def evaluate(
     sampler: str = "dpm++2m",
     seed: int = 0,
     batch_size: int = 8,
+    judge: Mapping[str, Any] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FidelityReport:
     """Measure a ControlNet on held-out pairs.
@@ -157,7 +175,7 @@ def evaluate(
     Args:
         pipeline: the base.
         network: the ControlNet.
-        condition: the condition it follows, one that has a fidelity measure.
+        condition: the condition it follows.
         pairs: held-out pairs.
         num_inference_steps: denoising steps.
         guidance_scale: β of classifier-free guidance.
@@ -166,14 +184,16 @@ def evaluate(
         sampler: one of `zeroconv.diffusion.SAMPLERS`.
         seed: of the first pair.
         batch_size: pairs computed together.
+        judge: who reads the maps back, such as `{"method": "depth-anything"}`; as the ControlNet's were extracted in
+            training, if left out.
         on_progress: called with (pairs done, pairs in all).
 
     Raises:
-        ValueError: for no pairs, a condition without a measure, or a ControlNet made for another base.
+        ValueError: for no pairs, a judge with an unknown parameter, or a ControlNet made for another base.
     """
     known = conditions.get(condition)
-    if known.fidelity is None:
-        raise ValueError(f"the condition {condition!r} has no fidelity measure in this version; canny has one")
+    extract = network.config["_zeroconv"]["extract"]
+    told = conditions.judge_of(known.name, judge, extract)
     if len(pairs) == 0:
         raise ValueError("there are no pairs to evaluate on; expected 1 or more")
     if batch_size < 1:
@@ -189,26 +209,26 @@ def evaluate(
     for first in range(0, len(pairs), batch_size):
         seeds = list(range(seed + first, seed + min(first + batch_size, len(pairs))))
         batch = [fitted(pairs[i - seed], pipeline.base.size) for i in seeds]
-        maps = conditions_of(batch, known.name, [network.config["_zeroconv"]["extract"]] * len(batch))
+        maps = conditions_of(batch, known.name, [extract] * len(batch))
         kept = [i for i, image in enumerate(maps) if image.getbbox() is not None]  # a black map asks for nothing
         if kept:
             chosen = [batch[i] for i in kept], [maps[i] for i in kept], [seeds[i] for i in kept]
-            made = judge(pipeline, network, scale, known.fidelity, *chosen, request)
+            made = measure(pipeline, network, scale, partial(known.judge, **told), *chosen, request)
             rows += [row for row, _ in made]
             examples += [example for _, example in made[: EXAMPLES - len(examples)]]
         if on_progress is not None:
             on_progress(min(first + batch_size, len(pairs)), len(pairs))
     if not rows:
         raise ValueError(f"all {len(pairs)} {known.name} maps are black: there is nothing to obey")
-    settings = {**request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name}
+    settings = {**request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": told}
     return FidelityReport(known.name, known.measure, settings, rows, len(pairs) - len(rows), examples)
 
 
-def judge(
+def measure(
     pipeline: ControlPipeline,
     network: ControlNet,
     scale: float,
-    fidelity: Callable[[Image.Image, Image.Image], float],
+    judge: Callable[[Image.Image, Image.Image], Mapping[str, float]],
     pairs: Sequence[Pair],
     maps: Sequence[Image.Image],
     seeds: Sequence[int],
@@ -222,8 +242,9 @@ def judge(
     ceiling = reconstruct(pipeline.base, [pair.image for pair in pairs])
     judged: list[tuple[Row, Example]] = []
     for i, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
-        scores = (fidelity(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
-        row = Row(pair.name, pair.caption, seeds[i], *scores)
+        first, *others = (judge(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
+        measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
+        row = Row(pair.name, pair.caption, seeds[i], *next(iter(measures.values())), measures)
         judged.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))
     return judged
 

@@ -34,6 +34,9 @@ class TrainConfig(BaseModel):
         description="parameters of the condition's extractor, such as method and low; maps are then made from the "
         "pictures at every visit, ready ones left aside, and what is not given is drawn as before",
     )
+    judge: dict[str, Any] = Field(
+        default_factory=dict, description="who reads maps back in probes, such as method; as `extract` if left out"
+    )
     out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
     control: str | None = Field(None, description="begin from this ControlNet and not from the base")
     variant: Literal["full", "lite", "lora"] = Field(
@@ -69,7 +72,7 @@ class TrainConfig(BaseModel):
         """Make a list of "8,16,32,64", as it comes from `--set`."""
         return value.split(",") if isinstance(value, str) else value
 
-    @field_validator("extract")
+    @field_validator("extract", "judge")
     @classmethod
     def plain(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Refuse what no `--set` could say."""
@@ -91,13 +94,15 @@ class TrainConfig(BaseModel):
         for assignment in assignments:
             key, equals, value = (part.strip() for part in assignment.partition("="))
             table, dot, inner = key.partition(".")
-            if equals and dot and inner and table == "extract":
-                before = values.get("extract", {})
-                values["extract"] = {**before, inner: read_value(value)} if isinstance(before, dict) else before
+            if equals and dot and inner and table in ("extract", "judge"):
+                before = values.get(table, {})
+                values[table] = {**before, inner: read_value(value)} if isinstance(before, dict) else before
                 continue
             if not equals or key not in cls.model_fields:
-                known = ", ".join(cls.model_fields)
-                raise ValueError(f"--set got {assignment!r}; expected key=value with a key of: {known}, extract.PARAMETER")
+                known = ", ".join((*cls.model_fields, "extract.PARAMETER", "judge.PARAMETER"))
+                raise ValueError(
+                    f"--set got {assignment!r}; expected key=value with a key of: {known}, extract.PARAMETER, judge.PARAMETER"
+                )
             values[key] = value
         try:
             return cls.model_validate(values)

@@ -1,7 +1,9 @@
 """The fidelity probe: while training, make a few held-out pictures and measure how well they obey."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from PIL import Image
 
@@ -41,9 +43,7 @@ class Probe:
         steps: denoising steps per picture.
         guidance_scale: guidance per picture.
         maps: of the pairs; their own, or extracted with the condition's defaults, if left out.
-
-    Raises:
-        ValueError: when the condition has no fidelity measure.
+        judge: who reads maps back, as in `evaluation.evaluate`.
     """
 
     def __init__(
@@ -54,11 +54,10 @@ class Probe:
         steps: int,
         guidance_scale: float,
         maps: Sequence[Image.Image] | None = None,
+        judge: Mapping[str, Any] | None = None,
     ) -> None:
-        measure = conditions.get(condition).fidelity
-        if measure is None:
-            raise ValueError(f"condition {condition!r} has no fidelity measure yet; train one that has, such as canny")
-        self.pipeline, self.condition, self.pairs, self.fidelity = pipeline, condition, pairs, measure
+        self.pipeline, self.condition, self.pairs = pipeline, condition, pairs
+        self.fidelity = partial(conditions.get(condition).fidelity, **(judge or {}))
         self.steps, self.guidance_scale = steps, guidance_scale
         self.maps = conditions_of(pairs, condition, [{}] * len(pairs)) if maps is None else list(maps)
 

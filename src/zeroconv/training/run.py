@@ -80,7 +80,8 @@ class Run:
         maps = conditions_of(probe_pairs, config.condition, [self.given] * len(probe_pairs), not config.extract)
         self.base = open_base(config)
         self.pipeline = ControlPipeline(self.base)
-        self.probe = Probe(self.pipeline, config.condition, probe_pairs, config.probe_steps, config.probe_guidance, maps)
+        looks = config.probe_steps, config.probe_guidance
+        self.probe = Probe(self.pipeline, config.condition, probe_pairs, *looks, maps, judge_for(config))
         self.network = self.fresh_network().to(config.device).train()
         self.network.check_base(self.base.unet)
         rate = config.learning_rate or default_learning_rate(self.base)
@@ -156,6 +157,10 @@ class Run:
             self.report(Note(f"resuming {config.out} at step {self.done}"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
+        tiny_alone = not conditions.get(config.condition).of_any_picture
+        if tiny_alone and "method" not in config.extract | config.judge and not config.data.startswith("world:"):
+            self.report(Note("probes are judged by the embedded annotator, which knows the tiny world alone: "
+                             "for other pictures name a network with --set judge.method=…"))  # fmt: skip
         self.uncontrolled = self.probe.run(None)
         self.ceiling = self.probe.ceiling()
         self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
@@ -254,6 +259,14 @@ def given_parameters(config: TrainConfig) -> dict[str, Any]:
     """The extractor's parameters that are not drawn: those of the settings; its network runs where the training does."""
     learned = "device" in conditions.defaults(conditions.get(config.condition))
     return {**({"device": config.device} if learned else {}), **config.extract}
+
+
+def judge_for(config: TrainConfig) -> dict[str, Any]:
+    """Who reads the maps of probes back, where the training runs unless the settings say another device."""
+    name, here = config.condition, {"device": config.device}
+    if config.judge:
+        return conditions.judge_of(name, {**conditions.judge_of(name, None, here), **config.judge}, {})
+    return conditions.judge_of(name, None, here | config.extract)
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:

@@ -9,7 +9,7 @@ intervals over the scenes. One thread of a CPU takes about 12 minutes for 1,000 
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from zeroconv.conditions.depth import depth_map, inverse_depth
 from zeroconv.conditions.measures import angle_scores, depth_scores, edge_scores, joints_met, oks
 from zeroconv.conditions.normal import normal, normal_map, normals_of_map
 from zeroconv.conditions.pose import draw_pose, find_people
-from zeroconv.conditions.segmentation import PALETTE, classes_of, mean_iou, segmentation_map
+from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
 from zeroconv.conditions.strokes import strokes_of, thin
 from zeroconv.evaluation.interval import Interval, bootstrap_mean
 from zeroconv.world import HELD_OUT_SEED, Picture, make
@@ -153,13 +153,21 @@ def ceilings(scenes: Iterator[tuple[Picture, Picture]], table: Table) -> None:
             table[name]["another"].append(measure(image, wrong[name]))
 
 
-def markdown(table: Table, name_of: Callable[[str], str] = str) -> list[str]:
+def markdown(table: Table) -> list[str]:
     """Rows of a table, a line for each number of a row."""
     return [
-        f"| {name_of(row)} | {column} | {len(numbers)} | {bootstrap_mean(numbers)} |"
+        f"| {row} | {column} | {len(numbers)} | {bootstrap_mean(numbers)} |"
         for row, columns in table.items()
         for column, numbers in columns.items()
     ]
+
+
+def intervals(table: Table) -> dict[str, dict[str, dict[str, float]]]:
+    """A table with a mean, an interval and a count in the place of each list."""
+    return {
+        row: {column: bootstrap_mean(numbers).to_dict() | {"scenes": len(numbers)} for column, numbers in columns.items()}
+        for row, columns in table.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -184,12 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"| segmentation | mean IoU of the whole set | {options.count} | {confusion.interval()} |")
     print("\n| measure of | map | scenes | mean |\n|---|---|---|---|", *markdown(tried), sep="\n")
     options.out.mkdir(parents=True, exist_ok=True)
-    numbers = {
-        part: {
-            row: {k: bootstrap_mean(v).to_dict() | {"scenes": len(v)} for k, v in columns.items()} for row, columns in t.items()
-        }
-        for part, t in (("truth", judged), ("measures", tried))
-    }
+    numbers = {part: intervals(table) for part, table in (("truth", judged), ("measures", tried))}
     numbers["truth"]["segmentation"]["miou_of_the_set"] = confusion.interval().to_dict() | {"scenes": options.count}
     (options.out / "truth.json").write_text(json.dumps(numbers, indent=2) + "\n", "utf-8")
 

@@ -30,7 +30,7 @@ def test_a_judge_agrees_with_itself(name: str) -> None:
     numbers = get(name).judge(image, extract(name, image))
     assert numbers.pop("RMSE", 0.0) < 0.005 and numbers.pop("mean angle", 0.0) < 0.5
     assert numbers.pop("median angle", 0.0) < 0.5
-    assert min(numbers.values()) > 0.97  # 8-bit levels, and joints that are covered by others
+    assert min(numbers.values()) > 0.95  # 8-bit levels, and joints that are covered by others
 
 
 def test_depth_is_judged_after_scale_and_shift_but_not_upside_down() -> None:
@@ -71,7 +71,7 @@ def test_classes_are_counted() -> None:
 def test_of_several_people_the_one_that_does_best_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     spread = np.ones((18, 3))
     spread[:, :2] = np.stack([np.arange(18) % 6 * 20 + 10, np.arange(18) // 6 * 40 + 20], axis=1)
-    monkeypatch.setattr("zeroconv.conditions.pose.find_people", lambda *_: np.stack([spread + [60, 0, 0], spread]))
+    monkeypatch.setattr("zeroconv.conditions.pose.find_people", lambda *_: np.stack([spread + np.array([60, 0, 0]), spread]))
     numbers = pose_numbers(Image.new("RGB", (128, 128)), draw_pose(spread, (128, 128)))
     assert next(iter(numbers.values())) == 1.0 and numbers["OKS"] > 0.95
     monkeypatch.setattr("zeroconv.conditions.pose.find_people", lambda *_: np.zeros((0, len(JOINTS), 3)))

@@ -9,6 +9,7 @@ import typer
 from PIL import Image
 
 from tests.cli.conftest import Run
+from tests.conditions import tiny_networks
 from tests.tiny import build_map
 from zeroconv.cli.console import seconds_text
 from zeroconv.cli.controls import parse_control
@@ -34,6 +35,27 @@ def test_evaluate_writes_report_and_sheet(run: Run, base_folder: Path, control_f
     files = report.pop("files")
     assert json.loads(Path(files[0]).read_text("utf-8")) == report
     assert open_image(files[1]).width > 1000
+
+
+def test_a_judge_is_named_and_all_that_it_measures_is_told(
+    run: Run, base_folder: Path, control_folder: Path, photo: Path, tmp_path: Path
+) -> None:
+    write_png(open_image(photo), Path("data/0.png"))
+    write_png(extract("depth", open_image(photo)), Path("data/0-depth.png"))
+    line = {"file_name": "0.png", "text": "a red house", "depth": "0-depth.png"}
+    Path("data/metadata.jsonl").write_text(json.dumps(line), "utf-8")
+    words = ["--control", control_folder, "--condition", "depth", "--data", "data", "--steps", 1, "--out", "report"]
+    plain = run("evaluate", *words, "--json")
+    assert plain.code == 0 and "warning: the judge is the embedded annotator" in plain.err
+    assert list(plain.json["others"]) == ["RMSE", "correlation"]
+    network = tiny_networks.save("dpt", tmp_path / "dpt")
+    named = run("evaluate", *words, "--judge", "method=dpt", "--judge", f"weights={network}", "--json")
+    assert named.code == 0 and "warning" not in named.err
+    assert named.json["settings"]["judge"] == {"method": "dpt", "weights": str(network)}
+    assert named.json["ceiling"] != plain.json["ceiling"]
+    assert "  RMSE " in run("evaluate", *words).out
+    refused = run("evaluate", *words, "--judge", "tile=64")
+    assert refused.code == 1 and "the judge of depth has no parameter 'tile'" in refused.err
 
 
 def test_train_then_generate_with_the_run(run: Run, base_folder: Path, photo: Path) -> None:

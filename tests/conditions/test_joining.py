@@ -74,7 +74,7 @@ def test_joining_does_not_ask_for_an_order() -> None:
 def scattered(seed: int, count: int = 60) -> np.ndarray:
     """Segments of few directions on few lines: many of them can be joined, and many in more than one way."""
     generator = np.random.default_rng(seed)
-    angle = generator.integers(0, 4, count) * 0.8 + generator.normal(0, 0.03, count)
+    angle = generator.integers(0, 4, count) * 0.8 + generator.normal(0, 0.1, count)
     middle = generator.integers(1, 5, (count, 2)) * 25 + generator.normal(0, 4, (count, 2))
     half = np.stack([np.cos(angle), np.sin(angle)], axis=1) * generator.uniform(1, 14, (count, 1))
     return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)

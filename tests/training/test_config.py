@@ -35,7 +35,8 @@ def test_parameters_of_the_extractor_are_a_table_and_words(tmp_path: Path) -> No
     config = TrainConfig.build(file, ["extract.steps=4", " extract.weights = a=b.safetensors ", "extract.sigma=1.5"])
     expected = {"method": "hed", "steps": 4, "safe": True, "weights": "a=b.safetensors", "sigma": 1.5}
     assert config.extract == expected and isinstance(config.extract["steps"], int)
-    assert TrainConfig.build().extract == {}
+    assert TrainConfig.build().extract == TrainConfig.build().judge == {}
+    assert TrainConfig.build(assignments=["judge.method=dpt"]).judge == {"method": "dpt"}
     assert TrainConfig.build(assignments=["extract.safe=false"]).extract == {"safe": False}
 
 

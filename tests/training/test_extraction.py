@@ -116,6 +116,18 @@ def test_a_network_sees_the_whole_batch(run: Run, hed: dict[str, Any], dpt: dict
         assert seen == [7]
 
 
+def test_probes_are_judged_as_maps_were_made_or_as_the_settings_say(settings: Settings, dpt: dict[str, Any]) -> None:
+    depth = conditions.get("depth").fidelity
+    run = Run(settings(condition="depth", extract=dpt), quiet)
+    pictures = [pair.image for pair in run.probe.pairs]
+    assert run.probe.mean_fidelity(pictures) == pytest.approx(1, abs=0.02)  # its own maps
+    run = Run(settings(condition="depth", extract=dpt, judge={"method": "tiny"}, out=settings().out / "other"), quiet)
+    wanted = [depth(image, condition) for image, condition in zip(pictures, run.probe.maps, strict=True)]
+    assert run.probe.mean_fidelity(pictures) == pytest.approx(sum(wanted) / len(wanted)) != pytest.approx(1, abs=0.02)
+    with pytest.raises(ValueError, match="the judge of depth has no parameter 'tile'; expected one of method, weights, device"):
+        Run(settings(condition="depth", extract=dpt, judge={"tile": 64}, out=settings().out / "third"), quiet)
+
+
 def test_what_is_given_is_not_drawn(settings: Settings) -> None:
     run = Run(settings(extract={"low": 5, "high": 10}), quiet)
     pair = run.pairs[0]

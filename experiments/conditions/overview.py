@@ -9,7 +9,7 @@ from zeroconv.sheets import PAPER, contact_sheet
 from zeroconv.world import HELD_OUT_SEED, make
 
 SEED, KIND, SIZE = HELD_OUT_SEED + 46, "person", 512
-COLUMNS, CELL = 7, 192
+COLUMNS, CELL, MARGIN = 7, 192, 40
 OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.png"
 
 
@@ -21,9 +21,10 @@ def draw() -> Image.Image:
     names = list(tiles)
     rows = [names[first : first + COLUMNS] for first in range(0, len(names), COLUMNS)]
     parts = [contact_sheet([[tiles[name] for name in row]], row, cell=CELL) for row in rows]
-    sheet = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), PAPER)
+    step = parts[0].height - MARGIN
+    sheet = Image.new("RGB", (parts[0].width, step * len(parts) + MARGIN), PAPER)
     for index, part in enumerate(parts):
-        sheet.paste(part, (0, index * part.height))
+        sheet.paste(part, (0, index * step))
     return sheet
 
 

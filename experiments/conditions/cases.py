@@ -80,7 +80,7 @@ VALID: dict[str, dict[str, Draw]] = {
     "depth": {"method": one_of("tiny"), "tile": TILES},
     "normal": {
         "method": one_of("tiny"), "background": between(0, 1), "strength": between(0.01, 100),
-        "convention": one_of("bae", "v1.0"), "tile": TILES,
+        "convention": one_of("bae", "v1.0"), "tile": one_of(None),
     },
     "lineart": {"coarse": one_of(False, True), "strength": between(0.01, 4), "detail": between(0, 1)},
     "shuffle": {"seed": SEEDS, "wave": between(2, 5000)},

@@ -91,8 +91,9 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
     warned = known.check(made)
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
     if generator.random() < 0.25:
-        score = known.fidelity(plain(image), made)
-        yield None if 0 <= score <= 1 else f"fidelity {score}"
+        fidelity, *others = known.judge(plain(image), made).values()
+        yield None if 0 <= fidelity <= 1 else f"fidelity {fidelity}"
+        yield None if np.isfinite(others).all() else f"measures {others}"
     for mode in MODES:
         size = tuple(round(1024 ** float(share)) for share in generator.random(2))
         fitted = wrong_map(fit_map(made, size, case.condition, mode), case.condition, size)

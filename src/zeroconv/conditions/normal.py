@@ -21,7 +21,7 @@ CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
 TINY_WORLD = 46.0  # degrees across a picture of the tiny world
 MET = "normals met (1 - mean angle / 90°)"
-SKY = 2  # ADE20K's class of what has no surface
+BACKDROP = (2, 16)  # sky and mountains, ADE20K's classes of what has no surface in the tiny world
 
 
 def normal(
@@ -81,19 +81,20 @@ def drawn(_: Image.Image, found: np.ndarray, background: float, strength: float,
 
 
 def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
-    """Normals of pictures of the tiny world: (H, W, 3) float32 unit vectors, (0, 0, 0) in the sky."""
+    """Normals of pictures of the tiny world: (H, W, 3) float32 unit vectors, (0, 0, 0) in sky and mountains."""
+    import torch
     from torch.nn import functional as F
 
     from zeroconv.conditions.annotator import CLASSES, annotate
 
-    answer = annotate(*images)
+    answer, backdrop = annotate(*images), torch.tensor([CLASSES.index(index) for index in BACKDROP])
     made: list[np.ndarray] = []
     for index, image in enumerate(images):
         vectors, logits = (
             F.interpolate(part[index : index + 1], size=(image.height, image.width), mode="bilinear")
             for part in (answer.normals, answer.class_logits)
         )
-        there = logits.argmax(1) != CLASSES.index(SKY)
+        there = torch.isin(logits.argmax(1), backdrop, invert=True)
         made.append((F.normalize(vectors, dim=1) * there)[0].permute(1, 2, 0).numpy())
     return made
 

@@ -2,7 +2,7 @@
 
     python -m experiments.conditions.truth --count 1000 --out outputs/truth
 
-Held-out scenes only. Prints three Markdown tables and writes the numbers as `truth.json`; means with 95 % bootstrap
+Held-out scenes only. Prints two Markdown tables and writes the numbers as `truth.json`; means with 95 % bootstrap
 intervals over the scenes. One thread of a CPU takes about 12 minutes for 1,000 scenes.
 """
 
@@ -67,29 +67,28 @@ def judge(scene: Picture, table: Table) -> None:
     for row, parameters in EDGES.items():
         drawn = strokes_of(extract(row.partition(",")[0], image, **parameters))
         found = edge_scores(thin(drawn), wanted)
-        add(row, precision=found.precision, recall=found.recall, f1=found.f1)
+        add(row, precision=found.precision, recall=found.recall, F1=found.f1)
     inverse = np.where(np.isfinite(scene.distance), 1 / scene.distance, 0)
     near = depth_scores(inverse_depth(image), inverse)
-    add("depth", delta1=near.delta1, relative=near.relative, rmse=near.rmse)
+    add("depth", **{"δ1": near.delta1, "relative error": near.relative, "RMSE (1/m)": near.rmse})
     bent = angle_scores(normals_of_map(normal(image)) * np.isfinite(scene.distance)[..., None], scene.normals)
-    add("normal", degrees=bent.mean, median=bent.median, within_11=bent.within_11, within_30=bent.within_30)
-    classes = classes_of(extract("segmentation", image))
-    add("segmentation", accuracy=float((classes == scene.classes).mean()), miou=overlap(classes, scene.classes))
-    people = find_people(image)
-    person = scene.keypoints
-    if person is None or not person[:, 2].any():
-        add("pose", nobody=float(len(people) == 0))
-        return
-    visible, wanted_joints = person[:, 2] > 0, person[:, :2]
-    low, high = wanted_joints[visible].min(axis=0), wanted_joints[visible].max(axis=0)
-    size = float(max(high - low))
-    found_joints = people[0, :, :2] if len(people) else np.full((18, 2), -1e6)
     add(
-        "pose",
-        pck_10=joints_met(found_joints, wanted_joints, visible, 0.1, size),
-        pck_05_of_width=joints_met(found_joints, wanted_joints, visible, 0.05, len(scene.rgb)),
-        oks=oks(found_joints, wanted_joints, visible, max(float(np.prod(high - low)), 1.0)),
+        "normal",
+        **{"mean angle": bent.mean, "median": bent.median, "within 11.25°": bent.within_11, "within 30°": bent.within_30},
     )
+    classes = classes_of(extract("segmentation", image))
+    add("segmentation", **{"accuracy": float((classes == scene.classes).mean()), "mean IoU": overlap(classes, scene.classes)})
+    people, person = find_people(image), scene.keypoints
+    if person is None or not person[:, 2].any():
+        add("pose, nobody there", **{"nobody found": float(len(people) == 0)})
+        return
+    visible, joints = person[:, 2] > 0, person[:, :2]
+    low, high = joints[visible].min(axis=0), joints[visible].max(axis=0)
+    seen = people[0, :, :2] if len(people) else np.full((18, 2), -1e6)
+    near_person = joints_met(seen, joints, visible, 0.1, float(max(high - low)))
+    near_picture = joints_met(seen, joints, visible, 0.05, len(scene.rgb))
+    likeness = oks(seen, joints, visible, max(float(np.prod(high - low)), 1.0))
+    add("pose", **{"PCK@0.1 of the person": near_person, "PCK@0.05 of the width": near_picture, "OKS": likeness})
 
 
 def overlap(found: np.ndarray, wanted: np.ndarray) -> float:
@@ -147,18 +146,19 @@ def ceilings(scenes: Iterator[tuple[Picture, Picture]], table: Table) -> None:
     for number, (scene, other) in enumerate(scenes):
         image = Image.fromarray(scene.rgb)
         own, wrong = maps_of(scene, number), maps_of(other, number)
-        for name in own.keys() & wrong.keys():
-            measure = get(name).fidelity
-            table[name]["own"].append(measure(image, own[name]))
-            table[name]["another"].append(measure(image, wrong[name]))
+        for name in NAMES:
+            if name in own and name in wrong:
+                table[name]["its own map"].append(get(name).fidelity(image, own[name]))
+                table[name]["another's"].append(get(name).fidelity(image, wrong[name]))
 
 
 def markdown(table: Table) -> list[str]:
-    """Rows of a table, a line for each number of a row."""
+    """The rows of a table."""
     return [
-        f"| {row} | {column} | {len(numbers)} | {bootstrap_mean(numbers)} |"
+        f"| {row} | {len(next(iter(columns.values())))} | "
+        + ", ".join(f"{name} {bootstrap_mean(numbers)}" for name, numbers in columns.items())
+        + " |"
         for row, columns in table.items()
-        for column, numbers in columns.items()
     ]
 
 
@@ -188,9 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{number + 1} of {options.count} scenes", flush=True)
     pairs = range(options.ceilings)
     ceilings(((make(HELD_OUT_SEED + n), make(HELD_OUT_SEED + n + 1)) for n in pairs), tried)
-    print("\n| extractor | against the truth | scenes | mean |\n|---|---|---|---|", *markdown(judged), sep="\n")
-    print(f"| segmentation | mean IoU of the whole set | {options.count} | {confusion.interval()} |")
-    print("\n| measure of | map | scenes | mean |\n|---|---|---|---|", *markdown(tried), sep="\n")
+    print("\n| extractor | scenes | against the truth |\n|---|---|---|", *markdown(judged), sep="\n")
+    print(f"| segmentation, as one set | {options.count} | mean IoU {confusion.interval()} |")
+    print("\n| measure | scenes | of a picture and |\n|---|---|---|", *markdown(tried), sep="\n")
     options.out.mkdir(parents=True, exist_ok=True)
     numbers = {part: intervals(table) for part, table in (("truth", judged), ("measures", tried))}
     numbers["truth"]["segmentation"]["miou_of_the_set"] = confusion.interval().to_dict() | {"scenes": options.count}

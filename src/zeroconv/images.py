@@ -85,7 +85,12 @@ def plain(image: Image.Image) -> Image.Image:
         image = Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8))
     if image.mode == "La":  # has no way straight to RGBA
         image = image.convert("LA")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("RGBA") if image.has_transparency_data else as_rgb(image)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image in mode RGB: itself, not a copy, if it has that mode."""
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> "Tensor":
@@ -273,4 +278,4 @@ def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     image = plain(image)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
-    return image.convert("RGB")
+    return as_rgb(image)

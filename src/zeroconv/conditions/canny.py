@@ -7,6 +7,7 @@ from PIL import Image
 
 from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
 from zeroconv.conditions.strokes import as_map
+from zeroconv.images import as_rgb
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
@@ -30,7 +31,7 @@ def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Imag
         raise ValueError(
             f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)"
         )
-    return as_map(cv2.Canny(np.ascontiguousarray(image.convert("RGB")), low, high))
+    return as_map(cv2.Canny(np.ascontiguousarray(as_rgb(image)), low, high))
 
 
 def random_thresholds(

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import likeness
-from zeroconv.images import check_pixels
+from zeroconv.images import as_rgb, check_pixels
 
 __all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
 
@@ -50,7 +50,7 @@ def inpaint(
         hole = own
     else:
         hole = METHODS[method](image.size, share, np.random.default_rng(int(seed)))
-    pixels = np.array(image.convert("RGB").convert("RGBA"))  # CMYK has no way straight to RGBA
+    pixels = np.array(as_rgb(image).convert("RGBA"))  # CMYK has no way straight to RGBA
     pixels[hole] = 0  # what is not to be seen is not in the file
     return Image.fromarray(pixels)
 

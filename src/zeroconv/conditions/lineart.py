@@ -8,6 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.contract import GREY, Condition, Contract, check_sizes, check_soft_lines
 from zeroconv.conditions.strokes import as_map, thresholded, without_specks
+from zeroconv.images import as_rgb
 
 __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart"]
 
@@ -38,7 +39,7 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
         raise ValueError(f"lineart's detail is {detail:g}; expected 0 to 1 (0.5 is usual)")
     shorter = min(image.size)
     pen = max(shorter * (COARSE if coarse else FINE), 0.5)
-    darker = dark_lines(np.asarray(image.convert("RGB")), pen)
+    darker = dark_lines(np.asarray(as_rgb(image)), pen)
     faint = 2 * (1 - detail) * NOISE
     kept = without_specks(darker > faint, (1 - detail) * SHORT * pen) | thresholded(darker, faint, STRONG)
     white = (darker - faint) * kept * (strength / FULL)

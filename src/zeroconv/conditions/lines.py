@@ -10,6 +10,7 @@ from PIL import Image
 from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
 from zeroconv.conditions.joining import join
 from zeroconv.conditions.strokes import as_map, strokes_of
+from zeroconv.images import as_rgb
 
 __all__ = ["LINES", "draw_segments", "line_f1", "lines", "random_lines", "segments_of"]
 
@@ -54,7 +55,7 @@ def segments_of(image: Image.Image, threshold: float = 0) -> np.ndarray:
     """
     import cv2
 
-    grey = np.asarray(image.convert("RGB").convert("L"))
+    grey = np.asarray(as_rgb(image).convert("L"))
     found: np.ndarray | None = cast(Any, cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD, SCALE)).detect(grey)[0]
     if found is None:
         return np.zeros((0, 4), np.float32)

@@ -10,6 +10,7 @@ from zeroconv.conditions.canny import share_met
 from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
 from zeroconv.conditions.soft_edge import gradient_edges
 from zeroconv.conditions.strokes import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
+from zeroconv.images import as_rgb
 
 __all__ = ["METHODS", "SCRIBBLE", "drawn_strokes", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
 
@@ -54,7 +55,7 @@ def scribble(
     if method == "drawing":
         strokes = drawn_strokes(image, threshold)
     else:
-        rgb = np.asarray(image.convert("RGB"))
+        rgb = np.asarray(as_rgb(image))
         level = THRESHOLDS[method] if threshold is None else threshold
         strokes = edge_strokes(rgb, level, suppress) if method == "edges" else xdog_strokes(rgb, level)
         if width is None and (suppress or method == "xdog"):
@@ -168,7 +169,7 @@ def drawn_strokes(image: Image.Image, threshold: float | None = None) -> np.ndar
 def opaque(image: Image.Image) -> Image.Image:
     """The picture in RGB; transparent paper becomes white behind dark strokes, and black behind bright ones."""
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return as_rgb(image)
     rgba = np.asarray(image.convert("RGBA")).astype(np.float32)
     alpha = rgba[..., 3:] / 255
     mean = (rgba[..., :3] * alpha).sum() / max(3 * alpha.sum(), 1)

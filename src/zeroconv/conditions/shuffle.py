@@ -7,6 +7,7 @@ from PIL import Image
 
 from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import check_flat
+from zeroconv.images import as_rgb
 
 __all__ = ["SHUFFLE", "WAVE", "colour_similarity", "flow_field", "lab_histogram", "random_flow", "shuffle"]
 
@@ -45,7 +46,7 @@ def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image
     generator = np.random.default_rng(int(seed))
     x = flow_field(width, height, step, generator) * (width - 1)
     y = flow_field(width, height, step, generator) * (height - 1)
-    pixels = np.ascontiguousarray(image.convert("RGB"))
+    pixels = np.ascontiguousarray(as_rgb(image))
     return Image.fromarray(cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 

@@ -41,10 +41,10 @@ def thin(strokes: np.ndarray) -> np.ndarray:
     while np.count_nonzero(gone) > FEW * gone.size:
         before = lines
         for half in deletable():
-            lines = lines & ~cv2.LUT(neighbours(lines), half)
+            lines = lines & ~looked_up(half, lines)
         gone = before ^ lines
-    beside: np.ndarray = cv2.dilate(gone, np.ones((3, 3), np.uint8)) & lines
-    peel(lines.reshape(-1), np.flatnonzero(beside), lines.shape[1])
+    beside: np.ndarray = cv2.dilate(gone, np.ones((3, 3), np.uint8))
+    peel(lines.reshape(-1), np.flatnonzero(beside & lines), lines.shape[1])
     return lines[1:-1, 1:-1] > 0
 
 
@@ -78,6 +78,14 @@ def neighbours(lines: np.ndarray) -> np.ndarray:
 
     kernel = np.array([[128, 1, 2], [64, 0, 4], [32, 16, 8]], np.float32)
     return cv2.filter2D(lines, -1, kernel, borderType=cv2.BORDER_CONSTANT).astype(np.uint8)
+
+
+def looked_up(table: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """What a table (256,) says of each pixel's neighbours: (H, W) uint8; lines: (H, W) of 0 and 1."""
+    import cv2
+
+    found: np.ndarray = cv2.LUT(neighbours(lines), table)
+    return found
 
 
 @cache
@@ -123,8 +131,8 @@ def pruned(lines: np.ndarray, length: int) -> np.ndarray:
     whole = lines.astype(np.uint8)
     worn = whole
     for _ in range(length):
-        worn = worn & ~cv2.LUT(neighbours(worn), is_end)
-    growing = worn & cv2.LUT(neighbours(worn), is_end)
+        worn = worn & ~looked_up(is_end, worn)
+    growing = worn & looked_up(is_end, worn)
     for _ in range(length):
         wider: np.ndarray = cv2.dilate(growing, np.ones((3, 3), np.uint8))
         growing = (wider & whole & ~worn) | growing

@@ -8,6 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.contract import Condition, Contract, check_sizes
 from zeroconv.conditions.likeness import check_flat, likeness
+from zeroconv.images import as_rgb
 
 __all__ = ["TILE", "low_pass_likeness", "random_factor", "reduced", "tile"]
 
@@ -30,7 +31,7 @@ def tile(image: Image.Image, factor: float = 4) -> Image.Image:
     """
     if not 1 <= factor <= LARGEST:
         raise ValueError(f"tile factor is {factor:g}; expected 1 to {LARGEST} (2 to 8 are usual)")
-    return reduced(image.convert("RGB"), factor).resize(image.size, Image.Resampling.BICUBIC)
+    return reduced(as_rgb(image), factor).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def reduced(image: Image.Image, factor: float) -> Image.Image:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.conditions.drawings import SIZES, noise
 from tests.conditions.scenes import rendering
 from zeroconv.conditions import extract
 from zeroconv.conditions.canny import canny, edge_f1, random_thresholds
@@ -32,6 +33,14 @@ def test_edges_are_opencvs_on_three_equal_channels(index: int, a: float, b: floa
     assert edges.shape == (128, 128, 3) and set(np.unique(edges)) <= {0, 255}
     for channel in range(3):
         assert np.array_equal(edges[..., channel], cv2.Canny(np.asarray(rendering(index)), low, high))
+
+
+@pytest.mark.parametrize("size", [*SIZES, (300, 2), (5, 300), (130, 257)])
+def test_strips_do_not_show_at_any_size(size: tuple[int, int]) -> None:
+    soft = np.asarray(noise(size).resize((4 * size[0], 4 * size[1])))
+    for rgb in (np.asarray(noise(size)), soft):
+        for low, high in ((0, 0), (40, 90), (300, 900)):
+            assert np.array_equal(np.asarray(canny(Image.fromarray(rgb), low, high))[..., 0], cv2.Canny(rgb, low, high))
 
 
 def test_defaults_are_100_and_200() -> None:

@@ -12,6 +12,7 @@ from zeroconv.images import as_rgb
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
 STRONGEST = 2040  # |dx| + |dy| of 3x3 Sobel filters on 8 bits: 1020 each
+STRIP = 128  # rows that stay in a processor's cache
 
 
 def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Image:
@@ -25,13 +26,38 @@ def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Imag
     Raises:
         ValueError: unless 0 <= low <= high <= 2040.
     """
-    import cv2
-
     if not 0 <= low <= high <= STRONGEST:
         raise ValueError(
             f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)"
         )
-    return as_map(cv2.Canny(np.ascontiguousarray(as_rgb(image)), low, high))
+    return as_map(colour_edges(np.asarray(as_rgb(image)), low, high))
+
+
+def colour_edges(rgb: np.ndarray, low: float, high: float) -> np.ndarray:
+    """What OpenCV's Canny finds in a picture of three channels, in about half its time: (H, W) uint8, 0 or 255.
+
+    The slopes are, as there, those of the channel in which `|dx| + |dy|` is largest, and of equal ones the first.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        low: gradient at which an edge ends.
+        high: gradient at which an edge begins.
+    """
+    import cv2
+
+    slopes = np.empty((2, *rgb.shape[:2]), np.int16)
+    for top in range(0, len(rgb), STRIP):
+        above = min(top, 1)  # a row that a filter of 3 x 3 looks at
+        dx, dy = slopes[:, top : top + STRIP]
+        steepest = np.full_like(dx, -1)
+        for channel in cv2.split(rgb[top - above : top + STRIP + 1]):
+            both = cv2.spatialGradient(channel, ksize=3, borderType=cv2.BORDER_REPLICATE)
+            x, y = (slope[above : above + STRIP] for slope in both)
+            steep = np.abs(x) + np.abs(y)
+            more = cv2.compare(steep, steepest, cv2.CMP_GT)
+            for new, old in ((x, dx), (y, dy), (steep, steepest)):
+                cv2.copyTo(new, more, old)
+    return cv2.Canny(*slopes, low, high)
 
 
 def random_thresholds(

@@ -87,15 +87,13 @@ def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
 
     from zeroconv.conditions.annotator import CLASSES, annotate
 
-    answer, backdrop = annotate(*images), torch.tensor([CLASSES.index(index) for index in BACKDROP])
+    answer = annotate(*images)
+    behind = answer.class_logits.softmax(1)[:, [CLASSES.index(index) for index in BACKDROP]].sum(1, keepdim=True)
+    found = torch.cat([answer.normals, behind], 1)  # (B, 4, 64, 64)
     made: list[np.ndarray] = []
-    for index, image in enumerate(images):
-        vectors, logits = (
-            F.interpolate(part[index : index + 1], size=(image.height, image.width), mode="bilinear")
-            for part in (answer.normals, answer.class_logits)
-        )
-        there = torch.isin(logits.argmax(1), backdrop, invert=True)
-        made.append((F.normalize(vectors, dim=1) * there)[0].permute(1, 2, 0).numpy())
+    for one, image in zip(found.split(1), images, strict=True):
+        *vectors, far = F.interpolate(one, size=(image.height, image.width), mode="bilinear")[0]
+        made.append((F.normalize(torch.stack(vectors, 2), dim=2) * (far < 0.5)[..., None]).numpy())
     return made
 
 

@@ -53,7 +53,7 @@ def contact_sheet(
     width = left + columns * (cell + gap) - gap + margin
     heading = _wrap(title, big, width - 2 * margin) if title else []
     heads = [_wrap(text, normal, cell - gap) for text in column_titles]
-    small_print = _wrap(footer, small, width - 2 * margin) if footer else []
+    small_print = _wrap(footer, small, width - 2 * margin, most=12) if footer else []
 
     top = margin + (_height(heading, big) + unit if heading else 0)
     head_height = max((_height(lines, normal) for lines in heads), default=0)

@@ -38,11 +38,11 @@ def test_depth_is_judged_after_scale_and_shift_but_not_upside_down() -> None:
     own = extract("depth", image)
     grey = np.asarray(own, np.float32)
     paler = Image.fromarray((60 + grey / 2).astype(np.uint8))
-    assert depth_numbers(image, paler)["depth δ1"] > 0.99
+    assert depth_numbers(image, paler)["depth delta1"] > 0.99
     inverted = depth_numbers(image, ImageOps.invert(own))
-    assert inverted["depth δ1"] == inverted["correlation"] == 0.0
+    assert inverted["depth delta1"] == inverted["correlation"] == 0.0
     flat = Image.new("RGB", image.size, "grey")
-    assert depth_numbers(image, flat) == {"depth δ1": 0.0, "RMSE": 1.0, "correlation": 0.0}
+    assert depth_numbers(image, flat) == {"depth delta1": 0.0, "RMSE": 1.0, "correlation": 0.0}
 
 
 def test_angles_are_in_degrees() -> None:
@@ -82,7 +82,7 @@ def test_a_network_judges_what_it_extracted(tmp_path: Path) -> None:
     folder = tiny_networks.save("dpt", tmp_path / "dpt")
     image = Image.fromarray(picture(3).rgb)
     own = extract("depth", image, method="dpt", weights=folder)
-    assert depth_numbers(image, own, "dpt", folder)["depth δ1"] > 0.99
+    assert depth_numbers(image, own, "dpt", folder)["depth delta1"] > 0.99
     assert depth_numbers(image, own)["RMSE"] != depth_numbers(image, own, "dpt", folder)["RMSE"]
 
 

@@ -136,7 +136,7 @@ def depth_agreement(
     image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
 ) -> float:
     """δ1 of the depth read back from a picture, after alignment with its map: [0, 1]; see `depth_numbers`."""
-    return depth_numbers(image, condition, method, weights, device)["depth δ1"]
+    return depth_numbers(image, condition, method, weights, device)["depth delta1"]
 
 
 def depth_numbers(
@@ -144,7 +144,7 @@ def depth_numbers(
 ) -> dict[str, float]:
     """How well the depth read back from a picture meets its map, after the scale and shift that fit best.
 
-    `depth δ1`: the share of pixels whose ratio is below 1.25 either way (D. Eigen et al., 2014), over the pixels that
+    `depth delta1`: the share of pixels whose ratio is below 1.25 either way (D. Eigen et al., 2014), over the pixels that
     are not nearly black, as a ratio of the lowest levels says nothing; 0 when near and far are exchanged. `RMSE`: in
     [0, 1] of the map. `correlation`: negative counted as 0.
 
@@ -164,10 +164,10 @@ def depth_numbers(
     wanted = np.asarray(condition.convert("L"), np.float32) / 255
     if found.std() < FLAT or wanted.std() < FLAT:
         alike = float(found.std() < FLAT and wanted.std() < FLAT)
-        return {"depth δ1": alike, "RMSE": 1 - alike, "correlation": alike}
+        return {"depth delta1": alike, "RMSE": 1 - alike, "correlation": alike}
     correlation = max(0.0, float(np.corrcoef(found.ravel(), wanted.ravel())[0, 1]))
     scores = depth_scores(found, np.where(wanted < FAINT, 0, wanted))
-    return {"depth δ1": scores.delta1 if correlation > 0 else 0.0, "RMSE": scores.rmse, "correlation": correlation}
+    return {"depth delta1": scores.delta1 if correlation > 0 else 0.0, "RMSE": scores.rmse, "correlation": correlation}
 
 
 def check(condition: Image.Image) -> list[str]:
@@ -200,7 +200,7 @@ DEPTH = Condition(
     ),
     depth,
     depth_agreement,
-    measure="depth δ1",
+    measure="depth delta1",
     check=check,
     of_any_picture=False,
     halves=Halves(inverse_depths, drawn),

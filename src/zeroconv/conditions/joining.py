@@ -11,6 +11,8 @@ __all__ = ["join"]
 SAME_ANGLE = math.sin(math.radians(4))  # pieces of one line are turned by less, or by less than a pixel at one end
 FRAGMENT = 3  # a line must have a piece of at least a third of the shortest line
 SECTORS = 6  # of the half circle: only pieces of about one direction are compared
+AXES = np.exp(1j * np.pi / SECTORS * np.arange(SECTORS))[:, None]  # they turn the middle of each sector to the right
+WITHIN = math.sin(math.pi / SECTORS / 2)  # of a sector's middle
 AT_ONCE = 2**22  # pairs of pieces; bounds the memory
 
 
@@ -31,10 +33,12 @@ def join(segments: np.ndarray, gap: float, beside: float, shortest: float) -> np
     ends = np.ascontiguousarray(segments, np.float64).view(np.complex128)  # (N, 2), x + iy
     lengths = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
     seeds = np.flatnonzero(lengths >= shortest / FRAGMENT)  # the others are crumbs
-    seeds = seeds[np.lexsort((*segments[seeds].T, -lengths[seeds].round(3)))]  # ties in one order on every machine
+    seeds = seeds[np.lexsort((*segments[seeds, 2:].T, -lengths[seeds].round(3)))]  # ties in one order on every machine
     least = math.sqrt(max(shortest**2 - (2 * beside) ** 2, 0))  # so far a line reaches along its seed
     free, first, joined = np.ones(len(ends), bool), np.zeros(len(ends), np.intp), [np.zeros((0, 2), np.complex128)]
-    for some in np.array_split(seeds, 1 + len(seeds) * len(ends) // AT_ONCE):
+    many = AT_ONCE // (len(ends) + 1) + 1
+    for number in range(0, len(seeds), many):
+        some = seeds[number : number + many]
         rows = Rows.of(ends, some[free[some]], beside, gap)
         while len((rows := rows.only(free[rows.pieces])).pieces):
             chain, starts = rows.chains(gap)
@@ -106,15 +110,14 @@ def near(ends: np.ndarray, start: np.ndarray, turn: np.ndarray, beside: float) -
     lines = np.stack([turn.imag, turn.real, -(start * turn).imag], axis=1).astype(np.float32)
     points = np.stack([middle.real, middle.imag, np.ones(len(middle))]).astype(np.float32)
     beside += 1e-6 * float(np.abs(points).max(initial=0))  # of single precision
-    reach = (SAME_ANGLE + math.sin(math.pi / SECTORS / 2)) * np.abs(step) + 1
-    sector = np.round(np.angle(turn) * (SECTORS / np.pi)).astype(int) % SECTORS
+    alike = np.abs((step * AXES).imag) <= (SAME_ANGLE + WITHIN) * np.abs(step) + 1  # (SECTORS, N)
+    sector = np.abs((turn / AXES).real).argmax(axis=0)
     rows: list[np.ndarray] = []
     pieces: list[np.ndarray] = []
     for number in range(SECTORS):
-        ours = np.flatnonzero(sector == number)
-        theirs = np.flatnonzero(np.abs((step * np.exp(1j * np.pi * number / SECTORS)).imag) <= reach)
+        ours, theirs = (sector == number).nonzero()[0], alike[number].nonzero()[0]
         off = lines[ours] @ points[:, theirs]
-        row, piece = np.divmod(np.flatnonzero(np.abs(off, out=off) <= beside), len(theirs))
+        row, piece = np.divmod((np.abs(off, out=off) <= beside).ravel().nonzero()[0], len(theirs))
         rows.append(ours[row])
         pieces.append(theirs[piece])
     return np.concatenate(rows), np.concatenate(pieces)

@@ -18,6 +18,7 @@ SCALE = 0.8  # OpenCV's detector looks at a picture of this scale
 SHIFT = (1 / SCALE - 1) / 2  # ... and forgets the half pixels: (x + 1/2) / 0.8 - 1/2 = x / 0.8 + 1/8
 SAME_LINE = 1 / 170  # of the longer side, at least 3 pixels: as far as a piece may lie beside the line, each way
 ANGLE_TOLERANCE = radians(15)
+ALONG = np.linspace(0.1, 0.9, 9, dtype=np.float32)[:, None]  # where the contrast of a segment is measured
 WIDEST = 30000  # segments beside each other; OpenCV's remap takes at most 32767
 FRACTION = 4  # binary digits behind the point when lines are drawn
 
@@ -73,12 +74,11 @@ def contrast(grey: np.ndarray, segments: np.ndarray) -> np.ndarray:
     import cv2
 
     light, found = grey.astype(np.float32), [np.zeros(0, np.float32)]
-    along = np.linspace(0.1, 0.9, 9, dtype=np.float32)[:, None]
     for first in range(0, len(segments), WIDEST):
         start, end = segments[first : first + WIDEST].view(np.complex64).T  # x + iy
         step = end - start
         across = 1.5j * step / np.maximum(np.abs(step), 1e-6)
-        places = start * (1 - along) + end * along  # (9, N)
+        places = start * (1 - ALONG) + end * ALONG  # (9, N)
         both = np.concatenate([places + across, places - across]).view(np.float32).reshape(18, -1, 2)
         light_there = cv2.remap(light, both, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         one, other = light_there.reshape(2, 9, -1)

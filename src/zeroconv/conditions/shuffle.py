@@ -44,8 +44,9 @@ def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image
         raise ValueError(f"the picture is {width}x{height} pixels; shuffle expects at most {LONGEST} a side")
     step = min(WAVE, max(2, min(width, height) // 2)) if wave is None else wave
     generator = np.random.default_rng(int(seed))
-    x = flow_field(width, height, step, generator) * (width - 1)
-    y = flow_field(width, height, step, generator) * (height - 1)
+    x, y = (flow_field(width, height, step, generator) for _ in range(2))
+    x *= width - 1
+    y *= height - 1
     pixels = np.ascontiguousarray(as_rgb(image))
     return Image.fromarray(cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
@@ -58,9 +59,11 @@ def flow_field(width: int, height: int, wave: float, generator: np.random.Genera
     columns, rows = int(np.ceil(width / wave)) + 2, int(np.ceil(height / wave)) + 2
     grid = Image.fromarray(generator.random((rows, columns), np.float32))
     box = (1.0, 1.0, 1 + width / wave, 1 + height / wave)  # a cell's breadth away from the border
-    noise = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, box=box), np.float32)
+    noise = np.array(grid.resize((width, height), Image.Resampling.BICUBIC, box=box), np.float32)
     low, high = float(noise.min()), float(noise.max())
-    return (noise - low) / (high - low) if high > low else np.zeros_like(noise)
+    noise -= low
+    noise /= high - low or 1
+    return noise
 
 
 def random_flow(generator: np.random.Generator) -> Mapping[str, int]:

@@ -75,7 +75,8 @@ def test_the_body_is_read_back_beside_hands_and_a_face(side: int) -> None:
 def test_a_knee_is_found_among_the_blue_joints_of_a_hand() -> None:
     """They have the colour of the left knee, which has none of their bones."""
     body = np.zeros((18, 3))
-    body[[JOINTS.index(name) for name in ("left hip", "left knee", "left ankle")]] = (150, 250, 1), (160, 350, 1), (150, 450, 1)
+    leg = [JOINTS.index(name) for name in ("left hip", "left knee", "left ankle")]
+    body[leg] = np.array([(150, 250, 1), (160, 350, 1), (150, 450, 1)])
     drawn = draw_pose(People(body[None], np.stack([hand((400, 60), 80), hand((300, 60), 80)])[None]), SIZE)
     x, y = joints_of(drawn)[JOINTS.index("left knee")]
     assert np.hypot(x * 512 - 160, y * 512 - 350) < 3

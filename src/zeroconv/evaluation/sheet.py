@@ -40,10 +40,11 @@ def badge(image: Image.Image, text: str, colour: tuple[int, int, int] = (255, 25
 
 def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Image:
     """Truth, map, without and with control, and what the controlled picture's own map says, one row per pair."""
-    extract = conditions.get(report.condition).extract
+    known = conditions.defaults(conditions.get(report.condition))
+    judge = {key: value for key, value in report.settings.get("judge", {}).items() if key in known}
     rows: list[list[Image.Image | None]] = []
     for row, example in zip(report.rows, report.examples, strict=False):
-        seen = overlay(example.controlled, extract(example.controlled)) if extract else None
+        seen = overlay(example.controlled, conditions.extract(report.condition, example.controlled, **judge))
         rows.append(
             [
                 example.truth,
@@ -53,10 +54,10 @@ def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Im
                 seen,
             ]
         )
-    heads = ["held-out picture", f"condition: {report.condition}", "without control", "with control"]
+    heads = ["held-out picture", f"condition: {report.condition}", "without control", "with control", "re-extracted, over it"]
     return contact_sheet(
         rows,
-        column_titles=[*heads, "re-extracted, over it"] if extract else heads,
+        column_titles=heads,
         row_titles=[row.prompt for row in report.rows[: len(rows)]],
         title=title or f"{report.settings['control']} on {report.settings['base']}",
         footer="\n".join(report.lines()),

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +27,7 @@ from zeroconv.evaluation.interval import Interval, bootstrap_mean
 from zeroconv.world import HELD_OUT_SEED, Picture, make
 
 STEP, CREASE = 1.1, 25.0  # a discontinuity: distances with a greater ratio, normals further apart in degrees
-EDGES: dict[str, dict[str, str | bool]] = {  # what is compared with the true discontinuities
+EDGES: dict[str, dict[str, Any]] = {  # what is compared with the true discontinuities
     "canny": {},
     "soft-edge": {},
     "scribble": {},

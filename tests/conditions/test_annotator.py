@@ -1,6 +1,6 @@
 """The annotator: an object's life, and a judge that tells a picture's own map from another's."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from zeroconv.conditions import get
-from zeroconv.conditions.annotator import CLASSES, FOLDER, GRID, JOINTS, SIZE, TinyAnnotator, annotate, annotator
+from zeroconv.conditions.annotator import AT_ONCE, CLASSES, FOLDER, GRID, JOINTS, SIZE, TinyAnnotator, annotate, annotator
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.pose import draw_pose
 from zeroconv.conditions.segmentation import segmentation_map
@@ -52,6 +52,19 @@ def test_embedded_weights_are_small_and_loaded_once():
     assert (FOLDER / "model.safetensors").stat().st_size < 4_000_000
     assert annotator() is annotator()
     assert annotate(Image.new("RGB", (300, 200))).classes().shape == (1, GRID, GRID)
+
+
+def test_many_pictures_are_seen_as_each_alone():
+    """More than are in memory at a time, the last group not full; palettes and bits are resized as their colours."""
+    noise = np.random.default_rng(0).integers(0, 256, (AT_ONCE + 3, 40, 30), np.uint8)
+    images = [Image.fromarray(one) for one in noise]
+    together = annotate(*(image.convert(mode) for image in images for mode in ("P", "RGB")))
+    assert len(together.inverse_depth) == 2 * len(images)
+    for field in fields(together):
+        answers = getattr(together, field.name)
+        assert torch.allclose(answers[0::2], answers[1::2], atol=1e-4)
+        alone = torch.cat([getattr(annotate(image), field.name) for image in images])
+        assert torch.allclose(answers[0::2], alone, atol=1e-4)
 
 
 def test_joints_are_read_at_the_peaks():

@@ -28,7 +28,7 @@ def one_by_one(segments: np.ndarray, gap: float, beside: float, shortest: float)
             reached = on & free & (along.min(axis=1) <= high + gap) & (along.max(axis=1) >= low - gap)
             if members == (members := members | set(np.flatnonzero(reached).tolist())):
                 break
-        points = np.concatenate([np.linspace(*ends[m], 999) for m in members])
+        points = np.concatenate([np.linspace(ends[m, 0], ends[m, 1], 999) for m in members])
         weights = np.repeat(lengths[list(members)], 999)
         centre = np.average(points, axis=0, weights=weights)
         direction = np.linalg.eigh(np.cov(points.T, aweights=weights))[1][:, 1]

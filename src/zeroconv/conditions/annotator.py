@@ -6,7 +6,7 @@ of the paper. It was trained on renderings of the tiny world alone, so it judges
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent.parent / "assets" / "tiny-annotator"
 SIZE = 128  # pictures are judged at this width and height
 GRID = 64  # ... and the answers come on this one
 JOINTS = 18
+AT_ONCE = 8  # pictures: a thousand tiles of one would fill the memory
 NEAR_ZERO = 0.02  # inverse depth below which the network answers by differences rather than by ratios
 # The ADE20K indices that occur in the tiny world, in the order of the class logits.
 CLASSES = (
@@ -178,4 +179,6 @@ def annotator() -> TinyAnnotator:
 def annotate(*images: Image.Image) -> Annotation:
     """Judge pictures of any size, resized to 128 x 128: an `Annotation` whose B is their number."""
     small = [resize(image.convert("RGB"), (SIZE, SIZE)) for image in images]  # palettes would not be resized smoothly
-    return annotator()(torch.stack([to_tensor(image) for image in small]))
+    groups = [small[first : first + AT_ONCE] for first in range(0, len(small), AT_ONCE)]
+    parts = [annotator()(torch.stack([to_tensor(image) for image in group])) for group in groups]
+    return Annotation(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Annotation)))

@@ -57,7 +57,7 @@ def colour_edges(rgb: np.ndarray, low: float, high: float) -> np.ndarray:
             more = cv2.compare(steep, steepest, cv2.CMP_GT)
             for new, old in ((x, dx), (y, dy), (steep, steepest)):
                 cv2.copyTo(new, more, old)
-    return cv2.Canny(*slopes, low, high)
+    return cv2.Canny(slopes[0], slopes[1], low, high)
 
 
 def random_thresholds(

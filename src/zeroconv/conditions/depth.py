@@ -9,6 +9,7 @@ from PIL import Image
 from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, colourful
 from zeroconv.conditions.detection import check_tile, tiles
 from zeroconv.conditions.measures import align, depth_scores
+from zeroconv.conditions.strokes import as_map
 from zeroconv.conditions.weights import methods_of
 
 __all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "depth_numbers", "inverse_depth"]
@@ -47,7 +48,7 @@ def depth(
 def drawn(_: Image.Image, inverse: np.ndarray) -> Image.Image:
     """The map of inverse depth (H, W) in [0, 1]."""
     grey = (inverse * 255).round().astype(np.uint8)
-    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+    return as_map(grey)
 
 
 def inverse_depth(
@@ -129,7 +130,7 @@ def depth_map(distance: np.ndarray) -> Image.Image:
     inverse = 1 / np.maximum(distance.astype(np.float32), NEAREST)  # the sky becomes 0
     top = max(float(np.percentile(inverse, TOP)), 1e-6)
     grey = (np.clip(inverse / top, 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+    return as_map(grey)
 
 
 def depth_agreement(

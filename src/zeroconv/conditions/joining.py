@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["join"]
 
 SAME_ANGLE = math.sin(math.radians(4))  # pieces of one line are turned by less, or by less than a pixel at one end
 FRAGMENT = 3  # a line must have a piece of at least a third of the shortest line
 SECTORS = 6  # of the half circle: only pieces of about one direction are compared
-AXES = np.exp(1j * np.pi / SECTORS * np.arange(SECTORS))[:, None]  # they turn the middle of each sector to the right
+# They turn the middle of each sector to the right.
+AXES: NDArray[np.complex128] = np.exp(1j * np.pi / SECTORS * np.arange(SECTORS))[:, None]
 WITHIN = math.sin(math.pi / SECTORS / 2)  # of a sector's middle
+Complexes = NDArray[np.complex128]
 AT_ONCE = 2**22  # pairs of pieces; bounds the memory
 
 
@@ -32,7 +35,7 @@ def join(segments: np.ndarray, gap: float, beside: float, shortest: float) -> np
     """
     ends = np.ascontiguousarray(segments, np.float64).view(np.complex128)  # (N, 2), x + iy
     lengths = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
-    seeds = np.flatnonzero(lengths >= shortest / FRAGMENT)  # the others are crumbs
+    seeds = (lengths >= shortest / FRAGMENT).nonzero()[0]  # the others are crumbs
     seeds = seeds[np.lexsort((*segments[seeds, 2:].T, -lengths[seeds].round(3)))]  # ties in one order on every machine
     least = math.sqrt(max(shortest**2 - (2 * beside) ** 2, 0))  # so far a line reaches along its seed
     free, first, joined = np.ones(len(ends), bool), np.zeros(len(ends), np.intp), [np.zeros((0, 2), np.complex128)]
@@ -80,7 +83,7 @@ class Rows:
         origin, turn = ends[seeds, 0][row], turn[row]
         a, b = ((ends[pieces, end] - origin) * turn for end in (0, 1))  # along the seed + i beside it
         alike = np.abs(b.imag - a.imag) <= SAME_ANGLE * np.abs(b - a) + 1
-        on = np.flatnonzero(alike & (np.maximum(np.abs(a.imag), np.abs(b.imag)) <= beside))
+        on = (alike & (np.maximum(np.abs(a.imag), np.abs(b.imag)) <= beside)).nonzero()[0]
         row, pieces, a, b = row[on], pieces[on], a.real[on], b.real[on]
         begins, ends = np.minimum(a, b), np.maximum(a, b)
         far = row * np.ceil(ends.max(initial=0) - begins.min(initial=0) + gap + 1)
@@ -97,7 +100,7 @@ class Rows:
         return new.cumsum() - 1, new.nonzero()[0]
 
 
-def near(ends: np.ndarray, start: np.ndarray, turn: np.ndarray, beside: float) -> tuple[np.ndarray, np.ndarray]:
+def near(ends: Complexes, start: Complexes, turn: Complexes, beside: float) -> tuple[np.ndarray, np.ndarray]:
     """Which pieces may lie on the line of which seed, as two lists of indices: all that do are among them.
 
     Args:
@@ -107,8 +110,8 @@ def near(ends: np.ndarray, start: np.ndarray, turn: np.ndarray, beside: float) -
         beside: how far the middle of a piece may lie from the line, in pixels.
     """
     middle, step = (ends[:, 0] + ends[:, 1]) / 2, ends[:, 1] - ends[:, 0]
-    lines = np.stack([turn.imag, turn.real, -(start * turn).imag], axis=1).astype(np.float32)
-    points = np.stack([middle.real, middle.imag, np.ones(len(middle))]).astype(np.float32)
+    lines = np.array([turn.imag, turn.real, -(start * turn).imag], np.float32).T
+    points = np.array([middle.real, middle.imag, np.ones(len(middle))], np.float32)
     beside += 1e-6 * float(np.abs(points).max(initial=0))  # of single precision
     alike = np.abs((step * AXES).imag) <= (SAME_ANGLE + WITHIN) * np.abs(step) + 1  # (SECTORS, N)
     sector = np.abs((turn / AXES).real).argmax(axis=0)

@@ -61,7 +61,7 @@ def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:
 
     light = rgb.astype(np.float32) + OFFSET
     small, large = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in (pen, REACH * pen))
-    return np.maximum.reduce(cv2.split(1 - small / large)).clip(0, 1)
+    return np.maximum.reduce(cv2.split(np.asarray(1 - small / large, np.float32))).clip(0, 1)
 
 
 def random_lineart(generator: np.random.Generator) -> Mapping[str, Any]:

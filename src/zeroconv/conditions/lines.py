@@ -80,9 +80,9 @@ def contrast(grey: np.ndarray, segments: np.ndarray) -> np.ndarray:
         across = 1.5j * step / np.maximum(np.abs(step), 1e-6)
         places = start * (1 - ALONG) + end * ALONG  # (9, N)
         both = np.concatenate([places + across, places - across]).view(np.float32).reshape(18, -1, 2)
-        light_there = cv2.remap(light, both, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        light_there = cv2.remap(light, both, cast(Any, None), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         one, other = light_there.reshape(2, 9, -1)
-        found.append(np.abs((one - other).mean(axis=0)))
+        found.append(np.abs((one - other).sum(axis=0)) / len(ALONG))
     return np.concatenate(found)
 
 
@@ -97,7 +97,7 @@ def draw_segments(segments: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
     canvas = np.zeros((size[1], size[0]), np.uint8)
     ends = (segments * 2**FRACTION).round().astype(np.int32).reshape(-1, 2, 2)
-    cv2.polylines(canvas, ends, False, 255, 1, cv2.LINE_8, FRACTION)
+    cv2.polylines(canvas, cast(Any, ends), False, 255, 1, cv2.LINE_8, FRACTION)
     return as_map(canvas)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.images import check_pixels
+from zeroconv.conditions.strokes import as_map
+from zeroconv.images import as_rgb, check_pixels
 
 __all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge", "ssim"]
 
@@ -70,7 +71,7 @@ def edges_of(
     if method not in METHODS:
         raise ValueError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}")
     if method == "gradient":
-        return [gradient_edges(np.asarray(image.convert("RGB")), sigma) for image in images]
+        return [gradient_edges(np.asarray(as_rgb(image)), sigma) for image in images]
     if method == "pidinet":
         from zeroconv.conditions.pidinet import open_pidinet, pidinet_edges
 
@@ -87,7 +88,7 @@ def drawn(_: Image.Image, edges: np.ndarray, safe: bool, steps: int) -> Image.Im
     if safe:
         grey = (safe_step(grey / 255, int(steps)) * 255).round()
     grey = grey.astype(np.uint8)
-    return Image.fromarray(np.repeat(grey[..., None], 3, axis=2))
+    return as_map(grey)
 
 
 def gradient_edges(rgb: np.ndarray, sigma: float = 1.0) -> np.ndarray:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 __all__ = ["join"]
 
+Points = NDArray[np.complex128]
 SAME_ANGLE = math.sin(math.radians(4))  # pieces of one line are turned by less, or by less than a pixel at one end
 FRAGMENT = 3  # a line must have a piece of at least a third of the shortest line
 SECTORS = 6  # of the half circle: only pieces of about one direction are compared
-# They turn the middle of each sector to the right.
-AXES: NDArray[np.complex128] = np.exp(1j * np.pi / SECTORS * np.arange(SECTORS))[:, None]
+AXES: Points = np.exp(1j * np.pi / SECTORS * np.arange(SECTORS))[:, None]  # turn the middle of a sector to the right
 WITHIN = math.sin(math.pi / SECTORS / 2)  # of a sector's middle
-Complexes = NDArray[np.complex128]
 AT_ONCE = 2**22  # pairs of pieces; bounds the memory
 
 
@@ -75,7 +74,7 @@ class Rows:
     ends: np.ndarray
 
     @classmethod
-    def of(cls, ends: np.ndarray, seeds: np.ndarray, beside: float, gap: float) -> Self:
+    def of(cls, ends: Points, seeds: np.ndarray, beside: float, gap: float) -> Self:
         """The rows of some seeds, indices, among the pieces `ends`, (N, 2) complex."""
         step = ends[seeds, 1] - ends[seeds, 0]
         turn = step.conj() / np.maximum(np.abs(step), 1e-6)
@@ -85,10 +84,10 @@ class Rows:
         alike = np.abs(b.imag - a.imag) <= SAME_ANGLE * np.abs(b - a) + 1
         on = (alike & (np.maximum(np.abs(a.imag), np.abs(b.imag)) <= beside)).nonzero()[0]
         row, pieces, a, b = row[on], pieces[on], a.real[on], b.real[on]
-        begins, ends = np.minimum(a, b), np.maximum(a, b)
-        far = row * np.ceil(ends.max(initial=0) - begins.min(initial=0) + gap + 1)
-        order = np.argsort(begins + far)
-        return cls(seeds[row][order], pieces[order], (begins + far)[order], (ends + far)[order])
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        far = row * np.ceil(high.max(initial=0) - low.min(initial=0) + gap + 1)
+        order = np.argsort(low + far)
+        return cls(seeds[row][order], pieces[order], (low + far)[order], (high + far)[order])
 
     def only(self, which: np.ndarray) -> Self:
         """Some of the pieces."""
@@ -100,7 +99,7 @@ class Rows:
         return new.cumsum() - 1, new.nonzero()[0]
 
 
-def near(ends: Complexes, start: Complexes, turn: Complexes, beside: float) -> tuple[np.ndarray, np.ndarray]:
+def near(ends: Points, start: Points, turn: Points, beside: float) -> tuple[np.ndarray, np.ndarray]:
     """Which pieces may lie on the line of which seed, as two lists of indices: all that do are among them.
 
     Args:
@@ -126,7 +125,7 @@ def near(ends: Complexes, start: Complexes, turn: Complexes, beside: float) -> t
     return np.concatenate(rows), np.concatenate(pieces)
 
 
-def fit(ends: np.ndarray, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def fit(ends: Points, group: np.ndarray, starts: np.ndarray) -> Points:
     """The least-squares line through the segments of each group, as long as they reach: (G, 2) complex.
 
     The square of a complex number has twice its angle, so the root of the mean square of a group's points, seen from

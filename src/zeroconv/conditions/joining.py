@@ -125,7 +125,7 @@ def near(ends: Points, start: Points, turn: Points, beside: float) -> tuple[np.n
     return np.concatenate(rows), np.concatenate(pieces)
 
 
-def fit(ends: Points, group: np.ndarray, starts: np.ndarray) -> Points:
+def fit(ends: Points, group: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """The least-squares line through the segments of each group, as long as they reach: (G, 2) complex.
 
     The square of a complex number has twice its angle, so the root of the mean square of a group's points, seen from

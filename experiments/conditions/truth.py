@@ -20,8 +20,9 @@ from zeroconv.conditions import NAMES, extract, get
 from zeroconv.conditions.depth import depth_map, inverse_depth
 from zeroconv.conditions.measures import angle_scores, depth_scores, edge_scores, joints_met, oks
 from zeroconv.conditions.normal import normal, normal_map, normals_of_map
-from zeroconv.conditions.pose import draw_pose, find_people
+from zeroconv.conditions.pose import find_people
 from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
+from zeroconv.conditions.skeleton import draw_pose
 from zeroconv.conditions.strokes import strokes_of, thin
 from zeroconv.evaluation.interval import Interval, bootstrap_mean
 from zeroconv.world import HELD_OUT_SEED, Picture, make

@@ -34,8 +34,8 @@ from zeroconv.control import encoder_shift
 from zeroconv.data import Pairs, Subset, open_pairs
 from zeroconv.diffusion.keyed import generator
 from zeroconv.images import to_signed, to_tensor
+from zeroconv.training.defaults import schedule_of
 from zeroconv.training.probe import Probe
-from zeroconv.training.run import schedule_of
 
 BATCH = 4
 

@@ -11,8 +11,8 @@ from PIL import Image
 from zeroconv.conditions import get
 from zeroconv.conditions.annotator import AT_ONCE, CLASSES, FOLDER, GRID, JOINTS, SIZE, TinyAnnotator, annotate, annotator
 from zeroconv.conditions.depth import depth_map
-from zeroconv.conditions.pose import draw_pose
 from zeroconv.conditions.segmentation import segmentation_map
+from zeroconv.conditions.skeleton import draw_pose
 from zeroconv.world import HELD_OUT_SEED, Picture, make
 
 

@@ -10,8 +10,9 @@ from tests.conditions.scenes import COUNT, picture, rendering, true_map
 from zeroconv.conditions import extract
 from zeroconv.conditions.depth import depth, depth_agreement, inverse_depth
 from zeroconv.conditions.measures import depth_scores, joints_met, mean_overlap
-from zeroconv.conditions.pose import find_people, joints_of, pose, pose_agreement
+from zeroconv.conditions.pose import find_people, pose, pose_agreement
 from zeroconv.conditions.segmentation import UNKNOWN, classes_of, mean_iou, segmentation
+from zeroconv.conditions.skeleton import joints_of
 
 PEOPLE = [i for i in range(COUNT) if picture(i).keypoints is not None]
 

@@ -16,9 +16,9 @@ from zeroconv.conditions.detection import at_resolution, detection_size, tiled
 from zeroconv.conditions.fitting import MODES, fit_map
 from zeroconv.conditions.inpaint import hole_of, inpaint
 from zeroconv.conditions.normal import normal_map
-from zeroconv.conditions.pose import joints_of
 from zeroconv.conditions.segmentation import classes_of
 from zeroconv.conditions.shuffle import shuffle
+from zeroconv.conditions.skeleton import joints_of
 from zeroconv.conditions.tile import tile
 
 sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))

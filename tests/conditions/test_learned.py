@@ -35,8 +35,9 @@ from zeroconv.conditions.learned_segmentation import SEMANTIC_TASK, largest_of, 
 from zeroconv.conditions.networks import RECIPES as PUBLISHED
 from zeroconv.conditions.networks import Recipe, network_class, normalised, open_network, pixels_of
 from zeroconv.conditions.normal import normal, normal_map
-from zeroconv.conditions.pose import JOINTS, find_people, find_whole_people, pose
+from zeroconv.conditions.pose import find_people, find_whole_people, pose
 from zeroconv.conditions.segmentation import UNKNOWN, classes_of, segmentation
+from zeroconv.conditions.skeleton import JOINTS
 from zeroconv.conditions.weights import WEIGHTS, methods_of
 
 COCO = (

@@ -19,7 +19,7 @@ from zeroconv.conditions.measures import (
     mean_overlap,
     oks,
 )
-from zeroconv.conditions.pose import JOINTS
+from zeroconv.conditions.skeleton import JOINTS
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.conditions.scenes import COUNT, picture
 from zeroconv.conditions.people import People
-from zeroconv.conditions.pose import BONES, JOINTS, POSE, draw_pose, joints_of
+from zeroconv.conditions.pose import POSE
+from zeroconv.conditions.skeleton import BONES, JOINTS, draw_pose, joints_of
 
 SIZE = (512, 512)
 STAR = np.array([[np.cos(a), np.sin(a)] for a in np.linspace(0.3, 2.9, 5)])  # the ways that five fingers point

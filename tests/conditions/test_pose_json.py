@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.conditions.scenes import COUNT, picture
 from zeroconv.conditions.people import People
-from zeroconv.conditions.pose import draw_pose
 from zeroconv.conditions.pose_json import people_of, people_to_json, read_people, write_people
+from zeroconv.conditions.skeleton import draw_pose
 
 
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 4))

@@ -90,7 +90,7 @@ def test_a_pipeline_in_the_hubs_cache_is_used_when_all_its_parts_are_there(
         (depth, "depth method is 'hed'; expected one of tiny, depth-anything, dpt"),
         (pose, "pose method is 'hed'; expected one of tiny, vitpose, sapiens2"),
         (segmentation, "segmentation method is 'hed'; expected one of tiny, segformer, mask2former, oneformer"),
-        (normal, "normal method is 'hed'; expected one of tiny, depth-anything, dpt, marigold, sapiens2"),
+        (normal, "normal method is 'hed'; expected one of tiny, marigold, sapiens2, depth-anything, dpt"),
     ],
 )
 def test_unknown_methods_are_refused(extractor: Any, word: str) -> None:

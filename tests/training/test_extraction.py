@@ -21,8 +21,9 @@ from zeroconv.conditions.networks import open_network
 from zeroconv.control import ControlNet
 from zeroconv.data import conditions_of
 from zeroconv.training import TrainConfig, train
+from zeroconv.training.defaults import given_parameters
 from zeroconv.training.folder import RunFolder
-from zeroconv.training.run import Run, given_parameters
+from zeroconv.training.run import Run
 from zeroconv.training.visits import draw, visits_of_step
 
 

@@ -181,7 +181,7 @@ def people_of_points(points: np.ndarray) -> People:
     sure of them.
     """
     layout = LAYOUTS[points.shape[1]]
-    known = np.pad(points, [(0, 0), (0, 1), (0, 0)]).astype(np.float32)  # what is not marked, -1, is 0
+    known = np.concatenate([points, np.zeros((len(points), 1, 3))], axis=1).astype(np.float32)  # what is not marked, -1, is 0
     body = known[:, layout.body]
     pair = body[:, SHOULDERS]
     body[:, NECK, :2], body[:, NECK, 2] = pair[..., :2].mean(axis=1), pair[..., 2].min(axis=1)

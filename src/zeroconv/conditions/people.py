@@ -15,7 +15,7 @@ class People:
     """Keypoints of N people: x and y in pixels and confidence, which is 0 where a point is hidden or not known.
 
     Attributes:
-        body: (N, 18, 3), in OpenPose's order, `zeroconv.conditions.pose.JOINTS`.
+        body: (N, 18, 3), in OpenPose's order, `zeroconv.conditions.skeleton.JOINTS`.
         hands: (N, 2, 21, 3), left and right: the wrist, then thumb to little finger, each from its root to its tip.
             None where the network marks no hands.
         face: (N, 70, 3), iBUG's 68 points and the right and the left pupil. None where the network marks none.

@@ -80,7 +80,7 @@ def together(parts: list[np.ndarray | None], count: int) -> np.ndarray | None:
     if all(part is None for part in parts):
         return None
     known = [np.zeros((0, 3)) if part is None else part for part in parts]
-    return np.array([np.pad(part, [(0, count - len(part)), (0, 0)]) for part in known], np.float32)
+    return np.array([np.concatenate([part, np.zeros((count - len(part), 3))]) for part in known], np.float32)
 
 
 def points_of(person: Any, key: str, counts: tuple[int, ...], number: int) -> np.ndarray | None:

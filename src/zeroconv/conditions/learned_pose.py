@@ -185,4 +185,5 @@ def people_of_points(points: np.ndarray) -> People:
     body = known[:, layout.body]
     pair = body[:, SHOULDERS]
     body[:, NECK, :2], body[:, NECK, 2] = pair[..., :2].mean(axis=1), pair[..., 2].min(axis=1)
-    return People(body, known[:, layout.hands] if layout.hands else None, known[:, layout.face] if layout.face else None)
+    hands, face = (known[:, np.array(part)] if part else None for part in (layout.hands, layout.face))
+    return People(body, hands, face)

@@ -51,7 +51,27 @@ def test_shapes_gradients_and_files(tmp_path: Path):
 def test_embedded_weights_are_small_and_loaded_once():
     assert (FOLDER / "model.safetensors").stat().st_size < 4_000_000
     assert annotator() is annotator()
-    assert annotate(Image.new("RGB", (300, 200))).classes().shape == (1, GRID, GRID)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((128, 128), (64, 64)), ((300, 200), (64, 96)), ((200, 3000), (256, 16)), ((1, 900), (256, 8))]
+)
+def test_the_shape_of_a_picture_is_kept(size: tuple[int, int], grid: tuple[int, int]):
+    """(height, width) of the answers; longer than 4 : 1 the picture is made smaller, at the least to 16 pixels."""
+    (seen,) = annotate(Image.new("RGB", size))
+    assert seen.classes().shape == (1, *grid)
+    assert seen.joints().shape == (1, JOINTS, 3)
+
+
+def test_things_are_seen_undistorted_in_a_wide_picture(people: list[Picture]):
+    """Two scenes side by side, twice as large, are seen nearly as each alone."""
+    scenes = [Image.fromarray(picture.rgb) for picture in people[:2]]
+    wide = Image.new("RGB", (512, 256))
+    for index, scene in enumerate(scenes):
+        wide.paste(scene.resize((256, 256), Image.Resampling.BICUBIC), (256 * index, 0))
+    (seen,) = annotate(wide)
+    for index, (alone, half) in enumerate(zip(annotate(*scenes), seen.classes().split(GRID, 2), strict=True)):
+        assert (alone.classes() == half).float().mean() > 0.9, index
 
 
 def test_many_pictures_are_seen_as_each_alone():
@@ -59,12 +79,13 @@ def test_many_pictures_are_seen_as_each_alone():
     noise = np.random.default_rng(0).integers(0, 256, (AT_ONCE + 3, 40, 30), np.uint8)
     images = [Image.fromarray(one) for one in noise]
     together = annotate(*(image.convert(mode) for image in images for mode in ("P", "RGB")))
-    assert len(together.inverse_depth) == 2 * len(images)
-    for field in fields(together):
-        answers = getattr(together, field.name)
-        assert torch.allclose(answers[0::2], answers[1::2], atol=1e-4)
-        alone = torch.cat([getattr(annotate(image), field.name) for image in images])
-        assert torch.allclose(answers[0::2], alone, atol=1e-4)
+    assert len(together) == 2 * len(images)
+    for index, image in enumerate(images):
+        (alone,) = annotate(image)
+        for field in fields(alone):
+            palette, colours = (getattr(one, field.name) for one in together[2 * index : 2 * index + 2])
+            assert torch.allclose(palette, colours, atol=1e-4)
+            assert torch.allclose(palette, getattr(alone, field.name), atol=1e-4)
 
 
 def test_joints_are_read_at_the_peaks():
@@ -80,7 +101,7 @@ def test_joints_of_true_pictures_are_found(people: list[Picture]):
     met: list[bool] = []
     for picture in people:
         assert picture.keypoints is not None
-        found = annotate(Image.fromarray(picture.rgb)).joints()[0, :, :2].numpy() * SIZE
+        found = annotate(Image.fromarray(picture.rgb))[0].joints()[0, :, :2].numpy() * SIZE
         visible = picture.keypoints[:, 2] > 0
         distance = np.hypot(*(found - picture.keypoints[:, :2])[visible].T)
         met += (distance < 0.05 * SIZE).tolist()

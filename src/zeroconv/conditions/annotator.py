@@ -6,7 +6,7 @@ of the paper. It was trained on renderings of the tiny world alone, so it judges
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -17,11 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.conditions.batches import in_batches
 from zeroconv.images import resize, to_tensor
 
 FOLDER = Path(__file__).parent.parent / "assets" / "tiny-annotator"
-SIZE = 128  # pictures are judged at this width and height
-GRID = 64  # ... and the answers come on this one
+SIZE = 128  # the shorter side at which pictures are judged
+GRID = 64  # ... and that of the grid of the answers
+STRIDE = 16  # of the deepest level: both sides are its multiples
+LONGEST = 4  # times the shorter side: more extreme pictures are made smaller, or pressed
 JOINTS = 18
 AT_ONCE = 8  # pictures: a thousand tiles of one would fill the memory
 NEAR_ZERO = 0.02  # inverse depth below which the network answers by differences rather than by ratios
@@ -44,13 +47,13 @@ def unfold_depth(folded: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the annotator sees in a batch of pictures.
+    """What the annotator sees in a batch of pictures, on a grid of h x w places: 64 x 64 for square ones.
 
     Attributes:
-        class_logits: (B, len(CLASSES), 64, 64).
-        inverse_depth: (B, 64, 64), near = 1, far = 0, relative within the picture as in the depth map.
-        normals: (B, 3, 64, 64), unit vectors in the camera's frame: x to the right, y up, z away from the camera.
-        joint_logits: (B, 18, 64, 64), heat maps before the sigmoid.
+        class_logits: (B, len(CLASSES), h, w).
+        inverse_depth: (B, h, w), near = 1, far = 0, relative within the picture as in the depth map.
+        normals: (B, 3, h, w), unit vectors in the camera's frame: x to the right, y up, z away from the camera.
+        joint_logits: (B, 18, h, w), heat maps before the sigmoid.
     """
 
     class_logits: Tensor
@@ -58,8 +61,14 @@ class Annotation:
     normals: Tensor
     joint_logits: Tensor
 
+    @classmethod
+    def of(cls, answers: Tensor) -> Self:
+        """From the network's answers, (B, len(CLASSES) + 1 + 3 + 18, h, w)."""
+        logits, depth, normals, joints = answers.split([len(CLASSES), 1, 3, JOINTS], 1)
+        return cls(logits, unfold_depth(depth[:, 0]), F.normalize(normals, dim=1), joints)
+
     def classes(self) -> Tensor:
-        """The most likely ADE20K class of each place: (B, 64, 64) int64."""
+        """The most likely ADE20K class of each place: (B, h, w) int64."""
         return torch.tensor(CLASSES, device=self.class_logits.device)[self.class_logits.argmax(1)]
 
     def joints(self) -> Tensor:
@@ -68,16 +77,15 @@ class Annotation:
         A position is the centre of mass of the 5 x 5 places around the peak of the heat map.
         """
         heat = self.joint_logits.sigmoid()
-        flat = heat.flatten(2)  # (B, 18, 64 * 64)
-        peak, index = flat.max(2)
-        ys, xs = index // GRID, index % GRID  # (B, 18)
-        grid = torch.arange(GRID, device=heat.device)
-        near_x = (grid - xs[..., None]).abs() <= 2  # (B, 18, 64)
-        near_y = (grid - ys[..., None]).abs() <= 2
+        height, width = heat.shape[2:]
+        peak, index = heat.flatten(2).max(2)  # (B, 18)
+        down, across = torch.arange(height, device=heat.device), torch.arange(width, device=heat.device)
+        near_x = (across - (index % width)[..., None]).abs() <= 2  # (B, 18, w)
+        near_y = (down - (index // width)[..., None]).abs() <= 2
         local = heat * near_y[..., :, None] * near_x[..., None, :]
         mass = local.sum((2, 3)).clamp_min(1e-9)
-        x = (local.sum(2) * (grid + 0.5)).sum(2) / mass / GRID
-        y = (local.sum(3) * (grid + 0.5)).sum(2) / mass / GRID
+        x = (local.sum(2) * (across + 0.5)).sum(2) / mass / width
+        y = (local.sum(3) * (down + 0.5)).sum(2) / mass / height
         return torch.stack([x, y, peak], 2)
 
 
@@ -131,8 +139,12 @@ class TinyAnnotator(nn.Module):
         """Judge pictures.
 
         Args:
-            image: (B, 3, 128, 128) in [0, 1].
+            image: (B, 3, H, W) in [0, 1], both sides multiples of 16; it was trained on 128 x 128.
         """
+        return Annotation.of(self.answers(image))
+
+    def answers(self, image: Tensor) -> Tensor:
+        """What `forward` makes an `Annotation` of: (B, C, H / 2, W / 2)."""
         x = image * 2 - 1
         skips: list[Tensor] = []
         for level in self.down:
@@ -142,8 +154,7 @@ class TinyAnnotator(nn.Module):
         for up, join, skip in zip(self.up, self.join, reversed(skips[:-1]), strict=True):
             x = F.interpolate(up(x), scale_factor=2, mode="bilinear", align_corners=False)
             x = join(x + skip)
-        logits, depth, normals, joints = self.head(x).split([len(CLASSES), 1, 3, JOINTS], 1)
-        return Annotation(logits, unfold_depth(depth[:, 0]), F.normalize(normals, dim=1), joints)
+        return self.head(x)
 
     @classmethod
     def from_folder(cls, folder: Path = FOLDER) -> Self:
@@ -176,9 +187,18 @@ def annotator() -> TinyAnnotator:
 
 
 @torch.inference_mode()
-def annotate(*images: Image.Image) -> Annotation:
-    """Judge pictures of any size, resized to 128 x 128: an `Annotation` whose B is their number."""
-    small = [resize(image.convert("RGB"), (SIZE, SIZE)) for image in images]  # palettes would not be resized smoothly
-    groups = [small[first : first + AT_ONCE] for first in range(0, len(small), AT_ONCE)]
-    parts = [annotator()(torch.stack([to_tensor(image) for image in group])) for group in groups]
-    return Annotation(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Annotation)))
+def annotate(*images: Image.Image) -> list[Annotation]:
+    """Judge pictures of any size, each in an `Annotation` with B = 1; their shape is kept unless longer than 4 : 1."""
+    found: list[Tensor] = []
+    for first in range(0, len(images), AT_ONCE):
+        group = [image.convert("RGB") for image in images[first : first + AT_ONCE]]  # palettes would not be resized smoothly
+        pictures = [to_tensor(resize(image, judged_size(*image.size)))[None] for image in group]
+        found += in_batches(pictures, annotator().answers)
+    return [Annotation.of(answers) for answers in found]
+
+
+def judged_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which a picture is judged."""
+    scale = min(SIZE / min(width, height), LONGEST * SIZE / max(width, height))
+    across, down = (max(1, round(scale * side / STRIDE)) * STRIDE for side in (width, height))
+    return across, down

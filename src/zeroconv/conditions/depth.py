@@ -91,9 +91,9 @@ def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
 
     from zeroconv.conditions.annotator import annotate
 
-    found = annotate(*images).inverse_depth[:, None]  # (B, 1, 64, 64)
+    found = [seen.inverse_depth[:, None] for seen in annotate(*images)]  # (1, 1, h, w)
     sizes = [(image.height, image.width) for image in images]
-    enlarged = [F.interpolate(one, size=s, mode="bilinear") for one, s in zip(found.split(1), sizes, strict=True)]
+    enlarged = [F.interpolate(one, size=s, mode="bilinear") for one, s in zip(found, sizes, strict=True)]
     return [one[0, 0].clamp(0, 1).numpy() for one in enlarged]
 
 

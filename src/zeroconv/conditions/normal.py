@@ -87,12 +87,11 @@ def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
 
     from zeroconv.conditions.annotator import CLASSES, annotate
 
-    answer = annotate(*images)
-    behind = answer.class_logits.softmax(1)[:, [CLASSES.index(index) for index in BACKDROP]].sum(1, keepdim=True)
-    found = torch.cat([answer.normals, behind], 1)  # (B, 4, 64, 64)
-    made: list[np.ndarray] = []
-    for one, image in zip(found.split(1), images, strict=True):
-        *vectors, far = F.interpolate(one, size=(image.height, image.width), mode="bilinear")[0]
+    behind, made = [CLASSES.index(index) for index in BACKDROP], list[np.ndarray]()
+    for answer, image in zip(annotate(*images), images, strict=True):
+        far = answer.class_logits.softmax(1)[:, behind].sum(1, keepdim=True)
+        found = torch.cat([answer.normals, far], 1)  # (1, 4, h, w)
+        *vectors, far = F.interpolate(found, size=(image.height, image.width), mode="bilinear")[0]
         made.append((F.normalize(torch.stack(vectors, 2), dim=2) * (far < 0.5)[..., None]).numpy())
     return made
 

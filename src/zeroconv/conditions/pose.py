@@ -101,7 +101,7 @@ def all_people(
         return [learned_people(image, method, weights, detector, threshold, device) for image in images]
     from zeroconv.conditions.annotator import annotate
 
-    found = annotate(*images).joints().numpy()  # (B, 18, 3), x and y in [0, 1]
+    found = [seen.joints()[0].numpy() for seen in annotate(*images)]  # (18, 3), x and y in [0, 1]
     people: list[People] = []
     for joints, image in zip(found, images, strict=True):
         joints = joints * np.array([*image.size, 1], np.float32) * (joints[:, 2:] >= threshold)

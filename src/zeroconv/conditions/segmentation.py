@@ -92,7 +92,7 @@ def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
     from zeroconv.conditions.annotator import CLASSES, annotate
     from zeroconv.conditions.learned_segmentation import largest_of
 
-    scores = annotate(*images).class_logits.split(1)
+    scores = [seen.class_logits for seen in annotate(*images)]
     found = [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
     return [np.array(CLASSES)[one] for one in found]
 

@@ -31,10 +31,10 @@ def write_checkpoint(path: Path) -> None:
     import torch
 
     from zeroconv.checkpoints import write_safetensors
-    from zeroconv.checkpoints.families import FAMILIES
-    from zeroconv.checkpoints.names import VaeShape, clip_table, unet_table, vae_table
-    from zeroconv.checkpoints.original import UNET, VAE
-    from zeroconv.checkpoints.topology import Topology
+    from zeroconv.checkpoints.architecture.families import FAMILIES
+    from zeroconv.checkpoints.architecture.unet_shape import Topology
+    from zeroconv.checkpoints.formats.single_file import UNET, VAE
+    from zeroconv.checkpoints.keys import VaeShape, clip_table, unet_table, vae_table
 
     family = FAMILIES["sd15"]
     topology, vae = (
@@ -63,7 +63,7 @@ def unet_shapes(topology: Any) -> dict[str, tuple[int, ...]]:
     import torch
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    from zeroconv.checkpoints.configs import unet_config
+    from zeroconv.checkpoints.formats.configs import unet_config
 
     with torch.device("meta"):
         return shapes_of(UNet2DConditionModel.from_config(unet_config(topology)))
@@ -74,8 +74,8 @@ def vae_shapes(shape: Any) -> dict[str, tuple[int, ...]]:
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    from zeroconv.checkpoints.configs import vae_config
-    from zeroconv.checkpoints.families import FAMILIES
+    from zeroconv.checkpoints.architecture.families import FAMILIES
+    from zeroconv.checkpoints.formats.configs import vae_config
 
     with torch.device("meta"):
         return shapes_of(AutoencoderKL.from_config(vae_config(shape, FAMILIES["sd15"])))

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.tiny import FAMILIES, build_unet, randomized
-from zeroconv.checkpoints.lora_file import Lora
-from zeroconv.checkpoints.names.unet import unet_table
-from zeroconv.checkpoints.topology import Topology
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.formats.lora import Lora
+from zeroconv.checkpoints.keys.unet import unet_table
 
 ALPHA = 3.0
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "out_proj")

@@ -11,11 +11,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from tests.tiny import randomized
 from zeroconv.checkpoints import write_safetensors
-from zeroconv.checkpoints.configs import unet_config, vae_config
-from zeroconv.checkpoints.families import FAMILIES
-from zeroconv.checkpoints.names import VaeShape
-from zeroconv.checkpoints.original import write_original
-from zeroconv.checkpoints.topology import Topology
+from zeroconv.checkpoints.architecture.families import FAMILIES
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.formats.configs import unet_config, vae_config
+from zeroconv.checkpoints.formats.single_file import write_original
+from zeroconv.checkpoints.keys import VaeShape
 
 WIDTHS = {  # of each text encoder
     "sd15": (64,),

@@ -18,7 +18,7 @@ from tests.originals import write_base_file
 from tests.tiny import FAMILIES, build_control, build_unet, save_base
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.layouts import write_layout
+from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
 from zeroconv.cli import main
 
 TEXT = {"sd15": 768, "sd21": 1024, "sdxl": 2048}

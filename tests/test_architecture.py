@@ -16,11 +16,12 @@ SOURCE = ROOT / "src" / "zeroconv"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("version",),
-    ("images", "diffusion", "checkpoints"),
+    ("version", "errors"),
+    ("images", "diffusion", "checkpoints", "metrics"),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),
     ("control", "data"),
+    ("conversion", "publishing"),
     ("generation",),
     ("evaluation",),
     ("training",),
@@ -28,7 +29,7 @@ FLOORS = (
 )
 """Ground first; rooms on one floor do not know each other."""
 
-PICKLES = "zeroconv.checkpoints.pickle_file"
+PICKLES = "zeroconv.checkpoints.files.torch_pickle"
 
 DOOR = {"zeroconv", "zeroconv.__main__"}  # they only point inwards
 
@@ -103,8 +104,8 @@ def test_control_and_diffusion_do_not_know_each_other() -> None:
     assert not any(rooms_below(module) for module in modules_of("diffusion"))
 
 
-def test_conditions_see_images_and_checkpoints_alone() -> None:
-    assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= {"images", "checkpoints"}
+def test_conditions_see_images_checkpoints_and_metrics_alone() -> None:
+    assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= {"images", "checkpoints", "metrics"}
 
 
 def test_only_checkpoints_opens_weight_files() -> None:
@@ -119,9 +120,9 @@ def test_only_checkpoints_opens_weight_files() -> None:
 
 def test_pickles_are_opened_for_conversion_alone() -> None:
     users = {module for module in INSIDE if PICKLES in imports_of(module) and "read_pickle" in names_in(module)}
-    assert users == {"zeroconv.control.opening", "zeroconv.stable_diffusion.conversion"}
+    assert users == {"zeroconv.checkpoints.formats.controlnet_file", "zeroconv.conversion.base"}
     openers = {module for module, call in calls() if spelled(call.func) == "read_saved" and pickles_allowed(call)}
-    assert openers == {"zeroconv.control.conversion"}
+    assert openers == {"zeroconv.conversion.controlnet"}
 
 
 def names_in(module: str) -> set[str]:
@@ -142,14 +143,14 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
         if name.endswith((".from_pretrained", ".from_single_file")) and name.split(".")[-2] not in own:
             tokenizer = room(module) == "stable_diffusion" and name == "CLIPTokenizer.from_pretrained"
             # transformers renames older tensors there; it is given tensors that `checkpoints` read, and no name to fetch
-            given = module == "zeroconv.conditions.networks" and name == "kind.from_pretrained"
+            given = module == "zeroconv.conditions.networks.transformers" and name == "kind.from_pretrained"
             nameless = given and isinstance(call.args[0], ast.Constant) and call.args[0].value is None
             assert tokenizer or nameless, f"{module}: {name}"
 
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
-    [("typer", {"cli"}), ("click", {"cli"}), ("cv2", {"conditions"}), ("huggingface_hub", {"checkpoints"})],
+    [("typer", {"cli"}), ("click", {"cli"}), ("cv2", {"conditions", "metrics"}), ("huggingface_hub", {"checkpoints"})],
 )
 def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
     assert {room(module) for module in INSIDE if package in outside(module)} <= rooms

@@ -18,7 +18,7 @@ from tests.shelf import GUEST, Runs, Shelf, doors, happened, refused, refused_by
 from tests.tiny import NOISE
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.checkpoints.shards import write_shards
+from zeroconv.checkpoints.files.shards import write_shards
 
 
 @pytest.fixture(autouse=True)

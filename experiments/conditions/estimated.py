@@ -6,9 +6,9 @@ from PIL import Image
 
 from zeroconv.conditions.depth import depth, depth_map
 from zeroconv.conditions.normal import normal, normal_map
+from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.pose import pose
 from zeroconv.conditions.segmentation import segmentation, segmentation_map
-from zeroconv.conditions.skeleton import draw_pose
 from zeroconv.world import HELD_OUT_SEED, make
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "conditions"

@@ -25,7 +25,7 @@ from experiments.conditions.pictures import BROKEN, draw_size
 from PIL import Image
 
 from zeroconv.conditions import NAMES, extract, extract_all, get
-from zeroconv.conditions.fitting import MODES, fit_map
+from zeroconv.conditions.raster.resizing import MODES, fit_map
 from zeroconv.images import plain
 
 __all__ = ["Outcome", "main", "table", "try_case", "wrong_message"]

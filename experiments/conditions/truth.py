@@ -18,13 +18,15 @@ from PIL import Image
 
 from zeroconv.conditions import NAMES, extract, get
 from zeroconv.conditions.depth import depth_map, inverse_depth
-from zeroconv.conditions.measures import angle_scores, depth_scores, edge_scores, joints_met, oks
 from zeroconv.conditions.normal import normal, normal_map, normals_of_map
+from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.pose import find_people
+from zeroconv.conditions.raster.morphology import strokes_of, thin
 from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
-from zeroconv.conditions.skeleton import draw_pose
-from zeroconv.conditions.strokes import strokes_of, thin
-from zeroconv.evaluation.interval import Interval, bootstrap_mean
+from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
+from zeroconv.metrics.edges import edge_scores
+from zeroconv.metrics.geometry import angle_scores, depth_scores
+from zeroconv.metrics.keypoints import joints_met, oks
 from zeroconv.world import HELD_OUT_SEED, Picture, make
 
 STEP, CREASE = 1.1, 25.0  # a discontinuity: distances with a greater ratio, normals further apart in degrees

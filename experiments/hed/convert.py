@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import write_safetensors
-from zeroconv.conditions.hed import MEAN
+from zeroconv.conditions.networks.hed import MEAN
 
 KERNEL, BIAS = 0, 1  # of a layer's variables, in Keras' files
 
@@ -34,7 +34,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
 
 
 def tensors_of(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    """The tensors of `zeroconv.conditions.hed.HED`, from arrays named as in the Keras file.
+    """The tensors of `zeroconv.conditions.networks.hed.HED`, from arrays named as in the Keras file.
 
     Keras stores kernels as (height, width, inputs, outputs) and this network saw blue, green, red; ours are (outputs,
     inputs, height, width) and see red, green, blue.

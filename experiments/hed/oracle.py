@@ -1,6 +1,6 @@
 """HED in numpy, restated from the paper and the names of a Keras weight file: what ours is proven against.
 
-No code is shared with `zeroconv.conditions.hed`: height, width and channels in Keras' order, blue before red, a
+No code is shared with `zeroconv.conditions.networks.hed`: height, width and channels in Keras' order, blue before red, a
 convolution as nine products of matrices, enlargement as a product with a matrix of bilinear weights.
 """
 

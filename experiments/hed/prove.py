@@ -16,7 +16,7 @@ from experiments.hed import oracle
 from experiments.hed.convert import installed, read_keras, tensors_of
 from PIL import Image
 
-from zeroconv.conditions.hed import HED, hed_edges
+from zeroconv.conditions.networks.hed import HED, hed_edges
 from zeroconv.conditions.soft_edge import edge_ssim, gradient_edges, safe_step, soft_edge
 from zeroconv.images import write_png
 from zeroconv.sheets import contact_sheet

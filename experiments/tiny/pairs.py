@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.depth import depth_map
+from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.segmentation import segmentation_map
-from zeroconv.conditions.skeleton import draw_pose
 
 
 def main() -> None:

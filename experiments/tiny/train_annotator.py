@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from zeroconv.conditions.annotator import CLASSES, GRID, SIZE, Annotation, TinyAnnotator, fold_depth
-from zeroconv.conditions.measures import depth_scores
+from zeroconv.conditions.networks.annotator import CLASSES, GRID, SIZE, Annotation, TinyAnnotator, fold_depth
+from zeroconv.metrics.geometry import depth_scores
 
 # Joints in OpenPose order that change places in a mirror.
 MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]

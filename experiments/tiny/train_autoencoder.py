@@ -22,7 +22,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
-from zeroconv.diffusion.keyed import generator
+from zeroconv.diffusion.randomness import generator
 
 HELD_OUT = 64
 

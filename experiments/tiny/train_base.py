@@ -25,7 +25,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from zeroconv.diffusion.keyed import generator, noise
+from zeroconv.diffusion.randomness import generator, noise
 from zeroconv.training.optimizer import build_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)

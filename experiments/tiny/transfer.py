@@ -32,7 +32,7 @@ from torch.nn import functional
 from zeroconv import ControlNet, ControlPipeline, StableDiffusion
 from zeroconv.control import encoder_shift
 from zeroconv.data import Pairs, Subset, open_pairs
-from zeroconv.diffusion.keyed import generator
+from zeroconv.diffusion.randomness import generator
 from zeroconv.images import to_signed, to_tensor
 from zeroconv.training.defaults import schedule_of
 from zeroconv.training.probe import Probe

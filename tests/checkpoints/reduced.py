@@ -12,10 +12,10 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from zeroconv.checkpoints.configs import controlnet_config, unet_config, vae_config
-from zeroconv.checkpoints.families import FAMILIES
-from zeroconv.checkpoints.names import Table, VaeShape
-from zeroconv.checkpoints.topology import Topology
+from zeroconv.checkpoints.architecture.families import FAMILIES
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.formats.configs import controlnet_config, unet_config, vae_config
+from zeroconv.checkpoints.keys import Table, VaeShape
 
 Shapes = dict[str, tuple[int, ...]]
 

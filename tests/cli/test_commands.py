@@ -13,7 +13,7 @@ from tests.conditions import tiny_networks
 from tests.tiny import build_map
 from zeroconv.cli.console import seconds_text
 from zeroconv.cli.controls import parse_control
-from zeroconv.cli.showcase import edges_of, open_showpieces
+from zeroconv.cli.demo_sheet import edges_of, open_showpieces
 from zeroconv.conditions import extract, get
 from zeroconv.images import open_image, write_png
 

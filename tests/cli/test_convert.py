@@ -15,9 +15,9 @@ from tests.shelf import Shelf
 from tests.tiny import build_control, randomized
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.folders import assets
-from zeroconv.checkpoints.layouts import LAYOUTS
-from zeroconv.checkpoints.pickle_file import read_pickle
+from zeroconv.checkpoints.files.torch_pickle import read_pickle
+from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
+from zeroconv.checkpoints.hub.resolve import assets
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -11,8 +11,8 @@ from tests.cli.test_convert import same
 from tests.shelf import Shelf
 from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.original import UNET, bare_of, ema_name
-from zeroconv.checkpoints.pickle_file import write_pickle
+from zeroconv.checkpoints.files.torch_pickle import write_pickle
+from zeroconv.checkpoints.formats.single_file import UNET, bare_of, ema_name
 
 
 def test_a_base_to_one_file_and_back(run: Run, shelf: Shelf) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 from tests.cli.conftest import Run
 from zeroconv.cli import controls
 from zeroconv.conditions import NAMES, extract, get
-from zeroconv.conditions.detection import at_size
-from zeroconv.conditions.fitting import MODES, fit_map
-from zeroconv.conditions.weights import WEIGHTS
+from zeroconv.conditions.networks.weights import WEIGHTS
+from zeroconv.conditions.raster.resizing import MODES, fit_map
+from zeroconv.conditions.raster.tiling import at_size
 from zeroconv.images import fit, open_image
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from tests.cli.conftest import Run
 from tests.tiny import build_control
 from zeroconv.conditions import extract
-from zeroconv.conditions.detection import at_size
-from zeroconv.conditions.fitting import fit_map
+from zeroconv.conditions.raster.resizing import fit_map
+from zeroconv.conditions.raster.tiling import at_size
 from zeroconv.images import fit, open_image, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 

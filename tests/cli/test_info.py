@@ -10,7 +10,7 @@ from tests.cli.conftest import Run
 from tests.shelf import LAYOUTS, Shelf
 from tests.tiny import FAMILIES, build_unet
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.shards import write_shards
+from zeroconv.checkpoints.files.shards import write_shards
 
 TITLES = {"sd15": "SD 1.5", "sd21": "SD 2.1", "sdxl": "SDXL"}
 

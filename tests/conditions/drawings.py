@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from zeroconv.conditions.canny import share_met
+from zeroconv.metrics.edges import share_met
 
 SIZE = 128
 BOX = (32, 40, 95, 87)  # the pixels of the square, both ends included

@@ -15,8 +15,8 @@ from PIL import Image
 
 from tests.conditions.scenes import rendering
 from zeroconv.conditions import NAMES, Condition, extract, extract_all, get, registry
-from zeroconv.conditions.detection import detection_size
-from zeroconv.conditions.fitting import fit_map
+from zeroconv.conditions.raster.resizing import fit_map
+from zeroconv.conditions.raster.tiling import detection_size
 from zeroconv.images import open_image, plain
 
 LARGEST = 20_000  # pixels

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from tests.conditions.scenes import picture, rendering, true_map
-from zeroconv.conditions.contract import check_lines, check_soft_lines
+from zeroconv.conditions.condition import check_lines, check_soft_lines
 from zeroconv.conditions.depth import DEPTH
 from zeroconv.conditions.normal import NORMAL
+from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.pose import POSE
 from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, classes_of, segmentation_map, snap
-from zeroconv.conditions.skeleton import draw_pose
 
 Check = Callable[[Image.Image], list[str]]
 CHECKS: dict[str, Check] = {

@@ -8,14 +8,14 @@ from PIL import Image
 
 from tests.conditions.drawings import filled_square, noise
 from tests.conditions.scenes import picture, rendering
-from zeroconv.checkpoints.rules import guess_rules
+from zeroconv.checkpoints.formats.controlnet_hints import guess_rules
 from zeroconv.conditions import ALIASES, NAMES, draw_parameters, extract, get
-from zeroconv.conditions.contract import GREY
+from zeroconv.conditions.condition import GREY
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.inpaint import hole_of
 from zeroconv.conditions.normal import normal_map
+from zeroconv.conditions.openpose.drawing import COLOURS, LIMB_BRIGHTNESS, draw_pose
 from zeroconv.conditions.segmentation import UNKNOWN, classes_of
-from zeroconv.conditions.skeleton import COLOURS, LIMB_BRIGHTNESS, draw_pose
 
 PICTURES = [rendering(0), rendering(1), filled_square().resize((150, 90)), noise((40, 60)), Image.new("RGB", (33, 17), "red")]
 

@@ -9,10 +9,12 @@ from PIL import Image
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
 from zeroconv.conditions import extract
 from zeroconv.conditions.depth import depth, depth_agreement, inverse_depth
-from zeroconv.conditions.measures import depth_scores, joints_met, mean_overlap
+from zeroconv.conditions.openpose.drawing import joints_of
 from zeroconv.conditions.pose import find_people, pose, pose_agreement
 from zeroconv.conditions.segmentation import UNKNOWN, classes_of, mean_iou, segmentation
-from zeroconv.conditions.skeleton import joints_of
+from zeroconv.metrics.geometry import depth_scores
+from zeroconv.metrics.keypoints import joints_met
+from zeroconv.metrics.segmentation import mean_overlap
 
 PEOPLE = [i for i in range(COUNT) if picture(i).keypoints is not None]
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
 from zeroconv.conditions import get
-from zeroconv.conditions.annotator import CLASSES
+from zeroconv.conditions.networks.annotator import CLASSES
 
 MEASURED = ("canny", "depth", "segmentation", "pose")
 

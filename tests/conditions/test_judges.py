@@ -11,9 +11,9 @@ from tests.conditions.scenes import picture, rendering
 from zeroconv.conditions import NAMES, extract, get, judge_of
 from zeroconv.conditions.depth import depth_numbers
 from zeroconv.conditions.normal import normal_map, normal_numbers, normals_of_map
+from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose
 from zeroconv.conditions.pose import pose_numbers
 from zeroconv.conditions.segmentation import segmentation_map, segmentation_numbers
-from zeroconv.conditions.skeleton import JOINTS, draw_pose
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import SIZE, SIZES, TURNS, agreement, disc, fan, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.joining import join
 from zeroconv.conditions.lines import LINES, draw_segments, line_f1, lines, random_lines, segments_of
+from zeroconv.conditions.raster.segment_joining import join
 
 # Where the filled square ends, between two pixels each.
 LEFT, TOP, RIGHT, BOTTOM = 31.5, 39.5, 95.5, 87.5

@@ -11,8 +11,8 @@ from PIL import Image
 from tests.conditions.scenes import COUNT, picture, true_map
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.normal import normal_map
+from zeroconv.conditions.openpose.drawing import COLOURS, JOINTS, LIMBS, draw_pose
 from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
-from zeroconv.conditions.skeleton import COLOURS, JOINTS, LIMBS, draw_pose
 
 ROAD, SKYSCRAPER = 6, 48
 # The first sixteen and the last four colours of the ADE20K palette as the ControlNet annotator published it.

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
-from zeroconv.conditions.measures import angle_scores, angles_between
 from zeroconv.conditions.normal import (
     normal,
     normal_agreement,
@@ -18,6 +17,7 @@ from zeroconv.conditions.normal import (
     normals_of_distance,
     normals_of_map,
 )
+from zeroconv.metrics.geometry import angle_scores, angles_between
 
 VIEW = 46.0
 

@@ -19,9 +19,9 @@ from zeroconv.conditions.soft_edge import (
     random_softness,
     safe_step,
     soft_edge,
-    ssim,
     steepness,
 )
+from zeroconv.metrics.ssim import ssim
 
 SIZE = 64
 Turn = Image.Transpose

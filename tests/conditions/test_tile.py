@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from tests.conditions.scenes import rendering
-from zeroconv.conditions.likeness import likeness
 from zeroconv.conditions.tile import TILE, low_pass_likeness, random_factor, reduced, tile
+from zeroconv.metrics.psnr import likeness
 
 
 @given(width=st.integers(1, 70), height=st.integers(1, 70), factor=st.floats(1, 64))

@@ -10,8 +10,8 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from zeroconv.conditions.networks import CLASSES, network_class
-from zeroconv.conditions.weights import WEIGHTS
+from zeroconv.conditions.networks.transformers import CLASSES, network_class
+from zeroconv.conditions.networks.weights import WEIGHTS
 
 transformers: Any = library  # its settings are typed in part only
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.tiny import SDXL, build_control, build_inputs, build_pooled, build_unet, counted
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.control.controlled import add
+from zeroconv.control.controlled_unet import add
 from zeroconv.stable_diffusion import decode, encode
 
 Pair = tuple[ControlNet, ControlNet]

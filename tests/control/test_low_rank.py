@@ -14,9 +14,9 @@ from torch import nn
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, copies, numbers, randomized, unchanged
 from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.checkpoints.control_lora import to_control_lora
-from zeroconv.checkpoints.names.controlnet import controlnet_table
-from zeroconv.checkpoints.topology import Topology
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.formats.control_lora import to_control_lora
+from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.low_rank import Borrowed, borrowed_layers, borrowed_vectors, update_rank
 from zeroconv.stable_diffusion.unet import encode, run_encoder

@@ -14,12 +14,12 @@ from torch import Tensor
 from tests.control.test_oracle import fill
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.layouts import write_layout
-from zeroconv.checkpoints.rules import METADATA, Rules, guess_rules
-from zeroconv.checkpoints.shards import write_shards
+from zeroconv.checkpoints.files.shards import write_shards
+from zeroconv.checkpoints.formats.controlnet_file import read_saved
+from zeroconv.checkpoints.formats.controlnet_hints import METADATA, Rules, guess_rules
+from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
 from zeroconv.control import ControlNet
-from zeroconv.control.conversion import Order, convert_control
-from zeroconv.control.opening import read_saved
+from zeroconv.conversion.controlnet import Order, convert_control
 
 LAYOUTS = ("diffusers", "sharded", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora")
 WHOLE = {"model.diffusion_model.out.2.bias": torch.zeros(4)}

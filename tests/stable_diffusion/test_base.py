@@ -14,7 +14,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from tests.tiny import NOISE, build_map, build_unet, copies, numbers, unchanged
 from zeroconv.images import to_signed, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.stable_diffusion.opening import PARTS
+from zeroconv.stable_diffusion.folder import PARTS
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.stable_diffusion.test_opening import same, settle
+from tests.stable_diffusion.test_folder import same, settle
 from tests.tiny import SD15, save_base
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.stable_diffusion.opening import XL_PARTS
+from zeroconv.stable_diffusion.folder import XL_PARTS
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from transformers import CLIPTokenizer
 from tests.originals import networks, original_tensors, write_base_file
 from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.families import FAMILIES
-from zeroconv.checkpoints.original import NORM, UNET, ema_name
-from zeroconv.checkpoints.pickle_file import write_pickle
+from zeroconv.checkpoints.architecture.families import FAMILIES
+from zeroconv.checkpoints.files.torch_pickle import write_pickle
+from zeroconv.checkpoints.formats.single_file import NORM, UNET, ema_name
+from zeroconv.conversion.base import convert_base, is_base
 from zeroconv.diffusion import SAMPLERS, build_scheduler
-from zeroconv.stable_diffusion.conversion import convert_base, is_base
 from zeroconv.stable_diffusion.tokenizer import clip_tokenizer
 
 Made = dict[str, Any]

@@ -10,21 +10,21 @@ import torch
 from experiments.hed.convert import tensors_of
 from PIL import Image
 
-from tests.conditions.test_hed import keras_arrays
+from tests.conditions.networks.test_hed import keras_arrays
 from tests.conditions.tiny_networks import save
 from tests.training.conftest import Settings, settings_in
-from tests.training.test_run import at_probe, interrupted_by, log, same, state
+from tests.training.test_trainer import at_probe, interrupted_by, log, same, state
 from zeroconv import conditions
 from zeroconv.checkpoints import write_safetensors
-from zeroconv.conditions.hed import open_hed
-from zeroconv.conditions.networks import open_network
+from zeroconv.conditions.networks.hed import open_hed
+from zeroconv.conditions.networks.transformers import open_network
 from zeroconv.control import ControlNet
 from zeroconv.data import conditions_of
+from zeroconv.data.sampling_order import draw, visits_of_step
 from zeroconv.training import TrainConfig, train
 from zeroconv.training.defaults import given_parameters
-from zeroconv.training.folder import RunFolder
-from zeroconv.training.run import Run
-from zeroconv.training.visits import draw, visits_of_step
+from zeroconv.training.run_folder import RunFolder
+from zeroconv.training.trainer import Run
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from zeroconv import Control, ControlPipeline
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.cli import main
 from zeroconv.control import ControlNet
-from zeroconv.generation.record import again, fingerprint, save
+from zeroconv.generation.png_metadata import again, fingerprint, save
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Probed, train
-from zeroconv.training.run import Run
+from zeroconv.training.trainer import Run
 
 LORA: dict[str, Any] = {"variant": "lora", "rank": 4, "learning_rate": 1e-2}
 

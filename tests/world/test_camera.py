@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from zeroconv.world import KINDS, scene
-from zeroconv.world.camera import Camera
-from zeroconv.world.vectors import column
+from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.vectors import column
 
 CAMERA = Camera.looking((1.0, 1.5, -4.0), (0.2, 0.8, 0.0))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from zeroconv.world import KINDS, Picture, make, scene
-from zeroconv.world.palette import COLOUR_NAMES, Label
-from zeroconv.world.things import listing, with_article
+from zeroconv.world.geometry.palette import COLOUR_NAMES, Label
+from zeroconv.world.things.thing import listing, with_article
 
 LANGUAGE = """
     a an and apple arms at autumn ball beach beige blond blossom book bookshelf both brick bushes car carpet

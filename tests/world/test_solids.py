@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from zeroconv.world.geometry import Primitive
-from zeroconv.world.materials import paint
-from zeroconv.world.palette import Label
-from zeroconv.world.polyhedra import box, prism, taper
-from zeroconv.world.rounds import Capsule, Cone, Ellipsoid
-from zeroconv.world.vectors import FAR, Floats, column, dot, rotation, vector
+from zeroconv.world.geometry.materials import paint
+from zeroconv.world.geometry.palette import Label
+from zeroconv.world.geometry.polyhedra import box, prism, taper
+from zeroconv.world.geometry.primitive import Primitive
+from zeroconv.world.geometry.rounds import Capsule, Cone, Ellipsoid
+from zeroconv.world.geometry.vectors import FAR, Floats, column, dot, rotation, vector
 
 WHITE = paint((255, 255, 255))
 SOLIDS: dict[str, Callable[[], Primitive]] = {

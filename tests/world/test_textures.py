@@ -5,11 +5,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from zeroconv.world.materials import FlatTexture, Material, SolidTexture, paint
-from zeroconv.world.noise import lattice, noise
-from zeroconv.world.palette import COLOURS, linear
-from zeroconv.world.textures import FLAT, SOLID, albedo
-from zeroconv.world.vectors import Floats
+from zeroconv.world.geometry.materials import FlatTexture, Material, SolidTexture, paint
+from zeroconv.world.geometry.noise import lattice, noise
+from zeroconv.world.geometry.palette import COLOURS, linear
+from zeroconv.world.geometry.textures import FLAT, SOLID, albedo
+from zeroconv.world.geometry.vectors import Floats
 
 TWO_COLOURS = ("checker", "stripes", "bands", "tiles", "rings", "beach ball")
 

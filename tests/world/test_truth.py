@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zeroconv.world import KINDS, Picture, make, scene
-from zeroconv.world.palette import Label
+from zeroconv.world.geometry.palette import Label
 
 SIZE = 64
 EACH = [(kind, seed) for kind in KINDS for seed in (700, 702)]

@@ -1,8 +1,10 @@
 """Weight files: guarded reading, atomic writing, other people's names, and where a name leads. No network is built here."""
 
-from zeroconv.checkpoints.folders import check_fit, embedded_names, read_config, read_model_folder, resolve, write_model_folder
-from zeroconv.checkpoints.safetensors_file import check_header, read_header, read_safetensors, write_safetensors
-from zeroconv.checkpoints.shards import read_json, read_weights
+from zeroconv.checkpoints.files.atomic import read_json
+from zeroconv.checkpoints.files.model_folder import check_fit, read_config, read_model_folder, write_model_folder
+from zeroconv.checkpoints.files.safetensors import check_header, read_header, read_safetensors, write_safetensors
+from zeroconv.checkpoints.files.shards import read_weights
+from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 
 __all__ = [
     "check_fit",

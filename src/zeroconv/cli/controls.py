@@ -167,7 +167,7 @@ def build_controls(
 def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: str | None) -> "Image.Image":
     """The ready map, or the one extracted from a picture, as the network's maps were in training."""
     from zeroconv import conditions
-    from zeroconv.conditions.detection import at_size
+    from zeroconv.conditions.raster.tiling import at_size
     from zeroconv.images import open_holed, open_image, open_map
 
     condition, source = condition_of(network), request.source
@@ -210,7 +210,7 @@ def load(
         return image
     if resize is not None:
         from zeroconv import conditions
-        from zeroconv.conditions.fitting import fit_map
+        from zeroconv.conditions.raster.resizing import fit_map
 
         known = "segmentation" if condition is None else conditions.get(condition).name  # no value that was not there
         return fit_map(image, size, known, resize)

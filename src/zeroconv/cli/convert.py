@@ -37,11 +37,11 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a ControlNet, a base or an autoencoder in another layout; nothing is written when anything is wrong."""
-    from zeroconv.checkpoints.layouts import LAYOUTS
-    from zeroconv.checkpoints.rules import Rules
+    from zeroconv.checkpoints.formats.controlnet_hints import Rules
+    from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
     from zeroconv.conditions import get
-    from zeroconv.control.conversion import Order, convert_control
-    from zeroconv.stable_diffusion.conversion import convert_base, convert_tensors, convert_vae, is_base, is_vae
+    from zeroconv.conversion.base import convert_base, convert_tensors, convert_vae, is_base, is_vae
+    from zeroconv.conversion.controlnet import Order, convert_control
 
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists already: choose another name, or add --overwrite")

@@ -27,7 +27,7 @@ def demo(
     """Make four pictures that obey an edge map, the same without control, and measure both."""
     started = time.monotonic()
     with output_folder(out), Progress("demo: step") as progress:
-        from zeroconv.cli.showcase import open_showpieces, show
+        from zeroconv.cli.demo_sheet import open_showpieces, show
         from zeroconv.control import ControlNet
         from zeroconv.generation import Control, ControlPipeline
 

@@ -33,7 +33,7 @@ def extract(
 ) -> None:
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
-    from zeroconv.conditions.detection import at_size
+    from zeroconv.conditions.raster.tiling import at_size
     from zeroconv.images import image_size, open_image, write_png
 
     if listed:
@@ -78,12 +78,12 @@ def extract(
 def show(condition: str | None, as_json: bool) -> None:
     """Every condition in short, or all about one."""
     from zeroconv import conditions
-    from zeroconv.cli import catalogue
+    from zeroconv.cli import condition_list
 
     if as_json:
-        print_json(catalogue.to_json(*([condition] if condition else conditions.NAMES)))
+        print_json(condition_list.to_json(*([condition] if condition else conditions.NAMES)))
         return
-    for line in catalogue.one_lines(conditions.get(condition)) if condition else catalogue.all_lines():
+    for line in condition_list.one_lines(conditions.get(condition)) if condition else condition_list.all_lines():
         typer.echo(line)
 
 

@@ -22,7 +22,7 @@ def info(
     For its SHA-256 it is read to its end, unless --no-hash is given. Exit code 1 when it is nothing this project can use.
     """
     from zeroconv.checkpoints import embedded_names, resolve
-    from zeroconv.checkpoints.describe import describe
+    from zeroconv.checkpoints.inspect.describe import describe
 
     kinds = [kind for kind in ("base", "ControlNet") if path in embedded_names(kind)]
     found = describe(resolve(path, kinds[0]) if kinds else Path(path), hashed=not no_hash)

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
-from zeroconv.conditions.strokes import as_map
+from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import as_map
 from zeroconv.images import as_rgb
+from zeroconv.metrics.edges import share_met
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
@@ -94,17 +95,6 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
     precision = share_met(found, wanted, tolerance)
     recall = share_met(wanted, found, tolerance)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def share_met(edges: np.ndarray, others: np.ndarray, tolerance: int) -> float:
-    """The share of `edges` with one of `others` within `tolerance` pixels; 0 when there are no edges."""
-    import cv2
-
-    if not edges.any():
-        return 0.0
-    side = 2 * tolerance + 1
-    near = cv2.dilate(others.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-    return float((edges & near).sum() / edges.sum())
 
 
 CANNY = Condition(

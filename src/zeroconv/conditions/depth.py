@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, colourful
-from zeroconv.conditions.detection import check_tile, tiles
-from zeroconv.conditions.measures import align, depth_scores
-from zeroconv.conditions.strokes import as_map
-from zeroconv.conditions.weights import methods_of
+from zeroconv.conditions.condition import GREY, Condition, Contract, Halves, check_sizes, colourful
+from zeroconv.conditions.networks.weights import methods_of
+from zeroconv.conditions.raster.morphology import as_map
+from zeroconv.conditions.raster.tiling import check_tile, tiles
+from zeroconv.metrics.geometry import align, depth_scores
 
 __all__ = ["DEPTH", "depth", "depth_agreement", "depth_map", "depth_numbers", "inverse_depth"]
 
@@ -78,7 +78,7 @@ def inverse_depths(
         """Each in one piece."""
         if method == "tiny":
             return seen_by_annotator(pictures)
-        from zeroconv.conditions.learned_depth import learned_depth
+        from zeroconv.conditions.networks.depth import learned_depth
 
         return learned_depth(pictures, method, weights, device)
 
@@ -89,7 +89,7 @@ def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
     """Inverse depth of pictures of the tiny world."""
     from torch.nn import functional as F
 
-    from zeroconv.conditions.annotator import annotate
+    from zeroconv.conditions.networks.annotator import annotate
 
     found = [seen.inverse_depth[:, None] for seen in annotate(*images)]  # (1, 1, h, w)
     sizes = [(image.height, image.width) for image in images]
@@ -111,7 +111,7 @@ def in_tiles(look: Callable[[Sequence[Image.Image]], list[np.ndarray]], image: I
     total = np.zeros_like(whole)
     for part, (place, weight) in zip(parts, places, strict=True):
         total[place] += weight * aligned(part, whole[place])
-    from zeroconv.conditions.learned_depth import stretched
+    from zeroconv.conditions.networks.depth import stretched
 
     return stretched(total)
 

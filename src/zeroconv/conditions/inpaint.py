@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from zeroconv.conditions.contract import Condition, Contract, check_sizes
-from zeroconv.conditions.likeness import likeness
+from zeroconv.conditions.condition import Condition, Contract, check_sizes
 from zeroconv.images import as_rgb, check_pixels
+from zeroconv.metrics.psnr import likeness
 
 __all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import GREY, Condition, Contract, check_sizes, check_soft_lines
-from zeroconv.conditions.strokes import as_map, thresholded, without_specks
+from zeroconv.conditions.condition import GREY, Condition, Contract, check_sizes, check_soft_lines
+from zeroconv.conditions.raster.morphology import as_map, thresholded, without_specks
 from zeroconv.images import as_rgb
 
 __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart"]

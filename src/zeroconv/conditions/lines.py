@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
-from zeroconv.conditions.joining import join
-from zeroconv.conditions.strokes import as_map, strokes_of
+from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import as_map, strokes_of
+from zeroconv.conditions.raster.segment_joining import join
 from zeroconv.images import as_rgb
 
 __all__ = ["LINES", "draw_segments", "line_f1", "lines", "random_lines", "segments_of"]

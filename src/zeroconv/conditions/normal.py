@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes
-from zeroconv.conditions.measures import angle_scores
-from zeroconv.conditions.weights import methods_of
+from zeroconv.conditions.condition import Condition, Contract, Halves, check_sizes
+from zeroconv.conditions.networks.weights import methods_of
 from zeroconv.images import check_pixels
+from zeroconv.metrics.geometry import angle_scores
 
 __all__ = [
     "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normal_numbers", "normals_of_depth",
@@ -69,7 +69,7 @@ def seen(
         raise ValueError(f"method {method} looks at a picture in one piece; expected no tile, got {tile}")
     if method == "tiny":
         return tiny_normals(images)
-    from zeroconv.conditions.learned_normal import learned_normals
+    from zeroconv.conditions.networks.normal import learned_normals
 
     return [learned_normals(image, method, weights, device) for image in images]
 
@@ -85,7 +85,7 @@ def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
     import torch
     from torch.nn import functional as F
 
-    from zeroconv.conditions.annotator import CLASSES, annotate
+    from zeroconv.conditions.networks.annotator import CLASSES, annotate
 
     behind, made = [CLASSES.index(index) for index in BACKDROP], list[np.ndarray]()
     for answer, image in zip(annotate(*images), images, strict=True):

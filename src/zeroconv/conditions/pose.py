@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.measures import joints_met, oks
-from zeroconv.conditions.people import People
-from zeroconv.conditions.skeleton import JOINTS, draw_pose, joints_of, limbs_met
-from zeroconv.conditions.weights import methods_of
+from zeroconv.conditions.condition import Condition, Contract, Halves, check_sizes, share_of
+from zeroconv.conditions.networks.weights import methods_of
+from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose, joints_of, limbs_met
+from zeroconv.conditions.openpose.keypoints import People
+from zeroconv.metrics.keypoints import joints_met, oks
 
 __all__ = ["POSE", "find_people", "find_whole_people", "pose", "pose_agreement", "pose_numbers"]
 
@@ -96,10 +96,10 @@ def all_people(
     if not 0 <= threshold <= 1:
         raise ValueError(f"pose threshold is {threshold}; expected 0 … 1")
     if method != "tiny":
-        from zeroconv.conditions.learned_pose import learned_people
+        from zeroconv.conditions.networks.pose import learned_people
 
         return [learned_people(image, method, weights, detector, threshold, device) for image in images]
-    from zeroconv.conditions.annotator import annotate
+    from zeroconv.conditions.networks.annotator import annotate
 
     found = [seen.joints()[0].numpy() for seen in annotate(*images)]  # (18, 3), x and y in [0, 1]
     people: list[People] = []

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.canny import share_met
-from zeroconv.conditions.contract import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
 from zeroconv.conditions.soft_edge import gradient_edges
-from zeroconv.conditions.strokes import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
 from zeroconv.images import as_rgb
+from zeroconv.metrics.edges import share_met
 
 __all__ = ["METHODS", "SCRIBBLE", "drawn_strokes", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
 

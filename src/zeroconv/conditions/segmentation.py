@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.detection import check_tile, tiles
-from zeroconv.conditions.measures import mean_overlap
-from zeroconv.conditions.weights import methods_of
+from zeroconv.conditions.condition import Condition, Contract, Halves, check_sizes, share_of
+from zeroconv.conditions.networks.weights import methods_of
+from zeroconv.conditions.raster.tiling import check_tile, tiles
 from zeroconv.images import check_pixels
+from zeroconv.metrics.segmentation import mean_overlap
 
 __all__ = [
     "PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "segmentation_numbers",
@@ -80,7 +80,7 @@ def all_classes(
         """Each in one piece."""
         if method == "tiny":
             return seen_by_annotator(pictures)
-        from zeroconv.conditions.learned_segmentation import learned_classes
+        from zeroconv.conditions.networks.segmentation import learned_classes
 
         return learned_classes(pictures, method, weights, device)
 
@@ -89,8 +89,8 @@ def all_classes(
 
 def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
     """The classes of pictures of the tiny world."""
-    from zeroconv.conditions.annotator import CLASSES, annotate
-    from zeroconv.conditions.learned_segmentation import largest_of
+    from zeroconv.conditions.networks.annotator import CLASSES, annotate
+    from zeroconv.conditions.networks.segmentation import largest_of
 
     scores = [seen.class_logits for seen in annotate(*images)]
     found = [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, Contract, check_sizes
-from zeroconv.conditions.likeness import check_flat
+from zeroconv.conditions.condition import Condition, Contract, check_flat, check_sizes
 from zeroconv.images import as_rgb
 
 __all__ = ["SHUFFLE", "WAVE", "colour_similarity", "flow_field", "lab_histogram", "random_flow", "shuffle"]

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import GREY, Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.strokes import as_map
+from zeroconv.conditions.condition import GREY, Condition, Contract, Halves, check_sizes, share_of
+from zeroconv.conditions.raster.morphology import as_map
 from zeroconv.images import as_rgb, check_pixels
+from zeroconv.metrics.ssim import ssim
 
-__all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge", "ssim"]
+__all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge"]
 
 METHODS = ("gradient", "hed", "pidinet")
 SCALES = (1, 2, 4)  # of sigma: an edge of an object is there at each of them, an edge of a texture at the finest
@@ -73,10 +74,10 @@ def edges_of(
     if method == "gradient":
         return [gradient_edges(np.asarray(as_rgb(image)), sigma) for image in images]
     if method == "pidinet":
-        from zeroconv.conditions.pidinet import open_pidinet, pidinet_edges
+        from zeroconv.conditions.networks.pidinet import open_pidinet, pidinet_edges
 
         return [edges.numpy() for edges in pidinet_edges(images, open_pidinet(weights, device))]
-    from zeroconv.conditions.hed import hed_edges, open_hed
+    from zeroconv.conditions.networks.hed import hed_edges, open_hed
 
     return [edges.numpy() for edges in hed_edges(images, open_hed(weights, device), fusion)]
 
@@ -181,27 +182,6 @@ def possible_steps(grey: np.ndarray) -> list[int]:
     """With how many steps a map (H, W), uint8, can have been made safe; none when it has other grey levels."""
     seen = set(np.unique(grey).tolist())
     return [n for n in range(STEPS[0], STEPS[1] + 1) if seen <= {round(255 * level / n) for level in range(n + 1)}]
-
-
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean structural similarity of two grey pictures (H, W) in 0 … 255: [-1, 1].
-
-    `(2 ma mb + C1) (2 sab + C2) / ((ma² + mb² + C1) (sa² + sb² + C2))` in windows of 11 x 11 with Gaussian weights of
-    sigma 1.5, `C1 = (0.01 255)²`, `C2 = (0.03 255)²`, averaged over the windows that lie within the picture; a
-    picture narrower than a window is mirrored at its border. Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli, "Image
-    quality assessment: from error visibility to structural similarity", 2004, https://doi.org/10.1109/TIP.2003.819861
-    """
-    import cv2
-
-    def local(x: np.ndarray) -> np.ndarray:
-        means = cv2.GaussianBlur(x, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT)
-        return means[5:-5, 5:-5] if min(x.shape) > 10 else means
-
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    ma, mb = local(a), local(b)
-    sa2, sb2, sab = local(a * a) - ma * ma, local(b * b) - mb * mb, local(a * b) - ma * mb
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    return float(np.mean((2 * ma * mb + c1) * (2 * sab + c2) / ((ma**2 + mb**2 + c1) * (sa2 + sb2 + c2))))
 
 
 def check(condition: Image.Image) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.contract import Condition, Contract, check_sizes
-from zeroconv.conditions.likeness import check_flat, likeness
+from zeroconv.conditions.condition import Condition, Contract, check_flat, check_sizes
 from zeroconv.images import as_rgb
+from zeroconv.metrics.psnr import likeness
 
 __all__ = ["TILE", "low_pass_likeness", "random_factor", "reduced", "tile"]
 

@@ -2,7 +2,7 @@
 
 from zeroconv.control.block import ControlledBlock
 from zeroconv.control.condition_encoder import ConditionEncoder, PaperConditionEncoder
-from zeroconv.control.controlled import ActiveControl, ControlledUNet
+from zeroconv.control.controlled_unet import ActiveControl, ControlledUNet
 from zeroconv.control.network import ControlNet
 from zeroconv.control.residuals import Residuals
 from zeroconv.control.transfer import Shift, encoder_shift

@@ -6,12 +6,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zeroconv.control.zero_convolution import Connection
+from zeroconv.checkpoints.formats.controlnet_config import PAPER_CHANNELS, RELEASED_CHANNELS, Connection
 
 __all__ = ["ConditionEncoder", "PaperConditionEncoder", "build_condition_encoder"]
-
-RELEASED_CHANNELS = (16, 32, 96, 256)
-PAPER_CHANNELS = (16, 32, 64, 128)
 
 
 class ConditionEncoder(nn.Module):

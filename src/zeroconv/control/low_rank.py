@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from zeroconv.checkpoints.control_lora import PARTS, WHOLE, check_update, effective_weight
-from zeroconv.checkpoints.folders import check_fit
+from zeroconv.checkpoints.files.model_folder import check_fit
+from zeroconv.checkpoints.formats.control_lora import PARTS, WHOLE, check_update, effective_weight
 
 __all__ = ["Borrowed", "borrow", "borrowed_layers", "borrowed_vectors", "borrows_from", "merge", "take", "update_rank"]
 

@@ -10,18 +10,12 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from zeroconv.checkpoints.control_lora import check_text_width, read_control_lora
-from zeroconv.checkpoints.names.controlnet import controlnet_table
-from zeroconv.checkpoints.rules import Rules
-from zeroconv.checkpoints.topology import Topology
-from zeroconv.control.condition_encoder import build_condition_encoder
-from zeroconv.control.files import open_network, push_network, save_network
-from zeroconv.control.lite import LiteMiddle, lite_blocks
-from zeroconv.control.low_rank import borrow, borrows_from, merge, take
-from zeroconv.control.residuals import Residuals, skip_channels
-from zeroconv.control.settings import (
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.formats.control_lora import check_text_width, read_control_lora
+from zeroconv.checkpoints.formats.controlnet_config import (
     CLASS_NAME,
     COPIED_SETTINGS,
+    Connection,
     Variant,
     birth_settings,
     check_settings,
@@ -29,8 +23,15 @@ from zeroconv.control.settings import (
     control_lora_settings,
     of_its_own,
 )
+from zeroconv.checkpoints.formats.controlnet_hints import Rules
+from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.control.condition_encoder import build_condition_encoder
+from zeroconv.control.lite import LiteMiddle, lite_blocks
+from zeroconv.control.low_rank import borrow, borrows_from, merge, take
+from zeroconv.control.residuals import Residuals, skip_channels
 from zeroconv.control.transfer import transfer
-from zeroconv.control.zero_convolution import Connection, connect
+from zeroconv.control.zero_convolution import connect
+from zeroconv.publishing.hub import open_network, push_network, save_network
 from zeroconv.stable_diffusion.unet import Pooled, check_supported, embed, run_encoder
 
 __all__ = ["ControlNet", "Variant"]
@@ -208,7 +209,7 @@ class ControlNet(nn.Module):
             folder: made if it is not there.
             dtype: type of the stored weights; as they are if left out, but a Control-LoRA in half precision, as they
                 are published.
-            **card: title, metrics, samples, licence and name, as `zeroconv.control.card.model_card` takes them.
+            **card: title, metrics, samples, licence and name, as `zeroconv.publishing.model_card.model_card` takes them.
         """
         return save_network(self, Path(folder), dtype, card)
 

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Shift", "encoder_shift", "encoder_tensors", "transfer"]
+from zeroconv.checkpoints.formats.controlnet_config import encoder_tensors
+
+__all__ = ["Shift", "encoder_shift", "transfer"]
 
 NEAR, FAR = 0.01, 0.17
 """Rules of thumb for `Shift.expectation`, off one experiment, `experiments/tiny/transfer.py`.
@@ -20,7 +22,6 @@ Fine-tuned until the encoder had moved by 3 to 17 %, the tiny base lost between 
 adds to fidelity, whether reused or transferred (the two never differed by more than 0.01); how gently it was trained
 counted for as much as how far it went. Nearer than 1 % and farther than 17 % nothing was tried.
 """
-ENCODER = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,6 @@ class Shift:
 def unet_of(base: Any) -> Any:
     """The U-Net of a base, or the U-Net itself."""
     return getattr(base, "unet", base)
-
-
-def encoder_tensors(unet: Any) -> dict[str, Tensor]:
-    """The tensors of encoder and middle block, which a ControlNet copies."""
-    return {name: tensor for name, tensor in unet.state_dict().items() if name.startswith(ENCODER)}
 
 
 def check_same_family(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:

@@ -1,14 +1,12 @@
 """The zero convolution Z(.; .) of section 3.1: a 1x1 convolution whose weight and bias start at zero."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Connection", "ZeroConvolution", "connect"]
+from zeroconv.checkpoints.formats.controlnet_config import Connection
 
-Connection = Literal["zero", "gaussian"]
+__all__ = ["ZeroConvolution", "connect"]
 
 
 class ZeroConvolution(nn.Conv2d):

@@ -11,8 +11,8 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.normal import normal_map
+from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.segmentation import segmentation_map
-from zeroconv.conditions.skeleton import draw_pose
 from zeroconv.data.pairs import Pair
 from zeroconv.images import write_png
 from zeroconv.world import Picture, make

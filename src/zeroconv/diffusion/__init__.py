@@ -1,8 +1,8 @@
 """Loss, guidance, sampling and keyed noise, for any callable denoiser (section 3.3)."""
 
 from zeroconv.diffusion.guidance import guide
-from zeroconv.diffusion.keyed import generator, noise
 from zeroconv.diffusion.objective import denoising_loss, target
+from zeroconv.diffusion.randomness import generator, noise
 from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample
 from zeroconv.diffusion.schedule import NoiseSchedule
 

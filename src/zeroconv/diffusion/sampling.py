@@ -8,7 +8,7 @@ import diffusers
 import torch
 from torch import Tensor
 
-from zeroconv.diffusion.keyed import generator
+from zeroconv.diffusion.randomness import generator
 
 __all__ = ["SAMPLERS", "build_scheduler", "initial_noise", "sample"]
 

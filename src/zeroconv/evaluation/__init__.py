@@ -1,8 +1,9 @@
 """Numbers about a ControlNet: how well do its pictures obey their conditions?"""
 
-from zeroconv.evaluation.fidelity import Example, FidelityReport, Row, evaluate
-from zeroconv.evaluation.interval import Interval, bootstrap_mean, bootstrap_share
+from zeroconv.evaluation.fidelity import evaluate
+from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.sheet import badge, fidelity_sheet
+from zeroconv.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_share
 
 __all__ = [
     "Example",

@@ -5,7 +5,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from zeroconv import conditions
-from zeroconv.evaluation.fidelity import FidelityReport
+from zeroconv.evaluation.report import FidelityReport
 from zeroconv.images import resize
 from zeroconv.sheets import contact_sheet, overlay
 

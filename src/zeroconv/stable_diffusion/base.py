@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import resolve
-from zeroconv.checkpoints.families import Family
-from zeroconv.checkpoints.hub import pinned_name
-from zeroconv.checkpoints.topology import Topology
-from zeroconv.stable_diffusion.autoencoder import vae_dtype
+from zeroconv.checkpoints.architecture.families import Family
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.hub.download import pinned_name
+from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
-from zeroconv.stable_diffusion.opening import open_folder
 from zeroconv.stable_diffusion.single_file import open_single_file
 from zeroconv.stable_diffusion.text import Text, TextReader, read_prompts
 from zeroconv.stable_diffusion.unet import Pooled
+from zeroconv.stable_diffusion.vae import vae_dtype
 
 __all__ = ["StableDiffusion"]
 

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints.lora_file import Lora, read_lora
-from zeroconv.checkpoints.lora_update import LowRankUpdate
-from zeroconv.checkpoints.names.lora import Part, Shapes
+from zeroconv.checkpoints.formats.lora import Lora, read_lora
+from zeroconv.checkpoints.formats.lora_update import LowRankUpdate
+from zeroconv.checkpoints.keys.lora import Part, Shapes
 
 __all__ = ["LoraReport", "add_lora"]
 

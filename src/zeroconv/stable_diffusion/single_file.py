@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.checkpoints.original import OriginalBase, read_original
-from zeroconv.checkpoints.pickle_file import PICKLE_ENDINGS
-from zeroconv.checkpoints.safetensors_file import read_header
-from zeroconv.stable_diffusion.autoencoder import open_vae, vae_of_part
-from zeroconv.stable_diffusion.building import build_text_encoder, build_unet
-from zeroconv.stable_diffusion.opening import Parts, check_parts
+from zeroconv.checkpoints.files.safetensors import read_header
+from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
+from zeroconv.checkpoints.formats.single_file import OriginalBase, read_original
+from zeroconv.stable_diffusion.build import build_text_encoder, build_unet
+from zeroconv.stable_diffusion.folder import Parts, check_parts
 from zeroconv.stable_diffusion.tokenizer import END, clip_tokenizer
+from zeroconv.stable_diffusion.vae import open_vae, vae_of_part
 
 __all__ = ["open_single_file", "parts_of", "read_file"]
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from zeroconv.world.draw import Draw
-from zeroconv.world.ground import Covering
-from zeroconv.world.plants import Foliage
-from zeroconv.world.sky import TimeOfDay
-from zeroconv.world.things import listing, with_article
+from zeroconv.world.things.draw import Draw
+from zeroconv.world.things.ground import Covering
+from zeroconv.world.things.plants import Foliage
+from zeroconv.world.things.sky import TimeOfDay
+from zeroconv.world.things.thing import listing, with_article
 
 NAMED_FROM = 0.0035
 """Share of the picture that a thing must cover to be named."""

@@ -5,23 +5,24 @@ from typing import Literal
 
 import numpy as np
 
-from zeroconv.world.backdrop import Room
-from zeroconv.world.camera import Camera
 from zeroconv.world.captions import IndoorStory, Item
-from zeroconv.world.draw import Draw
-from zeroconv.world.furniture import FURNITURE, TABLE_TOP, big_table, furniture, seat
-from zeroconv.world.geometry import Primitive
-from zeroconv.world.light import Lamp, Light
-from zeroconv.world.materials import Material, paint
-from zeroconv.world.objects import OBJECTS, small_object
-from zeroconv.world.palette import Label, linear
-from zeroconv.world.people import facing, person
-from zeroconv.world.polyhedra import box
-from zeroconv.world.rounds import Ellipsoid
-from zeroconv.world.scenes import Scene, Stage
-from zeroconv.world.skeleton import POSES
-from zeroconv.world.things import with_article
-from zeroconv.world.vectors import Floats, vector
+from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.light import Lamp, Light
+from zeroconv.world.geometry.materials import Material, paint
+from zeroconv.world.geometry.palette import Label, linear
+from zeroconv.world.geometry.polyhedra import box
+from zeroconv.world.geometry.primitive import Primitive
+from zeroconv.world.geometry.rounds import Ellipsoid
+from zeroconv.world.geometry.vectors import Floats, vector
+from zeroconv.world.scenes import Scene
+from zeroconv.world.things.backdrop import Room
+from zeroconv.world.things.draw import Draw
+from zeroconv.world.things.furniture import FURNITURE, TABLE_TOP, big_table, furniture, seat
+from zeroconv.world.things.objects import OBJECTS, small_object
+from zeroconv.world.things.people import facing, person
+from zeroconv.world.things.skeleton import POSES
+from zeroconv.world.things.stage import Stage
+from zeroconv.world.things.thing import with_article
 
 IndoorKind = Literal["still-life", "room", "person-indoors"]
 WALLS = (

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zeroconv.world.geometry import Primitive
-from zeroconv.world.light import Beams, Light
+from zeroconv.world.geometry.light import Beams, Light
+from zeroconv.world.geometry.primitive import Primitive
+from zeroconv.world.geometry.surfaces import Surfaces
+from zeroconv.world.geometry.vectors import Bools, Floats, Ints, column, dot
 from zeroconv.world.scenes import Scene
-from zeroconv.world.surfaces import Surfaces
-from zeroconv.world.vectors import Bools, Floats, Ints, column, dot
 
 f32 = np.float32
 LIFT = f32(0.004)

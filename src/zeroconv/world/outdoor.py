@@ -6,24 +6,25 @@ from typing import Literal
 
 import numpy as np
 
-from zeroconv.world.backdrop import Landscape
-from zeroconv.world.camera import Camera
 from zeroconv.world.captions import OutdoorStory
-from zeroconv.world.car import car
-from zeroconv.world.draw import Draw
-from zeroconv.world.furniture import seat
-from zeroconv.world.ground import Covering, Ground
-from zeroconv.world.house import House, house
-from zeroconv.world.light import Light, Sun
-from zeroconv.world.palette import linear
-from zeroconv.world.people import Person, facing, person
-from zeroconv.world.plants import Foliage, tree
-from zeroconv.world.scenery import Surroundings, add_ball, add_bushes, add_fence, add_rocks, add_trees
-from zeroconv.world.scenes import Scene, Stage
-from zeroconv.world.skeleton import POSES
-from zeroconv.world.sky import Range, TimeOfDay, draw_sky
-from zeroconv.world.things import Thing
-from zeroconv.world.vectors import Floats, vector
+from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.light import Light, Sun
+from zeroconv.world.geometry.palette import linear
+from zeroconv.world.geometry.vectors import Floats, vector
+from zeroconv.world.scenes import Scene
+from zeroconv.world.things.backdrop import Landscape
+from zeroconv.world.things.car import car
+from zeroconv.world.things.draw import Draw
+from zeroconv.world.things.furniture import seat
+from zeroconv.world.things.ground import Covering, Ground
+from zeroconv.world.things.house import House, house
+from zeroconv.world.things.people import Person, facing, person
+from zeroconv.world.things.plants import Foliage, tree
+from zeroconv.world.things.scenery import Surroundings, add_ball, add_bushes, add_fence, add_rocks, add_trees
+from zeroconv.world.things.skeleton import POSES
+from zeroconv.world.things.sky import Range, TimeOfDay, draw_sky
+from zeroconv.world.things.stage import Stage
+from zeroconv.world.things.thing import Thing
 
 OutdoorKind = Literal["house", "car", "tree", "person"]
 TIMES: tuple[TimeOfDay, ...] = ("day", "evening", "night", "cloudy")

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from zeroconv.world.captions import NAMED_FROM
-from zeroconv.world.draw import Draw
+from zeroconv.world.geometry.vectors import Floats, Ints
 from zeroconv.world.indoor import IndoorKind, indoor
 from zeroconv.world.outdoor import OutdoorKind, outdoor
 from zeroconv.world.rendering import render
 from zeroconv.world.scenes import Scene
-from zeroconv.world.vectors import Floats, Ints
+from zeroconv.world.things.draw import Draw
 
 HELD_OUT_SEED = 900_000_000
 """Seeds from here on never train anything; training counts from 0."""

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zeroconv.world.backdrop import Landscape
-from zeroconv.world.camera import Camera
+from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.palette import Label
+from zeroconv.world.geometry.surfaces import SKY
+from zeroconv.world.geometry.vectors import Floats, Ints
 from zeroconv.world.lighting import illuminate
-from zeroconv.world.palette import Label
 from zeroconv.world.scenes import Scene
-from zeroconv.world.surfaces import SKY
+from zeroconv.world.things.backdrop import Landscape
 from zeroconv.world.tracing import trace
-from zeroconv.world.vectors import Floats, Ints
 
 SAMPLES = 2
 """Samples per pixel along each side; depth, normals and classes are those of a pixel's first sample."""

@@ -1,28 +1,14 @@
 """A scene: everything the renderer and the caption need, decided but not yet seen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from zeroconv.world.backdrop import Backdrop
-from zeroconv.world.camera import Camera
 from zeroconv.world.captions import Story
-from zeroconv.world.draw import Draw
-from zeroconv.world.geometry import Primitive
-from zeroconv.world.light import Light
-from zeroconv.world.vectors import Floats
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The solids that are put up one after another, each under the name of its thing."""
-
-    solids: list[Primitive] = field(default_factory=list[Primitive])
-    names: list[str] = field(default_factory=list[str])
-
-    def add(self, name: str, solids: Sequence[Primitive]) -> None:
-        """Put up the solids of the thing `name`."""
-        self.solids.extend(solids)
-        self.names.extend([name] * len(solids))
+from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.light import Light
+from zeroconv.world.geometry.vectors import Floats
+from zeroconv.world.things.backdrop import Backdrop
+from zeroconv.world.things.draw import Draw
+from zeroconv.world.things.stage import Stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from zeroconv.world.geometry import Primitive
+from zeroconv.world.geometry.primitive import Primitive
+from zeroconv.world.geometry.surfaces import BACKDROP, SKY, Surfaces
+from zeroconv.world.geometry.textures import albedo
+from zeroconv.world.geometry.vectors import Floats, Ints, column
 from zeroconv.world.scenes import Scene
-from zeroconv.world.surfaces import BACKDROP, SKY, Surfaces
-from zeroconv.world.textures import albedo
-from zeroconv.world.vectors import Floats, Ints, column
 
 FARTHEST = 400
 """Positions are computed up to this distance, metres."""

@@ -1,0 +1,1 @@
+"""Shapes of tensors to architectures."""

@@ -1,0 +1,1 @@
+"""Bytes to tensors and back: guarded reading, atomic writing."""

@@ -1,0 +1,1 @@
+"""Names to folders: embedded weights, paths, and the Hugging Face hub."""

@@ -1,0 +1,274 @@
+"""What the names and shapes of a weight file say it is: kind, layout, family, and what it goes with."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from zeroconv.checkpoints.architecture.families import FAMILIES, Family
+from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
+from zeroconv.checkpoints.formats.control_lora import MARKER
+from zeroconv.checkpoints.formats.controlnet_hints import rules_in
+from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
+from zeroconv.checkpoints.formats.identify import stranger_among
+from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, prediction_of
+from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.checkpoints.keys.lora import ENDINGS, kind_of, split
+from zeroconv.checkpoints.keys.table import check_names
+from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
+
+__all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "joined", "own_control_contents", "types"]
+
+EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
+FOREIGN_MODULES = ("double_blocks", "single_blocks", "joint_blocks", "single_transformer_blocks", "motion_modules")
+OUR_MODULES = (
+    "down_blocks", "mid_block", "up_blocks", "input_blocks", "middle_block", "output_blocks", "conv_in", "conv_out",
+    "time_emb", "add_embedding", "label_emb", "encoder.layers", "encoder_layers",
+)  # fmt: skip
+"""Pieces of the names of a LoRA's modules: of none of Stable Diffusion's networks, and of them."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file or folder holds.
+
+    Attributes:
+        path: where it lies.
+        kind: "base", "ControlNet", "LoRA", "VAE", "U-Net", or what else it is.
+        layout: whose names it uses.
+        family: of Stable Diffusion; None when the tensors do not tell.
+        parameters: numbers in all tensors.
+        dtypes: stored types, with how many tensors have each.
+        bytes: on the disk.
+        details: further facts, by name.
+        missing: what is not there and must come from elsewhere.
+        refused: why it cannot be used here; None when it can.
+        fits: what it can be used with.
+        sha256: of the weight file; None for several files, or when it was not asked for.
+    """
+
+    path: Path
+    kind: str
+    layout: str
+    family: Family | None
+    parameters: int
+    dtypes: dict[str, int]
+    bytes: int
+    details: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    refused: str | None = None
+    fits: str = ""
+    sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "layout": self.layout,
+            "family": self.family.title if self.family else None,
+            "parameters": self.parameters,
+            "dtypes": self.dtypes,
+            "bytes": self.bytes,
+            "details": self.details,
+            "missing": list(self.missing),
+            "refused": self.refused,
+            "fits": self.fits,
+            "sha256": self.sha256,
+        }
+
+
+def contents_of(path: Path, header: Header) -> Contents:
+    """What the names and shapes of one file (or of the shards of one network) say."""
+    size = path.stat().st_size
+    names = header.shapes
+    common = (count(header), types(header), size)
+    control = layout_of(names)
+    if control is not None:
+        return control_contents(path, header, control)
+    if any(name.startswith(UNET) for name in names) and UNET + "input_blocks.0.0.weight" in names:
+        return base_contents(path, header)
+    other = next((kind for name in names if (kind := kind_of(name)) is not None), None)
+    if other is not None:
+        refused = f"it holds {other}; expected LoRA of linear maps and convolutions"
+        return Contents(path, "LoRA", other, None, *common, refused=refused)
+    if stranger := stranger_among(names):
+        return Contents(path, stranger, "unknown", None, *common, refused=f"it is {stranger}; {EXPECTED}")
+    roles = {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None}
+    if roles & {"down", "up"}:
+        return lora_contents(path, header)
+    bare = bare_of(names, VAE) or names
+    if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
+        return vae_contents(path, header, bare)
+    for read, mark, layout in ((Topology.of_diffusers, "down_blocks.0.resnets.", "diffusers"),
+                               (Topology.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
+        if any(name.startswith(mark) for name in names):
+            topology = read(names)
+            missing = ("vae", "text_encoder", "tokenizer")
+            return Contents(path, "U-Net", layout, topology.family, *common, missing=missing, refused=unsupported(topology))
+    return Contents(path, "unknown", "unknown", None, *common, refused=f"it is nothing this project opens; {EXPECTED}")
+
+
+def control_contents(path: Path, header: Header, layout: str) -> Contents:
+    """A ControlNet."""
+    names = bare_of(header.shapes, CONTROL)
+    names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
+    details = details_of(rules_in(header.metadata) or {})
+    topology: Topology | None = None
+    if layout == "control-lora":
+        downs = [shape for name, shape in names.items() if name.endswith(".down")]
+        details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
+    else:
+        topology = (Topology.of_diffusers if layout == "diffusers" else Topology.of_original)(names)
+    if topology:
+        details["widths"] = ", ".join(map(str, topology.channels))
+    refused = None
+    if topology:
+        table = controlnet_table(topology)
+        known = table.ours if layout == "diffusers" else table.theirs
+        refused = unsupported(topology) or misfit(known, names, "this ControlNet")
+    missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
+    family = topology.family if topology else family_of_offsets(names)
+    fits = (
+        ""
+        if refused
+        else fits_of("ControlNet", topology)
+        if topology
+        else f"a {family.title} base"
+        if family
+        else "the base it was made for"
+    )
+    return Contents(path, "ControlNet", layout, family, count(header), types(header), path.stat().st_size, details, missing,
+                    refused, fits)  # fmt: skip
+
+
+def own_control_contents(path: Path, header: Header, config: Mapping[str, Any]) -> Contents:
+    """A ControlNet in a form that only this project has (a lite copy, the text's condition encoder), by its configuration.
+
+    Raises:
+        ValueError: when the configuration describes no network.
+    """
+    topology = Topology.of_config(config)
+    details = {"widths": ", ".join(map(str, topology.channels))}
+    refused = unsupported(topology)
+    return Contents(path, "ControlNet", "diffusers", topology.family, count(header), types(header), 0, details,
+                    refused=refused, fits="" if refused else fits_of("ControlNet", topology))  # fmt: skip
+
+
+def misfit(expected: Iterable[str], found: Mapping[str, object], what: str) -> str | None:
+    """Why tensors are not exactly the expected ones, naming the first; None when they are."""
+    try:
+        check_names(expected, found, what)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def details_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a ControlNet's configuration says that its tensors do not."""
+    extra = config.get("_zeroconv")
+    said: dict[str, Any] = {**extra} if isinstance(extra, dict) else {}
+    said["global pooling"] = config.get("global_pool_conditions") or None
+    order = config.get("controlnet_conditioning_channel_order")
+    said["channel order"] = order if order != "rgb" else None
+    return {name.replace("_", " "): str(value) for name, value in said.items() if value is not None}
+
+
+def family_of_offsets(names: Mapping[str, tuple[int, ...]]) -> Family | None:
+    """The family of a Control-LoRA, by the widths of text that its offsets read."""
+    widths = {shape[1] for name, shape in names.items() if name.endswith("attn2.to_k.down") and len(shape) == 2}
+    return next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
+
+
+def base_contents(path: Path, header: Header) -> Contents:
+    """A whole Stable Diffusion in the original layout."""
+    names = header.shapes
+    topology = Topology.of_original(bare_of(names, UNET))
+    family = topology.family
+    missing = [] if any(name.startswith(VAE) for name in names) else ["vae"]
+    missing += [f"text encoder ({e.prefix}…)" for e in family.text_encoders if not any(n.startswith(e.prefix) for n in names)]
+    averaged = ema_name("input_blocks.0.0.weight") in names
+    details = {
+        "widths": ", ".join(map(str, topology.channels)),
+        "text width": str(topology.context),
+        "weights": "with averaged copy (EMA)" if averaged else "pruned",
+    }
+    reason = unsupported(topology)
+    if reason is None:
+        predicted, told_by = prediction_of(family, read_safetensors(path), header.metadata)
+        details |= {"prediction": f"{predicted} (told by {told_by})", "made for": f"{family.native_size(predicted)} px"}
+    title = header.metadata.get("modelspec.title")
+    details |= {"title": title} if title else {}
+    return Contents(path, "base", "original", family, count(header), types(header), path.stat().st_size, details,
+                    tuple(missing), reason, "" if reason else fits_of("base", topology))  # fmt: skip
+
+
+def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]) -> Contents:
+    """An autoencoder; `bare` are its shapes without a prefix."""
+    original = "encoder.mid.block_1.conv1.weight" in bare
+    shape = vae_shape(bare)
+    latents = f"{shape.latent_channels} latent channels"
+    refused = None
+    if "quant_conv.weight" not in bare:
+        refused = f"this autoencoder has {latents} and no 'quant_conv', as Flux's and Stable Diffusion 3's; {EXPECTED}"
+    elif original:
+        held = {name: kept for name, kept in bare.items() if not name.startswith(("loss.", "model_ema"))}
+        refused = misfit(vae_table(shape.channels, shape.blocks).theirs, held, "this autoencoder")
+    bases = "any base whose latents it makes" if shape.latent_channels == 4 else f"only a base of {latents} (as a rule 4)"
+    return Contents(path, "VAE", "original" if original else "diffusers", None, count(header), types(header),
+                    path.stat().st_size, {"latent channels": str(shape.latent_channels)}, refused=refused,
+                    fits="" if refused else f"{bases}: `--vae` of generate")  # fmt: skip
+
+
+def lora_contents(path: Path, header: Header) -> Contents:
+    """A LoRA."""
+    names = header.shapes
+    downs = {n: shape for n, shape in names.items() if (found := split(n)) is not None and ENDINGS[found[1]][0] == "down"}
+    ranks = sorted({shape[0] for shape in downs.values() if shape})
+    widths = {shape[1] for name, shape in downs.items() if "attn2" in name and "to_k" in name and len(shape) > 1}
+    family = next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
+    details = {"rank": ", ".join(map(str, ranks)), "modules": str(len(downs))}
+    foreign = next((mark for mark in FOREIGN_MODULES for name in names if mark in name), None)
+    refused = None
+    if foreign or not any(mark in name for name in names for mark in OUR_MODULES):
+        first = next((name for name in names if foreign and foreign in name), next(iter(names)))
+        refused = f"this LoRA changes no module of Stable Diffusion, as one for Flux or Stable Diffusion 3: {first!r:.100}"
+    fits = f"{family.title} bases: `--lora {path.name}:WEIGHT`" if family else "bases whose modules have its shapes"
+    layout = "kohya" if any(name.startswith("lora_") for name in names) else "diffusers/PEFT"
+    return Contents(path, "LoRA", layout, family, count(header), types(header), path.stat().st_size, details,
+                    refused=refused, fits="" if refused else fits)  # fmt: skip
+
+
+def fits_of(kind: str, topology: Topology) -> str:
+    """What a base or ControlNet can be used with."""
+    title = f"{topology.family.title} (text width {topology.context}, {topology.in_channels} latent channels)"
+    return f"bases of {title}" if kind == "ControlNet" else f"ControlNets and LoRAs made for {title}"
+
+
+def joined(headers: list[Header]) -> Header:
+    """Several headers as one; the same name in two networks is counted twice."""
+    one = len(headers) == 1
+    places = [(f"{i}." if not one and overlaps(headers) else "", header) for i, header in enumerate(headers)]
+    return Header(
+        {prefix + name: shape for prefix, header in places for name, shape in header.shapes.items()},
+        {prefix + name: dtype for prefix, header in places for name, dtype in header.dtypes.items()},
+        headers[0].metadata if headers else {},
+    )
+
+
+def overlaps(headers: list[Header]) -> bool:
+    """Whether two headers share a name."""
+    return len({name for header in headers for name in header.shapes}) < sum(len(header.shapes) for header in headers)
+
+
+def count(header: Header) -> int:
+    """Numbers in all tensors."""
+    return sum(prod(shape) for shape in header.shapes.values())
+
+
+def types(header: Header) -> dict[str, int]:
+    """Stored types, the most frequent first."""
+    return dict(Counter(header.dtypes.values()).most_common())

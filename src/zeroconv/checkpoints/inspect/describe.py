@@ -1,0 +1,109 @@
+"""What is in this file or folder? Told without building anything from it."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.files.atomic import read_json
+from zeroconv.checkpoints.files.safetensors import read_header
+from zeroconv.checkpoints.files.shards import STEM, weight_files
+from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
+from zeroconv.checkpoints.formats.control_lora import FILE as CONTROL_LORA
+from zeroconv.checkpoints.inspect.contents import (
+    Contents,
+    contents_of,
+    count,
+    details_of,
+    fits_of,
+    joined,
+    own_control_contents,
+    types,
+)
+
+__all__ = ["describe"]
+
+PUBLISHED_WIDTHS = 4
+"""Widths of the condition encoder of every published ControlNet."""
+
+
+def describe(path: Path, hashed: bool = True) -> Contents:
+    """Look at a file or folder without building anything from it.
+
+    Args:
+        path: a `.safetensors` file, or a folder in the diffusers layout.
+        hashed: whether to read a file to its end for its SHA-256.
+
+    Raises:
+        FileNotFoundError: when there is nothing.
+        ValueError: when it is broken, a pickle, or nothing that can be looked into.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    if path.is_dir():
+        return describe_folder(path, hashed)
+    if path.suffix in PICKLE_ENDINGS:
+        raise ValueError(
+            f"{path} is a pickle: only `zeroconv convert {path} OUT.safetensors --to …` opens it, as tensors alone"
+        )
+    header = read_header(path)
+    found = contents_of(path, header)
+    return replace(found, sha256=hash_of(path) if hashed else None)
+
+
+def describe_folder(path: Path, hashed: bool) -> Contents:
+    """A base, or a model folder; of a training run, its ControlNet."""
+    if (path / "model_index.json").is_file():
+        return describe_base_folder(path)
+    run = path / "controlnet"
+    folder = run if not (path / "config.json").is_file() and (run / "config.json").is_file() else path
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{path} is no model folder: it has neither model_index.json nor config.json")
+    config = read_json(folder / "config.json")
+    details = {"class": str(config.get("_class_name")), **details_of(config)}
+    lora = folder / CONTROL_LORA
+    stem = "model" if (folder / "model.safetensors").is_file() else STEM
+    files = [lora] if details.get("variant") == "lora" else weight_files(folder, stem)
+    headers = [read_header(file) for file in files]
+    widths = config.get("conditioning_embedding_out_channels")
+    other_widths = isinstance(widths, list) and len(widths) != PUBLISHED_WIDTHS
+    own = details.get("variant") == "lite" or details.get("condition encoder") == "paper" or other_widths
+    found = own_control_contents(folder, joined(headers), config) if own else contents_of(folder, joined(headers))
+    return replace(
+        found,
+        layout="diffusers, sharded" if len(files) > 1 else found.layout,
+        bytes=sum(file.stat().st_size for file in files),
+        details={**details, **found.details},
+        sha256=hash_of(files[0]) if hashed and len(files) == 1 else None,
+    )
+
+
+def describe_base_folder(path: Path) -> Contents:
+    """A base in the diffusers layout."""
+    index = read_json(path / "model_index.json")
+    parts = {part: path / part for part in ("unet", "vae", "text_encoder", "text_encoder_2") if (path / part).is_dir()}
+    files = {part: weight_files(folder, "model" if "text" in part else STEM) for part, folder in parts.items()}
+    headers = {part: joined([read_header(file) for file in found]) for part, found in files.items()}
+    if "unet" not in headers:
+        raise ValueError(f"{path} is no complete base: it has no folder 'unet'")
+    topology = Topology.of_diffusers(headers["unet"].shapes)
+    scheduler = path / "scheduler" / "scheduler_config.json"
+    noise = read_json(scheduler) if scheduler.is_file() else {}
+    needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if topology.pooled is not None else ()))
+    everything, refused = joined(list(headers.values())), unsupported(topology)
+    return Contents(
+        path, "base", "diffusers", topology.family, count(everything), types(everything),
+        sum(file.stat().st_size for found in files.values() for file in found),
+        {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
+         "widths": ", ".join(map(str, topology.channels)), "text width": str(topology.context)},
+        tuple(part for part in needed if not (path / part).is_dir()), refused, "" if refused else fits_of("base", topology),
+    )  # fmt: skip
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; panels show its first ten digits."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""Other people's names for low-rank updates: a dictionary of every spelling of every module, made from our own names.
+
+No name of a file is ever taken apart at its underscores: it is looked up, or it is unknown.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.keys.unet import unet_table
+
+__all__ = ["ENDINGS", "Part", "Place", "Role", "Shapes", "kind_of", "layout_of", "original_spellings", "own_spellings", "split"]
+
+Part = Literal["unet", "text_encoder", "text_encoder_2"]
+Role = Literal["down", "up", "mid", "alpha"]
+Place = tuple[Part, str]
+Shapes = Mapping[str, tuple[int, ...]]
+
+ENDINGS: dict[str, tuple[Role, str]] = {
+    "_lora.down.weight": ("down", "diffusers attention processors"),
+    "_lora.up.weight": ("up", "diffusers attention processors"),
+    "_lora.alpha": ("alpha", ""),
+    ".lora.down.weight": ("down", "diffusers"),
+    ".lora.up.weight": ("up", "diffusers"),
+    ".lora.alpha": ("alpha", ""),
+    ".lora_linear_layer.down.weight": ("down", "diffusers"),
+    ".lora_linear_layer.up.weight": ("up", "diffusers"),
+    ".lora_linear_layer.alpha": ("alpha", ""),
+    ".lora_down.weight": ("down", "kohya"),
+    ".lora_up.weight": ("up", "kohya"),
+    ".lora_mid.weight": ("mid", "kohya"),
+    ".lora_A.weight": ("down", "PEFT"),
+    ".lora_B.weight": ("up", "PEFT"),
+    ".lora_A.default.weight": ("down", "PEFT"),
+    ".lora_B.default.weight": ("up", "PEFT"),
+    ".lora_A.default_0.weight": ("down", "PEFT"),
+    ".lora_B.default_0.weight": ("up", "PEFT"),
+    ".alpha": ("alpha", ""),
+}
+"""How a tensor's name ends -> what the tensor is, and whose habit that is. Long endings stand before their own tails."""
+
+OTHER_KINDS = {
+    "lora_controlnet.": "a Control-LoRA, which is a ControlNet",
+    ".hada_": "LoHa",
+    ".lokr_": "LoKr",
+    ".dora_scale.": "DoRA",
+    ".lora_magnitude_vector.": "DoRA",
+    ".on_input.": "(IA)3",
+    ".oft_": "OFT",
+    ".a1.weight.": "GLoRA",
+    ".diff.": "whole differences",
+    ".diff_b.": "whole differences",
+    ".lora_B.bias.": "LoRA with biases",
+    ".lora_embedding_": "LoRA of embeddings",
+}
+"""Marks, in a name with a dot after it, of what travels in LoRA files without being LoRA of linear maps and convolutions."""
+
+UNDERSCORED: dict[Part, tuple[str, ...]] = {
+    "unet": ("lora_unet_",),
+    "text_encoder": ("lora_te_", "lora_te1_"),
+    "text_encoder_2": ("lora_te2_",),
+}
+DOTTED: dict[Part, tuple[str, ...]] = {
+    "unet": ("unet.", "unet.base_model.model.", "base_model.model.", ""),
+    "text_encoder": ("text_encoder.", "text_encoder.base_model.model.", "base_model.model.", ""),
+    "text_encoder_2": ("text_encoder_2.", "text_encoder_2.base_model.model."),
+}
+PROCESSORS = {
+    ".to_q": ".processor.to_q",
+    ".to_k": ".processor.to_k",
+    ".to_v": ".processor.to_v",
+    ".to_out.0": ".processor.to_out",
+}
+TEXT_PROCESSORS = {".q_proj": ".to_q", ".k_proj": ".to_k", ".v_proj": ".to_v", ".out_proj": ".to_out"}
+
+
+def split(name: str) -> tuple[str, str] | None:
+    """A tensor's name as what it calls its module, and the ending (a key of `ENDINGS`); None if it has no such ending."""
+    ending = next((ending for ending in ENDINGS if name.endswith(ending)), None)
+    return None if ending is None else (name.removesuffix(ending), ending)
+
+
+def kind_of(name: str) -> str | None:
+    """What kind of update a tensor belongs to, by a mark in its name, where it is none that can be read; else None."""
+    return next((kind for mark, kind in OTHER_KINDS.items() if mark in f"{name}."), None)
+
+
+def layout_of(endings: Iterable[str], original: bool) -> str:
+    """The layout of a file for people, from the endings of its names; `original`: it calls modules as their authors did."""
+    habits = sorted({habit for _, habit in (ENDINGS[ending] for ending in endings) if habit})
+    return " + ".join(habits) + (", original names" if original else "")
+
+
+def own_spellings(shapes: Mapping[Part, Shapes]) -> dict[str, Place]:
+    """Every way to write the modules' own names -> the part, and the module's name in it.
+
+    Args:
+        shapes: of all tensors of each network of a base, under their own names.
+    """
+    known: dict[str, Place] = {}
+    for part, tensors in shapes.items():
+        for module in modules_of(tensors):
+            forms = unet_forms(module) if part == "unet" else text_forms(module)
+            dotted = [prefix + form for prefix in DOTTED[part] for form in forms]
+            underscored = [prefix + form.replace(".", "_") for prefix in UNDERSCORED[part] for form in forms]
+            for written in (*dotted, *underscored):
+                place = known.setdefault(written, (part, module))
+                assert place == (part, module), f"{written} is {place} and {(part, module)}"
+    return known
+
+
+def original_spellings(unet: Shapes) -> dict[str, Place]:
+    """The original names of a U-Net's modules, as kohya's scripts write them for SDXL -> the part and our name."""
+    modules = set(modules_of(unet))
+    entries = unet_table(Topology.of_diffusers(unet)).entries
+    names = ((entry.theirs.removesuffix(".weight"), entry.ours[0].removesuffix(".weight")) for entry in entries)
+    return {"lora_unet_" + theirs.replace(".", "_"): ("unet", ours) for theirs, ours in names if ours in modules}
+
+
+def modules_of(tensors: Shapes) -> list[str]:
+    """The modules whose weight is a matrix or a kernel."""
+    return [name.removesuffix(".weight") for name, shape in tensors.items() if name.endswith(".weight") and len(shape) > 1]
+
+
+def unet_forms(module: str) -> list[str]:
+    """A module of a U-Net, and, in attention, its name from when diffusers kept LoRA in processors."""
+    return [module, *replaced(module, PROCESSORS)]
+
+
+def text_forms(module: str) -> list[str]:
+    """A module of a text encoder with and without `text_model.`, and the names diffusers had for its projections."""
+    bare = module.removeprefix("text_model.")
+    both = [bare, f"text_model.{bare}"]
+    return both + [other for form in both for other in replaced(form, TEXT_PROCESSORS)]
+
+
+def replaced(module: str, tails: Mapping[str, str]) -> list[str]:
+    """`module` with another tail, if it has one of those."""
+    return [module.removesuffix(tail) + other for tail, other in tails.items() if module.endswith(tail)]

@@ -1,0 +1,1 @@
+"""Networks that read a condition off a picture."""

@@ -1,0 +1,1 @@
+"""Skeletons: joints, their drawing, their JSON."""

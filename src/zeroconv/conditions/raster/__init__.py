@@ -1,0 +1,1 @@
+"""Operations on pixels that several conditions share."""

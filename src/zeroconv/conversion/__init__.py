@@ -1,0 +1,1 @@
+"""A file in one layout to a file in another."""

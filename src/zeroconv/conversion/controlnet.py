@@ -1,0 +1,137 @@
+"""A ControlNet from one layout to another: renamed bit by bit, or as offsets from its base."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeroconv.checkpoints import resolve, write_safetensors
+from zeroconv.checkpoints.formats.controlnet_config import check_settings
+from zeroconv.checkpoints.formats.controlnet_file import Saved, read_saved, write_saved
+from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NOTHING_SAID, Rules
+from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
+from zeroconv.checkpoints.formats.single_file import write_original
+from zeroconv.control.network import ControlNet
+from zeroconv.control.transfer import encoder_shift
+from zeroconv.conversion.base import Report
+from zeroconv.publishing.hub import from_saved
+from zeroconv.stable_diffusion import StableDiffusion
+
+__all__ = ["Order", "convert_control"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """How the converted ControlNet is to be written.
+
+    Attributes:
+        layout: one of `checkpoints.layouts.LAYOUTS`, or "sharded".
+        dtype: type of the written tensors; as stored if None.
+        rank: of the offsets of `control-lora`.
+        shard_bytes: of one file of `sharded`.
+    """
+
+    layout: str
+    dtype: torch.dtype | None = None
+    rank: int | None = None
+    shard_bytes: int = 10**9
+
+
+def convert_control(
+    source: str | Path,
+    out: Path,
+    order: Order,
+    said: Rules = NOTHING_SAID,
+    base: StableDiffusion | None = None,
+    to_base: StableDiffusion | None = None,
+) -> Report:
+    """Read a ControlNet in any layout, `.pth` included, and write it in another.
+
+    Args:
+        source: a name, folder or file.
+        out: folder or file.
+        order: the layout and how it is written.
+        said: what the user says about it.
+        base: the base it was made for; offsets, `lllyasviel-full` and a transfer need it.
+        to_base: a base of the same family to move it to.
+
+    Raises:
+        ValueError: one line; nothing was written then.
+    """
+    if order.layout not in (*LAYOUTS, "sharded"):
+        raise ValueError(f"layout is {order.layout!r}; expected one of {', '.join((*LAYOUTS, 'sharded'))}")
+    if to_base is not None and base is None:
+        raise ValueError("a ControlNet is moved from one base to another: give --base, the one it was made for, too")
+    found = read_saved(place_of(source), base.unet if base is not None else None, said, pickles=True)
+    if base is not None and found.config is not None:
+        check_settings(found.config, base.unet)
+    notes: list[str] = []
+    saved = found
+    if found.layout == order.layout == "control-lora" and to_base is None:
+        if found.config is None and base is not None:
+            found = replace(found, config=from_saved(ControlNet, found, base.unet, str(source)).config)
+        if found.config is None and said != NOTHING_SAID:
+            raise ValueError(f"{source} carries no settings to write this down in: give --base, the base it was made for, too")
+        return Report(found.layout, len(found.tensors), copy_offsets(found, out, order.dtype), notes)
+    if found.layout == "control-lora":
+        saved = on_its_base(found, base, str(source))
+    if to_base is not None:
+        assert base is not None
+        saved, notes = moved(saved, base, to_base)
+        base = to_base
+    layout = "diffusers" if order.layout == "sharded" else order.layout
+    shards = order.shard_bytes if order.layout == "sharded" else None
+    whole = original_of(base) if base is not None and layout == "lllyasviel-full" else None
+    unet: dict[str, Tensor] | None = base.unet.state_dict() if base is not None else None
+    files = write_saved(saved, out, layout, unet, whole, order.rank, order.dtype, shards)
+    return Report(found.layout, len(saved.tensors), files, notes)
+
+
+def place_of(source: str | Path) -> Path:
+    """The file or folder that a name means."""
+    return Path(source) if Path(source).is_file() else resolve(source, "ControlNet")
+
+
+def copy_offsets(found: Saved, out: Path, dtype: torch.dtype | None) -> list[Path]:
+    """A Control-LoRA written again as it is, with its settings in the file.
+
+    Raises:
+        ValueError: when the name does not end in `.safetensors`.
+    """
+    if out.suffix != ".safetensors":
+        raise ValueError(f"the layout 'control-lora' is one file; expected a name ending in .safetensors, got {out.name!r}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor if dtype is None else tensor.to(dtype) for name, tensor in found.tensors.items()}
+    write_safetensors(out, tensors, {METADATA: json.dumps(found.config)} if found.config else None)
+    return [out]
+
+
+def on_its_base(found: Saved, base: StableDiffusion | None, what: str) -> Saved:
+    """A Control-LoRA written out as a full ControlNet.
+
+    Raises:
+        ValueError: without a base.
+    """
+    if base is None:
+        raise ValueError(f"{what} holds low-rank offsets from a base (Control-LoRA): give it with --base")
+    network = from_saved(ControlNet, found, base.unet, what).merged()
+    return replace(found, config=network.config, tensors=dict(network.state_dict()))
+
+
+def moved(saved: Saved, base: StableDiffusion, to_base: StableDiffusion) -> tuple[Saved, list[str]]:
+    """A ControlNet on another base by the offset recipe, and what to expect of it."""
+    assert saved.config is not None
+    network: Any = from_saved(ControlNet, saved, None, "it")
+    there = network.transfer(base, to_base)
+    lines = encoder_shift(base.unet, to_base.unet).lines()
+    return replace(saved, config=there.config, tensors=dict(there.state_dict())), list(lines)
+
+
+def original_of(base: StableDiffusion) -> dict[str, Tensor]:
+    """A whole base in the original layout."""
+    encoders = [network for network in (base.text_encoder, base.text_encoder_2) if network is not None]
+    texts = tuple(dict(network.state_dict()) for network in encoders)
+    return write_original(base.family, base.unet.state_dict(), base.vae.state_dict(), texts)

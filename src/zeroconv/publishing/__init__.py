@@ -1,0 +1,1 @@
+"""A network shown to others: its model card, and the hub."""

@@ -1,0 +1,231 @@
+"""The README of a saved ControlNet, as the hub shows it: what it is, what its map must look like, how to use it."""
+
+import html
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from zeroconv.checkpoints.hub.download import is_hub_id
+from zeroconv.conditions import Condition, get
+
+__all__ = ["model_card"]
+
+PAPER = (
+    "*Adding Conditional Control to Text-to-Image Diffusion Models*, Lvmin Zhang, Anyi Rao, Maneesh Agrawala, 2023, "
+    "[arXiv 2302.05543](https://arxiv.org/abs/2302.05543)"
+)
+VARIANTS = {
+    "full": "a trainable copy of the base's whole encoder and middle block, joined to it by zero convolutions",
+    "lite": "one convolution in place of each block's copy (figure 8 c of the paper): small, and weaker on hard maps",
+    "lora": "the base's own encoder with low-rank updates; the file is a Control-LoRA, small, and opened with its base",
+}
+CONDITION_ENCODERS = {"paper": "its condition encoder has the form of the paper's text, not that of released weights"}
+LONGEST = 200  # letters of a name
+HERE, SOME_BASE = "this-folder", "your-base"  # in examples, for what is not known
+
+
+def model_card(
+    config: Mapping[str, Any],
+    title: str | None = None,
+    metrics: Mapping[str, str | float] | None = None,
+    samples: str | None = None,
+    licence: str | None = None,
+    name: str | None = None,
+) -> str:
+    """The text of `README.md` beside a ControlNet's `config.json`.
+
+    Whatever text the configuration holds, the front matter is valid YAML and the examples are valid code.
+
+    Args:
+        config: the network's configuration (`ControlNet.config`).
+        title: the heading; made from the condition if left out.
+        metrics: what was measured, by name, such as {"edge F1": "0.55 [0.54, 0.56]", "edge F1 without control": 0.31}.
+        samples: a picture of samples, as a path relative to the folder.
+        licence: an identifier of the hub's, such as "apache-2.0"; said to be not stated if left out.
+        name: what the network is opened as in the examples, such as "owner/name".
+
+    Returns:
+        Markdown in UTF-8, with the hub's front matter.
+    """
+    extra = config.get("_zeroconv")
+    extra = extra if isinstance(extra, Mapping) else {}
+    base, condition = base_name(extra.get("base")), plain(extra.get("condition"))
+    contract = known(condition)
+    subject = contract.name if contract else code(condition) if condition else "an unnamed condition"
+    parts = [
+        front_matter(config, base, contract.name if contract else condition, licence),
+        "# " + (html.escape(plain(title), quote=False) or f"ControlNet for {subject}"),
+        introduction(base, f"{subject}: {contract.summary}" if contract else subject),
+        f"![Samples]({quote(plain(samples))})" if plain(samples) else "",
+        measured(metrics),
+        what_the_map_is(config, contract),
+        examples(config, extra, plain(name) or HERE, base or SOME_BASE, contract),
+        details(config, extra, licence),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def plain(text: object) -> str:
+    """One line of printable letters without backticks, not too long; "" for what is no text."""
+    if not isinstance(text, str):
+        return ""
+    words = " ".join(text.replace("`", "'").split())
+    return "".join(letter for letter in words if letter.isprintable())[:LONGEST].strip()
+
+
+def base_name(base: object) -> str:
+    """The base as strangers may read it: of a folder on its maker's machine the last part alone."""
+    text = plain(base)
+    return text if is_hub_id(text) else PurePath(text).name
+
+
+def known(condition: str) -> Condition | None:
+    """The library's knowledge of a condition, if it has some."""
+    try:
+        return get(condition)
+    except ValueError:
+        return None
+
+
+def opens_in_diffusers(config: Mapping[str, Any]) -> bool:
+    """Whether diffusers has a class for it."""
+    return config.get("_class_name") == "ControlNetModel"
+
+
+def is_sdxl(config: Mapping[str, Any]) -> bool:
+    """Whether its base is told pooled text and sizes."""
+    return config.get("addition_embed_type") == "text_time"
+
+
+def front_matter(config: Mapping[str, Any], base: str, condition: str, licence: str | None) -> str:
+    """What the hub reads: a JSON string is a YAML string too, so nothing can break out of its quotes."""
+    library = "diffusers" if opens_in_diffusers(config) else "zeroconv"
+    tags = ["controlnet", "stable-diffusion-xl" if is_sdxl(config) else "stable-diffusion", "text-to-image", "zeroconv"]
+    lines = [f"license: {word(plain(licence) or 'other')}", f"library_name: {library}", "pipeline_tag: image-to-image"]
+    if is_hub_id(base):  # the hub refuses anything else
+        lines.insert(1, f"base_model: {word(base.partition('@')[0])}")
+    tags += [condition] if condition else []
+    return "\n".join(["---", *lines, "tags:", *(f"- {word(tag)}" for tag in tags), "---"])
+
+
+def word(text: str) -> str:
+    """A string of YAML, and of Python."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def code(text: str) -> str:
+    """Text of a stranger in a line of Markdown, as it is."""
+    return f"`{plain(text)}`"
+
+
+def introduction(base: str, what: str) -> str:
+    """What it is, in two sentences."""
+    made = f"It was made for the base {code(base)}" if base else "Its maker did not say for which base it was made"
+    return (
+        f"A ControlNet: a network that makes a text-to-image diffusion model follow a picture, here **{what}**, while the "
+        f"model itself stays as it is. {made}; a base with the same encoder, fine-tuned or merged, usually works too."
+    )
+
+
+def measured(metrics: Mapping[str, str | float] | None) -> str:
+    """The table of what was measured."""
+    if not metrics:
+        return ""
+    rows = [f"| {cell(name)} | {cell(value)} |" for name, value in metrics.items()]
+    return "\n".join(["## Measured", "", "| measure | value |", "|---|---|", *rows])
+
+
+def cell(value: str | float) -> str:
+    """One cell of a table."""
+    text = value if isinstance(value, str) else f"{value:.4g}"
+    return html.escape(plain(text), quote=False).replace("|", "\\|")
+
+
+def what_the_map_is(config: Mapping[str, Any], contract: Condition | None) -> str:
+    """The contract of the map."""
+    channels, order = config.get("conditioning_channels", 3), config.get("controlnet_conditioning_channel_order", "rgb")
+    lines = ["## The map", ""]
+    lines += [f"**{contract.contract}** Values from 0 to 255 are given to the network as 0 to 1."] if contract else []
+    if not contract:
+        lines += ["Its condition is not one that zeroconv knows: ask its maker what the map must look like."]
+    if channels != 3:
+        lines += [f"The network reads {plain(str(channels))} channels."]
+    if order != "rgb":
+        lines += [f"The network reads the channels in the order {code(str(order))}; both libraries see to that."]
+    if config.get("global_pool_conditions"):
+        lines += ["Its residuals are averaged over the picture: it steers content and colours, not places."]
+    return "\n".join(lines)
+
+
+def examples(config: Mapping[str, Any], extra: Mapping[str, Any], name: str, base: str, contract: Condition | None) -> str:
+    """Commands and Python for zeroconv, and Python for diffusers where it opens there."""
+    command = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
+    lines = ["## Use", "", "```sh", f'{command} --prompt "your prompt" --out pictures']
+    if contract:
+        lines += [f"zeroconv extract {contract.name} photo.png{trained_with(extra)} --out maps    # from a picture to its map"]
+    lines += ["```", "", "```python", *zeroconv_lines(name, base, extra.get("variant") == "lora"), "```"]
+    if opens_in_diffusers(config):
+        lines += ["", "The same in diffusers:", "", "```python", *diffusers_lines(name, base, is_sdxl(config)), "```"]
+    return "\n".join(lines)
+
+
+def trained_with(extra: Mapping[str, Any]) -> str:
+    """The extractor's parameters in training as words of a command; of weights on their maker's machine the last part."""
+    given = extra.get("extract")
+    words = {plain(str(key)): value for key, value in given.items()} if isinstance(given, Mapping) else {}
+    named = {key: base_name(value) if key in ("weights", "detector") else plain(str(value)) for key, value in words.items()}
+    resolution = f" --resolution {shlex.quote(named.pop('resolution'))}" if "resolution" in named else ""
+    return "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in named.items()) + resolution
+
+
+def zeroconv_lines(name: str, base: str, low_rank: bool) -> list[str]:
+    """One picture, in Python."""
+    rest = ", unet=base.unet" if low_rank else ""
+    return [
+        "from PIL import Image",
+        "from zeroconv import Control, ControlNet, ControlPipeline, StableDiffusion",
+        "",
+        f"base = StableDiffusion.from_pretrained({word(base)})",
+        f"network = ControlNet.from_pretrained({word(name)}{rest})",
+        'control = Control(network, image=Image.open("map.png"))',
+        'out = ControlPipeline(base)("your prompt", controls=[control], num_inference_steps=20, seed=7)',
+        'out.images[0].save("picture.png")',
+    ]
+
+
+def diffusers_lines(name: str, base: str, sdxl: bool) -> list[str]:
+    """One picture, in Python with diffusers."""
+    pipeline = "StableDiffusionXLControlNetPipeline" if sdxl else "StableDiffusionControlNetPipeline"
+    note = "" if is_hub_id(base) else "    # the folder of the base"
+    return [
+        f"from diffusers import ControlNetModel, {pipeline}",
+        "from PIL import Image",
+        "",
+        f"control = ControlNetModel.from_pretrained({at_revision(name)})",
+        f"pipe = {pipeline}.from_pretrained({at_revision(base)}, controlnet=control){note}",
+        'picture = pipe("your prompt", image=Image.open("map.png"), num_inference_steps=20).images[0]',
+        'picture.save("picture.png")',
+    ]
+
+
+def at_revision(name: str) -> str:
+    """A name on the hub as diffusers takes it: the revision in an argument of its own."""
+    repository, _, revision = name.partition("@") if is_hub_id(name) else (name, "", "")
+    return word(repository) + (f", revision={word(revision)}" if revision else "")
+
+
+def details(config: Mapping[str, Any], extra: Mapping[str, Any], licence: str | None) -> str:
+    """Form, origin and licence."""
+    variant = plain(extra.get("variant")) or "full"
+    encoder = CONDITION_ENCODERS.get(plain(extra.get("condition_encoder")))
+    lines = [f"- Variant {code(variant)}: {VARIANTS.get(variant, 'a form that this version of zeroconv does not know')}."]
+    lines += [f"- Not the usual form: {encoder}."] if encoder else []
+    if extra.get("connection") == "gaussian":
+        lines += ["- Its connections began as ordinary convolutions (figure 8 b of the paper), not as zero."]
+    if not opens_in_diffusers(config):
+        lines += ["- diffusers has no class for this form; zeroconv opens it."]
+    lines += [] if plain(licence) else ["- Licence: not stated by its maker."]
+    return "\n".join(["## Details", "", *lines, f"- Method: {PAPER}."])

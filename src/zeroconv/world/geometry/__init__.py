@@ -1,0 +1,1 @@
+"""Shapes, light and cameras of the tiny world."""

@@ -1,0 +1,1 @@
+"""Proof of the room `checkpoints/formats`."""

@@ -1,0 +1,105 @@
+"""What a weight file is, by its names and shapes: nothing is called usable that every open refuses."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from tests.tiny import VAE, build_control, build_unet
+from zeroconv.checkpoints import write_safetensors
+from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS, write_layout
+from zeroconv.checkpoints.formats.identify import what_it_is
+from zeroconv.checkpoints.inspect.contents import Contents
+from zeroconv.checkpoints.inspect.describe import describe
+
+MODULE = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+
+
+def found(tensors: dict[str, Tensor], folder: Path) -> Contents:
+    write_safetensors(folder / "a.safetensors", tensors)
+    return describe(folder / "a.safetensors", hashed=False)
+
+
+def named(*names: str) -> dict[str, Tensor]:
+    return {name: torch.zeros(4, 4) for name in names}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_control_has_exactly_its_tensors(layout: str, tmp_path: Path) -> None:
+    unet = build_unet()
+    base = named("model.diffusion_model.input_blocks.0.0.weight")
+    written = write_layout(build_control(unet).state_dict(), layout, unet.state_dict(), base, rank=2)
+    assert found(written, tmp_path).refused is None
+    if layout == "control-lora":
+        return
+    prefix = "" if layout in ("diffusers", "webui") else "control_model."
+    union = {**written, f"{prefix}task_embedding": torch.zeros(6, 16)}
+    assert "tensor 'task_embedding' is unknown" in str(found(union, tmp_path).refused)
+    last = next(name for name in written if name.endswith(("mid_block.bias", "middle_block_out.0.bias")))
+    cut = found({name: tensor for name, tensor in written.items() if name != last}, tmp_path)
+    assert f"tensor {last.removeprefix(prefix)!r} is missing" in str(cut.refused) and cut.fits == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "piece"),
+    [
+        ([f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight", f"{MODULE}.dora_scale"], "DoRA"),
+        ([f"{MODULE}.hada_w1_a", f"{MODULE}.alpha"], "LoHa"),
+        ([f"{MODULE}.lokr_w1", f"{MODULE}.alpha"], "LoKr"),
+        (["lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight"], "no module of Stable Diffusion"),
+        (
+            ["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", "lora_unet_joint_blocks_0_x.lora_up.weight"],
+            "joint_",
+        ),
+        (["transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight"], "no module of Stable Diffusion"),
+        (["transformer.transformer_blocks.0.attn.to_q.lora_A.weight"], "no module of Stable Diffusion"),
+    ],
+)
+def test_loras_of_other_kinds_and_for_others_are_refused(names: list[str], piece: str, tmp_path: Path) -> None:
+    contents = found(named(*names), tmp_path)
+    assert contents.kind == "LoRA" and piece in str(contents.refused) and contents.fits == ""
+    assert found(named(f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight"), tmp_path).refused is None
+
+
+def test_autoencoders_by_their_latents(tmp_path: Path) -> None:
+    def vae(channels: int, quantised: bool = True) -> dict[str, Tensor]:
+        network = AutoencoderKL(**VAE, latent_channels=channels, use_quant_conv=quantised, use_post_quant_conv=quantised)
+        return dict(network.state_dict())
+
+    assert found(vae(4), tmp_path).fits.startswith("any base")
+    wide = found(vae(8), tmp_path)
+    assert wide.refused is None and "only a base of 8 latent channels" in wide.fits
+    assert wide.details["latent channels"] == "8"
+    flux = found(vae(16, quantised=False), tmp_path)
+    assert "16 latent channels and no 'quant_conv'" in str(flux.refused) and flux.fits == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["down_blocks.0.motion_modules.0.temporal_transformer.norm.weight"], "an AnimateDiff motion module"),
+        (["down_blocks.0.motion_modules.0.temporal_transformer.norm.weight", "conv_in.weight"], "an AnimateDiff motion module"),
+        (["conv_in.weight", "body.0.block1.weight"], "a T2I-Adapter"),
+        (["adapter.conv_in.weight", "adapter.body.0.resnets.0.block1.weight"], "a T2I-Adapter"),
+        (["lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k.down.0.weight"], "a ControlNet-LLLite"),
+        (["image_proj.latents"], "an IP-Adapter"),
+        (["ip_adapter.1.to_k_ip.weight", "ip_adapter.0.to_k_lora.down.weight"], "an IP-Adapter"),
+        (["transformer_blocks.0.attn.add_k_proj.weight"], "a Stable Diffusion 3 transformer"),
+        (
+            ["single_transformer_blocks.0.norm.linear.weight", "transformer_blocks.0.attn.add_k_proj.weight"],
+            "a Flux transformer",
+        ),
+        (["model.diffusion_model.double_blocks.0.img_attn.qkv.weight"], "a Flux checkpoint"),
+        (["conv_in.weight"], "unknown"),
+    ],
+)
+def test_strangers_are_named(names: list[str], kind: str, tmp_path: Path) -> None:
+    contents = found(named(*names), tmp_path)
+    assert contents.kind == kind and contents.refused
+    assert kind == "unknown" or f"it is {kind}, which this project does not open" == what_it_is(names)
+
+
+def test_a_unet_alone_is_still_one(tmp_path: Path) -> None:
+    assert found(dict(build_unet().state_dict()), tmp_path).kind == "U-Net"

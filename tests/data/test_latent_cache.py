@@ -1,0 +1,108 @@
+"""The cache gives what it was given, and nothing that belongs to other data."""
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from numpy.random import default_rng
+from PIL import Image
+
+from tests.tiny import build_base, counted
+from zeroconv.data import Pair
+from zeroconv.data.latent_cache import Cache
+from zeroconv.images import to_signed, to_tensor
+from zeroconv.stable_diffusion import StableDiffusion
+
+NAMES = ["one", "two", "three"]
+SIZE = (40, 32)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    rng = default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype="uint8")) for _ in NAMES]
+    return [Pair(name, image, name[:2]) for name, image in zip(NAMES, images, strict=True)]
+
+
+def arrays(folder: Path, base: StableDiffusion, names: list[str] | None = None, size: tuple[int, int] = SIZE) -> Cache:
+    return Cache(folder / "cache", base, names or NAMES, size)
+
+
+def test_rows_are_the_encoders_own_in_half_precision(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    latents, text = arrays(tmp_path, base).read([2, 0], [pairs[2], pairs[0]])
+    images = to_signed(torch.stack([to_tensor(pairs[i].image) for i in (2, 0)]))
+    assert latents.shape == (2, 4, 4, 5) and latents.dtype == text.states.dtype == torch.float32 and text.pooled is None
+    assert torch.equal(latents, base.encode_images(images).half().float())
+    assert torch.equal(text.states, base.encode_text(["th", "on"]).states.half().float())
+
+
+def test_second_time_the_same_and_nothing_is_encoded(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    first = arrays(tmp_path, base).read([0, 1, 2], pairs)
+    again = arrays(tmp_path, base)
+    calls = counted(base.vae.encoder)
+    second = again.read([1, 1, 0], [pairs[1], pairs[1], pairs[0]])
+    assert calls == []
+    for one, other in ((first[0], second[0]), (first[1].states, second[1].states)):
+        assert torch.equal(one[[1, 1, 0]], other)
+
+
+def test_a_sample_twice_in_a_batch_that_is_not_filled(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    latents, _ = arrays(tmp_path, base).read([1, 1], [pairs[1], pairs[1]])
+    assert torch.equal(latents[0], latents[1])
+
+
+@pytest.mark.parametrize("other", ["names", "order", "size", "key", "no key", "damaged key"])
+def test_other_data_empty_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path, other: str) -> None:
+    arrays(tmp_path, base).read([0, 1, 2], pairs)
+    key, changed = tmp_path / "cache" / "key.json", dict[str, Any]()
+    match other:
+        case "names":
+            changed["names"] = ["one", "two", "four", "five"]
+        case "order":
+            changed["names"] = NAMES[::-1]
+        case "size":
+            changed["size"] = (32, 40)
+        case "key":
+            key.write_text(json.dumps({"key": "of another base"}))
+        case "no key":
+            key.unlink()
+        case _:
+            key.write_text("[1]")
+    cache = arrays(tmp_path, base, **changed)
+    assert not cache.filled[:].any() and len(cache.filled) == len(changed.get("names", NAMES))
+
+
+def test_another_base_empties_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    arrays(tmp_path, base).read([0, 1, 2], pairs)
+    assert arrays(tmp_path, base).filled[:].all()
+    changed = build_base(tmp_path / "base")
+    with torch.no_grad():
+        next(changed.vae.parameters()).view(-1)[0] += 1e-3
+    assert not arrays(tmp_path, changed).filled[:].any()
+
+
+def test_pooled_text_is_kept_beside_the_states(xl: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
+    wanted = xl.encode_text(["th", "on"]).map(lambda tensor: tensor.half().float())
+    assert wanted.pooled is not None
+    for cache in (arrays(tmp_path, xl), arrays(tmp_path, xl)):  # the second one reads what the first one wrote
+        _, text = cache.read([2, 0], [pairs[2], pairs[0]])
+        assert text.pooled is not None and text.pooled.dtype == torch.float32
+        assert torch.equal(text.states, wanted.states) and torch.equal(text.pooled, wanted.pooled)
+
+
+@pytest.mark.parametrize("change", ["second encoder", "empty prompt"])
+def test_another_meaning_of_the_text_empties_it(xl: StableDiffusion, pairs: list[Pair], tmp_path: Path, change: str) -> None:
+    arrays(tmp_path, xl).read([0, 1, 2], pairs)
+    assert arrays(tmp_path, xl).filled[:].all()
+    other = replace(xl)
+    if change == "empty prompt":
+        other.empty_is_zero = False
+    else:
+        other.text_encoder_2 = copy.deepcopy(xl.text_encoder_2)
+        with torch.no_grad():
+            next(other.text_encoder_2.parameters()).view(-1)[0] += 1e-3
+    assert not arrays(tmp_path, other).filled[:].any()

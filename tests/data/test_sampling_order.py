@@ -1,0 +1,85 @@
+"""Keyed visits: every epoch a permutation, every draw belonging to (seed, sample, visit) and to nothing else."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeroconv.data.sampling_order import Draw, Visit, draw, visits_of_step
+from zeroconv.diffusion import NoiseSchedule
+
+SHAPE = (2, 3, 3)
+
+
+def drawn(sample: int, visit: int, seed: int = 0, dropout: float = 0.5) -> Draw:
+    return draw(Visit(sample, visit), seed, SHAPE, 1000, dropout)
+
+
+def values(found: Draw) -> tuple[Any, ...]:
+    return found.t, found.epsilon.flatten().tolist(), found.empty_prompt, found.extraction.random()
+
+
+@given(samples=st.integers(1, 30), batch=st.integers(1, 12), seed=st.integers(0, 2**31))
+def test_each_epoch_is_a_permutation(samples: int, batch: int, seed: int) -> None:
+    visits = [v for step in range(-(-3 * samples // batch)) for v in visits_of_step(step, batch, samples, seed)]
+    for epoch in range(3):
+        part = visits[epoch * samples : (epoch + 1) * samples]
+        assert {v.visit for v in part} == {epoch}
+        assert sorted(v.sample for v in part) == list(range(samples))
+
+
+@given(a=st.integers(1, 12), b=st.integers(1, 12), seed=st.integers(0, 2**31))
+def test_order_does_not_depend_on_the_batch_size(a: int, b: int, seed: int) -> None:
+    one = [v for step in range(b) for v in visits_of_step(step, a, 7, seed)]
+    other = [v for step in range(a) for v in visits_of_step(step, b, 7, seed)]
+    assert one == other
+
+
+def test_epochs_and_seeds_have_different_orders() -> None:
+    orders = {tuple(v.sample for v in visits_of_step(epoch, 20, 20, seed)) for epoch in range(3) for seed in range(3)}
+    assert len(orders) == 9
+
+
+def test_a_step_can_be_asked_for_alone_and_in_any_order() -> None:
+    forward = [visits_of_step(step, 4, 10, 1) for step in range(20)]
+    assert [visits_of_step(step, 4, 10, 1) for step in reversed(range(20))] == forward[::-1]
+
+
+@given(sample=st.integers(0, 10**6), visit=st.integers(0, 10**4), seed=st.integers(0, 2**31))
+def test_draws_belong_to_their_key_alone(sample: int, visit: int, seed: int) -> None:
+    first = values(drawn(sample, visit, seed))
+    _ = torch.randn(3), drawn(sample + 1, visit, seed)  # neither the global generator nor a neighbour disturbs them
+    assert values(drawn(sample, visit, seed)) == first
+    for other in (drawn(sample + 1, visit, seed), drawn(sample, visit + 1, seed), drawn(sample, visit, seed + 1)):
+        assert values(other)[1] != first[1] and values(other)[3] != first[3]
+
+
+def test_half_of_the_prompts_are_emptied_anew_at_every_visit() -> None:
+    empty = np.array([[drawn(sample, visit).empty_prompt for visit in range(12)] for sample in range(150)])
+    assert abs(empty.mean() - 0.5) < 0.04  # 1800 draws: 3.4 standard deviations
+    assert (empty.mean(axis=0) > 0.3).all() and (empty.mean(axis=0) < 0.7).all()
+    always = Counter(empty.sum(axis=1).tolist())
+    assert always[0] + always[12] <= 2  # no sample keeps or loses its prompt for ever
+
+
+def test_dropout_of_nought_and_one() -> None:
+    assert not any(drawn(sample, 0, dropout=0.0).empty_prompt for sample in range(200))
+    assert all(drawn(sample, 0, dropout=1.0).empty_prompt for sample in range(200))
+
+
+def test_dropout_leaves_the_other_draws_as_they_are() -> None:
+    some, none = values(drawn(3, 4, dropout=1.0)), values(drawn(3, 4, dropout=0.0))
+    assert (some[0], some[1], some[3]) == (none[0], none[1], none[3])
+
+
+def test_steps_and_noise_have_their_distributions() -> None:
+    draws = [drawn(sample, 0) for sample in range(1500)]
+    t = np.array([d.t for d in draws])
+    assert t.min() >= 0 and t.max() < len(NoiseSchedule.scaled_linear())
+    assert abs(t.mean() - 499.5) < 30 and abs(t.std() - 288.7) < 15
+    epsilon = torch.stack([d.epsilon for d in draws])
+    assert epsilon.shape == (1500, *SHAPE) and epsilon.dtype == torch.float32
+    assert abs(epsilon.mean().item()) < 0.02 and abs(epsilon.std().item() - 1) < 0.02

@@ -1,0 +1,272 @@
+"""A whole run on a tiny random base: it locks the base, resumes to the same bits, probes, and announces the jump."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.tiny import copies, unchanged
+from tests.training.conftest import Settings, settings_in
+from zeroconv.checkpoints import read_safetensors
+from zeroconv.control import ControlNet
+from zeroconv.data.sampling_order import visits_of_step
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training import Event, Note, Probed, Progress, TrainConfig, train
+from zeroconv.training.probe import ProbeResult
+from zeroconv.training.trainer import Run
+
+
+def state(folder: Path) -> dict[str, Tensor]:
+    """Network and optimizer, as the newest state has them."""
+    pointer = json.loads((folder / "state" / "step.json").read_text())
+    return {**read_safetensors(folder / "state" / pointer["file"]), "step": torch.tensor(pointer["step"])}
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """Its lines, without the speed and the running mean of the loss, which a resumed run begins anew."""
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in ("samples_per_second", "loss")} for row in rows]
+
+
+def interrupted_by(error: type[BaseException], when: Callable[[Event], bool]) -> Callable[[Event], None]:
+    """A caller that stops the run at an event."""
+
+    def report(event: Event) -> None:
+        if when(event):
+            raise error
+
+    return report
+
+
+def at_probe(step: int) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Probed) and event.step == step
+
+
+@pytest.fixture(scope="module")
+def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
+    """A run of four steps without interruption, and what it said; nobody goes on with it."""
+    events: list[Event] = []
+    config = settings_in(tmp_path_factory.mktemp("whole"), base_folder, data_folder)()
+    summary = train(config, events.append)
+    assert summary.step == 4 and summary.folder == config.out
+    return config.out, events
+
+
+def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:
+    folder, events = whole
+    assert [type(event) for event in events] == [Probed, Probed, Progress, Probed]
+    assert [event.step for event in events if not isinstance(event, Note)] == [0, 2, 4, 4]
+    for step in (0, 2, 4):
+        with Image.open(folder / "samples" / f"step-{step:06d}.png") as sheet:
+            assert sheet.width >= 2 * 128 and sheet.height >= 4 * 128  # two pairs; truth, map, without, with
+    assert [(row["event"], row["step"]) for row in log(folder)] == [
+        ("probe", 0), ("probe", 2), ("progress", 4), ("probe", 4),
+    ]  # fmt: skip
+    assert TrainConfig.build(folder / "config.toml") == settings(out=folder)
+    assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))
+    network = ControlNet.from_pretrained(folder)
+    assert network.config["_zeroconv"]["condition"] == "canny"
+    probes = [event for event in events if isinstance(event, Probed)]
+    assert json.loads((folder / "controlnet" / "probe.json").read_text())["fidelity"] == max(p.fidelity for p in probes)
+
+
+def test_every_event_has_a_line(whole: tuple[Path, list[Event]]) -> None:
+    lines = [event.line() for event in whole[1]]
+    assert lines[0].startswith("probe at step 0: edge F1 ")
+    assert lines[2].startswith("step 4/4  loss ") and lines[2].endswith(" 0:00 left")
+
+
+def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Event]]) -> None:
+    first = whole[1][0]
+    assert isinstance(first, Probed)
+    assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at birth
+    assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
+
+
+@pytest.mark.parametrize(("error", "step"), [(KeyboardInterrupt, 2), (RuntimeError, 4)])
+def test_resumed_is_uninterrupted(
+    whole: tuple[Path, list[Event]], settings: Settings, error: type[BaseException], step: int
+) -> None:
+    """After an interrupt, and after a crash that lost two steps: the same weights, moments, log and sheets."""
+    config, notes = settings(), list[str]()
+    with pytest.raises(error):
+        train(config, interrupted_by(error, at_probe(step)))
+    train(config, lambda event: notes.append(event.line()) if isinstance(event, Note) else None)
+    assert same(state(config.out), state(whole[0]))
+    assert log(config.out) == log(whole[0])
+    for sheet in (whole[0] / "samples").iterdir():
+        assert (config.out / "samples" / sheet.name).read_bytes() == sheet.read_bytes()
+    assert notes == [f"resuming {config.out} at step 2"]
+
+
+def test_an_interrupt_saves_whole_steps_alone(whole: tuple[Path, list[Event]], settings: Settings) -> None:
+    config = settings(probe_every=100)
+
+    def after_update(*_: Any) -> None:
+        if run.done == 2:
+            raise KeyboardInterrupt
+
+    run = Run(config, lambda _: None)
+    run.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet counted
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert int(state(config.out)["step"]) == 2
+
+    def while_drawing(step: int) -> Any:
+        if step == 3:
+            raise KeyboardInterrupt
+        return batch(step)
+
+    run = Run(config, lambda _: None)
+    batch, run.batch = run.batch, while_drawing
+    with pytest.raises(KeyboardInterrupt):
+        run.go()
+    assert int(state(config.out)["step"]) == 3
+    train(config)
+    assert same(state(config.out), state(whole[0]))
+
+
+def test_a_longer_run_goes_on_from_the_shorter_to_the_same_bits(whole: tuple[Path, list[Event]], settings: Settings) -> None:
+    torch.manual_seed(99)  # of no consequence
+    train(settings(steps=2))
+    config = settings()
+    train(config)
+    reached = state(config.out)
+    assert same(reached, state(whole[0]))
+    assert train(config).step == 4  # nothing left to do
+    assert same(state(config.out), reached)
+
+
+def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings, base: StableDiffusion) -> None:
+    run = Run(settings(learning_rate=1e-2, probe_every=100), lambda _: None)
+    networks = {"unet": run.base.unet, "vae": run.base.vae, "text_encoder": run.base.text_encoder}
+    before = {name: copies(network.state_dict().items()) for name, network in networks.items()}
+    born = copies(run.network.state_dict().items())
+    run.go()
+    for name, network in networks.items():
+        assert unchanged(network, before[name]) and unchanged(getattr(base, name), before[name])
+        assert not any(p.requires_grad or p.grad is not None for p in network.parameters())
+    moved = [name for name, tensor in run.network.state_dict().items() if not torch.equal(tensor, born[name])]
+    assert moved == list(born)
+
+
+def test_batches_are_made_of_visits_and_emptied_prompts(settings: Settings) -> None:
+    run = Run(settings(batch_size=7), lambda _: None)
+    batch, again = run.batch(3), run.batch(3)
+    assert batch.pooled is again.pooled is None
+    for name in ("z_0", "text", "condition", "t", "epsilon"):
+        assert torch.equal(getattr(batch, name), getattr(again, name))
+    assert batch.z_0.shape == batch.epsilon.shape == (7, 4, 4, 4)
+    assert batch.condition.shape == (7, 3, 32, 32) and set(batch.condition.unique().tolist()) <= {0.0, 1.0}
+    emptied = [[torch.equal(text, run.empty_text.states[0]) for text in run.batch(epoch).text] for epoch in range(20)]
+    share = sum(map(sum, emptied)) / 140
+    assert 0.35 < share < 0.65 and all(any(sample) for sample in zip(*emptied, strict=True))
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings) -> None:
+    config = settings(probe_every=100)
+    run = Run(config, lambda _: None)
+    run.batch(1)  # fills the cache with the samples of the second step ...
+    run.cache.latents[[visit.sample for visit in visits_of_step(1, 2, 7, 0)]] = float("nan")  # ... and the disk breaks
+    with pytest.raises(FloatingPointError, match="step 2: the loss is nan"):
+        run.go()
+    saved = state(config.out)
+    assert int(saved["step"]) == 1
+    assert all(bool(tensor.isfinite().all()) for tensor in saved.values())
+
+
+def test_the_jump_is_announced_once(settings: Settings) -> None:
+    """The marks are moved so that the real probe's fidelity, whatever it is, closes five sixths of the gap."""
+    config, events = settings(), list[Event]()
+    run = Run(config, events.append)
+    fidelity = run.probe.run(run.network).fidelity
+    run.uncontrolled, run.ceiling = ProbeResult(fidelity - 0.5, run.probe.run(None).images), fidelity + 0.1
+    run.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
+    run.look(4)
+    run.look(6)
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert told == [f"the control took hold between step 2 and 4: edge F1 {fidelity - 0.48:.2f} → {fidelity:.2f}"]
+    assert [row["event"] for row in log(config.out)] == ["probe", "jump", "probe"]
+    assert log(config.out)[1] == {
+        "event": "jump", "step": 4, "begin": 2, "end": 4, "before": fidelity - 0.48, "after": fidelity,
+    }  # fmt: skip
+    summary = run.summary()
+    assert summary.jump is not None and (summary.jump.begin, summary.jump.end) == (2, 4)
+
+
+def test_other_settings_do_not_touch_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:
+    before = state(whole[0])
+    with pytest.raises(ValueError, match="holds a run with batch_size = 2, now 3 is asked for"):
+        train(settings(out=whole[0], batch_size=3))
+    assert same(state(whole[0]), before)
+
+
+def test_ablations_train(settings: Settings) -> None:
+    changed = {"variant": "lite", "connection": "gaussian", "condition_encoder": "paper"}
+    config = settings(**changed, steps=1)
+    assert train(config).step == 1
+    assert changed.items() <= ControlNet.from_pretrained(config.out).config["_zeroconv"].items()
+
+
+def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: Settings) -> None:
+    run = Run(settings(control=str(whole[0])), lambda _: None)
+    assert unchanged(run.network, copies(ControlNet.from_pretrained(whole[0]).state_dict().items()))
+    assert run.done == 0 and run.network.training
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"condition": "depht"}, "unknown condition 'depht'"),
+        ({"condition": "depth"}, "has no depth map, and without a method none can be extracted from any picture: add the maps"),
+        ({"condition": "normal"}, "has no normal map, and without a method none can be extracted"),
+        ({"probe_count": 9}, "the data set has 9 pairs and 9 are held out"),
+        ({"data": "nowhere"}, "no data folder at nowhere"),
+        ({"base": "nowhere"}, "no base called 'nowhere'"),
+        ({"control": "nowhere"}, "no ControlNet called 'nowhere'"),
+    ],
+)
+def test_wrong_requests_end_in_one_line_and_write_nothing(settings: Settings, changed: dict[str, Any], message: str) -> None:
+    config = settings(**changed)
+    with pytest.raises((ValueError, OSError), match=message) as caught:
+        train(config)
+    assert "\n" not in str(caught.value)
+    assert not config.out.exists()
+
+
+def test_pictures_of_several_sizes_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    lines: list[str] = []
+    for i, side in enumerate((40, 32, 32)):
+        Image.new("RGB", (side, 32), (200, 0, 0)).save(folder / f"{i}.png")
+        lines.append(json.dumps({"file_name": f"{i}.png", "text": "a"}))
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"pair '0\.png' is 40x32, others 32x32: train on pictures of one size"):
+        train(settings(data=str(folder), probe_count=2))
+
+
+def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -> None:
+    config = settings(base=str(xl_folder), steps=2, prompt_dropout=0.5)
+    run = Run(config, lambda _: None)
+    batches = [run.batch(epoch) for epoch in range(20)]
+    emptied: list[bool] = []
+    for batch in batches:
+        assert batch.pooled is not None
+        assert torch.equal(batch.pooled.time_ids, torch.tensor([[32.0, 32, 0, 0, 32, 32]] * 2))
+        for states, vector in zip(batch.text, batch.pooled.text, strict=True):
+            assert bool(states.any()) == bool(vector.any())  # an emptied prompt is zeros in both
+            emptied.append(not vector.any())
+    assert 8 < sum(emptied) < 32
+    assert run.go().step == 2
+    network = ControlNet.from_pretrained(config.out)
+    assert all(tensor.any() for name, tensor in network.state_dict().items() if name.startswith("add_embedding"))

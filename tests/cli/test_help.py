@@ -1,8 +1,7 @@
-"""What the command line says about itself, quickly."""
+"""What the command line says about itself."""
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -33,12 +32,10 @@ def test_wrong_usage_is_exit_code_2(run: Run, words: list[str]) -> None:
     assert "Error:" in result.err
 
 
-def test_python_m_zeroconv_is_the_command_and_help_is_quick() -> None:
+def test_python_m_zeroconv_is_the_command_and_help_loads_nothing_heavy() -> None:
     script = "import sys; from zeroconv.__main__ import main; main(['--help']); print([m for m in sys.modules if m in {list}])"
     heavy = "('torch', 'cv2', 'diffusers', 'transformers', 'numpy')"
-    started = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script.replace("{list}", heavy)], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert time.perf_counter() - started < 5  # an idle machine takes a fifth of a second
     module = subprocess.run([sys.executable, "-m", "zeroconv", "extract"], capture_output=True, text=True, check=False)
     assert module.returncode == 2

@@ -3,7 +3,6 @@
 Everywhere else a picture is a Pillow image in mode RGB or a tensor (3, H, W) in [0, 1].
 """
 
-import contextlib
 import json
 import os
 import warnings
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
+
+from zeroconv.checkpoints.files.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -194,16 +195,9 @@ def write_png(
         text.add_text("parameters", parameters)
     if settings is not None:
         text.add_text("zeroconv", json.dumps(settings, ensure_ascii=True, allow_nan=False))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(temporary, format="PNG", pnginfo=text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already when all went well
-            temporary.unlink()
+        image.save(part, format="PNG", pnginfo=text)
     return path
 
 

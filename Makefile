@@ -67,7 +67,7 @@ lock: $(READY)
 	  --constraint constraints.txt --custom-compile-command 'make lock' pyproject.toml --output-file requirements.lock
 
 helptexts: $(READY)
-	@$(BIN)/python -m tests.cli.help
+	@$(BIN)/python -m tests.cli.help_texts
 
 clean:
 	@rm -rf .venv outputs site

@@ -11,8 +11,8 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-import pdoc
-import pdoc.render
+import pdoc  # pyright: ignore[reportMissingImports] - `make docs` installs it
+import pdoc.render  # pyright: ignore[reportMissingImports]
 
 import zeroconv
 

@@ -6,6 +6,9 @@ RUN is the folder of `train_base.py` (unet, text_encoder, tokenizer). The folder
 diffusers writes into `config.json`, is left out.
 """
 
+# The libraries are typed in part only.
+# pyright: reportArgumentType=false
+
 import argparse
 import json
 import shutil

@@ -7,13 +7,16 @@ precision), text encoder 128 x 3 layers, window of 48 tokens (captions have at m
 byte-pair encoding learnt on the captions. `--tokenizer FOLDER` takes a ready one and keeps its numbers.
 """
 
+# The libraries are typed in part only.
+# pyright: reportArgumentType=false
+
 import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 

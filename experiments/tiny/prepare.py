@@ -8,6 +8,9 @@ mirror image, (2, N, C, 16, 16) float16. What is there already is kept: run it a
 One thread renders 13 to 38 pictures a second and encodes 50 to 150, depending on the machine.
 """
 
+# The libraries are typed in part only.
+# pyright: reportAttributeAccessIssue=false
+
 import argparse
 import os
 from multiprocessing import Pool
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from zeroconv.world import HELD_OUT_SEED, make
 

@@ -12,6 +12,9 @@ prompts emptied, warm-up, constant rate, linear decay to zero over the last `--d
 Figures of the runs that made the shipped weights: `docs/results/tiny.md`.
 """
 
+# The libraries are typed in part only.
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 import argparse
 import copy
 import json
@@ -21,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 

@@ -10,6 +10,7 @@ from tests.cli.conftest import Run
 from tests.cli.help_texts import COMMANDS, FOLDER
 from zeroconv import __version__
 
+
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal of 80 columns, as for the frozen texts."""

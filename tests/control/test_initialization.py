@@ -63,7 +63,7 @@ def test_newborn_changes_nothing_in_any_family(family: str) -> None:
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), build_control(unet)
     controlled = ControlledUNet(unet)
     control = ActiveControl(network, network.encode_condition(condition))
-    assert torch.equal(controlled(z_t, t, text, [control, control], pooled), controlled(z_t, t, text, pooled=pooled))
+    assert torch.equal(controlled(z_t, t, text, [control, control], pooled), controlled(z_t, t, text, added_conditions=pooled))
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ def test_newborn_copy_is_the_encoder_and_changes_no_prediction(family: str) -> N
     assert all(torch.equal(a, b) for a, b in zip((*skips, middle), (*locked.skips, locked.middle), strict=True))
     control = ActiveControl(network, network.encode_condition(condition))
     controlled = ControlledUNet(unet)
-    assert torch.equal(controlled(z_t, t, text, [control], pooled), controlled(z_t, t, text, pooled=pooled))
+    assert torch.equal(controlled(z_t, t, text, [control], pooled), controlled(z_t, t, text, added_conditions=pooled))
 
 
 def test_parameters_and_state_are_its_own_tensors_alone(unet: Any) -> None:
@@ -142,8 +142,8 @@ def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_
     full = network.merged()
     assert full.config.variant == "full" and network.config.variant == "lora"
     assert full.state_dict().keys() == build_control(unet).state_dict().keys()
-    residuals = network(z_t, t, text, condition, pooled=pooled)
-    for one, two in zip(residuals.all, full(z_t, t, text, condition, pooled=pooled).all, strict=True):
+    residuals = network(z_t, t, text, condition, added_conditions=pooled)
+    for one, two in zip(residuals.all, full(z_t, t, text, condition, added_conditions=pooled).all, strict=True):
         assert (one - two).abs().max() <= 1e-5 * one.abs().max().clamp_min(1)
     theirs: Any = ControlNetModel.from_pretrained(full.save_pretrained(tmp_path), use_safetensors=True, low_cpu_mem_usage=False)
     assert all(torch.equal(tensor, full.state_dict()[name]) for name, tensor in theirs.state_dict().items())
@@ -160,7 +160,7 @@ def test_saved_and_opened_it_is_the_same(family: str, tmp_path: Path) -> None:
     assert again.config.class_name == "ZeroconvControlNet"
     assert again.config == network.config and again.config.rank == 16
     assert unchanged(again, network.state_dict()) and all(p.requires_grad for p in again.parameters())
-    ours, theirs = (n(z_t, t, text, condition, pooled=pooled) for n in (network, again))
+    ours, theirs = (n(z_t, t, text, condition, added_conditions=pooled) for n in (network, again))
     assert all(torch.equal(one, two) for one, two in zip(ours.all, theirs.all, strict=True))
 
 

@@ -40,7 +40,7 @@ def trained(unet: Any, seed: int = 3) -> ControlNet:
 def residuals(network: ControlNet, unet: Any) -> tuple[Tensor, ...]:
     z_t, t, text, condition = build_inputs(unet)
     with torch.no_grad():
-        return network(z_t, t, text, condition, pooled=build_pooled(unet)).all
+        return network(z_t, t, text, condition, added_conditions=build_pooled(unet)).all
 
 
 def write(network: ControlNet, unet: Any, layout: str, folder: Path) -> Path:

@@ -23,7 +23,7 @@ from tests.tiny import (
     numbers,
 )
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.stable_diffusion import Pooled
+from zeroconv.stable_diffusion import AddedConditions
 
 Given = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -35,10 +35,10 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5 * max(scale, 1.0), rtol=0)
 
 
-def compare(unet: Any, ours: ControlNet, theirs: ControlNetModel, inputs: Given, pooled: Pooled | None = None) -> None:
+def compare(unet: Any, ours: ControlNet, theirs: ControlNetModel, inputs: Given, pooled: AddedConditions | None = None) -> None:
     """Residuals, then the prediction of the U-Net with them."""
     (z_t, t, text, condition), extra = inputs, as_keywords(pooled)
-    residuals = ours(z_t, t, text, condition, pooled=pooled)
+    residuals = ours(z_t, t, text, condition, added_conditions=pooled)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False, **extra)
     assert len(residuals.skips) == len(skips)
     for mine, other in zip(residuals.all, (*skips, middle), strict=True):
@@ -144,6 +144,6 @@ def test_one_step_of_512_pixels_at_full_size(family: str, parameters: int) -> No
     theirs.load_state_dict(network.state_dict(), assign=True)
     text, pooled = numbers(1, 77, unet.config.cross_attention_dim), None
     if family == "sdxl":
-        pooled = Pooled(numbers(1, 1280), torch.tensor([[512.0, 512.0, 0.0, 0.0, 512.0, 512.0]]))
+        pooled = AddedConditions(numbers(1, 1280), torch.tensor([[512.0, 512.0, 0.0, 0.0, 512.0, 512.0]]))
     z_t, t, _, condition = build_inputs(unet, batch=1, side=64)
     compare(unet, network, theirs.eval(), (z_t, t, text, condition), pooled)

@@ -185,7 +185,7 @@ def test_progress_is_told_for_the_whole_call(pipe: ControlPipeline) -> None:
 
 def test_a_base_with_v_prediction(base: StableDiffusion) -> None:
     v = StableDiffusion(
-        base.unet, base.vae, base.text_encoder, base.tokenizer, {**base.noise, "prediction_type": "v_prediction"}
+        base.unet, base.vae, base.text_encoder, base.tokenizer, {**base.scheduler_config, "prediction_type": "v_prediction"}
     )
     one, other = (ControlPipeline(b)("a red house", **STEPS).latents for b in (base, v))
     assert v.prediction_type == "v_prediction" and differs(one, other)

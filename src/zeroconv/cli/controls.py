@@ -168,7 +168,7 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
     """The ready map, or the one extracted from a picture, as the network's maps were in training."""
     from zeroconv import conditions
     from zeroconv.conditions.raster.tiling import at_size
-    from zeroconv.images import open_holed, open_image, open_map
+    from zeroconv.images import open_image, open_map, open_with_mask
 
     condition, source = condition_of(network), request.source
     if not source.ready:
@@ -186,7 +186,7 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
         picture, mode = open_image(source.path), resize or "crop"
         image = at_size(lambda seen: conditions.extract(known, seen, **trained), picture, known, size, mode)
     else:
-        image = load(source.path, size, resize, "map", open_holed if condition == "inpaint" else open_map, condition)
+        image = load(source.path, size, resize, "map", open_with_mask if condition == "inpaint" else open_map, condition)
     for warning in conditions.get(condition).check(image) if condition else ():
         say(f"warning: {source.path}: {warning}")
     return image

@@ -23,7 +23,7 @@ from zeroconv.conditions.segmentation import SEGMENTATION
 from zeroconv.conditions.shuffle import SHUFFLE
 from zeroconv.conditions.soft_edge import SOFT_EDGE
 from zeroconv.conditions.tile import TILE
-from zeroconv.images import plain
+from zeroconv.images import to_8bit
 
 __all__ = ["ALIASES", "NAMES", "draw_parameters", "extract", "extract_all", "get", "judge_of"]
 
@@ -54,7 +54,7 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
 
     Args:
         name: which condition, such as "canny".
-        image: any picture, of any mode of Pillow's; see `zeroconv.images.plain`.
+        image: any picture, of any mode of Pillow's; see `zeroconv.images.to_8bit`.
         resolution: pixels of the shorter side at which the condition is looked for; None is the picture's own.
         **parameters: the extractor's own, such as `low` and `high`.
 
@@ -65,7 +65,7 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
     condition = get(name)
     told = complete(condition, {"resolution": resolution, **parameters})
     resolution = told.pop("resolution")
-    return at_resolution(lambda picture: condition.extract(picture, **told), plain(image), condition.name, resolution)
+    return at_resolution(lambda picture: condition.extract(picture, **told), to_8bit(image), condition.name, resolution)
 
 
 def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[Mapping[str, Any]]) -> list[Image.Image]:
@@ -86,7 +86,7 @@ def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[M
     if halves is None:
         return [extract(name, image, **given) for image, given in zip(images, parameters, strict=True)]
     told = [complete(condition, given) for given in parameters]
-    pictures = [seen_at(plain(image), given["resolution"]) for image, given in zip(images, told, strict=True)]
+    pictures = [seen_at(to_8bit(image), given["resolution"]) for image, given in zip(images, told, strict=True)]
     alike: dict[tuple[tuple[str, Any], ...], list[int]] = {}
     for index, given in enumerate(told):
         alike.setdefault(tuple(taken_by(halves.look, given).items()), []).append(index)

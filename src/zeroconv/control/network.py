@@ -31,7 +31,7 @@ from zeroconv.control.residuals import Residuals, skip_channels
 from zeroconv.control.transfer import transfer
 from zeroconv.control.zero_convolution import connect
 from zeroconv.publishing.hub import open_network, push_network, save_network
-from zeroconv.stable_diffusion.unet import Pooled, check_supported, embed, run_encoder
+from zeroconv.stable_diffusion.unet import AddedConditions, check_supported, embed, run_encoder
 
 __all__ = ["ControlNet", "Variant"]
 
@@ -231,7 +231,7 @@ class ControlNet(nn.Module):
         condition: Tensor | None = None,
         *,
         features: Tensor | None = None,
-        pooled: Pooled | None = None,
+        added_conditions: AddedConditions | None = None,
     ) -> Residuals:
         """The residuals of one step.
 
@@ -241,7 +241,7 @@ class ControlNet(nn.Module):
             text: text states, (B, N, D).
             condition: condition images, (B or 1, 3, 8h, 8w) in [0, 1].
             features: instead of the condition, `encode_condition(condition)`, computed once for all steps.
-            pooled: for SDXL.
+            added_conditions: for SDXL.
 
         Raises:
             ValueError: when sizes do not fit, or neither or both of condition and features are given.
@@ -256,7 +256,7 @@ class ControlNet(nn.Module):
                 f"the condition's features are {tuple(features.shape[-2:])}, the latents {tuple(z_t.shape[-2:])}: "
                 f"a condition must have 8 times the latents' size, here {tuple(8 * s for s in z_t.shape[-2:])} pixels"
             )
-        embedding = embed(self, z_t, t, pooled)
+        embedding = embed(self, z_t, t, added_conditions)
         skips, middle = run_encoder(self, self.conv_in(z_t) + features, embedding, text)
         residuals = Residuals(
             tuple(zero(skip) for zero, skip in zip(self.controlnet_down_blocks, skips, strict=True)),

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from zeroconv import conditions
-from zeroconv.images import open_holed, open_map
+from zeroconv.images import open_map, open_with_mask
 
 __all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
 
@@ -90,7 +90,7 @@ def open_condition(path: Path, condition: str) -> Image.Image:
         FileNotFoundError: when it is not there.
         ValueError: when it cannot be read, or an inpainting map has no hole.
     """
-    return open_holed(path) if condition == "inpaint" else open_map(path)
+    return open_with_mask(path) if condition == "inpaint" else open_map(path)
 
 
 def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:

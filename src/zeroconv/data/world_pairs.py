@@ -1,7 +1,6 @@
 """The tiny world as a data set: rendered when asked for, or written to a folder."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.normal import normal_map
 from zeroconv.conditions.openpose.drawing import draw_pose
@@ -120,7 +120,5 @@ def write_world(
         lines.append(json.dumps({"file_name": f"images/{name}", "text": picture.caption, **columns}))
         if report is not None:
             report(i + 1, count)
-    part = out / ".metadata.part"
-    part.write_text("\n".join(lines) + "\n", "utf-8")
-    os.replace(part, out / "metadata.jsonl")
+    write_text(out / "metadata.jsonl", "\n".join(lines) + "\n")
     return out

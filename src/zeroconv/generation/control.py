@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
-from zeroconv.images import to_holed_tensor, to_tensor
+from zeroconv.images import to_masked_tensor, to_tensor
 
 __all__ = ["Control"]
 
@@ -57,7 +57,7 @@ class Control:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
         image = self.map_of(picture)
-        return to_holed_tensor(image) if self.network.config.condition == "inpaint" else to_tensor(image)
+        return to_masked_tensor(image) if self.network.config.condition == "inpaint" else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:
         """The map of picture `picture`.

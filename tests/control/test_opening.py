@@ -16,6 +16,7 @@ from tests.control.test_oracle import fill
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
+from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
 from zeroconv.checkpoints.formats.controlnet_file import read_saved
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, Rules, guess_rules
 from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
@@ -138,7 +139,7 @@ def test_a_folder_that_would_open_nowhere_is_not_written(unet: Any, tmp_path: Pa
 def test_a_strangers_folder_is_guessed_by_what_it_is_called(unet: Any, tmp_path: Path) -> None:
     folder = trained(unet).save_pretrained(tmp_path / "controlnet-canny-sdxl-1.0")
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    del config["_zeroconv"]
+    del config[OWN_KEY]
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.warns(UserWarning, match=r"canny-sdxl-1\.0: guessed from its name: its condition is 'canny'"):
         assert ControlNet.from_pretrained(folder).config.condition == "canny"

@@ -55,16 +55,17 @@ def make_shard(path: Path, vae_folder: Path | None, light: bool) -> Path:
         return path
     torch.set_num_threads(1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures = [make(int(path.stem) + i) for i in range(SHARD)]
+    pictures = [] if path.exists() else [make(int(path.stem) + i) for i in range(SHARD)]
     if vae_folder is not None:
         vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
         part = latents.with_suffix(".part.npy")
-        np.save(part, encode(np.stack([p.rgb for p in pictures]), vae))
+        np.save(part, encode(np.stack([p.rgb for p in pictures]) if pictures else np.load(path)["rgb"], vae))
         os.replace(part, latents)
-    part = path.with_suffix(".part.npz")
-    texts = {"captions": np.array([p.caption for p in pictures]), "kinds": np.array([p.kind for p in pictures])}
-    np.savez(part, **texts, **({} if light else truth_of(pictures)))
-    os.replace(part, path)
+    if pictures:
+        part = path.with_suffix(".part.npz")
+        texts = {"captions": np.array([p.caption for p in pictures]), "kinds": np.array([p.kind for p in pictures])}
+        np.savez(part, **texts, **({} if light else truth_of(pictures)))
+        os.replace(part, path)
     return path
 
 

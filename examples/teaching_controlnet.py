@@ -8,6 +8,7 @@ Expected: "equal before training: True", then an error ten times smaller. Tests 
 
 import argparse
 import copy
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def zero(layer: nn.Conv2d) -> nn.Conv2d:
 def condition_encoder(out: int, widths: tuple[int, ...]) -> nn.Sequential:
     """E of section 3.2: (B, 3, 8h, 8w) in [0, 1] to (B, out, h, w); eight 3 x 3 convolutions, the last one zero."""
     layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 3, padding=1), nn.SiLU()]
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         layers += [nn.Conv2d(a, a, 3, padding=1), nn.SiLU(), nn.Conv2d(a, b, 3, padding=1, stride=2), nn.SiLU()]
     return nn.Sequential(*layers, zero(nn.Conv2d(widths[-1], out, 3, padding=1)))
 

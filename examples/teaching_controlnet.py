@@ -56,6 +56,8 @@ def decode(unet: Any, skips: list[Tensor], h: Tensor, time: Tensor, text: Tensor
 class TeachingControlNet(nn.Module):
     """Section 3.2: a trainable copy of the encoder and the middle, E before it, a zero convolution after every part."""
 
+    down_blocks: nn.ModuleList
+
     def __init__(self, unet: UNet2DConditionModel, widths: tuple[int, ...] = (16, 32, 96, 256)) -> None:
         super().__init__()
         for name in ("conv_in", "time_proj", "time_embedding", "down_blocks", "mid_block"):

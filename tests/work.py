@@ -3,12 +3,12 @@
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def little_work(seconds: float = 2.0, megabytes: float = 500.0) -> Iterator[None]:
+def little_work(seconds: float = 2.0, megabytes: float = 500.0) -> Generator[None]:
     """What is done inside takes this process no more processor time, and raises its peak of memory by no more."""
     started, memory = time.process_time(), peak_megabytes()
     yield

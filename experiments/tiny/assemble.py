@@ -6,9 +6,6 @@ RUN is the folder of `train_base.py` (unet, text_encoder, tokenizer). The folder
 diffusers writes into `config.json`, is left out.
 """
 
-# The libraries are typed in part only.
-# pyright: reportArgumentType=false
-
 import argparse
 import json
 import shutil

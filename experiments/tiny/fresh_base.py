@@ -7,9 +7,6 @@ precision), text encoder 128 x 3 layers, window of 48 tokens (captions have at m
 byte-pair encoding learnt on the captions. `--tokenizer FOLDER` takes a ready one and keeps its numbers.
 """
 
-# The libraries are typed in part only.
-# pyright: reportArgumentType=false
-
 import argparse
 import json
 from pathlib import Path

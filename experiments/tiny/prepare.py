@@ -10,9 +10,6 @@ there already is kept: run it again to go on. `--worker I` of `--workers N` make
 it N processes make them all. One thread renders 13 to 38 pictures a second and encodes 50 to 150.
 """
 
-# The libraries are typed in part only.
-# pyright: reportAttributeAccessIssue=false
-
 import argparse
 import os
 from functools import partial

@@ -16,9 +16,6 @@ visibility, as `prepare.py` writes it.
 Pictures are blurred, noised and recoloured in training, because those to be judged come from a small generator.
 """
 
-# The libraries are typed in part only.
-# pyright: reportArgumentType=false, reportCallIssue=false
-
 import argparse
 import json
 import math

@@ -8,10 +8,6 @@ weight average. The same command resumes; every draw is keyed by (seed, step). W
 25.35 dB, this network 28.6 dB on 64 held-out scenes after 75k pictures (36 minutes, 2 threads of a Zen 5 CPU, bf16).
 """
 
-# The libraries are typed in part only.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-
 import argparse
 import copy
 import json

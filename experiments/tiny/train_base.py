@@ -15,9 +15,6 @@ lengths; at the end RUN/best holds, in half precision, whichever of the raw and 
 scenes. Each row of RUN/curve.jsonl has the held-out error of each, in all and for t < 200, < 500 and above.
 """
 
-# The libraries are typed in part only.
-# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
-
 import argparse
 import copy
 import json

@@ -131,13 +131,13 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, text: str | bytes,
 def test_learning_rate_rises_stays_and_falls() -> None:
     config = TrainConfig.build(steps=10, warmup_steps=4, decay_steps=5)
     expected = [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
-    assert [config.rate(step) for step in range(10)] == pytest.approx(expected)
+    assert [config.optimization.scale_learning_rate(step) for step in range(10)] == pytest.approx(expected)
 
 
 @given(steps=st.integers(1, 60), warmup=st.integers(0, 80), decay=st.integers(0, 80))
 def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int, decay: int) -> None:
     config = TrainConfig.build(steps=steps, warmup_steps=warmup, decay_steps=decay)
-    rates = [config.rate(step) for step in range(steps)]
+    rates = [config.optimization.scale_learning_rate(step) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
@@ -145,4 +145,4 @@ def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int
 
 
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
-    assert {TrainConfig.build(steps=9, warmup_steps=0).rate(step) for step in range(9)} == {1.0}
+    assert {TrainConfig.build(steps=9, warmup_steps=0).optimization.scale_learning_rate(step) for step in range(9)} == {1.0}

@@ -20,11 +20,10 @@ from zeroconv.conditions.networks.hed import open_hed
 from zeroconv.conditions.networks.transformers import open_network
 from zeroconv.control import ControlNet
 from zeroconv.data import conditions_of
-from zeroconv.data.sampling_order import draw, visits_of_step
-from zeroconv.training import TrainConfig, train
-from zeroconv.training.defaults import given_parameters
+from zeroconv.data.sampling_order import draw_randomness, samples_of_step
+from zeroconv.training import TrainConfig, Trainer, train
+from zeroconv.training.defaults import extractor_parameters
 from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.trainer import Run
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def run(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathF
 def told(run: Run, condition: str, **extract: Any) -> Run:
     """The run with other maps."""
     run.config = run.config.model_copy(update={"condition": condition, "extract": extract})
-    run.given = given_parameters(run.config)
+    run.given = extractor_parameters(run.config)
     return run
 
 
@@ -158,7 +157,7 @@ def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Run) 
 def test_a_learned_extractor_runs_where_the_training_does(
     condition: str, extract: dict[str, Any], device: str, expected: dict[str, Any]
 ) -> None:
-    assert given_parameters(TrainConfig.build(condition=condition, extract=extract, device=device)) == expected
+    assert extractor_parameters(TrainConfig.build(condition=condition, extract=extract, device=device)) == expected
 
 
 @pytest.mark.parametrize(

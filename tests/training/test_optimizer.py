@@ -4,20 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from zeroconv.training.optimizer import Muon, build_optimizer, orthogonal
+from zeroconv.training.optimizer import Muon, build_optimizer, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
 def test_orthogonal_moves_every_singular_value_near_one(shape: tuple[int, int]):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(matrix))
+    values = torch.linalg.svdvals(orthogonalize(matrix))
     assert values.min() > 0.3 and values.max() < 1.3
     assert torch.linalg.svdvals(matrix).max() / torch.linalg.svdvals(matrix).min() > values.max() / values.min()
 
 
 def test_orthogonal_does_not_depend_on_the_gradient_s_size():
     matrix = torch.randn((8, 20), generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(orthogonal(matrix), orthogonal(1000 * matrix), atol=1e-5)
+    assert torch.allclose(orthogonalize(matrix), orthogonalize(1000 * matrix), atol=1e-5)
 
 
 def test_the_rest_is_adamw():

@@ -1,14 +1,15 @@
 """AdamW, as the authors train, or Muon for the matrices with AdamW for the rest, which learns from fewer samples."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "OptimizerName", "build_optimizer"]
+from zeroconv.training.config import OptimizerName
 
-OptimizerName = Literal["adamw", "muon"]
+__all__ = ["Muon", "build_optimizer"]
+
 MUON_RATE = 10.0  # Muon's learning rate over AdamW's: 0.01 and 1e-3 were found on the tiny base
 
 
@@ -21,7 +22,7 @@ def build_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight
     if name == "adamw":
         groups = [{"params": list(network.parameters()), "lr": rate, "full_lr": rate}]
         return torch.optim.AdamW(groups, weight_decay=weight_decay)
-    matrices, rest = split(network)
+    matrices, rest = split_parameters(network)
     return Muon(
         [
             {"params": matrices, "lr": MUON_RATE * rate, "full_lr": MUON_RATE * rate, "orthogonal": True},
@@ -31,7 +32,7 @@ def build_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight
     )
 
 
-def split(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The matrices inside a network, and everything else."""
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
@@ -80,7 +81,7 @@ class Muon(torch.optim.Optimizer):
         buffer.lerp_(gradient, 1 - group["momentum"])
         update = gradient.lerp(buffer, group["momentum"]).flatten(1)
         scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        parameter.add_(orthogonal(update).view_as(parameter), alpha=-group["lr"] * scale)
+        parameter.add_(orthogonalize(update).view_as(parameter), alpha=-group["lr"] * scale)
 
     def update_rest(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101)."""
@@ -96,7 +97,7 @@ class Muon(torch.optim.Optimizer):
         parameter.addcdiv_(first / (1 - beta1 ** count.item()), size, value=-group["lr"])
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonalize(matrix: Tensor) -> Tensor:
     """About the nearest semi-orthogonal matrix (singular values 0.7 … 1.2), by a quintic Newton-Schulz iteration."""
     x = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]

@@ -70,7 +70,7 @@ def evaluate(
         ValueError: for a ControlNet made for another base.
     """
     known = conditions.get(condition)
-    extract = network.config["_zeroconv"]["extract"]
+    extract = network.config.extract
     parameters = conditions.judge_of(known.name, judge, extract)
     if len(pairs) == 0:
         raise InputError("there are no pairs to evaluate on; expected 1 or more", field="data")

@@ -36,7 +36,7 @@ class HeldOut:
 
     def select(self, indices: Sequence[int]) -> "HeldOut":
         """Some of them."""
-        return HeldOut(*([column[i] for i in indices] for column in (self.pairs, self.maps, self.seeds)))
+        return HeldOut([self.pairs[i] for i in indices], [self.maps[i] for i in indices], [self.seeds[i] for i in indices])
 
     def generate(
         self, pipeline: ControlPipeline, network: ControlNet | None = None, scale: float = 1.0, **request: Any

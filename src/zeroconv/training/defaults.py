@@ -8,12 +8,12 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config import TrainConfig
 
 __all__ = [
+    "build_schedule",
     "default_channels",
     "default_learning_rate",
     "extractor_parameters",
     "judge_parameters",
     "open_base",
-    "build_schedule",
 ]
 
 

@@ -32,10 +32,10 @@ def save_state(folder: Path, network: nn.Module, optimizer: torch.optim.Optimize
         OSError: when it cannot be written, naming the file; the older state stays.
     """
     folder.mkdir(exist_ok=True)
-    name, names = f"step-{step:07d}.safetensors", {p: name for name, p in network.named_parameters()}
+    name, names = f"step-{step:07d}.safetensors", {id(p): name for name, p in network.named_parameters()}
     tensors = {f"network.{key}": value for key, value in network.state_dict().items()}
     for parameter, moments in optimizer.state.items():
-        prefix = f"optimizer.{names[parameter]}"
+        prefix = f"optimizer.{names[id(parameter)]}"
         tensors |= {f"{prefix}.{moment}": torch.as_tensor(value) for moment, value in moments.items()}
     write_safetensors(folder / name, tensors)
     write_text(folder / POINTER, json.dumps({"step": step, "file": name}))
@@ -77,15 +77,15 @@ def set_moments(network: nn.Module, optimizer: torch.optim.Optimizer, moments: M
     Raises:
         ValueError: for moments of a parameter that is not there, or of another shape.
     """
-    names = {p: name for name, p in network.named_parameters()}
+    names = {id(p): name for name, p in network.named_parameters()}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     by_place = all(name.isdigit() for name in moments)
     state: dict[int, dict[str, Any]] = {}
     for place, parameter in enumerate(parameters):
-        name = str(place) if by_place else names[parameter]
+        name = str(place) if by_place else names[id(parameter)]
         if name in moments:
             state[place] = moments[name]
-            check_shapes(names[parameter], parameter, moments[name])
+            check_shapes(names[id(parameter)], parameter, moments[name])
     if len(state) != len(moments):
         known = {str(place) for place in range(len(parameters))} if by_place else set(names.values())
         raise ValueError(f"the saved optimizer has moments of {min(moments.keys() - known)!r}, a parameter that is not trained")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +124,7 @@ class Trainer:
             )
         data = self.config.data
         extract = {key: value for key, value in data.extract.items() if key != "device"}
-        network.config["_zeroconv"].update(base=config.base, condition=data.condition, extract=extract)
+        network.config = replace(network.config, base=config.base, condition=data.condition, extract=extract)
         return network
 
     def fit(self) -> Summary:

@@ -83,11 +83,11 @@ def test_a_method_makes_pictures_alone_enough(settings: Settings, dpt: dict[str,
         assert [image.size for image in run.probe.maps] == [(32, 32)] * 2
 
 
-@pytest.mark.parametrize("condition", conditions.NAMES)
+@pytest.mark.parametrize("condition", conditions.names())
 def test_every_extractor_runs_inside_training_and_draws_anew(run: Run, dpt: dict[str, Any], condition: str) -> None:
     """Two looks at the same sample give two maps wherever something is drawn, and the same ones again."""
     known = conditions.get(condition)
-    given: dict[str, Any] = {} if known.of_any_picture else dpt if condition == "normal" else {"method": "tiny"}
+    given: dict[str, Any] = {} if known.general_purpose else dpt if condition == "normal" else {"method": "tiny"}
     told(run, condition, **given)
     order = [[visit.sample for visit in visits_of_step(step, 7, 7, 0)] for step in range(6)]
     visits = [run.batch(step).condition[np.argsort(order[step])] for step in range(6)]

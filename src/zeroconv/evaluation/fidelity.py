@@ -66,7 +66,7 @@ def evaluate(
     """
     known = conditions.get(condition)
     extract = network.config["_zeroconv"]["extract"]
-    told = conditions.judge_of(known.name, judge, extract)
+    told = conditions.reextract_parameters(known.name, judge, extract)
     if len(pairs) == 0:
         raise ValueError("there are no pairs to evaluate on; expected 1 or more")
     if batch_size < 1:
@@ -86,7 +86,7 @@ def evaluate(
         kept = [i for i, image in enumerate(maps) if image.getbbox() is not None]  # a black map asks for nothing
         if kept:
             chosen = [batch[i] for i in kept], [maps[i] for i in kept], [seeds[i] for i in kept]
-            made = measure(pipeline, network, scale, partial(known.judge, **told), *chosen, request)
+            made = measure(pipeline, network, scale, partial(known.metrics, **told), *chosen, request)
             rows += [row for row, _ in made]
             examples += [example for _, example in made[: EXAMPLES - len(examples)]]
         if on_progress is not None:
@@ -94,7 +94,7 @@ def evaluate(
     if not rows:
         raise ValueError(f"all {len(pairs)} {known.name} maps are black: there is nothing to obey")
     settings = {**request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": told}
-    return FidelityReport(known.name, known.measure, settings, rows, len(pairs) - len(rows), examples)
+    return FidelityReport(known.name, known.metric, settings, rows, len(pairs) - len(rows), examples)
 
 
 def measure(

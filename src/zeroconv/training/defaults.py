@@ -20,8 +20,8 @@ def judge_for(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
     name, here = config.condition, {"device": config.device}
     if config.judge:
-        return conditions.judge_of(name, {**conditions.judge_of(name, None, here), **config.judge}, {})
-    return conditions.judge_of(name, None, here | config.extract)
+        return conditions.reextract_parameters(name, {**conditions.reextract_parameters(name, None, here), **config.judge}, {})
+    return conditions.reextract_parameters(name, None, here | config.extract)
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:

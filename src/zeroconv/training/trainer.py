@@ -162,7 +162,7 @@ class Run:
             self.report(Note(f"resuming {config.out} at step {self.done}"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
-        tiny_alone = not conditions.get(config.condition).of_any_picture
+        tiny_alone = not conditions.get(config.condition).general_purpose
         if tiny_alone and "method" not in config.extract | config.judge and not config.data.startswith("world:"):
             self.report(Note("probes are judged by the embedded annotator, which knows the tiny world alone: "
                              "for other pictures name a network with --set judge.method=…"))  # fmt: skip
@@ -233,7 +233,7 @@ class Run:
     @property
     def measure(self) -> str:
         """The name of the fidelity measure."""
-        return conditions.get(self.config.condition).measure
+        return conditions.get(self.config.condition).metric
 
     def draw_sheet(self, step: int, result: ProbeResult, probed: Probed) -> None:
         """Write the sample sheet of a probe."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from zeroconv import Control, ControlNet, ControlPipeline, StableDiffusion
 from zeroconv.conditions import extract
-from zeroconv.generation import save
+from zeroconv.generation import save_images
 from zeroconv.images import fit, open_image, write_png
 from zeroconv.sheets import contact_sheet
 from zeroconv.world import HELD_OUT_SEED, make
@@ -42,7 +42,7 @@ def main() -> None:
     controls = [Control(canny, image=edges)]
     controlled, free = pipe(controls=controls), pipe()
 
-    for path in save(controlled, controls, args.out, base).pictures:
+    for path in save_images(controlled, controls, args.out, base).pictures:
         print(path)
     rows = [[fit(image, base.size), *controlled.images], [edges, *free.images]]
     print(write_png(contact_sheet(rows, row_titles=["with control", "without"], title=args.prompt), args.out / "sheet.png"))

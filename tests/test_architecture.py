@@ -17,7 +17,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("version", "errors"),
-    ("images", "diffusion", "checkpoints", "metrics"),
+    ("diffusion", "checkpoints", "metrics"),
+    ("images",),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),
     ("control", "data"),

@@ -191,7 +191,7 @@ def test_settings_that_ask_for_trust_are_passed_over(shelf: Shelf, tmp_path: Pat
         wanted = two.state_dict()
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in one.state_dict().items())
     assert base.tokenizer("a red house").input_ids == plain.tokenizer("a red house").input_ids
-    assert {**base.noise, **NOISE} == base.noise
+    assert {**base.scheduler_config, **NOISE} == base.scheduler_config
     assert type(ControlNet.from_pretrained(control)) is ControlNet
 
 

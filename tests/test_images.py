@@ -17,15 +17,14 @@ from zeroconv.images import (
     MAX_PIXELS,
     fit,
     image_size,
+    normalize,
     open_image,
     open_map,
     read_settings,
     resize,
     to_image,
     to_images,
-    to_signed,
     to_tensor,
-    to_unsigned,
     write_png,
 )
 
@@ -49,8 +48,8 @@ def test_tensor_and_back_is_exact():
 @given(st.floats(0, 1))
 def test_signed_and_unsigned_are_inverse(value: float):
     tensor = torch.tensor([value], dtype=torch.float64)
-    assert torch.allclose(to_unsigned(to_signed(tensor)), tensor)
-    assert -1 <= float(to_signed(tensor)) <= 1
+    assert torch.allclose((normalize(tensor) + 1) / 2, tensor)
+    assert -1 <= float(normalize(tensor)) <= 1
 
 
 def test_values_outside_are_clipped():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from zeroconv.control import ControlNet
-from zeroconv.stable_diffusion import Pooled, StableDiffusion
+from zeroconv.stable_diffusion import AddedConditions, StableDiffusion
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -110,16 +110,16 @@ def build_inputs(unet: Any, batch: int = 2, side: int = 8, seed: int = 0) -> tup
     return z_t, t, text, condition
 
 
-def build_pooled(unet: Any, batch: int = 2, seed: int = 0) -> Pooled | None:
+def build_pooled(unet: Any, batch: int = 2, seed: int = 0) -> AddedConditions | None:
     """What an SDXL U-Net is told beside the text; None for the others."""
     if unet.config.addition_embed_type is None:
         return None
-    return Pooled(numbers(batch, 16, seed=seed), torch.tensor([[64.0, 48.0, 0.0, 8.0, 64.0, 64.0]] * batch))
+    return AddedConditions(numbers(batch, 16, seed=seed), torch.tensor([[64.0, 48.0, 0.0, 8.0, 64.0, 64.0]] * batch))
 
 
-def as_keywords(pooled: Pooled | None) -> dict[str, Any]:
+def as_keywords(pooled: AddedConditions | None) -> dict[str, Any]:
     """The same for diffusers."""
-    return {} if pooled is None else {"added_cond_kwargs": {"text_embeds": pooled.text, "time_ids": pooled.time_ids}}
+    return {} if pooled is None else {"added_cond_kwargs": {"text_embeds": pooled.text_embeds, "time_ids": pooled.time_ids}}
 
 
 def build_tokenizer(folder: Path, window: int = 16, pad: str = END) -> Any:

@@ -12,7 +12,7 @@ from experiments.conditions.pictures import BROKEN, ENCODINGS, HANDED, LARGEST, 
 from PIL import Image
 
 from zeroconv.conditions import get, names
-from zeroconv.images import open_holed, open_image, open_map
+from zeroconv.images import open_image, open_map, open_with_mask
 
 __all__ = ["ENTRANCES", "HANDS", "ROUTES", "VALID", "Case", "case_of"]
 
@@ -20,7 +20,7 @@ Draw = Callable[[np.random.Generator], Any]
 MISSING, EMPTY = "missing", "no pixels"
 ENTRANCES = (*ENCODINGS, *BROKEN, MISSING, *(f"mode {mode}" for mode in HANDED), EMPTY)
 """How a picture comes in: as a file of some kind, or as a Pillow image of some mode."""
-ROUTES = {"open_image": open_image, "open_map": open_map, "open_holed": open_holed}
+ROUTES = {"open_image": open_image, "open_map": open_map, "open_with_mask": open_with_mask}
 HANDS = "handed"
 
 
@@ -126,7 +126,7 @@ def expected_of(route: str, entrance: str, alpha: Image.Image) -> str:
         return "error"
     if entrance in BROKEN:
         return "either"
-    if route != "open_holed" or "transparent" in entrance:
+    if route != "open_with_mask" or "transparent" in entrance:
         return "map"
     if "palette" in entrance:
         return "either"

@@ -26,7 +26,7 @@ from PIL import Image
 
 from zeroconv.conditions import extract, extract_all, fit_map, get, names
 from zeroconv.conditions.raster.resizing import MODES
-from zeroconv.images import plain
+from zeroconv.images import to_8bit
 
 __all__ = ["Outcome", "main", "table", "try_case", "wrong_message"]
 
@@ -91,7 +91,7 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
     warned = known.check(made)
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
     if generator.random() < 0.25:
-        fidelity, *others = known.metrics(plain(image), made).values()
+        fidelity, *others = known.metrics(to_8bit(image), made).values()
         yield None if 0 <= fidelity <= 1 else f"fidelity {fidelity}"
         yield None if np.isfinite(others).all() else f"measures {others}"
     for mode in MODES:

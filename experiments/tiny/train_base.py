@@ -25,7 +25,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from zeroconv.diffusion.randomness import generator, noise
+from zeroconv.diffusion.randomness import generator, keyed_noise
 from zeroconv.training.optimizer import build_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
@@ -98,7 +98,7 @@ def validation(networks: Networks, held: Latents, args: argparse.Namespace) -> f
     count = min(HELD_OUT, len(held))
     z, ids = held.batch(torch.arange(count), torch.zeros(count, dtype=torch.long))
     t = torch.linspace(10, 990, count).long()[torch.randperm(count, generator=generator(1, "validation"))]
-    epsilon = noise(tuple(z.shape), 1, "validation-noise")
+    epsilon = keyed_noise(tuple(z.shape), 1, "validation-noise")
     parts = (slice(i, i + 32) for i in range(0, count, 32))
     total = sum(error_of(networks, z[s], ids[s], epsilon[s], t[s], args).sum().item() for s in parts)
     networks.train()

@@ -33,7 +33,7 @@ from zeroconv import ControlNet, ControlPipeline, StableDiffusion
 from zeroconv.control import encoder_shift
 from zeroconv.data import Pairs, Subset, open_pairs
 from zeroconv.diffusion.randomness import generator
-from zeroconv.images import to_signed, to_tensor
+from zeroconv.images import normalize, to_tensor
 from zeroconv.training.defaults import schedule_of
 from zeroconv.training.probe import Probe
 
@@ -50,8 +50,8 @@ def samples_of(base: StableDiffusion, pairs: Pairs) -> tuple[torch.Tensor, torch
     """Latents (N, C, h, w) of the pictures in other colours, and the captions' text states (N, L, D)."""
     latents, text = [], []
     for pair in (pairs[i] for i in range(len(pairs))):
-        latents.append(base.encode_images(to_signed(to_tensor(other_colours(pair.image))[None])))
-        text.append(base.encode_text([pair.caption]).states)
+        latents.append(base.encode_images(normalize(to_tensor(other_colours(pair.image))[None])))
+        text.append(base.encode_text([pair.caption]).hidden_states)
     return torch.cat(latents), torch.cat(text)
 
 

@@ -3,7 +3,6 @@
 Everywhere else a picture is a Pillow image in mode RGB or a tensor (3, H, W) in [0, 1].
 """
 
-import contextlib
 import json
 import os
 import warnings
@@ -14,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
+
+from zeroconv.checkpoints.files.atomic import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +45,7 @@ def open_map(path: str | os.PathLike[str]) -> Image.Image:
     return _flatten(_decode(Path(path)), BLACK)
 
 
-def open_holed(path: str | os.PathLike[str]) -> Image.Image:
+def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
     """Open a picture with a hole as upright RGBA: what is transparent is the hole; errors as `open_image`.
 
     Raises:
@@ -71,7 +72,7 @@ def check_pixels(image: Image.Image) -> None:
         raise ValueError(f"the picture is {image.width} x {image.height} pixels; expected at least 1 x 1")
 
 
-def plain(image: Image.Image) -> Image.Image:
+def to_8bit(image: Image.Image) -> Image.Image:
     """A Pillow image of any mode in 8 bits: RGBA where it has transparency, RGB otherwise.
 
     Modes of integers are 16-bit grey and are scaled, as those of files; mode F is clipped to 0 … 255, as Pillow does.
@@ -101,7 +102,7 @@ def to_tensor(image: Image.Image) -> "Tensor":
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div_(255)
 
 
-def to_holed_tensor(image: Image.Image) -> "Tensor":
+def to_masked_tensor(image: Image.Image) -> "Tensor":
     """Like `to_tensor`, but -1 where an RGBA image is transparent (alpha below one half): the maps of inpainting.
 
     Raises:
@@ -140,14 +141,9 @@ def to_images(tensor: "Tensor") -> list[Image.Image]:
     return [to_image(one) for one in tensor]
 
 
-def to_signed(tensor: "Tensor") -> "Tensor":
+def normalize(tensor: "Tensor") -> "Tensor":
     """Map [0, 1] to [-1, 1], the range of the autoencoder."""
     return tensor * 2 - 1
-
-
-def to_unsigned(tensor: "Tensor") -> "Tensor":
-    """Map [-1, 1] to [0, 1], the inverse of `to_signed`."""
-    return (tensor + 1) / 2
 
 
 def resize(image: Image.Image, size: tuple[int, int], nearest: bool = False) -> Image.Image:
@@ -199,16 +195,9 @@ def write_png(
         text.add_text("parameters", parameters)
     if settings is not None:
         text.add_text("zeroconv", json.dumps(settings, ensure_ascii=True, allow_nan=False))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(temporary, format="PNG", pnginfo=text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # gone already when all went well
-            temporary.unlink()
+        image.save(part, format="PNG", pnginfo=text)
     return path
 
 
@@ -275,7 +264,7 @@ def _decode(path: Path) -> Image.Image:
 
 def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Any mode to RGB, with transparency laid on the background colour."""
-    image = plain(image)
+    image = to_8bit(image)
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, (*background, 255)), image)
     return as_rgb(image)

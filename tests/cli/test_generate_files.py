@@ -1,6 +1,7 @@
 """`zeroconv generate` with files of every kind: a base in one file, LoRAs, autoencoders, Control-LoRAs, maps with a hole."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.shelf import Shelf
 from tests.tiny import build_control, numbers
 from zeroconv import Control, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.images import open_holed, open_image, read_settings
+from zeroconv.images import open_image, open_with_mask, read_settings
 
 KEY = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 WORDS = ["--prompt", "a red house", "--steps", 2, "--size", 64, "--guidance", 1]
@@ -89,7 +90,7 @@ def test_a_control_lora_acts_as_the_network_it_stands_for(
     run: Run, base_folder: Path, base: StableDiffusion, edge_map: Path
 ) -> None:
     network = build_control(base.unet, seed=4, variant="lora", rank=2)
-    network.config["_zeroconv"]["condition"] = "canny"
+    network.config = replace(network.config, condition="canny")
     network.save_pretrained("low-rank")
     network.merged().save_pretrained("full")
     assert run("convert", "low-rank", "alone.safetensors", "--to", "control-lora").code == 0
@@ -117,34 +118,34 @@ def holes(run: Run) -> dict[str, Path]:
 
 def test_the_hole_of_an_inpainting_map_is_minus_one(holes: dict[str, Path], base: StableDiffusion) -> None:
     network = build_control(base.unet)
-    network.config["_zeroconv"]["condition"] = "inpaint"
+    network.config = replace(network.config, condition="inpaint")
     hole = torch.zeros(3, 64, 64, dtype=torch.bool)
     hole[:, 16:48, 8:40] = True
     for name in ("hole", "palette"):
-        read = Control(network, open_holed(holes[name])).tensor_of(0)
+        read = Control(network, open_with_mask(holes[name])).tensor_of(0)
         assert torch.equal(read == -1, hole)
         assert torch.allclose(read[:, 0, 0], torch.tensor([200.0, 30.0, 30.0]) / 255, atol=0.02)
     with pytest.raises(ValueError, match=r"plain\.png has no transparency; expected a picture whose transparent pixels are"):
-        open_holed(holes["plain"])
+        open_with_mask(holes["plain"])
     with pytest.raises(ValueError, match="expected RGBA, its transparent pixels the hole"):
         Control(network, open_image(holes["plain"])).tensor_of(0)
 
 
 def test_inpainting_through_the_command(run: Run, base_folder: Path, base: StableDiffusion, holes: dict[str, Path]) -> None:
     network = build_control(base.unet, seed=2)
-    network.config["_zeroconv"]["condition"] = "inpaint"
+    network.config = replace(network.config, condition="inpaint")
     network.save_pretrained("fill")
     words = ["generate", "--base", base_folder, *WORDS, "--control", "fill"]
     result = run(*words, "--condition", holes["hole"], "--out", "made", "--json")
     assert result.code == 0, result.err
-    assert open_holed(result.json["maps"][0]).tobytes() == open_holed(holes["hole"]).tobytes()
+    assert open_with_mask(result.json["maps"][0]).tobytes() == open_with_mask(holes["hole"]).tobytes()
     assert run("generate", "--again", "made/seed-0.png", "--out", "again", "--json").json["same_pixels"] is True
     result = run(*words, "--condition", holes["opaque"], "--out", "wrong")
     assert (result.code, result.out) == (1, "") and not Path("wrong").exists()
     assert "opaque.png has no transparent pixel; expected a picture whose transparent pixels are the hole to" in result.err
     result = run(*words, "--condition", holes["small"], "--resize", "--out", "fitted", "--json")
     assert result.code == 0
-    assert open_holed(result.json["maps"][0]).tobytes() == open_holed(holes["hole"]).tobytes()
+    assert open_with_mask(result.json["maps"][0]).tobytes() == open_with_mask(holes["hole"]).tobytes()
     result = run(*words, "--image", holes["hole"], "--out", "wrong")
     assert result.code == 1 and "fills a hole" in result.err and "--condition, RGBA and transparent there" in result.err
 

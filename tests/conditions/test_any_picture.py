@@ -16,7 +16,7 @@ from PIL import Image
 from tests.conditions.scenes import rendering
 from zeroconv.conditions import Condition, extract, extract_all, fit_map, get, names, registry
 from zeroconv.conditions.raster.tiling import detection_size
-from zeroconv.images import open_image, plain
+from zeroconv.images import open_image, to_8bit
 
 LARGEST = 20_000  # pixels
 NOT_DRAWN = {"weights", "device", "fusion", "detector", "hands", "face", "mask"}  # of networks; a hole has the picture's size
@@ -110,7 +110,7 @@ def test_a_picture_without_pixels_is_refused(name: str, size: tuple[int, int]) -
         lambda: known.check(empty),
         lambda: known.fidelity(empty, empty),
         lambda: fit_map(empty, (4, 4), name),
-        lambda: plain(empty),
+        lambda: to_8bit(empty),
     ):
         with pytest.raises(ValueError, match=f"^the picture is {size[0]} x {size[1]} pixels; expected at least 1 x 1$"):
             ask()

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from tests.conditions.scenes import rendering
 from zeroconv.conditions.inpaint import INPAINT, find_hole, inpaint, kept_psnr, random_hole
-from zeroconv.images import to_holed_tensor, to_tensor
+from zeroconv.images import to_masked_tensor, to_tensor
 
 
 def disc(size: int = 128) -> Image.Image:
@@ -45,7 +45,7 @@ def test_size_mode_bytes_and_what_is_kept(width: int, height: int, method: str, 
 def test_the_hole_is_the_white_of_the_mask_and_minus_one_for_the_network() -> None:
     made = inpaint(rendering(0), disc())
     assert np.array_equal(find_hole(made), np.asarray(disc()) > 127)
-    tensor, hole = to_holed_tensor(made), find_hole(made)
+    tensor, hole = to_masked_tensor(made), find_hole(made)
     assert (tensor[:, hole] == -1).all()
     assert bool((tensor[:, ~hole] == to_tensor(rendering(0))[:, ~hole]).all())
 

@@ -1,6 +1,7 @@
 """`variant="lora"`: the copy is the locked encoder itself plus updates of low rank; nobody can touch the base through it."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.architecture.unet_shape import Topology
 from zeroconv.checkpoints.formats.control_lora import to_control_lora
+from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.low_rank import Borrowed, borrowed_layers, borrowed_vectors, update_rank
@@ -42,7 +44,7 @@ def test_newborn_copy_is_the_encoder_and_changes_no_prediction(family: str) -> N
     assert all(torch.equal(a, b) for a, b in zip((*skips, middle), (*locked.skips, locked.middle), strict=True))
     control = ActiveControl(network, network.encode_condition(condition))
     controlled = ControlledUNet(unet)
-    assert torch.equal(controlled(z_t, t, text, [control], pooled), controlled(z_t, t, text, pooled=pooled))
+    assert torch.equal(controlled(z_t, t, text, [control], pooled), controlled(z_t, t, text, added_conditions=pooled))
 
 
 def test_parameters_and_state_are_its_own_tensors_alone(unet: Any) -> None:
@@ -138,10 +140,10 @@ def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_
     unet = build_unet(FAMILIES[family])
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1)
     full = network.merged()
-    assert full.config["_zeroconv"]["variant"] == "full" and network.config["_zeroconv"]["variant"] == "lora"
+    assert full.config.variant == "full" and network.config.variant == "lora"
     assert full.state_dict().keys() == build_control(unet).state_dict().keys()
-    residuals = network(z_t, t, text, condition, pooled=pooled)
-    for one, two in zip(residuals.all, full(z_t, t, text, condition, pooled=pooled).all, strict=True):
+    residuals = network(z_t, t, text, condition, added_conditions=pooled)
+    for one, two in zip(residuals.all, full(z_t, t, text, condition, added_conditions=pooled).all, strict=True):
         assert (one - two).abs().max() <= 1e-5 * one.abs().max().clamp_min(1)
     theirs: Any = ControlNetModel.from_pretrained(full.save_pretrained(tmp_path), use_safetensors=True, low_cpu_mem_usage=False)
     assert all(torch.equal(tensor, full.state_dict()[name]) for name, tensor in theirs.state_dict().items())
@@ -155,10 +157,10 @@ def test_saved_and_opened_it_is_the_same(family: str, tmp_path: Path) -> None:
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1, base="random")
     again = ControlNet.from_pretrained(network.save_pretrained(tmp_path / "saved", torch.float32), unet=unet)
     assert [p.name for p in (tmp_path / "saved").glob("*.safetensors")] == ["control-lora.safetensors"]
-    assert again.config["_class_name"] == "ZeroconvControlNet"
-    assert again.config["_zeroconv"] == network.config["_zeroconv"] and again.config["_zeroconv"]["rank"] == 16
+    assert again.config.class_name == "ZeroconvControlNet"
+    assert again.config == network.config and again.config.rank == 16
     assert unchanged(again, network.state_dict()) and all(p.requires_grad for p in again.parameters())
-    ours, theirs = (n(z_t, t, text, condition, pooled=pooled) for n in (network, again))
+    ours, theirs = (n(z_t, t, text, condition, added_conditions=pooled) for n in (network, again))
     assert all(torch.equal(one, two) for one, two in zip(ours.all, theirs.all, strict=True))
 
 
@@ -170,7 +172,7 @@ def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, al
     place = tmp_path / "control-lora.safetensors" if alone else tmp_path
     for base in (unet, other):
         opened = ControlNet.from_pretrained(place, unet=base)
-        assert opened.config["_zeroconv"]["vectors"] == network.config["_zeroconv"]["vectors"] == "borrowed"
+        assert opened.config.vectors == network.config.vectors == "borrowed"
         assert [n for n, p in opened.named_parameters() if p.requires_grad] == [n for n, _ in network.named_parameters()]
         assert unchanged(opened, network.state_dict())
         assert all(layer.layer is base.get_submodule(name) for name, layer in borrowed_layers(opened).items())
@@ -186,15 +188,15 @@ def test_vectors_of_its_own_stay_its_own_and_no_others(unet: Any, share: int, tm
     vectors = {name: tensor + 1 for name, tensor in list(borrowed_vectors(network).items())[::share]}
     stranger = ControlNet.from_control_lora(unet, to_control_lora({**network.state_dict(), **vectors}, table))
     assert set(stranger.state_dict()) == set(network.state_dict()) | set(vectors)
-    assert stranger.config["_zeroconv"]["vectors"] == (sorted(vectors) if share > 1 else None)
+    assert stranger.config.vectors == (tuple(sorted(vectors)) if share > 1 else None)
     opened = ControlNet.from_pretrained(stranger.save_pretrained(tmp_path, torch.float32), unet=unet)
     assert opened.state_dict().keys() == stranger.state_dict().keys() and unchanged(opened, stranger.state_dict())
-    assert opened.config["_zeroconv"] == stranger.config["_zeroconv"]
+    assert opened.config == stranger.config
 
 
 def test_saved_in_half_precision_unless_said_otherwise(unet: Any, tmp_path: Path) -> None:
     def types(network: ControlNet, *dtype: torch.dtype) -> set[torch.dtype]:
-        (file,) = network.save_pretrained(tmp_path / network.config["_zeroconv"]["variant"], *dtype).glob("*.safetensors")
+        (file,) = network.save_pretrained(tmp_path / network.config.variant, *dtype).glob("*.safetensors")
         return {tensor.dtype for tensor in read_safetensors(file).values()}
 
     network = low_rank(unet, seed=1)
@@ -204,10 +206,13 @@ def test_saved_in_half_precision_unless_said_otherwise(unet: Any, tmp_path: Path
 
 @pytest.mark.parametrize("vectors", [5, "all", ["a", 1], {"a": 1}])
 def test_settings_that_cannot_say_whose_the_vectors_are_are_refused(unet: Any, vectors: Any, tmp_path: Path) -> None:
-    network = low_rank(unet)
-    network.config["_zeroconv"]["vectors"] = vectors
-    network.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"config.json has vectors .* in _zeroconv; expected null, 'borrowed' or a list"):
+    path = low_rank(unet).save_pretrained(tmp_path) / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config[OWN_KEY]["vectors"] = vectors
+    path.write_text(json.dumps(config), "utf-8")
+    with pytest.raises(
+        ValueError, match=r"config.json describes no ControlNet: vectors is .*; expected null, 'borrowed' or a list"
+    ):
         ControlNet.from_pretrained(tmp_path, unet=unet)
 
 

@@ -1,5 +1,6 @@
 """Independent oracle: with the same random weights, diffusers gives the same residuals and the same prediction."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.tiny import (
     numbers,
 )
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.stable_diffusion import Pooled
+from zeroconv.stable_diffusion import AddedConditions
 
 Given = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -34,10 +35,10 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-5 * max(scale, 1.0), rtol=0)
 
 
-def compare(unet: Any, ours: ControlNet, theirs: ControlNetModel, inputs: Given, pooled: Pooled | None = None) -> None:
+def compare(unet: Any, ours: ControlNet, theirs: ControlNetModel, inputs: Given, pooled: AddedConditions | None = None) -> None:
     """Residuals, then the prediction of the U-Net with them."""
     (z_t, t, text, condition), extra = inputs, as_keywords(pooled)
-    residuals = ours(z_t, t, text, condition, pooled=pooled)
+    residuals = ours(z_t, t, text, condition, added_conditions=pooled)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False, **extra)
     assert len(residuals.skips) == len(skips)
     for mine, other in zip(residuals.all, (*skips, middle), strict=True):
@@ -86,9 +87,10 @@ def test_two_controls_at_once(unet: Any) -> None:
 def test_global_pooling_and_reversed_channels(unet: Any) -> None:
     network = build_control(unet, seed=1)
     theirs = diffusers_twin(network, unet)
-    network.config["global_pool_conditions"] = theirs.config["global_pool_conditions"] = True
+    network.config = replace(network.config, global_pool_conditions=True)
+    theirs.config["global_pool_conditions"] = True
     theirs.register_to_config(global_pool_conditions=True, controlnet_conditioning_channel_order="bgr")
-    network.config["controlnet_conditioning_channel_order"] = "bgr"
+    network.config = replace(network.config, channel_order="bgr")
     z_t, t, text, condition = build_inputs(unet)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False)
     for mine, other in zip(network(z_t, t, text, condition).all, (*skips, middle), strict=True):
@@ -142,6 +144,6 @@ def test_one_step_of_512_pixels_at_full_size(family: str, parameters: int) -> No
     theirs.load_state_dict(network.state_dict(), assign=True)
     text, pooled = numbers(1, 77, unet.config.cross_attention_dim), None
     if family == "sdxl":
-        pooled = Pooled(numbers(1, 1280), torch.tensor([[512.0, 512.0, 0.0, 0.0, 512.0, 512.0]]))
+        pooled = AddedConditions(numbers(1, 1280), torch.tensor([[512.0, 512.0, 0.0, 0.0, 512.0, 512.0]]))
     z_t, t, _, condition = build_inputs(unet, batch=1, side=64)
     compare(unet, network, theirs.eval(), (z_t, t, text, condition), pooled)

@@ -8,7 +8,7 @@ from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from zeroconv.control import ControlNet, Residuals
-from zeroconv.stable_diffusion import Pooled
+from zeroconv.stable_diffusion import AddedConditions
 
 SD_15: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
 SD_21: dict[str, Any] = {
@@ -47,11 +47,11 @@ def test_counts_and_names(config: dict[str, Any], parameters: int, tensors: int)
     assert {n: p.shape for n, p in state.items()} == {n: p.shape for n, p in theirs.state_dict().items()}
 
 
-def residuals_of(config: dict[str, Any], side: int, pooled: Pooled | None = None) -> Residuals:
+def residuals_of(config: dict[str, Any], side: int, pooled: AddedConditions | None = None) -> Residuals:
     with torch.device("meta"):
         network = ControlNet.from_unet(UNet2DConditionModel(**config))
-        text = torch.empty(1, 77, network.config["cross_attention_dim"])
-        return network(torch.empty(1, 4, side, side), 1, text, torch.empty(1, 3, 8 * side, 8 * side), pooled=pooled)
+        text = torch.empty(1, 77, network.config.unet_settings["cross_attention_dim"])
+        return network(torch.empty(1, 4, side, side), 1, text, torch.empty(1, 3, 8 * side, 8 * side), added_conditions=pooled)
 
 
 def test_output_shapes_at_512_pixels_are_those_of_figure_3() -> None:
@@ -63,7 +63,7 @@ def test_output_shapes_at_512_pixels_are_those_of_figure_3() -> None:
 
 
 def test_output_shapes_of_sdxl() -> None:
-    pooled = Pooled(torch.empty(1, 1280, device="meta"), torch.empty(1, 6, device="meta"))
+    pooled = AddedConditions(torch.empty(1, 1280, device="meta"), torch.empty(1, 6, device="meta"))
     shapes = [tuple(r.shape[1:]) for r in residuals_of(SDXL, 128, pooled).all]
     assert [c for c, *_ in shapes] == [320] * 4 + [640] * 3 + [1280] * 3
     assert [h for _, h, _ in shapes] == [128] * 3 + [64] * 3 + [32] * 4

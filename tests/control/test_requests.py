@@ -71,7 +71,7 @@ def test_residuals_of_another_base_are_not_added(unet: Any, config: dict[str, An
 def test_sdxl_without_pooled_text() -> None:
     unet = build_unet(SDXL)
     z_t, t, text, _ = build_inputs(unet)
-    with pytest.raises(ValueError, match=r"^this U-Net is of the SDXL family: it needs `pooled` .*$"):
+    with pytest.raises(ValueError, match=r"^this U-Net is of the SDXL family: it needs `added_conditions` .*$"):
         ControlledUNet(unet)(z_t, t, text)
 
 

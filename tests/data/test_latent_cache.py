@@ -14,7 +14,7 @@ from PIL import Image
 from tests.tiny import build_base, counted
 from zeroconv.data import Pair
 from zeroconv.data.latent_cache import Cache
-from zeroconv.images import to_signed, to_tensor
+from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
 NAMES = ["one", "two", "three"]
@@ -34,10 +34,10 @@ def arrays(folder: Path, base: StableDiffusion, names: list[str] | None = None, 
 
 def test_rows_are_the_encoders_own_in_half_precision(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
     latents, text = arrays(tmp_path, base).read([2, 0], [pairs[2], pairs[0]])
-    images = to_signed(torch.stack([to_tensor(pairs[i].image) for i in (2, 0)]))
-    assert latents.shape == (2, 4, 4, 5) and latents.dtype == text.states.dtype == torch.float32 and text.pooled is None
+    images = normalize(torch.stack([to_tensor(pairs[i].image) for i in (2, 0)]))
+    assert latents.shape == (2, 4, 4, 5) and latents.dtype == text.hidden_states.dtype == torch.float32 and text.pooled is None
     assert torch.equal(latents, base.encode_images(images).half().float())
-    assert torch.equal(text.states, base.encode_text(["th", "on"]).states.half().float())
+    assert torch.equal(text.hidden_states, base.encode_text(["th", "on"]).hidden_states.half().float())
 
 
 def test_second_time_the_same_and_nothing_is_encoded(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_second_time_the_same_and_nothing_is_encoded(base: StableDiffusion, pair
     calls = counted(base.vae.encoder)
     second = again.read([1, 1, 0], [pairs[1], pairs[1], pairs[0]])
     assert calls == []
-    for one, other in ((first[0], second[0]), (first[1].states, second[1].states)):
+    for one, other in ((first[0], second[0]), (first[1].hidden_states, second[1].hidden_states)):
         assert torch.equal(one[[1, 1, 0]], other)
 
 
@@ -91,7 +91,7 @@ def test_pooled_text_is_kept_beside_the_states(xl: StableDiffusion, pairs: list[
     for cache in (arrays(tmp_path, xl), arrays(tmp_path, xl)):  # the second one reads what the first one wrote
         _, text = cache.read([2, 0], [pairs[2], pairs[0]])
         assert text.pooled is not None and text.pooled.dtype == torch.float32
-        assert torch.equal(text.states, wanted.states) and torch.equal(text.pooled, wanted.pooled)
+        assert torch.equal(text.hidden_states, wanted.hidden_states) and torch.equal(text.pooled, wanted.pooled)
 
 
 @pytest.mark.parametrize("change", ["second encoder", "empty prompt"])
@@ -100,7 +100,7 @@ def test_another_meaning_of_the_text_empties_it(xl: StableDiffusion, pairs: list
     assert arrays(tmp_path, xl).filled[:].all()
     other = replace(xl)
     if change == "empty prompt":
-        other.empty_is_zero = False
+        other.force_zeros_for_empty_prompt = False
     else:
         other.text_encoder_2 = copy.deepcopy(xl.text_encoder_2)
         with torch.no_grad():

@@ -6,7 +6,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from tests.tiny import NOISE, numbers
-from zeroconv.diffusion import SAMPLERS, NoiseSchedule, build_scheduler, initial_noise, sample
+from zeroconv.diffusion import SAMPLERS, NoiseSchedule, build_scheduler, initial_noise, sample_latents
 from zeroconv.diffusion.sampling import Denoiser
 
 SHAPE, ANCESTRAL = (4, 3, 3), ("euler-a", "lcm")
@@ -31,14 +31,14 @@ def some(z: Tensor, t: Tensor, step: int) -> Tensor:
 
 
 def run(sampler: str, seeds: list[int], steps: int = 5) -> Tensor:
-    return sample(some, initial_noise(SHAPE, seeds), build_scheduler(sampler, NOISE), steps, seeds)
+    return sample_latents(some, initial_noise(SHAPE, seeds), build_scheduler(sampler, NOISE), steps, seeds)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_denoiser_that_knows_the_answer_gets_it(sampler: str, kind: str) -> None:
     scheduler = build_scheduler(sampler, {**NOISE, "prediction_type": kind})
-    z = sample(knows_the_answer(kind), initial_noise(SHAPE, [1, 2]), scheduler, 20, [1, 2])
+    z = sample_latents(knows_the_answer(kind), initial_noise(SHAPE, [1, 2]), scheduler, 20, [1, 2])
     # Stable Diffusion's DDIM stops at ᾱ_0, a little noise before the end.
     left = 3 * 0.00085**0.5 if sampler == "ddim" else 1e-5
     torch.testing.assert_close(z, CLEAN.expand(2, *SHAPE), atol=left, rtol=0)
@@ -49,7 +49,7 @@ def test_every_sampler_runs_from_one_step_on(sampler: str) -> None:
     for steps in (1, 2, 3, 20, 50):
         seen: list[tuple[int, int]] = []
         scheduler = build_scheduler(sampler, NOISE)
-        z = sample(some, initial_noise(SHAPE, [1]), scheduler, steps, [1], lambda i, n, seen=seen: seen.append((i, n)))
+        z = sample_latents(some, initial_noise(SHAPE, [1]), scheduler, steps, [1], lambda i, n, seen=seen: seen.append((i, n)))
         assert z.shape == (1, *SHAPE) and z.isfinite().all()
         assert seen == [(i + 1, steps) for i in range(steps)]
 
@@ -79,7 +79,7 @@ def test_ancestral_noise_belongs_to_the_seed_and_the_step_not_to_the_global_gene
     torch.manual_seed(2)
     assert torch.equal(run(sampler, [5]), first)
     start = initial_noise(SHAPE, [5])
-    other = sample(some, start, build_scheduler(sampler, NOISE), 5, [6])
+    other = sample_latents(some, start, build_scheduler(sampler, NOISE), 5, [6])
     assert not torch.allclose(other, first)  # same start, other noise on the way
 
 
@@ -119,4 +119,4 @@ def test_unknown_sampler_is_one_line_with_the_known_ones() -> None:
 
 def test_latents_that_are_not_finite_are_an_error() -> None:
     with pytest.raises(FloatingPointError, match=r"^the latents are not finite any more: lower the guidance"):
-        sample(lambda z, t, i: z * torch.nan, initial_noise(SHAPE, [1]), build_scheduler("ddim", NOISE), 2, [1])
+        sample_latents(lambda z, t, i: z * torch.nan, initial_noise(SHAPE, [1]), build_scheduler("ddim", NOISE), 2, [1])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import NOISE, numbers
-from zeroconv.diffusion import NoiseSchedule, denoising_loss, guide, target
+from zeroconv.diffusion import NoiseSchedule, denoising_loss, guide, training_target
 
 steps = st.lists(st.integers(0, 999), min_size=2, max_size=2)
 
@@ -42,15 +42,15 @@ def test_noisy_latents_and_targets_are_those_of_diffusers(
 ) -> None:
     z_0, epsilon, at = numbers(2, 4, 3, 3, seed=seed), numbers(2, 4, 3, 3, seed=seed + 1), torch.tensor(t)
     torch.testing.assert_close(schedule.add_noise(z_0, epsilon, at), oracle.add_noise(z_0, epsilon, at))  # pyright: ignore[reportArgumentType]
-    v = target("v_prediction", schedule, z_0, epsilon, at)
+    v = training_target("v_prediction", schedule, z_0, epsilon, at)
     torch.testing.assert_close(v, oracle.get_velocity(z_0, epsilon, at))  # pyright: ignore[reportArgumentType]
-    assert target("epsilon", schedule, z_0, epsilon, at) is epsilon
+    assert training_target("epsilon", schedule, z_0, epsilon, at) is epsilon
 
 
 @given(t=steps, seed=st.integers(0, 1000))
 def test_clean_latents_and_noise_come_back_from_v(schedule: NoiseSchedule, t: list[int], seed: int) -> None:
     z_0, epsilon, at = numbers(2, 4, 3, 3, seed=seed), numbers(2, 4, 3, 3, seed=seed + 1), torch.tensor(t)
-    z_t, v = schedule.add_noise(z_0, epsilon, at), target("v_prediction", schedule, z_0, epsilon, at)
+    z_t, v = schedule.add_noise(z_0, epsilon, at), training_target("v_prediction", schedule, z_0, epsilon, at)
     signal, noise = schedule.signal_and_noise(at, z_0)
     torch.testing.assert_close(signal * z_t - noise * v, z_0, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(noise * z_t + signal * v, epsilon, atol=1e-5, rtol=1e-5)
@@ -65,7 +65,7 @@ def test_loss_is_the_mean_square_of_each_sample_in_float32() -> None:
 
 def test_unknown_prediction_type_is_one_line(schedule: NoiseSchedule) -> None:
     with pytest.raises(ValueError, match=r"^prediction type is 'sample'; expected 'epsilon' or 'v_prediction'$"):
-        target("sample", schedule, numbers(1, 1), numbers(1, 1), torch.tensor([0]))
+        training_target("sample", schedule, numbers(1, 1), numbers(1, 1), torch.tensor([0]))
 
 
 @given(seed=st.integers(0, 1000), scale=st.floats(-10, 20))

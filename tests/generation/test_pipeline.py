@@ -1,6 +1,7 @@
 """From a request to pictures: seeds, scales, windows, weightings and masks, and clear words for wrong requests."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,7 +121,7 @@ def test_weightings_act_on_the_conditional_side(
 
 
 def test_networks_that_give_means_act_on_the_conditional_side(pipe: ControlPipeline, network: ControlNet) -> None:
-    network.config["global_pool_conditions"] = True
+    network.config = replace(network.config, global_pool_conditions=True)
     calls = counted(network)
     pipe("a red house", [Control(network, build_map())], **STEPS)
     assert calls == [1] * 2
@@ -184,7 +185,7 @@ def test_progress_is_told_for_the_whole_call(pipe: ControlPipeline) -> None:
 
 def test_a_base_with_v_prediction(base: StableDiffusion) -> None:
     v = StableDiffusion(
-        base.unet, base.vae, base.text_encoder, base.tokenizer, {**base.noise, "prediction_type": "v_prediction"}
+        base.unet, base.vae, base.text_encoder, base.tokenizer, {**base.scheduler_config, "prediction_type": "v_prediction"}
     )
     one, other = (ControlPipeline(b)("a red house", **STEPS).latents for b in (base, v))
     assert v.prediction_type == "v_prediction" and differs(one, other)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from tests.tiny import build_control, build_map
 from zeroconv.control import ControlNet
-from zeroconv.generation import Control, ControlPipeline, Output, again, parameters_text, save
-from zeroconv.generation.png_metadata import fingerprint, pack, quoted, rebuild, unpack
+from zeroconv.generation import Control, ControlPipeline, Output, parameters_text, reproduce, save_images
+from zeroconv.generation.png_metadata import control_from_metadata, decode_png, encode_png, fingerprint, quote
 from zeroconv.images import open_image, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -21,7 +21,7 @@ Make = Callable[..., tuple[Output, list[Control]]]
 @pytest.fixture(scope="module")
 def network(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> ControlNet:
     made = build_control(base.unet, seed=3)
-    made.config["_zeroconv"]["condition"] = "canny"
+    made.config = replace(made.config, condition="canny")
     return ControlNet.from_pretrained(made.save_pretrained(tmp_path_factory.mktemp("control")))
 
 
@@ -41,12 +41,12 @@ def make(base: StableDiffusion, network: ControlNet) -> Make:
 
 def test_a_saved_picture_is_made_again_to_the_pixel(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
     output, controls = make(num_images=2)
-    saved = save(output, controls, tmp_path, base)
+    saved = save_images(output, controls, tmp_path, base)
     second = saved.pictures[1]
     moved = second.rename(tmp_path / "elsewhere.png")  # the one file is enough
     for path in saved.maps:
         path.unlink()
-    repeated, _, opened = again(moved)
+    repeated, _, opened = reproduce(moved)
     assert repeated.images[0].tobytes() == open_image(moved).tobytes() == output.images[1].tobytes()
     assert repeated.settings[0] == output.settings[1]
     assert opened.name == base.name
@@ -54,26 +54,26 @@ def test_a_saved_picture_is_made_again_to_the_pixel(make: Make, base: StableDiff
 
 def test_files_are_named_by_seed_and_maps_by_content(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
     output, controls = make(num_images=2)
-    saved = save(output, controls, tmp_path, base)
+    saved = save_images(output, controls, tmp_path, base)
     assert [path.name for path in saved.pictures] == ["seed-7.png", "seed-8.png"]
     assert len(saved.maps) == 2
     assert open_image(saved.maps[0]).tobytes() == build_map().tobytes()
-    assert save(output, controls, tmp_path, base) == saved  # the same pictures again are the same files
+    assert save_images(output, controls, tmp_path, base) == saved  # the same pictures again are the same files
 
 
 def test_a_picture_of_other_settings_is_never_replaced(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
     output, controls = make()
     (tmp_path / "seed-7.png").write_bytes(b"somebody else's")
-    saved = save(output, controls, tmp_path, base)
+    saved = save_images(output, controls, tmp_path, base)
     assert saved.pictures == [tmp_path / "seed-7-2.png"]
     other = replace(output, settings=[{**output.settings[0], "prompt": "another"}])
-    assert save(other, controls, tmp_path, base).pictures == [tmp_path / "seed-7-3.png"]
+    assert save_images(other, controls, tmp_path, base).pictures == [tmp_path / "seed-7-3.png"]
     assert (tmp_path / "seed-7.png").read_bytes() == b"somebody else's"
 
 
 def test_the_parameters_text_reads_as_in_web_ui(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
     output, controls = make()
-    path = save(output, controls, tmp_path, base).pictures[0]
+    path = save_images(output, controls, tmp_path, base).pictures[0]
     with Image.open(path) as image:
         lines = str(image.info["parameters"]).split("\n")
     assert lines[:2] == ["a red house, wide", "Negative prompt: red"]
@@ -84,33 +84,33 @@ def test_the_parameters_text_reads_as_in_web_ui(make: Make, base: StableDiffusio
 
 
 def test_a_value_that_holds_a_comma_is_quoted() -> None:
-    assert quoted("tiny") == "tiny"
-    assert quoted('a, "b"') == '"a, \\"b\\""'
+    assert quote("tiny") == "tiny"
+    assert quote('a, "b"') == '"a, \\"b\\""'
 
 
 def test_maps_survive_packing() -> None:
     image = build_map()
-    assert np.array_equal(np.asarray(unpack(pack(image))), np.asarray(image))
-    for damaged in ("", "not base64!", pack(image)[:40]):
+    assert np.array_equal(np.asarray(decode_png(encode_png(image))), np.asarray(image))
+    for damaged in ("", "not base64!", encode_png(image)[:40]):
         with pytest.raises(ValueError, match="damaged"):
-            unpack(damaged)
+            decode_png(damaged)
 
 
 def test_training_changes_the_fingerprint_and_a_warning_says_so(
     make: Make, base: StableDiffusion, network: ControlNet, tmp_path: Path
 ) -> None:
     output, controls = make()
-    entry = read_settings(save(output, controls, tmp_path, base).pictures[0])["controls"][0]
+    entry = read_settings(save_images(output, controls, tmp_path, base).pictures[0])["controls"][0]
     assert entry["fingerprint"] == fingerprint(network)
-    assert rebuild(entry, base).scale == 0.8
+    assert control_from_metadata(entry, base).scale == 0.8
     with pytest.warns(UserWarning, match="has other weights now"):
-        rebuild({**entry, "fingerprint": fingerprint(build_control(base.unet, seed=4))}, base)
+        control_from_metadata({**entry, "fingerprint": fingerprint(build_control(base.unet, seed=4))}, base)
 
 
 def test_pictures_without_settings_are_refused_in_one_line(tmp_path: Path, base: StableDiffusion) -> None:
     plain = write_png(build_map(), tmp_path / "plain.png")
     with pytest.raises(ValueError, match=r"plain\.png carries no zeroconv settings"):
-        again(plain, base)
+        reproduce(plain, base)
     partial = write_png(build_map(), tmp_path / "partial.png", None, {"base": base.name})
     with pytest.raises(ValueError, match=r"partial\.png are incomplete"):
-        again(partial, base)
+        reproduce(partial, base)

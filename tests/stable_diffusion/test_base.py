@@ -12,7 +12,7 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from tests.tiny import NOISE, build_map, build_unet, copies, numbers, unchanged
-from zeroconv.images import to_signed, to_tensor
+from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.folder import PARTS
 
@@ -26,9 +26,9 @@ def broken(base_folder: Path, tmp_path: Path) -> Path:
 def test_is_locked_and_says_what_it_is(base: StableDiffusion) -> None:
     for network in (base.unet, base.vae, base.text_encoder):
         assert not network.training and not any(p.requires_grad for p in network.parameters())
-    assert (base.reduction, base.size, base.prediction_type) == (8, 64, "epsilon")
+    assert (base.vae_scale_factor, base.size, base.prediction_type) == (8, 64, "epsilon")
     assert base.latent_shape(64, 40) == (4, 5, 8) and base.dtype == torch.float32 and base.device.type == "cpu"
-    assert base.noise["beta_end"] == NOISE["beta_end"]
+    assert base.scheduler_config["beta_end"] == NOISE["beta_end"]
 
 
 def test_weights_are_those_that_were_saved(base: StableDiffusion) -> None:
@@ -42,9 +42,9 @@ def test_text_is_that_of_diffusers(base: StableDiffusion, base_folder: Path, pro
     )
     wanted, negative = theirs.encode_prompt(prompts, "cpu", 1, True, [""] * len(prompts))
     text = base.encode_text(prompts)
-    assert text.states.shape == (len(prompts), 16, 16) and not text.states.requires_grad and text.pooled is None
-    torch.testing.assert_close(text.states, wanted)
-    torch.testing.assert_close(base.encode_text([""] * len(prompts)).states, negative)
+    assert text.hidden_states.shape == (len(prompts), 16, 16) and not text.hidden_states.requires_grad and text.pooled is None
+    torch.testing.assert_close(text.hidden_states, wanted)
+    torch.testing.assert_close(base.encode_text([""] * len(prompts)).hidden_states, negative)
 
 
 def test_a_prompt_that_fits_is_read_without_a_word(base: StableDiffusion) -> None:
@@ -59,11 +59,11 @@ def test_a_longer_prompt_is_cut_and_the_warning_names_what_was_cut(base: StableD
     with pytest.warns(UserWarning, match=r"not read: 'x y red'$") as caught:
         base.encode_text(["short", "a b c d e f g h i j k l m n x y red"])
     assert len(caught) == 1 and caught[0].filename == __file__
-    assert text.states.shape == (1, 16, 16)
+    assert text.hidden_states.shape == (1, 16, 16)
 
 
 def test_latents_there_and_back(base: StableDiffusion) -> None:
-    image = to_signed(to_tensor(build_map()))[None]
+    image = normalize(to_tensor(build_map()))[None]
     latents = base.encode_images(image)
     wanted = base.vae.encode(image).latent_dist.mean * base.vae.config.scaling_factor
     assert torch.equal(latents, wanted) and latents.shape == (1, *base.latent_shape(64, 64))
@@ -142,6 +142,6 @@ def test_a_folder_that_is_not_there_is_one_line() -> None:
 
 def test_half_precision(base_folder: Path) -> None:
     base = StableDiffusion.from_pretrained(base_folder).to("cpu", torch.bfloat16)
-    text, image = base.encode_text(["a red house"]).states, base.decode(numbers(1, 4, 8, 8))
+    text, image = base.encode_text(["a red house"]).hidden_states, base.decode(numbers(1, 4, 8, 8))
     assert base.dtype == text.dtype == torch.bfloat16 and image.dtype == torch.float32
     assert image.isfinite().all() and base.encode_images(torch.zeros(1, 3, 64, 64)).isfinite().all()

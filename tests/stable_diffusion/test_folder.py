@@ -62,7 +62,7 @@ def test_networks_are_those_the_libraries_open(xl: StableDiffusion, xl_folder: P
         assert not mine.training and not any(p.requires_grad or p.is_meta for p in mine.parameters())
         for (name, buffer), (other, wanted) in zip(mine.named_buffers(), theirs.named_buffers(), strict=True):
             assert name == other and torch.equal(buffer, wanted)
-    assert xl.is_xl and xl.empty_is_zero and len(xl.networks) == 4
+    assert xl.is_xl and xl.force_zeros_for_empty_prompt and len(xl.networks) == 4
 
 
 def test_the_family_is_told_by_the_unet(base: StableDiffusion, xl: StableDiffusion, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_every_form_of_a_folder_gives_the_same_base(
         assert same(opened, wanted)
     else:
         assert same(opened, base)
-        assert torch.equal(opened.encode_text(["sea"]).states, base.encode_text(["sea"]).states)
+        assert torch.equal(opened.encode_text(["sea"]).hidden_states, base.encode_text(["sea"]).hidden_states)
 
 
 def test_a_projecting_text_encoder_without_the_prefix(xl: StableDiffusion, xl_folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_the_autoencoder_of_xl_stays_in_float32_under_float16(xl_folder: Path) -
         assert half.encode_images(torch.zeros(1, 3, 64, 64)).dtype == torch.float16
         assert half.decode(numbers(1, 4, 8, 8).half()).isfinite().all()
         text = half.encode_text(["sea"])
-        assert text.pooled is not None and text.states.dtype == text.pooled.dtype == torch.float16
+        assert text.pooled is not None and text.hidden_states.dtype == text.pooled.dtype == torch.float16
     assert opened.to("cpu", torch.bfloat16).vae.dtype == torch.bfloat16
     settle(Path(shutil.copytree(xl_folder / "vae", xl_folder / "vae-fix")) / "config.json", force_upcast=False)
     fixed = StableDiffusion.from_pretrained(xl_folder, dtype=torch.float16, vae=xl_folder / "vae-fix")

@@ -79,8 +79,8 @@ def test_diffusers_opens_the_same_file_as_the_same_networks(single: tuple[Path, 
     with torch.no_grad():
         encoded = theirs.encode_prompt(prompt, "cpu", 1, True) if family != "sdxl" else theirs.encode_prompt(prompt)
         text = ours.encode_text([prompt, ""])
-    torch.testing.assert_close(text.states[:1], encoded[0], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(text.states[1:], encoded[1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(text.hidden_states[:1], encoded[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(text.hidden_states[1:], encoded[1], rtol=1e-5, atol=1e-5)
     if text.pooled is not None:
         torch.testing.assert_close(text.pooled, torch.cat([encoded[2], encoded[3]]), rtol=1e-5, atol=1e-5)
 
@@ -205,9 +205,9 @@ def test_marks_of_v_prediction_and_zero_snr_travel_both_ways(tmp_path: Path) -> 
     assert marks.keys() <= read_safetensors(tmp_path / "back.safetensors").keys()
     for place in ("noob.safetensors", "folder", "back.safetensors"):
         base = StableDiffusion.from_pretrained(tmp_path / place)
-        assert base.prediction_type == "v_prediction" and base.noise["rescale_betas_zero_snr"]
+        assert base.prediction_type == "v_prediction" and base.scheduler_config["rescale_betas_zero_snr"]
         for sampler in SAMPLERS:
-            scheduler = build_scheduler(sampler, base.noise)
+            scheduler = build_scheduler(sampler, base.scheduler_config)
             scheduler.set_timesteps(10)
             assert scheduler.config.rescale_betas_zero_snr and int(scheduler.timesteps[0]) == 999
             assert float(scheduler.alphas_cumprod[-1]) < 1e-6

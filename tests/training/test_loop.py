@@ -51,7 +51,8 @@ def test_loss_is_the_one_diffusers_would_compute(unet: Any, kind: str) -> None:
 def test_loss_of_xl_is_told_the_pooled_text() -> None:
     unet = build_unet(SDXL)
     pooled, plain = build_pooled(unet, batch=3), batch_for(unet)
-    network, schedule, batch = build_control(unet, seed=1), NoiseSchedule.scaled_linear(), replace(plain, pooled=pooled)
+    network, schedule = build_control(unet, seed=1), NoiseSchedule.scaled_linear()
+    batch = replace(plain, added_conditions=pooled)
     found = training_loss(ControlledUNet(unet), network, batch, schedule, "epsilon")
     z_t, told = schedule.add_noise(batch.z_0, batch.epsilon, batch.t), as_keywords(pooled)
     twin = diffusers_twin(network, unet)
@@ -59,8 +60,8 @@ def test_loss_of_xl_is_told_the_pooled_text() -> None:
     residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
     prediction = unet(z_t, batch.t, batch.text, **residuals, **told).sample
     assert found.item() == pytest.approx(((prediction - batch.epsilon) ** 2).mean().item(), rel=1e-5)
-    assert batch.to("cpu").pooled is not None and plain.to("cpu").pooled is None
-    with pytest.raises(ValueError, match="needs `pooled`"):
+    assert batch.to("cpu").added_conditions is not None and plain.to("cpu").added_conditions is None
+    with pytest.raises(ValueError, match="needs `added_conditions`"):
         training_loss(ControlledUNet(unet), network, plain, schedule, "epsilon")
 
 

@@ -1,6 +1,7 @@
 """A run of `variant="lora"`: only its own tensors are trained and saved, and every command opens what it leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from zeroconv import Control, ControlPipeline
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.cli import main
 from zeroconv.control import ControlNet
-from zeroconv.generation.png_metadata import again, fingerprint, save
+from zeroconv.generation.png_metadata import fingerprint, reproduce, save_images
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Probed, train
 from zeroconv.training.trainer import Run
@@ -70,11 +71,11 @@ def test_only_its_own_tensors_are_saved(whole: Path, base: StableDiffusion) -> N
 
 def test_pictures_remember_it_and_are_made_again(whole: Path, base: StableDiffusion, tmp_path: Path) -> None:
     network = ControlNet.from_pretrained(whole, unet=base.unet)
-    assert network.config["_zeroconv"] | {"variant": "lora", "rank": 4, "condition": "canny"} == network.config["_zeroconv"]
+    assert replace(network.config, variant="lora", rank=4, condition="canny") == network.config
     controls = [Control(network, build_map())]
     output = ControlPipeline(base)("red", controls, num_inference_steps=1)
-    saved = save(output, controls, tmp_path, base)
-    made, (control,), _ = again(saved.pictures[0], base)  # a warning of other weights would be an error here
+    saved = save_images(output, controls, tmp_path, base)
+    made, (control,), _ = reproduce(saved.pictures[0], base)  # a warning of other weights would be an error here
     assert fingerprint(control.network) == fingerprint(network) != fingerprint(base.unet)
     assert made.images[0].tobytes() == output.images[0].tobytes()
 

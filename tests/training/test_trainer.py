@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Se
     assert TrainConfig.build(folder / "config.toml") == settings(out=folder)
     assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))
     network = ControlNet.from_pretrained(folder)
-    assert network.config["_zeroconv"]["condition"] == "canny"
+    assert network.config.condition == "canny"
     probes = [event for event in events if isinstance(event, Probed)]
     assert json.loads((folder / "controlnet" / "probe.json").read_text())["fidelity"] == max(p.fidelity for p in probes)
 
@@ -162,12 +163,12 @@ def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings
 def test_batches_are_made_of_visits_and_emptied_prompts(settings: Settings) -> None:
     run = Run(settings(batch_size=7), lambda _: None)
     batch, again = run.batch(3), run.batch(3)
-    assert batch.pooled is again.pooled is None
+    assert batch.added_conditions is again.added_conditions is None
     for name in ("z_0", "text", "condition", "t", "epsilon"):
         assert torch.equal(getattr(batch, name), getattr(again, name))
     assert batch.z_0.shape == batch.epsilon.shape == (7, 4, 4, 4)
     assert batch.condition.shape == (7, 3, 32, 32) and set(batch.condition.unique().tolist()) <= {0.0, 1.0}
-    emptied = [[torch.equal(text, run.empty_text.states[0]) for text in run.batch(epoch).text] for epoch in range(20)]
+    emptied = [[torch.equal(text, run.empty_text.hidden_states[0]) for text in run.batch(epoch).text] for epoch in range(20)]
     share = sum(map(sum, emptied)) / 140
     assert 0.35 < share < 0.65 and all(any(sample) for sample in zip(*emptied, strict=True))
 
@@ -214,7 +215,8 @@ def test_ablations_train(settings: Settings) -> None:
     changed = {"variant": "lite", "connection": "gaussian", "condition_encoder": "paper"}
     config = settings(**changed, steps=1)
     assert train(config).step == 1
-    assert changed.items() <= ControlNet.from_pretrained(config.out).config["_zeroconv"].items()
+    saved = ControlNet.from_pretrained(config.out).config
+    assert replace(saved, **changed) == saved
 
 
 def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: Settings) -> None:
@@ -261,9 +263,9 @@ def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -
     batches = [run.batch(epoch) for epoch in range(20)]
     emptied: list[bool] = []
     for batch in batches:
-        assert batch.pooled is not None
-        assert torch.equal(batch.pooled.time_ids, torch.tensor([[32.0, 32, 0, 0, 32, 32]] * 2))
-        for states, vector in zip(batch.text, batch.pooled.text, strict=True):
+        assert batch.added_conditions is not None
+        assert torch.equal(batch.added_conditions.time_ids, torch.tensor([[32.0, 32, 0, 0, 32, 32]] * 2))
+        for states, vector in zip(batch.text, batch.added_conditions.text_embeds, strict=True):
             assert bool(states.any()) == bool(vector.any())  # an emptied prompt is zeros in both
             emptied.append(not vector.any())
     assert 8 < sum(emptied) < 32

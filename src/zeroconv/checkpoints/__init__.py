@@ -1,10 +1,14 @@
 """Weight files: guarded reading, atomic writing, other people's names, and where a name leads. No network is built here."""
 
-from zeroconv.checkpoints.files.atomic import read_json
-from zeroconv.checkpoints.files.model_folder import check_fit, read_config, read_model_folder, write_model_folder
-from zeroconv.checkpoints.files.safetensors import check_header, read_header, read_safetensors, write_safetensors
-from zeroconv.checkpoints.files.shards import read_weights
-from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zeroconv.checkpoints.files.atomic import read_json
+    from zeroconv.checkpoints.files.model_folder import check_fit, read_config, read_model_folder, write_model_folder
+    from zeroconv.checkpoints.files.safetensors import check_header, read_header, read_safetensors, write_safetensors
+    from zeroconv.checkpoints.files.shards import read_weights
+    from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 
 __all__ = [
     "check_fit",
@@ -20,3 +24,19 @@ __all__ = [
     "write_model_folder",
     "write_safetensors",
 ]
+
+HOMES = {
+    "files.atomic": ("read_json",),
+    "files.model_folder": ("check_fit", "read_config", "read_model_folder", "write_model_folder"),
+    "files.safetensors": ("check_header", "read_header", "read_safetensors", "write_safetensors"),
+    "files.shards": ("read_weights",),
+    "hub.resolve": ("embedded_names", "resolve"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: whoever writes a PNG or a text atomically needs no torch."""
+    for home, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.cli.bases import open_base
 from zeroconv.cli.console import Progress, print_json
-from zeroconv.cli.folders import output_folder, write_text
+from zeroconv.cli.folders import output_folder
 
 __all__ = ["demo"]
 
@@ -46,7 +47,7 @@ def demo(
         uncontrolled = pipeline(prompts, on_step=lambda done, _: progress(total // 2 + done, total), **request)
         report = show(pieces, opened, controls, controlled, uncontrolled, out)
         report["seconds"] = round(time.monotonic() - started, 1)
-        write_text(out / "report.json", json.dumps(report, indent=2, allow_nan=False))
+        write_text(out / "report.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
     if as_json:
         print_json({**report, "folder": str(out)})
         return

@@ -13,7 +13,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.conditions import extract
 from zeroconv.evaluation import badge
-from zeroconv.generation import Control, Output, save
+from zeroconv.generation import Control, Output, save_images
 from zeroconv.images import open_image, write_png
 from zeroconv.sheets import contact_sheet, overlay
 from zeroconv.stable_diffusion import StableDiffusion
@@ -91,8 +91,8 @@ def show(
         f"seeds {one['seed']} to {controlled.settings[-1]['seed']}, {one['num_inference_steps']} steps, "
         f"guidance {one['guidance_scale']:g}."
     )
-    saved = save(controlled, controls, out / "with-control", base)
-    plain = save(uncontrolled, [], out / "without-control", base)
+    saved = save_images(controlled, controls, out / "with-control", base)
+    plain = save_images(uncontrolled, [], out / "without-control", base)
     for piece in pieces:
         write_png(piece.image, out / "inputs" / f"{piece.name}.png")
     write_png(sheet_of(pieces, controlled.images, uncontrolled.images, obeyed, without, footer), out / "sheet.png")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, named_base, open_base
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import condition_of
 from zeroconv.cli.extract import parse_assignment
-from zeroconv.cli.folders import output_folder, write_text
+from zeroconv.cli.folders import output_folder
 
 if TYPE_CHECKING:
     from zeroconv.control import ControlNet
@@ -68,7 +69,7 @@ def evaluate(
             )  # fmt: skip
         written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
         write_png(evaluation.fidelity_sheet(report), out / "sheet.png")
-        write_text(out / "report.json", json.dumps(written, indent=2, allow_nan=False))
+        write_text(out / "report.json", json.dumps(written, indent=2, allow_nan=False) + "\n")
     if as_json:
         print_json({**written, "files": [str(out / "report.json"), str(out / "sheet.png")]})
         return
@@ -80,7 +81,7 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
     from zeroconv.conditions import get
 
-    told = network.config["_zeroconv"]["extract"] if judge is None else judge
+    told = network.config.extract if judge is None else judge
     if not get(condition).general_purpose and "method" not in told and not data.startswith("world:"):
         say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
             f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip

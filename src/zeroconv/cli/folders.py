@@ -1,13 +1,12 @@
 """Output folders that are known to be writable before anything is computed."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["all_or_nothing", "output_folder", "write_text"]
+__all__ = ["all_or_nothing", "output_folder"]
 
 
 @contextmanager
@@ -53,14 +52,3 @@ def all_or_nothing(out: Path) -> Generator[None]:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
         raise
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text + "\n", "utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path

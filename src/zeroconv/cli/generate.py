@@ -15,7 +15,7 @@ from zeroconv.cli.controls import MODES, Source, build_controls, parse_mode, par
 from zeroconv.cli.folders import output_folder
 
 if TYPE_CHECKING:
-    from zeroconv.generation import Saved
+    from zeroconv.generation import SavedImages
 
 __all__ = ["Ordered", "generate"]
 
@@ -81,7 +81,7 @@ def generate(
     if not math.isfinite(guidance):
         raise ValueError(f"guidance is {guidance}; expected a finite number, usually 1 to 15")
     with output_folder(out):
-        from zeroconv.generation import ControlPipeline, save
+        from zeroconv.generation import ControlPipeline, save_images
 
         opened = open_base(base, vae, lora, prediction, device, dtype)
         pixels = pixels or (opened.size, opened.size)
@@ -91,7 +91,7 @@ def generate(
                 prompt, controls, weighting, steps, guidance, seed, num_images, negative, sampler, pixels,
                 on_step=progress,
             )  # fmt: skip
-        saved = save(output, controls, out, opened)
+        saved = save_images(output, controls, out, opened)
     finish(saved, {"settings": output.settings}, started, as_json)
 
 
@@ -101,23 +101,23 @@ def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]
     return [Source(next(queues[name]), name == "--condition") for name in order]
 
 
-def make_again(path: Path, out: Path) -> "tuple[Saved, dict[str, Any]]":
+def make_again(path: Path, out: Path) -> "tuple[SavedImages, dict[str, Any]]":
     """Make a saved picture again, and compare."""
     from transformers.utils import logging
 
-    from zeroconv.generation import again, save
+    from zeroconv.generation import reproduce, save_images
     from zeroconv.images import open_image
 
     logging.disable_progress_bar()
     before = open_image(path)
     with output_folder(out):
-        output, controls, base = again(path)
+        output, controls, base = reproduce(path)
         same = output.images[0].tobytes() == before.tobytes()
         say(f"the same pixels as {path}" if same else f"not the same pixels as {path}")
-        return save(output, controls, out, base), {"settings": output.settings, "same_pixels": same}
+        return save_images(output, controls, out, base), {"settings": output.settings, "same_pixels": same}
 
 
-def finish(saved: "Saved", report: dict[str, Any], started: float, as_json: bool) -> None:
+def finish(saved: "SavedImages", report: dict[str, Any], started: float, as_json: bool) -> None:
     """Print where the pictures are."""
     if as_json:
         files = {"pictures": [str(path) for path in saved.pictures], "maps": [str(path) for path in saved.maps]}

@@ -11,7 +11,7 @@ from PIL import Image
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
-from zeroconv.images import open_holed, open_map, to_holed_tensor, to_tensor
+from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +168,7 @@ class Condition:
             FileNotFoundError: when it is not there.
             ValueError: when it cannot be read, or an RGBA map has no hole.
         """
-        return open_holed(path) if self.contract.mode == "RGBA" else open_map(path)
+        return open_with_mask(path) if self.contract.mode == "RGBA" else open_map(path)
 
     def to_tensor(self, condition: Image.Image) -> "Tensor":
         """A map as a network reads it: (3, H, W) in [0, 1], and -1 where an RGBA map is transparent.
@@ -176,7 +176,7 @@ class Condition:
         Raises:
             ValueError: when the contract is RGBA and the map has no transparency.
         """
-        return to_holed_tensor(condition) if self.contract.mode == "RGBA" else to_tensor(condition)
+        return to_masked_tensor(condition) if self.contract.mode == "RGBA" else to_tensor(condition)
 
 
 def reextract_and_score(

@@ -13,7 +13,7 @@ from zeroconv.conditions.raster.resizing import check_size, inner_size, resize_m
 from zeroconv.conditions.raster.tiling import resize_for_detection
 from zeroconv.conditions.registry import get
 from zeroconv.errors import InputError
-from zeroconv.images import fit, plain, resize
+from zeroconv.images import fit, resize, to_8bit
 
 __all__ = ["draw_parameters", "extract", "extract_all", "extract_at_size", "fit_map", "reextract_parameters"]
 
@@ -23,7 +23,7 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
 
     Args:
         name: which condition, such as "canny".
-        image: any picture, of any mode of Pillow's; see `zeroconv.images.plain`.
+        image: any picture, of any mode of Pillow's; see `zeroconv.images.to_8bit`.
         resolution: pixels of the shorter side at which the extractor sees the picture; None is the picture's own.
         **parameters: the extractor's own, such as `low` and `high`.
 
@@ -34,7 +34,7 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
     """
     condition = get(name)
     checked = with_defaults(condition, {"resolution": resolution, **parameters})
-    picture = resize_for_detection(plain(image), checked.pop("resolution"))
+    picture = resize_for_detection(to_8bit(image), checked.pop("resolution"))
     made = condition.extract(picture, **checked)
     return made if picture.size == image.size else resize_map(made, image.size, condition.resizing, "stretch")
 
@@ -81,7 +81,7 @@ def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[M
     if condition.batched is None:
         return [extract(name, image, **given) for image, given in zip(images, parameters, strict=True)]
     checked = [with_defaults(condition, given) for given in parameters]
-    pictures = [resize_for_detection(plain(image), given["resolution"]) for image, given in zip(images, checked, strict=True)]
+    pictures = [resize_for_detection(to_8bit(image), given["resolution"]) for image, given in zip(images, checked, strict=True)]
     maps = render_all(condition.batched, pictures, checked)
     return [resize_map(made, image.size, condition.resizing, "stretch") for made, image in zip(maps, images, strict=True)]
 

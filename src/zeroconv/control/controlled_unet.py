@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zeroconv.control.network import ControlNet
 from zeroconv.control.residuals import Residuals
-from zeroconv.stable_diffusion.unet import Encoded, Pooled, check_supported, decode, encode
+from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
 __all__ = ["ActiveControl", "ControlledUNet"]
 
@@ -34,13 +34,15 @@ class ActiveControl:
     mask: Tensor | None = None
     rows: slice | None = None
 
-    def residuals(self, z_t: Tensor, t: Tensor | float, text: Tensor, pooled: Pooled | None = None) -> Residuals | None:
+    def residuals(
+        self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None
+    ) -> Residuals | None:
         """What this control adds for a batch, or None when every weight is zero: then the network is not run."""
         if self.weights is not None and not any(self.weights):
             return None
         rows, steps = self.rows or slice(None), torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
-        part = Pooled(pooled.text[rows], pooled.time_ids[rows]) if pooled is not None else None
-        residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, pooled=part)
+        part = added_conditions and added_conditions.map(lambda tensor: tensor[rows])
+        residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, added_conditions=part)
         residuals = residuals.scaled(self.weights) if self.weights is not None else residuals
         residuals = residuals.masked(self.mask) if self.mask is not None else residuals
         return residuals if self.rows is None else residuals.map(lambda _, r: spread(r, self.rows, z_t.shape[0]))
@@ -97,7 +99,7 @@ class ControlledUNet(nn.Module):
         t: Tensor | float,
         text: Tensor,
         controls: Sequence[ActiveControl] = (),
-        pooled: Pooled | None = None,
+        added_conditions: AddedConditions | None = None,
     ) -> Tensor:
         """The prediction, (B, C, h, w).
 
@@ -106,10 +108,10 @@ class ControlledUNet(nn.Module):
             t: the step, a number or (B,), 0 … 999.
             text: text states, (B, N, D).
             controls: any number; their residuals are added (section 3.4). None: the plain U-Net, bit by bit.
-            pooled: for SDXL.
+            added_conditions: for SDXL.
         """
-        encoded = encode(self.unet, z_t, t, text, pooled)
-        given = [control.residuals(z_t, t, text, pooled) for control in controls]
+        encoded = encode(self.unet, z_t, t, text, added_conditions)
+        given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
         acting = [residuals for residuals in given if residuals is not None]
         if acting:
             encoded = add(encoded, reduce(operator.add, acting))

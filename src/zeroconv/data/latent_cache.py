@@ -13,8 +13,8 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from zeroconv.data import Pair
-from zeroconv.images import to_signed, to_tensor
-from zeroconv.stable_diffusion import StableDiffusion, Text
+from zeroconv.images import normalize, to_tensor
+from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 
 __all__ = ["Cache"]
 
@@ -39,12 +39,12 @@ class Cache:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.latents = rows(folder / "latents.npy", (len(names), *base.latent_shape(*size)))
-        self.text = rows(folder / "text.npy", (len(names), *empty.states.shape[1:]))
+        self.text = rows(folder / "text.npy", (len(names), *empty.hidden_states.shape[1:]))
         self.pooled = None if empty.pooled is None else rows(folder / "pooled.npy", (len(names), *empty.pooled.shape[1:]))
         self.filled = rows(folder / "filled.npy", (len(names),), np.bool_)
         (folder / "key.json").write_text(json.dumps({"key": key}), "utf-8")  # last: without it the arrays are made anew
 
-    def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, Text]:
+    def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, PromptEncoding]:
         """Latents (B, C, h, w) and encoded prompts, float32, on the CPU.
 
         Args:
@@ -56,15 +56,15 @@ class Cache:
             self.fill([samples[i] for i in missing], [pairs[i] for i in missing])
         latents, states = (torch.from_numpy(array[list(samples)]).float() for array in (self.latents, self.text))
         if self.pooled is None:
-            return latents, Text(states)
-        return latents, Text(states, torch.from_numpy(self.pooled[list(samples)]).float())
+            return latents, PromptEncoding(states)
+        return latents, PromptEncoding(states, torch.from_numpy(self.pooled[list(samples)]).float())
 
     def fill(self, samples: Sequence[int], pairs: Sequence[Pair]) -> None:
         """Encode pairs and keep them as the rows `samples`."""
-        images = to_signed(torch.stack([to_tensor(pair.image) for pair in pairs]))
+        images = normalize(torch.stack([to_tensor(pair.image) for pair in pairs]))
         latents = array(self.base.encode_images(images))
         text = self.base.encode_text([pair.caption for pair in pairs])
-        states, pooled = array(text.states), None if text.pooled is None else array(text.pooled)
+        states, pooled = array(text.hidden_states), None if text.pooled is None else array(text.pooled)
         for row, sample in enumerate(samples):
             self.latents[sample], self.text[sample] = latents[row], states[row]
             if self.pooled is not None and pooled is not None:
@@ -92,9 +92,13 @@ def read_key(folder: Path) -> str | None:
         return None
 
 
-def fingerprint(base: StableDiffusion, empty: Text, names: Sequence[str], size: tuple[int, int]) -> str:
+def fingerprint(base: StableDiffusion, empty: PromptEncoding, names: Sequence[str], size: tuple[int, int]) -> str:
     """SHA-256 over the encoders' weights, the shapes and meaning of the empty prompt, the sample names and the size."""
-    shapes = [list(empty.states.shape), None if empty.pooled is None else list(empty.pooled.shape), base.empty_is_zero]
+    shapes = [
+        list(empty.hidden_states.shape),
+        None if empty.pooled is None else list(empty.pooled.shape),
+        base.force_zeros_for_empty_prompt,
+    ]
     digest = hashlib.sha256(json.dumps([list(names), list(size), shapes]).encode())
     for network in base.networks[1:]:
         for name, tensor in network.state_dict().items():

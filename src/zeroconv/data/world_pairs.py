@@ -1,13 +1,13 @@
 """The tiny world as a data set: rendered when asked for, or written to a folder."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.data.pairs import Pair
 from zeroconv.images import write_png
 from zeroconv.world import Picture, make
@@ -105,7 +105,5 @@ def write_world(
         lines.append(json.dumps({"file_name": f"images/{name}", "text": picture.caption, **columns}))
         if report is not None:
             report(i + 1, count)
-    part = out / ".metadata.part"
-    part.write_text("\n".join(lines) + "\n", "utf-8")
-    os.replace(part, out / "metadata.jsonl")
+    write_text(out / "metadata.jsonl", "\n".join(lines) + "\n")
     return out

@@ -1,9 +1,9 @@
 """Loss, guidance, sampling and keyed noise, for any callable denoiser (section 3.3)."""
 
 from zeroconv.diffusion.guidance import guide
-from zeroconv.diffusion.objective import denoising_loss, target
-from zeroconv.diffusion.randomness import generator, noise
-from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample
+from zeroconv.diffusion.objective import denoising_loss, training_target
+from zeroconv.diffusion.randomness import generator, keyed_noise
+from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample_latents
 from zeroconv.diffusion.schedule import NoiseSchedule
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "generator",
     "guide",
     "initial_noise",
-    "noise",
-    "sample",
-    "target",
+    "keyed_noise",
+    "sample_latents",
+    "training_target",
 ]

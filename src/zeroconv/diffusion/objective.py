@@ -7,12 +7,12 @@ from torch.nn import functional
 
 from zeroconv.diffusion.schedule import NoiseSchedule
 
-__all__ = ["PredictionType", "denoising_loss", "target"]
+__all__ = ["PredictionType", "denoising_loss", "training_target"]
 
 PredictionType = Literal["epsilon", "v_prediction"]
 
 
-def target(kind: str, schedule: NoiseSchedule, z_0: Tensor, epsilon: Tensor, t: Tensor) -> Tensor:
+def training_target(kind: str, schedule: NoiseSchedule, z_0: Tensor, epsilon: Tensor, t: Tensor) -> Tensor:
     """What the network should predict, like `z_0`.
 
     "epsilon": the noise ε. "v_prediction": `v = sqrt(ᾱ_t) ε - sqrt(1 - ᾱ_t) z_0`

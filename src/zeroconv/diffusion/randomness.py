@@ -9,7 +9,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-__all__ = ["generator", "noise"]
+__all__ = ["generator", "keyed_noise"]
 
 
 def generator(seed: int, *key: int | str) -> torch.Generator:
@@ -33,6 +33,6 @@ def spelled(part: int | str) -> str:
     return f"int={int(part)}"
 
 
-def noise(shape: tuple[int, ...], seed: int, *key: int | str) -> Tensor:
+def keyed_noise(shape: tuple[int, ...], seed: int, *key: int | str) -> Tensor:
     """Standard normal noise of `shape`, float32 on the CPU, that belongs to `(seed, *key)`."""
     return torch.randn(shape, generator=generator(seed, *key))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zeroconv.diffusion.randomness import generator
 
-__all__ = ["SAMPLERS", "build_scheduler", "initial_noise", "sample"]
+__all__ = ["SAMPLERS", "build_scheduler", "initial_noise", "sample_latents"]
 
 SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
@@ -57,7 +57,7 @@ def initial_noise(shape: Sequence[int], seeds: Sequence[int]) -> Tensor:
     return torch.stack([torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
-def sample(
+def sample_latents(
     denoiser: Denoiser,
     z: Tensor,
     scheduler: Any,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from PIL import Image
 
 from zeroconv.data import Pair
-from zeroconv.images import fit, to_images, to_signed, to_tensor
+from zeroconv.images import fit, normalize, to_images, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
 
@@ -20,5 +20,5 @@ def reconstruct(base: StableDiffusion, images: Sequence[Image.Image]) -> list[Im
     """Pictures through the autoencoder and back."""
     made: list[Image.Image] = []
     for image in images:  # one by one: the ceiling does not depend on the batch
-        made += to_images(base.decode(base.encode_images(to_signed(to_tensor(image)[None]))))
+        made += to_images(base.decode(base.encode_images(normalize(to_tensor(image)[None]))))
     return made

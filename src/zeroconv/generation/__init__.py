@@ -2,6 +2,6 @@
 
 from zeroconv.generation.control import Control
 from zeroconv.generation.pipeline import ControlPipeline, Output
-from zeroconv.generation.png_metadata import Saved, again, parameters_text, save
+from zeroconv.generation.png_metadata import SavedImages, parameters_text, reproduce, save_images
 
-__all__ = ["Control", "ControlPipeline", "Output", "Saved", "again", "parameters_text", "save"]
+__all__ = ["Control", "ControlPipeline", "Output", "SavedImages", "parameters_text", "reproduce", "save_images"]

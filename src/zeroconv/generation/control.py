@@ -58,7 +58,7 @@ class Control:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
         image = self.map_of(picture)
-        known = conditions.find(self.network.config["_zeroconv"]["condition"])
+        known = conditions.find(self.network.config.condition)
         return known.to_tensor(image) if known else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:

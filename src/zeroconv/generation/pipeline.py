@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, layer_weights
 from zeroconv.control.weighting import check_weighting, condition_side_only
-from zeroconv.diffusion import build_scheduler, guide, initial_noise, sample
+from zeroconv.diffusion import build_scheduler, guide, initial_noise, sample_latents
 from zeroconv.generation.control import Control
 from zeroconv.images import to_image, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
@@ -64,7 +64,7 @@ class Prepared:
 
         Networks that give means over the picture (ControlNet 1.1 "shuffle") act on the conditional rows alone.
         """
-        both_sides = not (condition_side_only(weighting) or self.control.network.config["global_pool_conditions"])
+        both_sides = not (condition_side_only(weighting) or self.control.network.config.global_pool_conditions)
         features = torch.cat([self.features] * 2) if guided and both_sides else self.features
         rows = slice(pictures, None) if guided and not both_sides else None
         return ActiveControl(self.control.network, features, self.weights, self.mask, rows)
@@ -171,11 +171,11 @@ class ControlPipeline:
         """Everything about a control that no step changes, computed once."""
         network = control.network.to(self.base.device, self.base.dtype).eval()
         maps = torch.stack([control.tensor_of(i) for i in rows]).to(self.base.device, self.base.dtype)
-        expected = network.config["conditioning_channels"]
+        expected = network.config.conditioning_channels
         if expected == 1:
             maps = maps.mean(dim=1, keepdim=True)
         features = network.encode_condition(maps)
-        heights = connection_heights(network, height // self.base.reduction)
+        heights = connection_heights(network, height // self.base.vae_scale_factor)
         weights = [control.scale * w for w in layer_weights(steps.weighting, heights)]
         if control.layers is not None:
             if len(control.layers) != len(weights):
@@ -197,19 +197,21 @@ class ControlPipeline:
         """Latents (B, C, h, w) of a batch of pictures."""
         pictures, guided = len(prompts), steps.guidance_scale != 1
         text = self.base.encode_text([negative_prompt] * pictures + prompts if guided else prompts)
-        height, width = (self.base.reduction * side for side in shape[1:])
-        pooled = self.base.pooled(text, width, height)
+        height, width = (self.base.vae_scale_factor * side for side in shape[1:])
+        pooled = self.base.added_conditions(text, width, height)
         active = [(ready.control.window, ready.active(pictures, guided, steps.weighting)) for ready in controls]
 
         def denoiser(z: Tensor, t: Tensor, step: int) -> Tensor:
             acting = [control for window, control in active if window.contains(step, steps.count)]
             if not guided:
-                return self.unet(z, t, text.states, acting, pooled)
-            unconditional, conditional = self.unet(torch.cat([z, z]), t, text.states, acting, pooled).chunk(2)
+                return self.unet(z, t, text.hidden_states, acting, pooled)
+            unconditional, conditional = self.unet(torch.cat([z, z]), t, text.hidden_states, acting, pooled).chunk(2)
             return guide(unconditional, conditional, steps.guidance_scale)
 
         z = initial_noise(shape, seeds).to(self.base.device, self.base.dtype)
-        return sample(denoiser, z, build_scheduler(steps.sampler, self.base.noise), steps.count, seeds, on_step)
+        return sample_latents(
+            denoiser, z, build_scheduler(steps.sampler, self.base.scheduler_config), steps.count, seeds, on_step
+        )
 
     def settings(
         self, prompt: str, seed: int, negative: str, steps: Steps, controls: Sequence[Control], size: tuple[int, int]

@@ -25,7 +25,7 @@ from zeroconv.images import MAX_PIXELS, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.version import __version__
 
-__all__ = ["Saved", "again", "fingerprint", "parameters_text", "save"]
+__all__ = ["SavedImages", "fingerprint", "parameters_text", "reproduce", "save_images"]
 
 SAMPLER_TITLES = {
     "ddim": "DDIM", "dpm++2m": "DPM++ 2M", "euler": "Euler", "euler-a": "Euler a", "unipc": "UniPC", "lcm": "LCM",
@@ -35,7 +35,7 @@ WEIGHTING_TITLES = {"uniform": "Balanced", "decay": "ControlNet is more importan
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedImages:
     """Files of one call.
 
     Attributes:
@@ -66,7 +66,7 @@ def parameters_text(settings: Mapping[str, Any]) -> str:
         "CFG scale": settings["guidance_scale"],
         "Seed": settings["seed"],
         "Size": f"{width}x{height}",
-        "Model": quoted(str(settings["base"])),
+        "Model": quote(str(settings["base"])),
     }
     for index, control in enumerate(settings["controls"]):
         unit = {
@@ -77,19 +77,19 @@ def parameters_text(settings: Mapping[str, Any]) -> str:
             "Guidance End": control["end"],
             "Control Mode": WEIGHTING_TITLES.get(settings["weighting"], settings["weighting"]),
         }
-        fields[f"ControlNet {index}"] = quoted(", ".join(f"{name}: {value}" for name, value in unit.items()))
+        fields[f"ControlNet {index}"] = quote(", ".join(f"{name}: {value}" for name, value in unit.items()))
     fields["Version"] = f"zeroconv {__version__}"
     last = ", ".join(f"{name}: {value}" for name, value in fields.items())
     negative = [f"Negative prompt: {settings['negative_prompt']}"] if settings["negative_prompt"] else []
     return "\n".join([settings["prompt"], *negative, last])
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A value in quotes when it holds what separates values."""
     return json.dumps(text, ensure_ascii=False) if any(c in text for c in ',:"\n') else text
 
 
-def save(output: Output, controls: Sequence[Control], folder: str | Path, base: StableDiffusion) -> Saved:
+def save_images(output: Output, controls: Sequence[Control], folder: str | Path, base: StableDiffusion) -> SavedImages:
     """Write the pictures as `seed-7.png`, and beside them the maps as `map-canny-1a2b3c4d.png`.
 
     A picture that was made with other settings is never replaced: the new one is called `seed-7-2.png`.
@@ -112,7 +112,7 @@ def save(output: Output, controls: Sequence[Control], folder: str | Path, base: 
                 maps[write_png(control.map_of(index), path)] = None
         path = free_path(folder, f"seed-{settings['seed']}", described)
         pictures.append(write_png(image, path, parameters_text(described), described))
-    return Saved(pictures, list(maps))
+    return SavedImages(pictures, list(maps))
 
 
 def describe(settings: Mapping[str, Any], controls: Sequence[Control], index: int, base: StableDiffusion) -> dict[str, Any]:
@@ -123,11 +123,11 @@ def describe(settings: Mapping[str, Any], controls: Sequence[Control], index: in
         entries.append(
             {
                 **entry,
-                "condition": control.network.config["_zeroconv"]["condition"],
+                "condition": control.network.config.condition,
                 "fingerprint": fingerprint(control.network),
-                "map": pack(image),
+                "map": encode_png(image),
                 "map_sha256": hashlib.sha256((image if image.mode == "RGBA" else image.convert("RGB")).tobytes()).hexdigest(),
-                "mask": pack(control.mask.convert("L")) if control.mask else None,
+                "mask": encode_png(control.mask.convert("L")) if control.mask else None,
             }
         )
     marks = {"version": __version__, "base_fingerprint": fingerprint(base.unet)}
@@ -148,7 +148,7 @@ def free_path(folder: Path, stem: str, settings: Mapping[str, Any]) -> Path:
     raise AssertionError("unreachable: the numbers do not end")
 
 
-def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output, list[Control], StableDiffusion]:
+def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output, list[Control], StableDiffusion]:
     """Make a saved picture again: the same pixels, with the same weights on the same kind of machine.
 
     Args:
@@ -164,9 +164,9 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     """
     settings = read_settings(path)
     try:
-        base = base or reopened(settings)
+        base = base or open_recorded_base(settings)
         warn_if_changed(f"the base {base.name!r}", base.unet, settings["base_fingerprint"])
-        controls = [rebuild(entry, base) for entry in settings["controls"]]
+        controls = [control_from_metadata(entry, base) for entry in settings["controls"]]
         width, height = (int(side) for side in settings["size"])
         output = ControlPipeline(base)(
             str(settings["prompt"]),
@@ -184,7 +184,7 @@ def again(path: str | Path, base: StableDiffusion | None = None) -> tuple[Output
     return output, controls, base
 
 
-def reopened(settings: Mapping[str, Any]) -> StableDiffusion:
+def open_recorded_base(settings: Mapping[str, Any]) -> StableDiffusion:
     """The base of a saved picture: its LoRAs, its number type and, where this machine has it, its device.
 
     Raises:
@@ -194,19 +194,19 @@ def reopened(settings: Mapping[str, Any]) -> StableDiffusion:
     kind, device = settings.get("dtype", "float32"), settings.get("device", "cpu")
     if kind not in kinds:
         raise ValueError(f"the picture was made in {kind!r}; expected one of {', '.join(kinds)}")
-    base = StableDiffusion.reopened(settings["base"], settings.get("base_options", {}), kinds[kind])
+    base = StableDiffusion.from_options(settings["base"], settings.get("base_options", {}), kinds[kind])
     if device == "cpu" or (device == "cuda" and torch.cuda.is_available()):
         return base.to(device)
     warnings.warn(f"the picture was made on {device}, here it is made on {base.device}: equal up to rounding", stacklevel=3)
     return base
 
 
-def rebuild(entry: Mapping[str, Any], base: StableDiffusion) -> Control:
+def control_from_metadata(entry: Mapping[str, Any], base: StableDiffusion) -> Control:
     """A control for a base from its entry in the settings."""
     network = ControlNet.from_pretrained(entry["control"], unet=base.unet)
     warn_if_changed(f"the ControlNet {entry['control']!r}", network, entry["fingerprint"])
-    mask = unpack(entry["mask"]).convert("L") if entry["mask"] else None
-    return Control(network, unpack(entry["map"]), entry["scale"], entry["start"], entry["end"], mask, entry["layers"])
+    mask = decode_png(entry["mask"]).convert("L") if entry["mask"] else None
+    return Control(network, decode_png(entry["map"]), entry["scale"], entry["start"], entry["end"], mask, entry["layers"])
 
 
 def warn_if_changed(what: str, network: nn.Module, before: str) -> None:
@@ -228,15 +228,15 @@ def fingerprint(network: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def pack(image: Image.Image) -> str:
+def encode_png(image: Image.Image) -> str:
     """A picture as base64 text of a PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def unpack(text: str) -> Image.Image:
-    """The inverse of `pack`.
+def decode_png(text: str) -> Image.Image:
+    """The inverse of `encode_png`.
 
     Raises:
         ValueError: when the text is damaged.

@@ -15,8 +15,8 @@ from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
 from zeroconv.stable_diffusion.single_file import open_single_file
-from zeroconv.stable_diffusion.text import Text, TextReader, read_prompts
-from zeroconv.stable_diffusion.unet import Pooled
+from zeroconv.stable_diffusion.text import PromptEncoder, PromptEncoding, encode_prompts
+from zeroconv.stable_diffusion.unet import AddedConditions
 from zeroconv.stable_diffusion.vae import vae_dtype
 
 __all__ = ["StableDiffusion"]
@@ -31,23 +31,23 @@ class StableDiffusion:
         vae: diffusers' `AutoencoderKL`.
         text_encoder: transformers' `CLIPTextModel`.
         tokenizer: its tokenizer.
-        noise: the scheduler's configuration: betas, number of steps, prediction type.
+        scheduler_config: the scheduler's configuration: betas, number of steps, prediction type.
         name: what it was opened as.
         text_encoder_2: SDXL's second one, a `CLIPTextModelWithProjection`; None for the others.
         tokenizer_2: its tokenizer.
-        empty_is_zero: whether the empty prompt is told as zeros, as SDXL's base was trained.
-        options: how it was opened and what LoRAs were added, as plain values; `reopened` takes them.
+        force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
+        options: how it was opened and what LoRAs were added, as plain values; `from_options` takes them.
     """
 
     unet: Any
     vae: Any
     text_encoder: Any
     tokenizer: Any
-    noise: dict[str, Any]
+    scheduler_config: dict[str, Any]
     name: str = "base"
     text_encoder_2: Any = None
     tokenizer_2: Any = None
-    empty_is_zero: bool = False
+    force_zeros_for_empty_prompt: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -90,7 +90,7 @@ class StableDiffusion:
         return cls(**vars(parts), name=pinned_name(name_or_path, place), options=options).lock()
 
     @classmethod
-    def reopened(cls, name: str, options: Mapping[str, Any], dtype: torch.dtype | None = torch.float32) -> Self:
+    def from_options(cls, name: str, options: Mapping[str, Any], dtype: torch.dtype | None = torch.float32) -> Self:
         """A base again from its name and `options`, its LoRAs included.
 
         Raises:
@@ -150,17 +150,17 @@ class StableDiffusion:
     @property
     def prediction_type(self) -> str:
         """What the U-Net predicts: "epsilon" or "v_prediction"."""
-        return self.noise.get("prediction_type", "epsilon")
+        return self.scheduler_config.get("prediction_type", "epsilon")
 
     @property
-    def reduction(self) -> int:
+    def vae_scale_factor(self) -> int:
         """Pixels per latent along one side: 8."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @property
     def size(self) -> int:
         """The side, in pixels, of the pictures the base was trained on."""
-        return int(self.unet.config.sample_size) * self.reduction
+        return int(self.unet.config.sample_size) * self.vae_scale_factor
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the latents of a picture.
@@ -168,25 +168,25 @@ class StableDiffusion:
         Raises:
             ValueError: unless both sides are multiples of 8 times the U-Net's smallest step.
         """
-        if width < 1 or height < 1 or width % self.reduction or height % self.reduction:
-            raise ValueError(f"pictures of {width}x{height} are asked for; expected multiples of {self.reduction}")
-        return int(self.unet.config.in_channels), height // self.reduction, width // self.reduction
+        if width < 1 or height < 1 or width % self.vae_scale_factor or height % self.vae_scale_factor:
+            raise ValueError(f"pictures of {width}x{height} are asked for; expected multiples of {self.vae_scale_factor}")
+        return int(self.unet.config.in_channels), height // self.vae_scale_factor, width // self.vae_scale_factor
 
-    def encode_text(self, prompts: Sequence[str]) -> Text:
-        """Prompts as the U-Net is told them: states of the tokens, padded to the window, and SDXL's pooled vectors.
+    def encode_text(self, prompts: Sequence[str]) -> PromptEncoding:
+        """Encode prompts: the tokens' hidden states, padded to the window, and SDXL's pooled embeddings.
 
         A prompt that is longer than the window is cut, with a warning that names what was left out.
         """
-        readers = [TextReader(self.tokenizer, self.text_encoder)]
+        encoders = [PromptEncoder(self.tokenizer, self.text_encoder)]
         if self.is_xl:
-            readers.append(TextReader(self.tokenizer_2, self.text_encoder_2))
-        text = read_prompts(prompts, readers, self.empty_is_zero, stacklevel=2)
+            encoders.append(PromptEncoder(self.tokenizer_2, self.text_encoder_2))
+        text = encode_prompts(prompts, encoders, self.force_zeros_for_empty_prompt, stacklevel=2)
         return text.map(lambda tensor: tensor.to(self.dtype))
 
-    def pooled(self, text: Text, width: int, height: int) -> Pooled | None:
-        """What SDXL's U-Net and its ControlNets are told beside the tokens; None for the other families.
+    def added_conditions(self, text: PromptEncoding, width: int, height: int) -> AddedConditions | None:
+        """SDXL's conditioning beside the text states, for its U-Net and ControlNets; None for the other families.
 
-        The picture is told as one that was made at its size and not cropped.
+        The picture is described as made at its size and not cropped.
 
         Args:
             text: encoded prompts.
@@ -196,7 +196,7 @@ class StableDiffusion:
         if text.pooled is None:
             return None
         sizes = torch.tensor([[height, width, 0, 0, height, width]], device=text.pooled.device, dtype=torch.float32)
-        return Pooled(text.pooled, sizes.expand(len(text.pooled), -1))
+        return AddedConditions(text.pooled, sizes.expand(len(text.pooled), -1))
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:

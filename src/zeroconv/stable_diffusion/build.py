@@ -46,7 +46,7 @@ def build_unet(config: Mapping[str, Any], tensors: Mapping[str, Tensor], dtype: 
         ValueError: when the configuration is broken, of another family, or does not fit the tensors.
     """
     check_topology(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    unet = without_memory(UNet2DConditionModel, config, len(tensors), "U-Net")
+    unet = init_on_meta(UNet2DConditionModel, config, len(tensors), "U-Net")
     check_supported(unet)
     return fill(unet, tensors, dtype, "U-Net")
 
@@ -60,7 +60,7 @@ def build_vae(config: Mapping[str, Any], tensors: Mapping[str, Tensor], dtype: t
     scale = config.get("scaling_factor", 1)
     if not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         raise ValueError(f"the autoencoder's scaling_factor is {scale!r}; expected a number above 0, such as 0.18215")
-    vae = without_memory(AutoencoderKL, config, len(tensors), "autoencoder")
+    vae = init_on_meta(AutoencoderKL, config, len(tensors), "autoencoder")
     return fill(vae, autoencoder_names(tensors), dtype, "autoencoder")
 
 
@@ -81,7 +81,7 @@ def build_text_encoder(
     check_size(config, len(tensors), "text encoder")
     settings = {name: config[name] for name in TEXT_SETTINGS if name in config}
     kind = CLIPTextModelWithProjection if projection else CLIPTextModel
-    with nothing_made("text encoder"):
+    with meta_construction("text encoder"):
         encoder: Any = kind(CLIPTextConfig(**settings))
     fill(encoder, text_encoder_names(tensors, projection), dtype, "text encoder")
     embeddings = (encoder.text_model if projection else encoder).embeddings
@@ -107,16 +107,16 @@ def check_topology(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
             )
 
 
-def without_memory(kind: Any, config: Mapping[str, Any], tensors: int, what: str) -> Any:
+def init_on_meta(kind: Any, config: Mapping[str, Any], tensors: int, what: str) -> Any:
     """A diffusers network whose tensors have shapes but no memory, built after a look at its size."""
     check_size(config, tensors, what)
     known = inspect.signature(kind.__init__).parameters.keys() - {"self"}
-    with nothing_made(what):
+    with meta_construction(what):
         return kind(**{name: value for name, value in config.items() if name in known})
 
 
 @contextmanager
-def nothing_made(what: str) -> Generator[None]:
+def meta_construction(what: str) -> Generator[None]:
     """Networks built inside have shapes and no memory, and whatever the libraries raise is one sentence.
 
     Raises:

@@ -40,10 +40,10 @@ class Parts:
     vae: Any
     text_encoder: Any
     tokenizer: Any
-    noise: dict[str, Any]
+    scheduler_config: dict[str, Any]
     text_encoder_2: Any = None
     tokenizer_2: Any = None
-    empty_is_zero: bool = False
+    force_zeros_for_empty_prompt: bool = False
 
 
 def open_folder(
@@ -63,34 +63,34 @@ def open_folder(
     Raises:
         ValueError: one line, when the folder is incomplete, broken or no Stable Diffusion.
     """
-    with one_line(folder):
+    with name_folder_in_errors(folder):
         index = read_json(folder / "model_index.json")
         check_index(index)
         xl = index["_class_name"] == PIPELINES[1]
     for part in (needed := (*PARTS, *XL_PARTS) if xl else PARTS):
         if not (folder / part).is_dir():
             raise ValueError(f"{folder} is not a complete base: it has no folder {part!r} (needed: {', '.join(needed)})")
-    with one_line(folder):
+    with name_folder_in_errors(folder):
         parts = Parts(
             open_unet(folder / "unet", dtype),
             open_vae(folder / "vae" if vae is None else Path(vae), dtype, "sdxl" if xl else "sd15"),
             open_text_encoder(folder / "text_encoder", dtype),
             open_tokenizer(folder / "tokenizer"),
-            told_otherwise(read_json(folder / "scheduler" / "scheduler_config.json"), prediction_type),
+            override_prediction_type(read_json(folder / "scheduler" / "scheduler_config.json"), prediction_type),
         )
         if xl:
             parts = replace(
                 parts,
                 text_encoder_2=open_text_encoder(folder / "text_encoder_2", dtype, projection=True),
                 tokenizer_2=open_tokenizer(folder / "tokenizer_2"),
-                empty_is_zero=index.get("force_zeros_for_empty_prompt", True) is not False,
+                force_zeros_for_empty_prompt=index.get("force_zeros_for_empty_prompt", True) is not False,
             )
         check_parts(parts)
     return parts
 
 
 @contextmanager
-def one_line(folder: Path) -> Generator[None]:
+def name_folder_in_errors(folder: Path) -> Generator[None]:
     """Whatever is raised inside becomes one line that names the folder.
 
     Raises:
@@ -182,13 +182,13 @@ def open_tokenizer(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def told_otherwise(noise: dict[str, Any], prediction_type: str | None) -> dict[str, Any]:
+def override_prediction_type(config: dict[str, Any], prediction_type: str | None) -> dict[str, Any]:
     """The scheduler's configuration with the prediction type that was asked for.
 
     Raises:
         ValueError: for one that is not understood.
     """
-    told = prediction_type or noise.get("prediction_type", "epsilon")
-    if told not in PREDICTIONS:
-        raise ValueError(f"the prediction type is {told!r}; expected {' or '.join(map(repr, PREDICTIONS))}")
-    return {**noise, "prediction_type": told}
+    wanted = prediction_type or config.get("prediction_type", "epsilon")
+    if wanted not in PREDICTIONS:
+        raise ValueError(f"the prediction type is {wanted!r}; expected {' or '.join(map(repr, PREDICTIONS))}")
+    return {**config, "prediction_type": wanted}

@@ -69,10 +69,10 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
         part: {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} for part, network in networks.items()
     }
     lora = read_lora(path, shapes)
-    change: dict[Part, float] = {part: measured(networks[part], lora, part, weight, path) for part in lora.updates}
+    change: dict[Part, float] = {part: relative_change(networks[part], lora, part, weight, path) for part in lora.updates}
     if weight:
         for part in lora.updates:
-            for parameter, update in targets(networks[part], lora, part):
+            for parameter, update in updated_parameters(networks[part], lora, part):
                 merged = parameter.detach().float() + weight * update.delta(parameter.device)
                 parameter.data = merged.to(parameter.dtype)
     updates = [update for modules in lora.updates.values() for update in modules.values()]
@@ -80,20 +80,20 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
     return LoraReport(Path(path), lora.layout, weight, modules, tuple(sorted({update.rank for update in updates})), change)
 
 
-def targets(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, LowRankUpdate]]:
+def updated_parameters(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, LowRankUpdate]]:
     """The weights of a network that a LoRA changes, each with its update."""
     for module, update in lora.updates[part].items():
         yield network.get_parameter(f"{module}.weight"), update
 
 
-def measured(network: Any, lora: Lora, part: Part, weight: float, path: str | Path) -> float:
+def relative_change(network: Any, lora: Lora, part: Part, weight: float, path: str | Path) -> float:
     """‖Δ‖ / ‖W‖ of what a LoRA is going to change.
 
     Raises:
         ValueError: when a changed weight could leave the range of its type.
     """
     before = after = 0.0
-    for (parameter, update), module in zip(targets(network, lora, part), lora.updates[part], strict=True):
+    for (parameter, update), module in zip(updated_parameters(network, lora, part), lora.updates[part], strict=True):
         size, delta = norm(parameter), abs(weight) * update.size()
         # No number of W + Δ is larger than ‖W‖ + ‖Δ‖; real networks stay far below the largest float16.
         if not size + delta <= torch.finfo(parameter.dtype).max:

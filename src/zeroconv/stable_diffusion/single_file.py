@@ -12,9 +12,9 @@ from zeroconv.checkpoints.formats.single_file import OriginalBase, read_original
 from zeroconv.stable_diffusion.build import build_text_encoder, build_unet
 from zeroconv.stable_diffusion.folder import Parts, check_parts
 from zeroconv.stable_diffusion.tokenizer import END, clip_tokenizer
-from zeroconv.stable_diffusion.vae import open_vae, vae_of_part
+from zeroconv.stable_diffusion.vae import build_vae_part, open_vae
 
-__all__ = ["open_single_file", "parts_of", "read_file"]
+__all__ = ["build_parts", "open_single_file", "read_file"]
 
 PADS = {"clip": END, "open_clip": "!"}
 """What fills the window of each kind of text encoder."""
@@ -49,7 +49,7 @@ def open_single_file(
             UserWarning,
             stacklevel=4,
         )
-    return parts_of(found, dtype, vae, str(path))
+    return build_parts(found, dtype, vae, str(path))
 
 
 def read_file(path: Path, prediction_type: str | None = None, family: str | None = None, ema: bool = False) -> OriginalBase:
@@ -66,7 +66,7 @@ def read_file(path: Path, prediction_type: str | None = None, family: str | None
     return read_original(read_safetensors(path), read_header(path).metadata, str(path), prediction_type, family, ema)
 
 
-def parts_of(
+def build_parts(
     found: OriginalBase, dtype: torch.dtype | None = torch.float32, vae: str | Path | None = None, what: str = "the file"
 ) -> Parts:
     """Networks and tokenizers of what a file holds; see `open_single_file`.
@@ -78,7 +78,7 @@ def parts_of(
     if vae is not None:
         autoencoder = open_vae(Path(vae), dtype, key)
     elif found.vae is not None:
-        autoencoder = vae_of_part(found.vae, dtype, key)
+        autoencoder = build_vae_part(found.vae, dtype, key)
     else:
         raise ValueError(f"{what} holds no autoencoder: give one, a file or a folder, as `vae`")
     is_xl = found.unet.config.get("addition_embed_type") == "text_time"
@@ -95,7 +95,7 @@ def parts_of(
         found.scheduler,
         encoders[1] if is_xl else None,
         tokenizers[1] if is_xl else None,
-        empty_is_zero=is_xl,
+        force_zeros_for_empty_prompt=is_xl,
     )
     check_parts(parts)
     return parts

@@ -1,4 +1,4 @@
-"""What a base is told in words: the states of every token and, for SDXL, one pooled vector."""
+"""Prompt encoding: token hidden states and, for SDXL, the pooled embedding."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,40 +8,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Text", "TextReader", "read_prompts"]
+__all__ = ["PromptEncoder", "PromptEncoding", "encode_prompts"]
 
 
 @dataclass(frozen=True)
-class Text:
+class PromptEncoding:
     """Encoded prompts.
 
     Attributes:
-        states: states of the tokens, (B, N, D); D is 768 for SD 1.5, 1024 for SD 2.1, 768 + 1280 for SDXL.
-        pooled: one vector for each prompt, (B, P), P = 1280: SDXL alone; None for the others.
+        hidden_states: of the tokens, (B, N, D); D is 768 for SD 1.5, 1024 for SD 2.1, 768 + 1280 for SDXL.
+        pooled: one embedding for each prompt, (B, P), P = 1280: SDXL alone; None for the others.
     """
 
-    states: Tensor
+    hidden_states: Tensor
     pooled: Tensor | None = None
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Text":
+    def map(self, change: Callable[[Tensor], Tensor]) -> "PromptEncoding":
         """The same with both tensors changed."""
-        return Text(change(self.states), None if self.pooled is None else change(self.pooled))
+        return PromptEncoding(change(self.hidden_states), None if self.pooled is None else change(self.pooled))
 
-    def replaced(self, rows: Tensor, other: "Text") -> "Text":
+    def replace_rows(self, rows: Tensor, other: "PromptEncoding") -> "PromptEncoding":
         """The same with some prompts replaced.
 
         Args:
             rows: which, (B,) of bool.
             other: what they become, one prompt or B.
         """
-        states = torch.where(rows[:, None, None], other.states, self.states)
+        hidden_states = torch.where(rows[:, None, None], other.hidden_states, self.hidden_states)
         if self.pooled is None or other.pooled is None:
-            return Text(states)
-        return Text(states, torch.where(rows[:, None], other.pooled, self.pooled))
+            return PromptEncoding(hidden_states)
+        return PromptEncoding(hidden_states, torch.where(rows[:, None], other.pooled, self.pooled))
 
 
 @dataclass(frozen=True)
-class TextReader:
+class PromptEncoder:
     """A tokenizer and the CLIP text encoder it feeds.
 
     Attributes:
@@ -72,30 +72,32 @@ class TextReader:
 
 
 @torch.no_grad()
-def read_prompts(prompts: Sequence[str], readers: Sequence[TextReader], empty_is_zero: bool, stacklevel: int = 1) -> Text:
+def encode_prompts(
+    prompts: Sequence[str], encoders: Sequence[PromptEncoder], force_zeros_for_empty_prompt: bool, stacklevel: int = 1
+) -> PromptEncoding:
     """Encode prompts as the family of the base wants it.
 
-    One reader (SD 1.x and 2.x): the last layer's states after the final norm. Two (SDXL; Podell et al., "SDXL", 2023,
+    One encoder (SD 1.x and 2.x): the last layer's states after the final norm. Two (SDXL; Podell et al., "SDXL", 2023,
     arXiv 2307.01952, section 2.1): the states of the last but one layer of both, side by side, without the final
     norm, and the second one's projected vector.
 
     Args:
         prompts: B prompts; one longer than the window is cut, with a warning that names what was left out.
-        readers: one or two.
-        empty_is_zero: whether the empty prompt is told as zeros, as SDXL's base was trained.
+        encoders: one or two.
+        force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
         stacklevel: how many calls up the warning points, 1 being who called this.
     """
-    window = min(reader.window for reader in readers)
+    window = min(encoder.window for encoder in encoders)
     for prompt in prompts:
-        cut = readers[0].cut(prompt, window)
+        cut = encoders[0].cut(prompt, window)
         if cut is not None:
             warnings.warn(cut, UserWarning, stacklevel=stacklevel + 2)  # past this function and the wrapper of no_grad
-    if len(readers) == 1:
-        text = Text(readers[0].network(readers[0].tokens(prompts, window)).last_hidden_state)
+    if len(encoders) == 1:
+        text = PromptEncoding(encoders[0].network(encoders[0].tokens(prompts, window)).last_hidden_state)
     else:
-        told = [reader.network(reader.tokens(prompts, window), output_hidden_states=True) for reader in readers]
-        text = Text(torch.cat([one.hidden_states[-2] for one in told], dim=-1), told[-1].text_embeds)
-    if not empty_is_zero:
+        outputs = [encoder.network(encoder.tokens(prompts, window), output_hidden_states=True) for encoder in encoders]
+        text = PromptEncoding(torch.cat([one.hidden_states[-2] for one in outputs], dim=-1), outputs[-1].text_embeds)
+    if not force_zeros_for_empty_prompt:
         return text
-    empty = torch.tensor([not prompt for prompt in prompts], device=text.states.device)
-    return text.replaced(empty, text.map(torch.zeros_like))
+    empty = torch.tensor([not prompt for prompt in prompts], device=text.hidden_states.device)
+    return text.replace_rows(empty, text.map(torch.zeros_like))

@@ -4,13 +4,14 @@ A ControlNet acts between them: what `encode` returns is what it may add to, and
 anything was added. The diffusers network is used as it is, never subclassed, patched or hooked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Encoded", "Encoder", "Pooled", "decode", "embed", "encode", "run_encoder"]
+__all__ = ["AddedConditions", "Encoded", "Encoder", "decode", "embed", "encode", "run_encoder"]
 
 
 class Encoder(Protocol):
@@ -24,16 +25,20 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Pooled:
-    """What SDXL is told beside the prompt's tokens.
+class AddedConditions:
+    """SDXL's conditioning beside the text states (`added_cond_kwargs` in diffusers).
 
     Attributes:
-        text: pooled text embedding, (B, P).
+        text_embeds: pooled text embedding, (B, P).
         time_ids: original height and width, crop top and left, target height and width in pixels, (B, 6).
     """
 
-    text: Tensor
+    text_embeds: Tensor
     time_ids: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "AddedConditions":
+        """The same with both tensors changed."""
+        return AddedConditions(change(self.text_embeds), change(self.time_ids))
 
 
 @dataclass(frozen=True)
@@ -51,23 +56,23 @@ class Encoded:
     embedding: Tensor
 
 
-def embed(network: Any, z_t: Tensor, t: Tensor | float, pooled: Pooled | None = None) -> Tensor:
+def embed(network: Any, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None = None) -> Tensor:
     """The embedding of step `t` (and, for SDXL, of the pooled text and sizes): (B, E).
 
     Args:
         network: a U-Net, or a copy of its encoder.
         z_t: the noisy latents, (B, C, h, w); gives batch size, device and data type.
         t: the step, a number or (B,), 0 … 999.
-        pooled: needed where the network has an `add_embedding`.
+        added_conditions: needed where the network has an `add_embedding`.
     """
     steps = torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
     embedding = network.time_embedding(network.time_proj(steps).to(z_t.dtype))
     if getattr(network, "add_embedding", None) is None:
         return embedding
-    if pooled is None:
-        raise ValueError("this U-Net is of the SDXL family: it needs `pooled` (pooled text and sizes), got None")
-    sizes = network.add_time_proj(pooled.time_ids.flatten()).reshape(pooled.text.shape[0], -1)
-    return embedding + network.add_embedding(torch.cat([pooled.text, sizes], dim=-1).to(embedding.dtype))
+    if added_conditions is None:
+        raise ValueError("this U-Net is of the SDXL family: it needs `added_conditions` (pooled text and sizes), got None")
+    sizes = network.add_time_proj(added_conditions.time_ids.flatten()).reshape(added_conditions.text_embeds.shape[0], -1)
+    return embedding + network.add_embedding(torch.cat([added_conditions.text_embeds, sizes], dim=-1).to(embedding.dtype))
 
 
 def run_encoder(network: Encoder, h: Tensor, embedding: Tensor, text: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -86,7 +91,7 @@ def run_encoder(network: Encoder, h: Tensor, embedding: Tensor, text: Tensor) ->
     return skips, h
 
 
-def encode(unet: Any, z_t: Tensor, t: Tensor | float, text: Tensor, pooled: Pooled | None = None) -> Encoded:
+def encode(unet: Any, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None) -> Encoded:
     """The encoder and the middle block of a diffusers `UNet2DConditionModel`.
 
     Args:
@@ -94,9 +99,9 @@ def encode(unet: Any, z_t: Tensor, t: Tensor | float, text: Tensor, pooled: Pool
         z_t: noisy latents, (B, C, h, w).
         t: the step, a number or (B,), 0 … 999.
         text: text states, (B, N, D).
-        pooled: for SDXL.
+        added_conditions: for SDXL.
     """
-    embedding = embed(unet, z_t, t, pooled)
+    embedding = embed(unet, z_t, t, added_conditions)
     skips, middle = run_encoder(unet, unet.conv_in(z_t), embedding, text)
     return Encoded(skips, middle, embedding)
 

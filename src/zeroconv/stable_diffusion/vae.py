@@ -11,7 +11,7 @@ from zeroconv.checkpoints.architecture.families import FAMILIES, FamilyKey
 from zeroconv.checkpoints.formats.single_file import Part, read_vae
 from zeroconv.stable_diffusion.build import build_vae
 
-__all__ = ["VAE_CLASS", "open_vae", "vae_dtype", "vae_of_part"]
+__all__ = ["VAE_CLASS", "build_vae_part", "open_vae", "vae_dtype"]
 
 VAE_CLASS = "AutoencoderKL"
 
@@ -36,12 +36,12 @@ def open_vae(place: Path, dtype: torch.dtype | None, family: FamilyKey = "sd15")
     if not place.exists():
         raise FileNotFoundError(f"there is no autoencoder at {place}: expected a .safetensors file, or a folder with one")
     if not place.is_dir():
-        return vae_of_part(read_vae(read_safetensors(place), FAMILIES[family], str(place)), dtype, family)
+        return build_vae_part(read_vae(read_safetensors(place), FAMILIES[family], str(place)), dtype, family)
     folder = place / "vae" if (place / "vae" / "config.json").is_file() else place
     config = read_config(folder, VAE_CLASS)
     return build_vae(config, read_weights(folder), vae_dtype(config, dtype, family == "sdxl"))
 
 
-def vae_of_part(part: Part, dtype: torch.dtype | None, family: FamilyKey) -> Any:
+def build_vae_part(part: Part, dtype: torch.dtype | None, family: FamilyKey) -> Any:
     """An autoencoder from its configuration and tensors."""
     return build_vae(part.config, part.tensors, vae_dtype(part.config, dtype, family == "sdxl"))

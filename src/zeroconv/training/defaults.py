@@ -36,12 +36,14 @@ def schedule_of(base: StableDiffusion) -> NoiseSchedule:
     Raises:
         ValueError: for betas that are not "scaled_linear", or rescaled.
     """
-    kind = base.noise.get("beta_schedule")
+    kind = base.scheduler_config.get("beta_schedule")
     if kind != "scaled_linear":
         raise ValueError(f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'")
-    if base.noise.get("rescale_betas_zero_snr"):
+    if base.scheduler_config.get("rescale_betas_zero_snr"):
         raise ValueError(f"{base.name} has zero terminal SNR (rescale_betas_zero_snr), which training does not understand")
-    return NoiseSchedule.scaled_linear(base.noise["num_train_timesteps"], base.noise["beta_start"], base.noise["beta_end"])
+    return NoiseSchedule.scaled_linear(
+        base.scheduler_config["num_train_timesteps"], base.scheduler_config["beta_start"], base.scheduler_config["beta_end"]
+    )
 
 
 def default_channels(base: StableDiffusion) -> tuple[int, ...] | None:

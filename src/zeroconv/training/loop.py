@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.diffusion import NoiseSchedule, denoising_loss, target
-from zeroconv.stable_diffusion import Pooled
+from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
+from zeroconv.stable_diffusion import AddedConditions
 
 __all__ = ["Batch", "StepState", "optimise", "training_loss"]
 
@@ -23,7 +23,7 @@ class Batch:
         condition: condition images, (B, 3, H, W) in [0, 1].
         t: diffusion steps, (B,).
         epsilon: noise, like `z_0`.
-        pooled: what SDXL is told beside the text; None for the other families.
+        added_conditions: what SDXL is told beside the text; None for the other families.
     """
 
     z_0: Tensor
@@ -31,14 +31,14 @@ class Batch:
     condition: Tensor
     t: Tensor
     epsilon: Tensor
-    pooled: Pooled | None = None
+    added_conditions: AddedConditions | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on a device."""
         tensors = (self.z_0, self.text, self.condition, self.t, self.epsilon)
         z_0, text, condition, t, epsilon = (part.to(device) for part in tensors)
-        pooled = self.pooled and Pooled(self.pooled.text.to(device), self.pooled.time_ids.to(device))
-        return Batch(z_0, text, condition, t, epsilon, pooled)
+        added = self.added_conditions and self.added_conditions.map(lambda tensor: tensor.to(device))
+        return Batch(z_0, text, condition, t, epsilon, added)
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def training_loss(
     """`L = E || ε - ε_θ(z_t, t, c_t, c_f) ||²` (or the base's own target), averaged over the batch."""
     z_t = schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
     control = ActiveControl(network, network.encode_condition(batch.condition))
-    prediction = unet(z_t, batch.t, batch.text, [control], batch.pooled)
-    return denoising_loss(prediction, target(prediction_type, schedule, batch.z_0, batch.epsilon, batch.t)).mean()
+    prediction = unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
+    return denoising_loss(prediction, training_target(prediction_type, schedule, batch.z_0, batch.epsilon, batch.t)).mean()
 
 
 def optimise(

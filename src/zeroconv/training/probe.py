@@ -11,7 +11,7 @@ from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair, conditions_of
 from zeroconv.generation import Control, ControlPipeline
-from zeroconv.images import to_images, to_signed, to_tensor
+from zeroconv.images import normalize, to_images, to_tensor
 from zeroconv.sheets import contact_sheet
 
 __all__ = ["Probe", "ProbeResult"]
@@ -71,7 +71,7 @@ class Probe:
         base = self.pipeline.base
         reconstructed: list[Image.Image] = []
         for pair in self.pairs:
-            latents = base.encode_images(to_signed(to_tensor(pair.image)[None]))
+            latents = base.encode_images(normalize(to_tensor(pair.image)[None]))
             reconstructed += to_images(base.decode(latents))
         return self.mean_fidelity(reconstructed)
 

@@ -1,7 +1,6 @@
 """The run folder: settings, log, sheets, the network, and the state from which the same command resumes."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints.files.atomic import replacing, write_text
 from zeroconv.control import ControlNet
 from zeroconv.training.config import TrainConfig
 
@@ -62,7 +62,7 @@ class RunFolder:
                         "choose another --out, or the settings of that run"
                     )
         (self.path / "samples").mkdir(parents=True, exist_ok=True)
-        settings.write_text(config.to_toml(), "utf-8")
+        write_text(settings, config.to_toml())
 
     def log(self, kind: str, step: int, **values: Any) -> None:
         """Add a line to the log."""
@@ -74,9 +74,7 @@ class RunFolder:
         path = self.path / "log.jsonl"
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         kept = [row for row in map(parse, lines) if row is not None and row["step"] <= step]
-        part = self.path / ".log.part"
-        part.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
-        os.replace(part, path)
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         return kept
 
     def save_state(self, network: ControlNet, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -88,9 +86,7 @@ class RunFolder:
         for index, moments in optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in moments.items()})
         write_safetensors(folder / name, tensors)
-        part = folder / ".step.part"
-        part.write_text(json.dumps({"step": step, "file": name}), "utf-8")
-        os.replace(part, folder / "step.json")
+        write_text(folder / "step.json", json.dumps({"step": step, "file": name}))
         for old in folder.glob("step-*.safetensors"):
             if old.name != name:
                 old.unlink()
@@ -133,9 +129,10 @@ class RunFolder:
         """
         folder = self.path / "controlnet"
         folder.mkdir(exist_ok=True)
-        shutil.copyfile(sheet, folder / "samples.png")
+        with replacing(folder / "samples.png") as part:
+            shutil.copyfile(sheet, part)
         network.save_pretrained(folder, metrics=metrics, samples="samples.png", licence=licence)
-        (self.path / "controlnet" / "probe.json").write_text(json.dumps({"step": step, "fidelity": fidelity}), "utf-8")
+        write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity}))
 
     def best(self) -> float:
         """Fidelity of the network kept so far; below any when there is none."""
@@ -147,14 +144,14 @@ class RunFolder:
         opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
         if config.variant == "lora":
             opens = f"holds a Control-LoRA, offsets from {config.base}, which other tools open too"
-        (self.path / "README.md").write_text(
+        write_text(
+            self.path / "README.md",
             f"# A ControlNet for {config.condition} on {config.base}\n\n{text}\n\n"
             "```\n"
             f'zeroconv generate --base {config.base} --control {self.path} --image photo.png --prompt "…" --out pictures\n'
             f"zeroconv evaluate --base {config.base} --control {self.path} --data {config.data} --out report\n"
             "```\n\n"
             f"`controlnet/` {opens}. The newest probe is in `samples/`.\n",
-            "utf-8",
         )
 
 

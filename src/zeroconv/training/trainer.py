@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from zeroconv.data import Pair, conditions_of, held_out, open_pairs
 from zeroconv.data.latent_cache import Cache
 from zeroconv.data.sampling_order import draw, visits_of_step
 from zeroconv.generation import ControlPipeline
-from zeroconv.images import to_holed_tensor, to_tensor, write_png
+from zeroconv.images import to_masked_tensor, to_tensor, write_png
 from zeroconv.training.config import TrainConfig
 from zeroconv.training.defaults import (
     default_channels,
@@ -120,7 +120,7 @@ class Run:
                 conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
             )
         extract = {key: value for key, value in config.extract.items() if key != "device"}
-        network.config["_zeroconv"].update(base=config.base, condition=config.condition, extract=extract)
+        network.config = replace(network.config, base=config.base, condition=config.condition, extract=extract)
         return network
 
     def batch(self, step: int) -> Batch:
@@ -134,15 +134,15 @@ class Run:
                 raise ValueError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: train on pictures of one size")
         z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
         draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
-        text = text.replaced(torch.tensor([d.empty_prompt for d in draws]), self.empty_text)
+        text = text.replace_rows(torch.tensor([d.empty_prompt for d in draws]), self.empty_text)
         maps = self.maps_for_training(pairs, [d.extraction for d in draws])
         made = Batch(
             z_0,
-            text.states,
-            torch.stack([to_holed_tensor(m) if m.mode == "RGBA" else to_tensor(m) for m in maps]),
+            text.hidden_states,
+            torch.stack([to_masked_tensor(m) if m.mode == "RGBA" else to_tensor(m) for m in maps]),
             torch.tensor([d.t for d in draws]),
             torch.stack([d.epsilon for d in draws]),
-            self.base.pooled(text, *self.size),
+            self.base.added_conditions(text, *self.size),
         )
         return made.to(config.device)
 

@@ -1,11 +1,58 @@
-"""Small files, read with a limit and written whole or not at all."""
+"""Small files read with a limit; every file written whole or not at all, and on the disk before it counts as written."""
 
 import json
 import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 JSON_BYTES = 25 * 2**20
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path]:
+    """Write to a temporary file beside `path`; when the block ends well, it takes the place of `path` in one step.
+
+    Its bytes are on the disk before it is renamed, and the new name before this returns, so that a crash at any moment
+    leaves the old file or the new one. When the block fails, the old file stays and the temporary one goes.
+
+    ```
+    with replacing(path) as part:
+        image.save(part, format="PNG")
+    ```
+
+    Args:
+        path: the file; its folder must exist when the block ends.
+
+    Yields:
+        The temporary file's path, which the block writes to.
+
+    Raises:
+        OSError: one line that names `path`, for any OSError inside the block or in the renaming.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield part
+        sync(part)
+        os.replace(part, path)
+        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is complete
+            sync(path.parent)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -27,10 +74,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
+    """Write a text file in UTF-8, whole or not at all.
+
+    Raises:
+        OSError: when it cannot be written, naming it.
+    """
+    with replacing(path) as part:
         part.write_text(text, "utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -13,6 +13,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from zeroconv.checkpoints.files.atomic import replacing
+
 __all__ = ["Header", "check_header", "read_header", "read_safetensors", "write_safetensors"]
 
 HEADER_BYTES = 25 * 2**20
@@ -160,16 +162,13 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
     Raises:
         OSError: when it cannot be written, naming it.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as part:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, part, metadata={"format": "pt", **(metadata or {})})
+        try:
+            safetensors.torch.save_file(contiguous, part, metadata={"format": "pt", **(metadata or {})})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
         part.chmod(0o666 & ~umask())  # the library's own writing leaves the file to its owner alone
-        os.replace(part, path)
-    except SafetensorError as error:
-        raise OSError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def umask() -> int:

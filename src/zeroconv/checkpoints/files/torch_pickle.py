@@ -1,7 +1,6 @@
 """Published `.pth` and `.ckpt` files: read for conversion alone, as tensors and nothing else."""
 
 import codecs
-import os
 import pickle
 import re
 import zipfile
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from zeroconv.checkpoints.files.atomic import replacing
 
 __all__ = ["PICKLE_ENDINGS", "read_pickle", "write_pickle"]
 
@@ -115,15 +116,12 @@ def write_pickle(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         OSError: when it cannot be written, naming it.
     """
-    part = path.with_name(f".{path.name}.part")
     plain = {name: alone(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
-    try:
-        torch.save(plain, part)
-        os.replace(part, path)
-    except RuntimeError as error:
-        raise OSError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part:
+        try:
+            torch.save(plain, part)
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
 
 
 def alone(tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_sizes, check_soft_lines
-from zeroconv.conditions.raster.morphology import remove_specks, threshold_with_hysteresis, to_map
+from zeroconv.conditions.raster.morphology import apply_hysteresis, remove_specks, to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
 from zeroconv.metrics.edges import f_score
@@ -44,7 +44,7 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
     pen = max(shorter * (COARSE if coarse else FINE), 0.5)
     darker = dark_lines(np.asarray(as_rgb(image)), pen)
     faint = 2 * (1 - detail) * NOISE
-    kept = remove_specks(darker > faint, (1 - detail) * SHORT * pen) | threshold_with_hysteresis(darker, faint, STRONG)
+    kept = remove_specks(darker > faint, (1 - detail) * SHORT * pen) | apply_hysteresis(darker, faint, STRONG)
     white = (darker - faint) * kept * (strength / FULL)
     return to_map((white.clip(0, 1) * 255).round().astype(np.uint8))
 

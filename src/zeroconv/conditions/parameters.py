@@ -106,6 +106,7 @@ def to_bool(value: Any) -> Any:
 
 SPECIAL: dict[Any, Any] = {
     bool: Annotated[bool, BeforeValidator(to_bool)],
+    int: Annotated[int | float, WithJsonSchema({"type": "integer"})],  # of 2.5 the extractor says more: its range
     Image.Image: Annotated[Image.Image, WithJsonSchema({"type": "string", "format": "picture"})],
 }
 

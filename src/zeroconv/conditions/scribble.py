@@ -8,15 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_lines, check_sizes
-from zeroconv.conditions.raster.morphology import (
-    draw_with_pen,
-    prune,
-    read_strokes,
-    remove_specks,
-    thin,
-    threshold_with_hysteresis,
-    to_map,
-)
+from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, read_strokes, remove_specks, thin, to_map
 from zeroconv.conditions.raster.resizing import STROKES
 from zeroconv.conditions.soft_edge import gradient_edges
 from zeroconv.errors import InputError
@@ -74,7 +66,7 @@ def scribble(
     strokes = fill_gaps(strokes, int(close))
     if width is not None:
         lines = thin(strokes)
-        strokes = draw_with_pen(lines if method == "drawing" else prune(lines, round(shorter * WHISKER)), int(width))
+        strokes = dilate(lines if method == "drawing" else prune(lines, round(shorter * WHISKER)), int(width))
     strokes = remove_specks(strokes, shorter * (DOT if method == "drawing" else SPECK))
     return to_map(strokes & ~random_patches(strokes.shape, masked, seed))
 
@@ -108,9 +100,8 @@ def edge_strokes(rgb: np.ndarray, threshold: float, suppress: bool = True) -> np
     soft = cv2.GaussianBlur(gradient_edges(rgb), (0, 0), max(shorter / 250, 0.5))  # 2 pixels at 512
     around = cv2.GaussianBlur(soft, (0, 0), max(shorter / 25, 2))
     alone = np.maximum(soft - INHIBITION * around, 0)
-    if not suppress:
-        return threshold_with_hysteresis(alone, max(threshold / 2, 1e-3), max(threshold, 1e-3))
-    return threshold_with_hysteresis(alone * ridges(alone), max(threshold / 2, 1e-3), max(threshold, 1e-3))
+    kept = alone * ridges(alone) if suppress else alone
+    return apply_hysteresis(kept, max(threshold / 2, 1e-3), max(threshold, 1e-3))
 
 
 def ridges(values: np.ndarray) -> np.ndarray:
@@ -174,7 +165,7 @@ def clean_drawing(image: Image.Image, threshold: float | None = None) -> np.ndar
     room = np.maximum(255 - paper if bright else paper, 32)  # noise of black paper is no stroke
     contrast = np.maximum.reduce(cv2.split((brighter if bright else darker) / room)).clip(0, 1)
     level = otsu_threshold(contrast) if threshold is None else max(threshold, 1 / 255)
-    return threshold_with_hysteresis(contrast, 0.75 * level, level)
+    return apply_hysteresis(contrast, 0.75 * level, level)
 
 
 def flatten(image: Image.Image) -> Image.Image:

@@ -21,7 +21,7 @@ CELLS = (9, 11, 11)  # of the histogram: L in 0 … 100, a and b in -100 … 100
 TO_XYZ = np.array([[0.433953, 0.376219, 0.189828], [0.212671, 0.715160, 0.072169], [0.017758, 0.109477, 0.872766]], np.float32)
 
 
-def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image.Image:
+def shuffle(image: Image.Image, seed: int = 0, wave: float | None = None) -> Image.Image:
     """A picture with its content shuffled: RGB, of the same size.
 
     Every pixel of the map is taken from another place of the picture, and places that are close stay close.

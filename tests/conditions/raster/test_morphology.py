@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.conditions.raster.morphology import draw_with_pen, prune, remove_specks, thin, threshold_with_hysteresis
+from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, remove_specks, thin
 
 
 def pieces(strokes: np.ndarray) -> int:
@@ -89,10 +89,10 @@ def test_a_thick_bar_becomes_its_centre_line(width: int) -> None:
 def test_pens_have_their_width_and_are_round(width: int) -> None:
     line = np.zeros((80, 80), bool)
     line[40, 30:50] = True
-    assert draw_with_pen(line, width)[:, 40].sum() == draw_with_pen(line.T, width)[40].sum() == width
+    assert dilate(line, width)[:, 40].sum() == dilate(line.T, width)[40].sum() == width
     dot = np.zeros((80, 80), bool)
     dot[40, 40] = True
-    drawn = draw_with_pen(dot, width)
+    drawn = dilate(dot, width)
     assert np.array_equal(drawn, drawn.T)
     assert abs(drawn.sum() - np.pi / 4 * width**2) < 2 + 0.1 * width**2
 
@@ -109,9 +109,9 @@ def test_specks_are_told_from_strokes_by_their_reach() -> None:
 
 def test_hysteresis_by_hand() -> None:
     values = np.array([[0.6, 0.3, 0.0, 0.3, 0.3, 0.1]])
-    assert threshold_with_hysteresis(values, 0.2, 0.5).tolist() == [[True, True, False, False, False, False]]
-    assert threshold_with_hysteresis(values, 0.2, 0.3).tolist() == [[True, True, False, True, True, False]]
-    assert not threshold_with_hysteresis(values, 0.2, 0.7).any()
+    assert apply_hysteresis(values, 0.2, 0.5).tolist() == [[True, True, False, False, False, False]]
+    assert apply_hysteresis(values, 0.2, 0.3).tolist() == [[True, True, False, True, True, False]]
+    assert not apply_hysteresis(values, 0.2, 0.7).any()
 
 
 def test_whiskers_go_and_ends_and_rings_stay() -> None:

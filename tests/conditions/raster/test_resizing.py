@@ -178,7 +178,7 @@ def test_around_a_filled_map_there_is_nothing(name: str, corner: tuple[int, ...]
 
 def test_what_cannot_be_fitted_is_refused() -> None:
     for wrong, message in (
-        ({"condition": "edges"}, "maps of 'edges' cannot be fitted; expected one of canny"),
+        ({"condition": "edges"}, "unknown condition 'edges'; expected one of canny"),
         ({"mode": "zoom"}, "'zoom'; expected one of crop, stretch, fill"),
         ({"size": (0, 5)}, "at least 1 x 1 pixels, got 0 x 5"),
     ):

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-__all__ = ["draw_with_pen", "prune", "read_strokes", "remove_specks", "thin", "threshold_with_hysteresis", "to_map"]
+__all__ = ["apply_hysteresis", "dilate", "prune", "read_strokes", "remove_specks", "thin", "to_map"]
 
 FEW = 0.01  # of the picture: when no more pixels change at once, only they and their neighbours are looked at
 
@@ -139,7 +139,7 @@ def prune(lines: np.ndarray, length: int) -> np.ndarray:
     return (worn | growing) > 0
 
 
-def draw_with_pen(lines: np.ndarray, width: int) -> np.ndarray:
+def dilate(lines: np.ndarray, width: int) -> np.ndarray:
     """Centre lines drawn with a round pen.
 
     Args:
@@ -163,7 +163,7 @@ def remove_specks(strokes: np.ndarray, size: float) -> np.ndarray:
     return large[labels.astype(np.intp)]
 
 
-def threshold_with_hysteresis(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def apply_hysteresis(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Hysteresis as in Canny (1986): what reaches `low` and is connected to something that reaches `high`.
 
     Args:

@@ -84,11 +84,11 @@ def test_a_method_makes_pictures_alone_enough(settings: Settings, dpt: dict[str,
         assert [image.size for image in run.probe.held_out.maps] == [(32, 32)] * 2
 
 
-@pytest.mark.parametrize("condition", conditions.NAMES)
+@pytest.mark.parametrize("condition", conditions.names())
 def test_every_extractor_runs_inside_training_and_draws_anew(run: Trainer, dpt: dict[str, Any], condition: str) -> None:
     """Two looks at the same sample give two maps wherever something is drawn, and the same ones again."""
     known = conditions.get(condition)
-    given: dict[str, Any] = {} if known.of_any_picture else dpt if condition == "normal" else {"method": "tiny"}
+    given: dict[str, Any] = {} if known.general_purpose else dpt if condition == "normal" else {"method": "tiny"}
     make_others(run, condition, **given)
     order = [[ref.index for ref in samples_of_step(step, 7, 7, 0)] for step in range(6)]
     seen = [run.batches(step).condition[np.argsort(order[step])] for step in range(6)]

@@ -71,7 +71,7 @@ def evaluate(
     """
     known = conditions.get(condition)
     extract = network.config.extract
-    parameters = conditions.judge_of(known.name, judge, extract)
+    parameters = conditions.reextract_parameters(known.name, judge, extract)
     if len(pairs) == 0:
         raise InputError("there are no pairs to evaluate on; expected 1 or more", field="data")
     if batch_size < 1:
@@ -91,7 +91,7 @@ def evaluate(
         batch = HeldOut(fitted, maps, range(seed + first, seed + last))
         batch = batch.select([i for i, image in enumerate(maps) if image.getbbox() is not None])  # black asks for nothing
         if batch.pairs:
-            measured = measure(batch, pipeline, network, partial(known.judge, **parameters), scale, request)
+            measured = measure(batch, pipeline, network, partial(known.metrics, **parameters), scale, request)
             rows += [row for row, _ in measured]
             examples += [example for _, example in measured[: EXAMPLES - len(examples)]]
         if on_progress is not None:
@@ -101,7 +101,7 @@ def evaluate(
     settings = {
         **request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": parameters,
     }  # fmt: skip
-    return FidelityReport(known.name, known.measure, settings, rows, len(pairs) - len(rows), examples)
+    return FidelityReport(known.name, known.metric, settings, rows, len(pairs) - len(rows), examples)
 
 
 def measure(

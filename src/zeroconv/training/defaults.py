@@ -25,10 +25,11 @@ def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
 
 def judge_parameters(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
-    name, here = config.data.condition, {"device": config.optimization.device}
+    name, device = config.data.condition, {"device": config.optimization.device}
     if config.probe.judge:
-        return conditions.judge_of(name, {**conditions.judge_of(name, None, here), **config.probe.judge}, {})
-    return conditions.judge_of(name, None, here | config.data.extract)
+        judge = conditions.reextract_parameters(name, None, device) | config.probe.judge
+        return conditions.reextract_parameters(name, judge, {})
+    return conditions.reextract_parameters(name, None, device | config.data.extract)
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:

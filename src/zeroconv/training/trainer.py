@@ -160,7 +160,7 @@ class Trainer:
     def warn_of_judge(self) -> None:
         """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
         data, judge = self.config.data, self.config.probe.judge
-        tiny_alone = not conditions.get(data.condition).of_any_picture
+        tiny_alone = not conditions.get(data.condition).general_purpose
         if tiny_alone and "method" not in data.extract | judge and not data.source.startswith("world:"):
             self.report(Message("probes are judged by the embedded annotator, which knows the tiny world alone: "
                                 "for other pictures name a network with --set judge.method=…"))  # fmt: skip
@@ -239,7 +239,7 @@ class Trainer:
     @property
     def measure(self) -> str:
         """The name of the fidelity measure."""
-        return conditions.get(self.config.data.condition).measure
+        return conditions.get(self.config.data.condition).metric
 
     def describe(self, event: ProbeEvent) -> dict[str, str | float]:
         """What the model card says of a probe."""

@@ -56,16 +56,14 @@ def decode(unet: Any, skips: list[Tensor], h: Tensor, time: Tensor, text: Tensor
 class TeachingControlNet(nn.Module):
     """Section 3.2: a trainable copy of the encoder and the middle, E before it, a zero convolution after every part."""
 
-    down_blocks: nn.ModuleList
-
-    def __init__(self, unet: UNet2DConditionModel, widths: tuple[int, ...] = (16, 32, 96, 256)) -> None:
+    def __init__(self, unet: Any, widths: tuple[int, ...] = (16, 32, 96, 256)) -> None:
         super().__init__()
         for name in ("conv_in", "time_proj", "time_embedding", "down_blocks", "mid_block"):
             setattr(self, name, copy.deepcopy(getattr(unet, name)).requires_grad_(True))
         first = unet.conv_in.out_channels
         self.condition_encoder = condition_encoder(first, widths)
         channels = [first]
-        for block in self.down_blocks:
+        for block in unet.down_blocks:
             channels += [block.resnets[0].out_channels] * (len(block.resnets) + (block.downsamplers is not None))
         self.zero = nn.ModuleList(zero(nn.Conv2d(c, c, 1)) for c in channels)
         self.zero_middle = zero(nn.Conv2d(channels[-1], channels[-1], 1))

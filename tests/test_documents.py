@@ -12,9 +12,11 @@ from PIL import Image
 
 from zeroconv.cli import main
 from zeroconv.cli.app import app
+from zeroconv.conditions import extract
+from zeroconv.world import make
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/python.md", "docs/commands.md", "docs/training.md", "docs/files.md")
+PAGES = ("README.md", *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")))
 TEXT = {page: (ROOT / page).read_text("utf-8") for page in PAGES}
 HUB = {"stable-diffusion-v1-5/stable-diffusion-v1-5": "tiny", "lllyasviel/control_v11p_sd15_canny": "tiny-canny"}
 """What is opened in place of the README's names on the hub: nothing is downloaded here."""
@@ -23,6 +25,7 @@ SHORTER = {
     r"steps=1500, batch_size=8": "steps=1, batch_size=1, probe_count=1, probe_steps=1",
     r"world:2000": "world:4",
     r'\.to\("cuda"\)': "",
+    r'"(dpt|depth-anything)"': '"tiny"',
 }
 
 
@@ -40,8 +43,14 @@ def shell_lines(command: str, page: str) -> list[list[str]]:
 COMMANDS = list(dict.fromkeys(tuple(words[1:]) for page in PAGES for words in shell_lines("zeroconv", page)))
 
 
-def run_python(page: str, folder: Path) -> None:
-    """Run the Python of a page from top to bottom, with fewer steps and nothing from the hub."""
+def run_python(page: str, folder: Path, **names: object) -> None:
+    """Run the Python of a page from top to bottom, with fewer steps and nothing from the hub.
+
+    Args:
+        page: which.
+        folder: the folder it runs in.
+        **names: what the page takes for granted.
+    """
     code = "\n".join(blocks("python", TEXT[page]))
     for written, instead in (*HUB.items(), *SHORTER.items()):
         code = re.sub(written, instead, code)
@@ -49,7 +58,6 @@ def run_python(page: str, folder: Path) -> None:
     inputs.mkdir(parents=True)
     shutil.copy(ROOT / "src" / "zeroconv" / "assets" / "demo" / "house.png", inputs)
     Image.open(inputs / "house.png").save(folder / "photo.png")
-    names: dict[str, object] = {}
     exec(compile(code, page, "exec"), names)
 
 
@@ -74,8 +82,16 @@ def test_the_python_of_training_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (tmp_path / "runs" / "python" / "controlnet" / "config.json").is_file()
 
 
-def test_no_other_page_has_python_that_nobody_runs() -> None:
-    assert [page for page in PAGES if blocks("python", TEXT[page])] == ["README.md", "docs/python.md", "docs/training.md"]
+def test_the_python_of_the_page_on_conditions_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures = [Image.fromarray(make(900_000_000 + i).rgb) for i in range(8)]
+    names = {"picture": pictures[0], "pictures": pictures, "made": pictures[1], "depth_map": extract("depth", pictures[0])}
+    run_python("docs/conditions/README.md", tmp_path, **names)
+
+
+def test_the_python_of_every_other_page_is_python() -> None:
+    for page in PAGES:
+        compile("\n".join(blocks("python", TEXT[page])), page, "exec")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -42,7 +42,7 @@ class Generator(ControlPipeline):
         super().__init__(base)
         self.obeys, self.reconstructs = obeys, reconstructs
 
-    def __call__(self, prompt: Any, controls: Any = (), **request: Any) -> Any:
+    def __call__(self, prompt: Any, controls: Any = (), *args: Any, **request: Any) -> Any:
         shown = ("controlled" if controls else "uncontrolled") in self.obeys
         images = [TRUTHS[text] if shown else BLANK for text in prompt]
         if self.reconstructs:
@@ -86,7 +86,7 @@ def test_a_generator_that_ignores_its_map_closes_nothing(lossless: Lossless, net
 
 def test_one_of_three_obeyed_closes_a_third(lossless: Lossless, network: ControlNet) -> None:
     class Sometimes(Generator):
-        def __call__(self, prompt: Any, controls: Any = (), **request: Any) -> Any:
+        def __call__(self, prompt: Any, controls: Any = (), *args: Any, **request: Any) -> Any:
             images = super().__call__(prompt, controls, **request).images
             return SimpleNamespace(images=[images[0], BLANK, BLANK])
 

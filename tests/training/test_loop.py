@@ -146,7 +146,8 @@ READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "
 
 @pytest.mark.parametrize(("every", "reads"), [(1, 12), (4, 3), (12, 1)])
 def test_the_device_is_waited_for_at_checks_alone(monkeypatch: pytest.MonkeyPatch, every: int, reads: int) -> None:
-    counts, line = dict.fromkeys(READS, 0), Line(rate=0.25)
+    line, inside = Line(rate=0.25), [0]
+    counts: dict[str, int] = dict.fromkeys(READS, 0)
     for name in READS:
         read = getattr(Tensor, name)
 
@@ -159,7 +160,6 @@ def test_the_device_is_waited_for_at_checks_alone(monkeypatch: pytest.MonkeyPatc
                 inside[0] -= 1
 
         monkeypatch.setattr(Tensor, name, watch)
-    inside = [0]
     states = line.steps(dict.fromkeys(range(12), 1.0), check=lambda step: step % every == 0)
     assert counts["cpu"] == reads, counts  # the losses and norms since the last check, in one transfer
     assert counts["item"] + counts["tolist"] + counts["numpy"] == 0

@@ -24,9 +24,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings, in groups or flat.")] = None,
     assignments: Annotated[
         list[str],
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any setting, such as probe_every=50 or, in its group, probe.every=50."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting: probe_every=50, or probe.every=50."),
     ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:

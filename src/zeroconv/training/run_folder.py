@@ -11,6 +11,7 @@ import torch
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.atomic import replacing, write_text
 from zeroconv.control import ControlNet
+from zeroconv.publishing import save_with_card
 from zeroconv.training.config import TrainConfig
 
 __all__ = ["RunFolder"]
@@ -131,7 +132,7 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         with replacing(folder / "samples.png") as part:
             shutil.copyfile(sheet, part)
-        network.save_pretrained(folder, metrics=metrics, samples="samples.png", licence=licence)
+        save_with_card(network, folder, metrics=metrics, samples="samples.png", licence=licence)
         write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity}))
 
     def best(self) -> float:

@@ -105,7 +105,7 @@ class Run:
         return self.probe.pairs[0].image.size
 
     def fresh_network(self) -> ControlNet:
-        """A ControlNet at birth from the base, or the one to begin from."""
+        """A ControlNet at initialisation from the base, or the one to begin from."""
         config = self.config
         torch.manual_seed(config.seed)  # the condition encoder's start; every later draw is keyed
         if config.control is not None:
@@ -169,7 +169,9 @@ class Run:
         self.uncontrolled = self.probe.run(None)
         self.ceiling = self.probe.ceiling()
         self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
-        if self.probe_is_due(self.done) and self.done not in dict(self.curve):  # at birth, or interrupted while probing
+        if self.probe_is_due(self.done) and self.done not in dict(
+            self.curve
+        ):  # at initialisation, or interrupted while probing
             self.look(self.done)
         states = optimise(
             lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),

@@ -127,8 +127,10 @@ def test_pickles_are_opened_for_conversion_alone() -> None:
 
 
 FETCHERS = {"huggingface_hub", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec"}
-FETCHING = {"hf_hub_download", "snapshot_download", "hf_hub_url", "cached_file", "urlopen", "urlretrieve"}
-FETCHING |= {"load_state_dict_from_url", "download_url_to_file", "HfApi", "InferenceClient"}
+FETCHING = {
+    "hf_hub_download", "snapshot_download", "hf_hub_url", "cached_file", "urlopen", "urlretrieve", "load_state_dict_from_url",
+    "download_url_to_file", "HfApi", "InferenceClient",
+}  # fmt: skip
 
 
 def fetches(module: str) -> set[str]:

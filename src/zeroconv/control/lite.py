@@ -1,5 +1,7 @@
 """ControlNet-lite (figure 8 c): each block's copy replaced by one convolution, started from Gaussian weights."""
 
+from typing import Any
+
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,8 +53,8 @@ class LiteMiddle(nn.Module):
 
 def lite_blocks(unet: UNet2DConditionModel) -> nn.ModuleList:
     """One `LiteDownBlock` for each level of the U-Net's encoder."""
-    widths = list(unet.config["block_out_channels"])
+    widths, levels = list[int](unet.config["block_out_channels"]), list[Any](unet.down_blocks)
     return nn.ModuleList(
         LiteDownBlock(before, width, len(block.resnets), block.downsamplers is not None)
-        for block, before, width in zip(unet.down_blocks, [widths[0], *widths[:-1]], widths, strict=True)
+        for block, before, width in zip(levels, [widths[0], *widths[:-1]], widths, strict=True)
     )

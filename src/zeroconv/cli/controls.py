@@ -14,6 +14,7 @@ from zeroconv.cli.console import say
 if TYPE_CHECKING:
     from PIL import Image
 
+    from zeroconv.conditions import Condition
     from zeroconv.control import ControlNet
     from zeroconv.generation import Control
     from zeroconv.stable_diffusion import StableDiffusion
@@ -167,27 +168,27 @@ def build_controls(
 def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: str | None) -> "Image.Image":
     """The ready map, or the one extracted from a picture, as the network's maps were in training."""
     from zeroconv import conditions
-    from zeroconv.conditions.raster.tiling import at_size
-    from zeroconv.images import open_image, open_map, open_with_mask
+    from zeroconv.images import open_image, open_map
 
     condition, source = condition_of(network), request.source
+    known = conditions.get(condition) if condition else None
     if not source.ready:
-        if condition is None:
+        if known is None:
             raise ValueError(
                 f"{request.name} does not say which condition it follows: extract a map and give it as --condition"
             )
-        if condition == "inpaint":
+        if known.needs_mask:
             raise ValueError(
                 f"{request.name} fills a hole, and only you know where: give it as --condition, RGBA and transparent there"
             )
-        known, trained = conditions.get(condition).name, network.config.extract
+        trained = network.config.extract
         if trained:
             say(f"the map of {source.path} is extracted as in training, with {json.dumps(dict(trained))}")
         picture, mode = open_image(source.path), resize or "crop"
-        image = at_size(lambda seen: conditions.extract(known, seen, **trained), picture, known, size, mode)
+        image = conditions.extract_at_size(known.name, picture, size, mode, **trained)
     else:
-        image = load(source.path, size, resize, "map", open_with_mask if condition == "inpaint" else open_map, condition)
-    for warning in conditions.get(condition).check(image) if condition else ():
+        image = load(source.path, size, resize, "map", known.open_map if known else open_map, known)
+    for warning in known.check(image) if known else ():
         say(f"warning: {source.path}: {warning}")
     return image
 
@@ -198,7 +199,7 @@ def load(
     resize: str | None,
     what: str,
     opened: "Callable[[Path], Image.Image]",
-    condition: str | None = None,
+    condition: "Condition | None" = None,
 ) -> "Image.Image":
     """A map or mask of the pictures' size.
 
@@ -209,11 +210,9 @@ def load(
     if image.size == size:
         return image
     if resize is not None:
-        from zeroconv import conditions
-        from zeroconv.conditions.raster.resizing import fit_map
+        from zeroconv.conditions.raster.resizing import NEAREST, resize_map
 
-        known = "segmentation" if condition is None else conditions.get(condition).name  # no value that was not there
-        return fit_map(image, size, known, resize)
+        return resize_map(image, size, condition.resizing if condition else NEAREST, resize)
     (width, height), (wanted_width, wanted_height) = image.size, size
     raise ValueError(
         f"the {what} {path} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "

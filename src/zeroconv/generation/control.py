@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
+from zeroconv import conditions
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
-from zeroconv.images import to_masked_tensor, to_tensor
+from zeroconv.images import to_tensor
 
 __all__ = ["Control"]
 
@@ -57,7 +58,8 @@ class Control:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
         image = self.map_of(picture)
-        return to_masked_tensor(image) if self.network.config.condition == "inpaint" else to_tensor(image)
+        known = conditions.find(self.network.config.condition)
+        return known.to_tensor(image) if known else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:
         """The map of picture `picture`.

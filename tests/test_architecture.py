@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ def outside(module: str) -> set[str]:
 
 def test_every_room_has_a_floor() -> None:
     assert {room(module) for module in INSIDE} == {name for floor in FLOORS for name in floor}
+
+
+def test_the_floors_are_the_documented_ones() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    documented = re.findall(r"^\d+\. ((?:`\w+`(?:, )?)+)$", page, flags=re.MULTILINE)
+    assert [tuple(re.findall(r"`(\w+)`", floor)) for floor in documented] == list(FLOORS)
 
 
 def test_arrows_run_down() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.errors import InputError
 from zeroconv.images import open_map
 
 __all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
@@ -121,12 +122,8 @@ def conditions_of(
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
-        if not known.general_purpose and "method" not in parameters[i]:
-            raise ValueError(
-                f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any "
-                f"picture: add the maps, or name a method, in training with `--set extract.method=…` "
-                f"(`zeroconv extract {known.name} --list` shows them)"
-            )
+        if warning := known.domain_warning(parameters[i], "`--set extract.method=…`"):
+            raise InputError(f"pair {pairs[i].name!r} has no {known.name} map: add the maps, as {warning}", field="data")
     found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
     made |= zip(wanted, found, strict=True)
     return [made[i] for i in range(len(pairs))]

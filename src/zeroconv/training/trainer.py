@@ -162,10 +162,9 @@ class Run:
             self.report(Note(f"resuming {config.out} at step {self.done}"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
-        tiny_alone = not conditions.get(config.condition).general_purpose
-        if tiny_alone and "method" not in config.extract | config.judge and not config.data.startswith("world:"):
-            self.report(Note("probes are judged by the embedded annotator, which knows the tiny world alone: "
-                             "for other pictures name a network with --set judge.method=…"))  # fmt: skip
+        warning = conditions.get(config.condition).domain_warning(config.extract | config.judge, "--set judge.method=…")
+        if warning and not config.data.startswith("world:"):
+            self.report(Note(f"in probes {warning}"))
         self.uncontrolled = self.probe.run(None)
         self.ceiling = self.probe.ceiling()
         self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroconv.training.optimizer import Muon, build_optimizer, orthogonal
+from zeroconv.training.optimizer import Muon, build_optimizer, orthogonalize
 
 SHAPES = [(16, 40), (40, 16), (24, 24), (24, 30)]
 
@@ -27,7 +27,7 @@ def random_matrices(count: int, *shape: int) -> Tensor:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_orthogonal_moves_every_singular_value_near_one(shape: tuple[int, int]):
     matrices = random_matrices(3, *shape)
-    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonal(matrices))
+    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalize(matrices))
     assert after.min() > 0.2 and after.max() < 1.3
     assert (before.amax(1) / before.amin(1) > after.amax(1) / after.amin(1)).all()
 
@@ -35,7 +35,7 @@ def test_orthogonal_moves_every_singular_value_near_one(shape: tuple[int, int]):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_stack_of_matrices_gives_the_published_iteration_of_each(shape: tuple[int, int]):
     matrices = random_matrices(4, *shape) * torch.tensor([1e-3, 1.0, 10.0, 1e3])[:, None, None]
-    for matrix, found in zip(matrices, orthogonal(matrices), strict=True):
+    for matrix, found in zip(matrices, orthogonalize(matrices), strict=True):
         assert torch.allclose(found.double(), newton_schulz(matrix), atol=2e-5)
 
 

@@ -1,14 +1,15 @@
 """AdamW, as the authors train, or Muon for the matrices with AdamW for the rest, which learns from fewer samples."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "OptimizerName", "build_optimizer"]
+from zeroconv.training.config import OptimizerName
 
-OptimizerName = Literal["adamw", "muon"]
+__all__ = ["Muon", "build_optimizer"]
+
 STEPS = 5  # of the Newton-Schulz iteration
 LONG = 1.5  # columns per row from which iterating on the Gram matrix is cheaper
 MUON_RATE = 10.0  # Muon's learning rate over AdamW's: 0.01 and 1e-3 were found on the tiny base
@@ -23,7 +24,7 @@ def build_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight
     if name == "adamw":
         groups = [{"params": list(network.parameters()), "lr": rate, "full_lr": rate}]
         return torch.optim.AdamW(groups, weight_decay=weight_decay)
-    matrices, rest = split(network)
+    matrices, rest = split_parameters(network)
     return Muon(
         [
             {"params": matrices, "lr": MUON_RATE * rate, "full_lr": MUON_RATE * rate, "orthogonal": True},
@@ -33,7 +34,7 @@ def build_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight
     )
 
 
-def split(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The matrices inside a network, and everything else."""
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
@@ -89,7 +90,7 @@ class Muon(torch.optim.Optimizer):
             alike.setdefault(tuple(update.shape), []).append((parameter, update))
         for (rows, columns), members in alike.items():
             scale = max(1.0, rows / columns) ** 0.5
-            directions = orthogonal(torch.stack([update for _, update in members]))
+            directions = orthogonalize(torch.stack([update for _, update in members]))
             for (parameter, _), direction in zip(members, directions, strict=True):
                 parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * scale)
 
@@ -107,7 +108,7 @@ class Muon(torch.optim.Optimizer):
         parameter.addcdiv_(first / (1 - beta1 ** count.item()), size, value=-group["lr"])
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
+def orthogonalize(matrices: Tensor) -> Tensor:
     """About the nearest semi-orthogonal matrices (singular values 0.7 … 1.2), by a quintic Newton-Schulz iteration.
 
     Each step takes X to P X, where P is a polynomial of X's Gram matrix. Where a matrix is long, it is cheaper to

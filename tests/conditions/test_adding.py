@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_one_file_is_enough(
 ) -> None:
     """Extract, train, evaluate and generate on the command line."""
 
-    def run(*words: object) -> dict[str, object]:
+    def run(*words: object) -> dict[str, Any]:
         capsys.readouterr()
         assert main([*map(str, words), "--json"]) == 0
         return json.loads(capsys.readouterr().out)
@@ -74,16 +75,17 @@ def test_one_file_is_enough(
             "generate", "--base", base_folder, "--control", tmp_path / "run", *words, "--prompt", "a", "--steps", 1,
             "--size", 64, "--out", tmp_path / "made",
         )  # fmt: skip
-        assert len(made["maps"]) == 1  # pyright: ignore[reportArgumentType]
+        assert len(made["maps"]) == 1
 
 
 def test_its_parameters_are_checked_and_described(posterize: Condition) -> None:
     image = Image.new("RGB", (20, 10), (200, 90, 30))
-    for wrong, message in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"levels": "many"}, "posterize: levels is 'many'; expected a whole number"),
         ({"levels": 1}, "posterize levels is 1; expected 2 to 16"),
         ({"colours": 3}, "posterize: there is no parameter 'colours'; expected one of levels, resolution"),
-    ):
+    ]
+    for wrong, message in refused:
         with pytest.raises(InputError, match=message) as caught:
             conditions.extract("posterize", image, **wrong)
         assert caught.value.field == next(iter(wrong))

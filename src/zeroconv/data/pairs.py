@@ -11,7 +11,7 @@ from zeroconv import conditions
 from zeroconv.errors import InputError
 from zeroconv.images import open_map
 
-__all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
+__all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map", "split_held_out"]
 
 
 @dataclass(frozen=True)
@@ -70,41 +70,43 @@ class Subset:
         return (self[i] for i in range(len(self)))
 
 
-def held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
+def split_held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
     """The pairs to train on, and the last `count` pairs, which are never trained on.
 
     Raises:
-        ValueError: when nothing would be left to train on.
+        InputError: when nothing would be left to train on.
     """
     if len(pairs) <= count:
-        raise ValueError(
-            f"the data set has {len(pairs)} pairs and {count} are held out: give more pairs, or a smaller probe_count"
+        raise InputError(
+            f"the data set has {len(pairs)} pairs and {count} are held out",
+            field="probe.count",
+            hint="give more pairs, or a smaller probe_count",
         )
     split = len(pairs) - count
     return Subset(pairs, range(split)), [pairs[i] for i in range(split, len(pairs))]
 
 
-def open_condition(path: Path, condition: str) -> Image.Image:
+def open_condition_map(path: Path, condition: str) -> Image.Image:
     """A map from a file, as its condition reads it; RGB if the condition is not known.
 
     Raises:
         FileNotFoundError: when it is not there.
-        ValueError: when it cannot be read, or an inpainting map has no hole.
+        InputError: when it cannot be read, or an inpainting map has no hole.
     """
     known = conditions.find(condition)
     return known.open_map(path) if known else open_map(path)
 
 
-def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
+def get_map(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
     """The map of a pair: its own if it has one, else extracted from its picture with `parameters`.
 
     Raises:
-        ValueError: when it has none and the condition cannot be extracted from any picture, naming the pair.
+        InputError: when it has none and the condition cannot be extracted from any picture, naming the pair.
     """
-    return conditions_of([pair], condition, [parameters])[0]
+    return get_maps([pair], condition, [parameters])[0]
 
 
-def conditions_of(
+def get_maps(
     pairs: Sequence[Pair], condition: str, parameters: Sequence[Mapping[str, Any]], ready: bool = True
 ) -> list[Image.Image]:
     """The maps of pairs: their own, else extracted from their pictures, which a network sees together.
@@ -116,7 +118,7 @@ def conditions_of(
         ready: False extracts them all and leaves aside those that the pairs have.
 
     Raises:
-        ValueError: when one has none and the condition cannot be extracted from any picture, naming the pair.
+        InputError: when one has none and the condition cannot be extracted from any picture, naming the pair.
     """
     known = conditions.get(condition)
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}

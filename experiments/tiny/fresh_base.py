@@ -1,4 +1,4 @@
-"""A tiny base at birth: tokenizer from the world's captions, text encoder and U-Net with random weights.
+"""A tiny base at initialisation: tokenizer from the world's captions, text encoder and U-Net with random weights.
 
     python experiments/tiny/fresh_base.py --shards DATA/train --out START
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 

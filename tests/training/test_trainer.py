@@ -88,7 +88,7 @@ def test_every_event_has_a_line(whole: tuple[Path, list[Event]]) -> None:
 def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Event]]) -> None:
     first = whole[1][0]
     assert isinstance(first, ProbeEvent)
-    assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at birth
+    assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at initialisation
     assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
 
 

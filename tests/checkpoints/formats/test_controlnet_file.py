@@ -151,6 +151,7 @@ def test_a_file_on_another_base_is_refused_by_name(tmp_path: Path) -> None:
         ControlNet.from_pretrained(path)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) -> None:
     with torch.device("meta"):  # 361 million parameters

@@ -46,7 +46,7 @@ def test_a_judge_is_named_and_all_that_it_measures_is_told(
     Path("data/metadata.jsonl").write_text(json.dumps(line), "utf-8")
     words = ["--control", control_folder, "--condition", "depth", "--data", "data", "--steps", 1, "--out", "report"]
     plain = run("evaluate", *words, "--json")
-    assert plain.code == 0 and "warning: the judge is the embedded annotator" in plain.err
+    assert plain.code == 0 and "is read by the embedded annotator" in plain.err
     assert list(plain.json["others"]) == ["RMSE", "correlation"]
     network = tiny_networks.save("dpt", tmp_path / "dpt")
     named = run("evaluate", *words, "--judge", "method=dpt", "--judge", f"weights={network}", "--json")

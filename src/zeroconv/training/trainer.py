@@ -21,8 +21,8 @@ from zeroconv.training.defaults import (
     default_channels,
     default_learning_rate,
     extractor_parameters,
-    judge_parameters,
     open_base,
+    reextract_parameters,
 )  # fmt: skip
 from zeroconv.training.events import Event, Message, ProbeEvent, Progress
 from zeroconv.training.loop import StepState, optimize, training_loss
@@ -66,7 +66,7 @@ def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None)
         report: called with every event.
 
     Raises:
-        ValueError: for settings, data or a folder that do not fit.
+        InputError: for settings, data or a folder that do not fit.
         FloatingPointError: when loss or gradient is not finite.
         KeyboardInterrupt: after the state was saved; an interrupt in the middle of an update leaves the last one.
     """
@@ -93,7 +93,7 @@ class Trainer:
         maps = get_maps(probe_pairs, data.condition, parameters, ready=not data.extract)
         self.base = open_base(config)
         look = config.probe.steps, config.probe.guidance
-        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, judge_parameters(config))
+        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, reextract_parameters(config))
         self.network = self.build_network().to(optimization.device).train()
         self.network.check_base(self.base.unet)
         rate = optimization.learning_rate or default_learning_rate(self.base)
@@ -141,7 +141,7 @@ class Trainer:
         optimization = self.config.optimization
         states = optimize(
             lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),
-            lambda step: self.batches(step),
+            self.batches,
             self.optimizer,
             optimization.scale_learning_rate,
             optimization.max_gradient_norm,
@@ -160,10 +160,9 @@ class Trainer:
     def warn_of_judge(self) -> None:
         """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
         data, judge = self.config.data, self.config.probe.judge
-        tiny_alone = not conditions.get(data.condition).general_purpose
-        if tiny_alone and "method" not in data.extract | judge and not data.source.startswith("world:"):
-            self.report(Message("probes are judged by the embedded annotator, which knows the tiny world alone: "
-                                "for other pictures name a network with --set judge.method=…"))  # fmt: skip
+        warning = conditions.get(data.condition).domain_warning(data.extract | judge, "--set judge.method=…")
+        if warning and not data.source.startswith("world:"):
+            self.report(Message(f"in probes {warning}"))
 
     def run_steps(self, states: Iterator[StepState]) -> None:
         """Count, log, probe and save while the optimisation goes on; losses are read where they are logged."""

@@ -55,14 +55,14 @@ coverage: $(READY)
 
 docs: $(READY)
 	@printf 'Building the pages of every class and function: about a minute.\n'
-	@$(PIP) -c constraints.txt -e '.[docs]'
+	@$(call quietly,$(PIP) -c constraints.txt -e '.[docs]')
 	@$(BIN)/python docs/api.py site
 
 lowest: $(READY)
 	@$(BIN)/python tests/lowest.py
 
 lock: $(READY)
-	@$(PIP) uv
+	@$(call quietly,$(PIP) uv)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra docs \
 	  --constraint constraints.txt --custom-compile-command 'make lock' pyproject.toml --output-file requirements.lock
 

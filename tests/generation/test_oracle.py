@@ -114,7 +114,7 @@ def test_decay_is_guess_mode_but_for_rounded_weights(base: StableDiffusion, netw
     with torch.no_grad():
         skips, middle = twin(z_t, 5, text, condition, guess_mode=True, return_dict=False)
         residuals = network(z_t, 5, text, condition).scaled([0.825 ** (12 - i) for i in range(13)])
-    for mine, other in zip(residuals.all, (*skips, middle), strict=True):
+    for mine, other in zip(residuals.values(), (*skips, middle), strict=True):
         torch.testing.assert_close(mine, other, rtol=0.007, atol=1e-5)
 
 

@@ -4,6 +4,7 @@ python experiments/tiny/ship.py --run RUN --out src/zeroconv/assets/tiny-canny
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ def main() -> None:
     if args.last:
         tensors = read_safetensors(max((args.run / "state").glob("step-*.safetensors")))
         network.load_state_dict({k.removeprefix("network."): t for k, t in tensors.items() if k.startswith("network.")})
-    network.config["_zeroconv"]["base"] = "tiny"
+    network.config = replace(network.config, base="tiny")
     network.save_pretrained(args.out, torch.float16)
     size = sum(path.stat().st_size for path in args.out.iterdir())
     print(f"{args.out}: {size / 2**20:.1f} MiB")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 def control_folder(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ControlNet for canny edges with random weights."""
     network = build_control(base.unet, seed=3)
-    network.config["_zeroconv"].update(condition="canny", base=base.name)
+    network.config = replace(network.config, condition="canny", base=base.name)
     return network.save_pretrained(tmp_path_factory.mktemp("controls") / "random-canny")
 
 

@@ -1,8 +1,8 @@
 """`zeroconv convert`: every layout there and back, what is written down with it, and nothing when anything is wrong."""
 
-import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from tests.cli.conftest import Run
 from tests.shelf import Shelf
 from tests.tiny import build_control, randomized
 from zeroconv import ControlNet, StableDiffusion
-from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints import read_config, read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.torch_pickle import read_pickle
+from zeroconv.checkpoints.formats.controlnet_config import ControlNetConfig
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
 from zeroconv.checkpoints.hub.resolve import assets
 
@@ -26,8 +27,8 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
     return one.keys() == two.keys() and all(t.dtype == two[n].dtype and torch.equal(t, two[n]) for n, t in one.items())
 
 
-def settings(folder: str | Path) -> dict[str, Any]:
-    return json.loads((Path(folder) / "config.json").read_text("utf-8"))
+def settings(folder: str) -> ControlNetConfig:
+    return ControlNetConfig.from_dict(read_config(Path(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def trained(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> 
         for name, parameter in network.named_parameters():
             if name in copied:
                 parameter.copy_(copied[name] * 1.25)
-    network.config["_zeroconv"].update(condition="canny", base=base.name)
+    network.config = replace(network.config, condition="canny", base=base.name)
     return network.save_pretrained(tmp_path_factory.mktemp("controls") / "trained")
 
 
@@ -62,7 +63,7 @@ def test_there_and_back_with_its_settings(layout: str, run: Run, trained: Path, 
         assert all(torch.allclose(tensor, two[name], rtol=0, atol=1e-5) for name, tensor in one.items())
     else:
         assert same(one, two)
-    assert settings("back")["_zeroconv"]["condition"] == "canny"
+    assert settings("back").condition == "canny"
 
 
 @pytest.mark.parametrize("layout", ["webui", "lllyasviel"])
@@ -118,10 +119,10 @@ def test_settings_that_are_stated_are_written_down(run: Run, trained: Path) -> N
     result = run("convert", "a.safetensors", "b", "--to", "diffusers")
     assert (result.code, result.err) == (0, "")
     config = settings("b")
-    assert (config["_zeroconv"]["condition"], config["global_pool_conditions"]) == ("soft-edge", True)
-    assert config["controlnet_conditioning_channel_order"] == "bgr"
+    assert (config.condition, config.global_pool_conditions) == ("soft-edge", True)
+    assert config.channel_order == "bgr"
     assert run("convert", "a.safetensors", "c", "--to", "diffusers", "--no-pooling", "--channel-order", "rgb").code == 0
-    assert not settings("c")["global_pool_conditions"] and settings("c")["controlnet_conditioning_channel_order"] == "rgb"
+    assert not settings("c").global_pool_conditions and settings("c").channel_order == "rgb"
 
 
 GUESSED: list[tuple[str, str, list[str]]] = [
@@ -139,9 +140,9 @@ def test_what_is_guessed_from_a_name_is_said(name: str, said: str, stated: list[
     result = run("convert", name, "stated", "--to", "diffusers", *stated)
     assert (result.code, result.err) == (0, "")
     one, two = settings("guessed"), settings("stated")
-    assert one["_zeroconv"]["condition"] == two["_zeroconv"]["condition"] == stated[-1]
-    rules = ("global_pool_conditions", "controlnet_conditioning_channel_order")
-    assert [one[rule] for rule in rules] != [two[rule] for rule in rules] == [False, "rgb"]
+    assert one.condition == two.condition == stated[-1]
+    rules = [(config.global_pool_conditions, config.channel_order) for config in (one, two)]
+    assert rules[0] != rules[1] == (False, "rgb")
     result = run("convert", "guessed", "again.pth", "--to", "webui")
     assert result.code == 0 and result.err.startswith("warning: again.pth is a .pth, which cannot carry settings: say when")
 
@@ -152,11 +153,9 @@ def test_a_strangers_control_lora_keeps_what_is_stated_or_guessed(run: Run, trai
     write_safetensors(Path("control-lora-canny.safetensors"), read_safetensors(Path("own.safetensors")))
     back = ["convert", "control-lora-canny.safetensors"]
     result = run(*back, "a", "--to", "diffusers", *words)
-    assert (
-        "guessed from its name: its condition is 'canny'" in result.err and settings("a")["_zeroconv"]["condition"] == "canny"
-    )
+    assert "guessed from its name: its condition is 'canny'" in result.err and settings("a").condition == "canny"
     result = run(*back, "b", "--to", "diffusers", *words, "--condition", "lines")
-    assert (result.code, result.err) == (0, "") and settings("b")["_zeroconv"]["condition"] == "lines"
+    assert (result.code, result.err) == (0, "") and settings("b").condition == "lines"
     result = run(*back, "c.safetensors", "--to", "control-lora", *words, "--condition", "lines")
     assert result.code == 0 and run("info", "c.safetensors", "--json").json["details"]["condition"] == "lines"
     assert same(read_safetensors(Path("c.safetensors")), read_safetensors(Path("own.safetensors")))

@@ -1,5 +1,6 @@
 """`zeroconv generate`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_mode_that_there_is_not_is_refused(run: Run, base_folder: Path) -> Non
 
 def test_a_map_is_extracted_as_the_control_was_trained(run: Run, base_folder: Path, base: StableDiffusion, photo: Path) -> None:
     network = build_control(base.unet, seed=3)
-    network.config["_zeroconv"].update(condition="canny", base=base.name, extract={"low": 5, "high": 9})
+    network.config = replace(network.config, condition="canny", base=base.name, extract={"low": 5, "high": 9})
     network.save_pretrained(Path("trained"))
     result = run("generate", "--base", base_folder, *ARGUMENTS, "--control", "trained", "--image", photo, "--json")
     assert result.code == 0, result.err

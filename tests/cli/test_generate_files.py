@@ -1,6 +1,7 @@
 """`zeroconv generate` with files of every kind: a base in one file, LoRAs, autoencoders, Control-LoRAs, maps with a hole."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_a_control_lora_acts_as_the_network_it_stands_for(
     run: Run, base_folder: Path, base: StableDiffusion, edge_map: Path
 ) -> None:
     network = build_control(base.unet, seed=4, variant="lora", rank=2)
-    network.config["_zeroconv"]["condition"] = "canny"
+    network.config = replace(network.config, condition="canny")
     network.save_pretrained("low-rank")
     network.merged().save_pretrained("full")
     assert run("convert", "low-rank", "alone.safetensors", "--to", "control-lora").code == 0
@@ -117,7 +118,7 @@ def holes(run: Run) -> dict[str, Path]:
 
 def test_the_hole_of_an_inpainting_map_is_minus_one(holes: dict[str, Path], base: StableDiffusion) -> None:
     network = build_control(base.unet)
-    network.config["_zeroconv"]["condition"] = "inpaint"
+    network.config = replace(network.config, condition="inpaint")
     hole = torch.zeros(3, 64, 64, dtype=torch.bool)
     hole[:, 16:48, 8:40] = True
     for name in ("hole", "palette"):
@@ -132,7 +133,7 @@ def test_the_hole_of_an_inpainting_map_is_minus_one(holes: dict[str, Path], base
 
 def test_inpainting_through_the_command(run: Run, base_folder: Path, base: StableDiffusion, holes: dict[str, Path]) -> None:
     network = build_control(base.unet, seed=2)
-    network.config["_zeroconv"]["condition"] = "inpaint"
+    network.config = replace(network.config, condition="inpaint")
     network.save_pretrained("fill")
     words = ["generate", "--base", base_folder, *WORDS, "--control", "fill"]
     result = run(*words, "--condition", holes["hole"], "--out", "made", "--json")

@@ -42,7 +42,7 @@ def test_newborn_changes_nothing(
     network = newborns[variant]
     z_t, t, text, _ = build_inputs(unet, batch, seed=seed)
     z_t = numbers(batch, 4, height, width, seed=seed)
-    condition = numbers(batch, network.config["conditioning_channels"], 8 * height, 8 * width, seed=seed).sigmoid()
+    condition = numbers(batch, network.config.conditioning_channels, 8 * height, 8 * width, seed=seed).sigmoid()
     plain = unet(z_t, t, text).sample  # diffusers' own forward
     assert torch.equal(ControlledUNet(unet)(z_t, t, text), plain)
     assert torch.equal(predict(unet, network, (z_t, t, text, condition)), plain)
@@ -70,7 +70,7 @@ def test_newborn_changes_nothing_in_any_family(family: str) -> None:
 def test_residuals_at_birth_are_zero_everywhere(unet: Any, newborns: dict[str, ControlNet]) -> None:
     z_t, t, text, condition = build_inputs(unet)
     for name, network in newborns.items():
-        given = condition[:, : network.config["conditioning_channels"]]
+        given = condition[:, : network.config.conditioning_channels]
         assert not any(r.any() for r in network(z_t, t, text, given).values()), name
 
 

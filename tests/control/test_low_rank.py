@@ -1,6 +1,7 @@
 """`variant="lora"`: the copy is the locked encoder itself plus updates of low rank; nobody can touch the base through it."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.architecture.unet_shape import Topology
 from zeroconv.checkpoints.formats.control_lora import to_control_lora
+from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.low_rank import Borrowed, borrowed_layers, borrowed_vectors, update_rank
@@ -140,7 +142,7 @@ def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_
     unet = build_unet(FAMILIES[family])
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1)
     full = network.merged()
-    assert full.config["_zeroconv"]["variant"] == "full" and network.config["_zeroconv"]["variant"] == "lora"
+    assert full.config.variant == "full" and network.config.variant == "lora"
     assert full.state_dict().keys() == build_control(unet).state_dict().keys()
     residuals = network(z_t, t, text, condition, added_conditions=pooled)
     for one, two in zip(residuals.values(), full(z_t, t, text, condition, added_conditions=pooled).values(), strict=True):
@@ -157,8 +159,8 @@ def test_saved_and_opened_it_is_the_same(family: str, tmp_path: Path) -> None:
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1, base="random")
     again = ControlNet.from_pretrained(network.save_pretrained(tmp_path / "saved", torch.float32), unet=unet)
     assert [p.name for p in (tmp_path / "saved").glob("*.safetensors")] == ["control-lora.safetensors"]
-    assert again.config["_class_name"] == "ZeroconvControlNet"
-    assert again.config["_zeroconv"] == network.config["_zeroconv"] and again.config["_zeroconv"]["rank"] == 16
+    assert again.config.class_name == "ZeroconvControlNet"
+    assert again.config == network.config and again.config.rank == 16
     assert unchanged(again, network.state_dict()) and all(p.requires_grad for p in again.parameters())
     ours, theirs = (n(z_t, t, text, condition, added_conditions=pooled) for n in (network, again))
     assert all(torch.equal(one, two) for one, two in zip(ours.values(), theirs.values(), strict=True))
@@ -172,7 +174,7 @@ def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, al
     place = tmp_path / "control-lora.safetensors" if alone else tmp_path
     for base in (unet, other):
         opened = ControlNet.from_pretrained(place, unet=base)
-        assert opened.config["_zeroconv"]["vectors"] == network.config["_zeroconv"]["vectors"] == "borrowed"
+        assert opened.config.vectors == network.config.vectors == "borrowed"
         assert [n for n, p in opened.named_parameters() if p.requires_grad] == [n for n, _ in network.named_parameters()]
         assert unchanged(opened, network.state_dict())
         assert all(layer.layer is base.get_submodule(name) for name, layer in borrowed_layers(opened).items())
@@ -188,15 +190,15 @@ def test_vectors_of_its_own_stay_its_own_and_no_others(unet: Any, share: int, tm
     vectors = {name: tensor + 1 for name, tensor in list(borrowed_vectors(network).items())[::share]}
     stranger = ControlNet.from_control_lora(unet, to_control_lora({**network.state_dict(), **vectors}, table))
     assert set(stranger.state_dict()) == set(network.state_dict()) | set(vectors)
-    assert stranger.config["_zeroconv"]["vectors"] == (sorted(vectors) if share > 1 else None)
+    assert stranger.config.vectors == (tuple(sorted(vectors)) if share > 1 else None)
     opened = ControlNet.from_pretrained(stranger.save_pretrained(tmp_path, torch.float32), unet=unet)
     assert opened.state_dict().keys() == stranger.state_dict().keys() and unchanged(opened, stranger.state_dict())
-    assert opened.config["_zeroconv"] == stranger.config["_zeroconv"]
+    assert opened.config == stranger.config
 
 
 def test_saved_in_half_precision_unless_said_otherwise(unet: Any, tmp_path: Path) -> None:
     def types(network: ControlNet, *dtype: torch.dtype) -> set[torch.dtype]:
-        (file,) = network.save_pretrained(tmp_path / network.config["_zeroconv"]["variant"], *dtype).glob("*.safetensors")
+        (file,) = network.save_pretrained(tmp_path / network.config.variant, *dtype).glob("*.safetensors")
         return {tensor.dtype for tensor in read_safetensors(file).values()}
 
     network = low_rank(unet, seed=1)
@@ -206,10 +208,13 @@ def test_saved_in_half_precision_unless_said_otherwise(unet: Any, tmp_path: Path
 
 @pytest.mark.parametrize("vectors", [5, "all", ["a", 1], {"a": 1}])
 def test_settings_that_cannot_say_whose_the_vectors_are_are_refused(unet: Any, vectors: Any, tmp_path: Path) -> None:
-    network = low_rank(unet)
-    network.config["_zeroconv"]["vectors"] = vectors
-    network.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"config.json has vectors .* in _zeroconv; expected null, 'borrowed' or a list"):
+    path = low_rank(unet).save_pretrained(tmp_path) / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config[OWN_KEY]["vectors"] = vectors
+    path.write_text(json.dumps(config), "utf-8")
+    with pytest.raises(
+        ValueError, match=r"config.json describes no ControlNet: vectors is .*; expected null, 'borrowed' or a list"
+    ):
         ControlNet.from_pretrained(tmp_path, unet=unet)
 
 

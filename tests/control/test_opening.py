@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.control.test_oracle import fill
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
+from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
 from zeroconv.checkpoints.formats.controlnet_file import read_saved
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, Rules, guess_rules
 from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
@@ -80,8 +82,9 @@ def test_shards_are_several_files_with_an_index_that_diffusers_reads(unet: Any, 
 @pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("diffusers", "sharded")])
 def test_a_converted_file_carries_its_settings(base: Any, layout: str, tmp_path: Path) -> None:
     network = trained(base.unet)
-    network.config["_zeroconv"].update(condition="shuffle", base="somewhere")
-    network.config.update(global_pool_conditions=True, controlnet_conditioning_channel_order="bgr")
+    network.config = replace(
+        network.config, condition="shuffle", base="somewhere", global_pool_conditions=True, channel_order="bgr"
+    )
     folder = network.save_pretrained(tmp_path / "folder")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -90,8 +93,8 @@ def test_a_converted_file_carries_its_settings(base: Any, layout: str, tmp_path:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing has to be guessed
         again = ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=base.unet)
-    assert again.config["global_pool_conditions"] and again.config["controlnet_conditioning_channel_order"] == "bgr"
-    assert again.config["_zeroconv"]["condition"] == "shuffle" and again.config["_zeroconv"]["base"] == "somewhere"
+    assert again.config.global_pool_conditions and again.config.channel_order == "bgr"
+    assert again.config.condition == "shuffle" and again.config.base == "somewhere"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -110,7 +113,7 @@ def test_to_a_file_and_back_to_a_folder_is_bit_equal(base: Any, layout: str, tmp
             torch.testing.assert_close(after.tensors[name], tensor, rtol=0, atol=1e-5)
         else:
             assert torch.equal(after.tensors[name], tensor), name
-    assert after.config is not None and after.config["_class_name"] == "ControlNetModel"
+    assert after.config is not None and after.config.class_name == "ControlNetModel"
 
 
 def test_another_type_is_the_last_thing_that_happens(base: Any, tmp_path: Path) -> None:
@@ -136,14 +139,14 @@ def test_a_folder_that_would_open_nowhere_is_not_written(unet: Any, tmp_path: Pa
 def test_a_strangers_folder_is_guessed_by_what_it_is_called(unet: Any, tmp_path: Path) -> None:
     folder = trained(unet).save_pretrained(tmp_path / "controlnet-canny-sdxl-1.0")
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    del config["_zeroconv"]
+    del config[OWN_KEY]
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.warns(UserWarning, match=r"canny-sdxl-1\.0: guessed from its name: its condition is 'canny'"):
-        assert ControlNet.from_pretrained(folder).config["_zeroconv"]["condition"] == "canny"
+        assert ControlNet.from_pretrained(folder).config.condition == "canny"
     with pytest.warns(UserWarning, match="owner/control-depth: guessed from its name: its condition is 'depth'"):
         saved = read_saved(folder, called="owner/control-depth")
-    assert saved.config is not None and saved.config["_zeroconv"]["condition"] == "depth"
-    assert ControlNet.from_pretrained(folder, condition="pose").config["_zeroconv"]["condition"] == "pose"
+    assert saved.config is not None and saved.config.condition == "depth"
+    assert ControlNet.from_pretrained(folder, condition="pose").config.condition == "pose"
 
 
 GUESSES = [
@@ -172,36 +175,36 @@ def test_what_is_guessed_from_a_name_is_announced_and_overruled(unet: Any, stem:
     path = write(trained(unet), unet, "webui", tmp_path).rename(tmp_path / f"{stem}.safetensors")
     with pytest.warns(UserWarning, match=f"{stem}.safetensors: guessed from its name: its condition is '{rules.condition}'"):
         network = ControlNet.from_pretrained(path, unet=unet)
-    assert network.config["_zeroconv"]["condition"] == rules.condition
-    assert network.config["global_pool_conditions"] is bool(rules.global_pool_conditions)
-    order = rules.controlnet_conditioning_channel_order or "rgb"
-    assert network.config["controlnet_conditioning_channel_order"] == order
+    assert network.config.condition == rules.condition
+    assert network.config.global_pool_conditions is bool(rules.global_pool_conditions)
+    order = rules.channel_order or "rgb"
+    assert network.config.channel_order == order
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stated = ControlNet.from_pretrained(
             path, unet=unet, condition="canny", global_pool_conditions=False, channel_order="rgb"
         )
-    assert stated.config["_zeroconv"]["condition"] == "canny" and not stated.config["global_pool_conditions"]
-    assert stated.config["controlnet_conditioning_channel_order"] == "rgb"
+    assert stated.config.condition == "canny" and not stated.config.global_pool_conditions
+    assert stated.config.channel_order == "rgb"
 
 
 def test_a_pth_cannot_carry_settings_and_says_so(base: Any, tmp_path: Path) -> None:
     network = trained(base.unet)
-    network.config["global_pool_conditions"] = True
+    network.config = replace(network.config, global_pool_conditions=True)
     network.save_pretrained(tmp_path / "folder")
     with pytest.warns(UserWarning, match=r"a\.pth is a \.pth, which cannot carry settings: say when it is used that its resid"):
         convert_control(tmp_path / "folder", tmp_path / "a.pth", Order("webui"))
     said = Rules(global_pool_conditions=True)
     with pytest.warns(UserWarning, match="whose settings other tools do not read"):
         convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", Order("webui"), said, base)
-    assert ControlNet.from_pretrained(tmp_path / "a.safetensors").config["global_pool_conditions"]
+    assert ControlNet.from_pretrained(tmp_path / "a.safetensors").config.global_pool_conditions
 
 
 def test_broken_settings_in_a_file_are_not_believed(unet: Any, tmp_path: Path) -> None:
     tensors = write_layout(trained(unet).state_dict(), "webui")
     for broken in ("{", "[]", "[" * 100_000):
         write_safetensors(tmp_path / "a.safetensors", tensors, {METADATA: broken})
-        assert ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=unet).config["_zeroconv"]["condition"] is None
+        assert ControlNet.from_pretrained(tmp_path / "a.safetensors", unet=unet).config.condition is None
     for wrong in ({"controlnet_conditioning_channel_order": "gbr"}, {"_zeroconv": 3}):
         write_safetensors(tmp_path / "a.safetensors", tensors, {METADATA: json.dumps(wrong)})
         with pytest.raises(ValueError, match=r"a\.safetensors describes no ControlNet"):
@@ -246,7 +249,7 @@ def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) 
     del written
     opened = ControlNet.from_pretrained(path, condition="canny").eval()
     opened.check_base(unet)
-    assert opened.config["attention_head_dim"] == 8 and opened.config["cross_attention_dim"] == 768
+    assert opened.config.unet_settings["attention_head_dim"] == 8 and opened.config.unet_settings["cross_attention_dim"] == 768
     z_t, t, _, condition = build_inputs(unet, batch=1)
     text = numbers(1, 77, 768)
     for one, two in zip(network(z_t, t, text, condition).values(), opened(z_t, t, text, condition).values(), strict=True):

@@ -1,5 +1,6 @@
 """Independent oracle: with the same random weights, diffusers gives the same residuals and the same prediction."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,9 +87,10 @@ def test_two_controls_at_once(unet: Any) -> None:
 def test_global_pooling_and_reversed_channels(unet: Any) -> None:
     network = build_control(unet, seed=1)
     theirs = diffusers_twin(network, unet)
-    network.config["global_pool_conditions"] = theirs.config["global_pool_conditions"] = True
+    network.config = replace(network.config, global_pool_conditions=True)
+    theirs.config["global_pool_conditions"] = True
     theirs.register_to_config(global_pool_conditions=True, controlnet_conditioning_channel_order="bgr")
-    network.config["controlnet_conditioning_channel_order"] = "bgr"
+    network.config = replace(network.config, channel_order="bgr")
     z_t, t, text, condition = build_inputs(unet)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False)
     for mine, other in zip(network(z_t, t, text, condition).values(), (*skips, middle), strict=True):

@@ -50,7 +50,7 @@ def test_counts_and_names(config: dict[str, Any], parameters: int, tensors: int)
 def residuals_of(config: dict[str, Any], side: int, pooled: AddedConditions | None = None) -> Residuals:
     with torch.device("meta"):
         network = ControlNet.from_unet(UNet2DConditionModel(**config))
-        text = torch.empty(1, 77, network.config["cross_attention_dim"])
+        text = torch.empty(1, 77, network.config.unet_settings["cross_attention_dim"])
         return network(torch.empty(1, 4, side, side), 1, text, torch.empty(1, 3, 8 * side, 8 * side), added_conditions=pooled)
 
 

@@ -74,7 +74,7 @@ def test_low_rank_is_bound_to_the_other_base_and_equals_the_full_transfer(unet: 
 def test_of_bases_it_keeps_the_name_and_acts_on_the_second(base: StableDiffusion) -> None:
     network = build_control(base.unet, seed=1)
     moved = network.transfer(base, base)
-    assert moved.config["_zeroconv"]["base"] == base.name and network.config["_zeroconv"]["base"] is None
+    assert moved.config.base == base.name and network.config.base is None
     z_t, t, text, condition = build_inputs(base.unet)
     ControlledUNet(base.unet)(z_t, t, text, [ActiveControl(moved, moved.encode_condition(condition))])
 

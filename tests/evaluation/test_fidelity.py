@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from PIL import Image, ImageDraw
@@ -45,7 +46,7 @@ def network(base: StableDiffusion) -> ControlNet:
 
 def test_maps_are_extracted_as_in_training(base: StableDiffusion) -> None:
     trained = build_control(base.unet, seed=3)
-    trained.config["_zeroconv"]["extract"] = {"resolution": 32}
+    trained.config = replace(trained.config, extract={"resolution": 32})
     pairs = squares(1)
     (example,) = evaluate(ControlPipeline(base), trained, "canny", pairs, num_inference_steps=1).examples
     assert example.condition == extract("canny", pairs[0].image, resolution=32) != extract("canny", pairs[0].image)

@@ -1,6 +1,7 @@
 """From a request to pictures: seeds, scales, windows, weightings and masks, and clear words for wrong requests."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,7 +121,7 @@ def test_weightings_act_on_the_conditional_side(
 
 
 def test_networks_that_give_means_act_on_the_conditional_side(pipe: ControlPipeline, network: ControlNet) -> None:
-    network.config["global_pool_conditions"] = True
+    network.config = replace(network.config, global_pool_conditions=True)
     calls = counted(network)
     pipe("a red house", [Control(network, build_map())], **STEPS)
     assert calls == [1] * 2

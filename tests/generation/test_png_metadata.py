@@ -21,7 +21,7 @@ Make = Callable[..., tuple[Output, list[Control]]]
 @pytest.fixture(scope="module")
 def network(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> ControlNet:
     made = build_control(base.unet, seed=3)
-    made.config["_zeroconv"]["condition"] = "canny"
+    made.config = replace(made.config, condition="canny")
     return ControlNet.from_pretrained(made.save_pretrained(tmp_path_factory.mktemp("control")))
 
 

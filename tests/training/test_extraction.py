@@ -68,7 +68,7 @@ def test_a_run_with_a_learned_extractor_resumes_to_the_same_bits(settings: Setti
     assert same(state(parts.out), state(whole.out)) and log(parts.out) == log(whole.out)
     assert TrainConfig.build(whole.out / "config.toml") == whole
     network = ControlNet.from_pretrained(whole.out)
-    assert network.config["_zeroconv"]["extract"] == hed
+    assert network.config.extract == hed
     card = (whole.out / "controlnet" / "README.md").read_text("utf-8")
     assert "zeroconv extract soft-edge photo.png --set method=hed --set weights=hed.safetensors --out maps" in card
     with pytest.raises(ValueError, match="holds a run with extract = "):

@@ -106,10 +106,8 @@ def device_named(name: str | None) -> "torch.device":
 
 def named_base(control: str) -> str | None:
     """The base that a ControlNet's settings name, read before the network is opened: some need it for that."""
-    from zeroconv.checkpoints import read_config, read_header, resolve
-    from zeroconv.checkpoints.formats.controlnet_hints import rules_in
+    from zeroconv.checkpoints import resolve
+    from zeroconv.checkpoints.formats.controlnet_file import read_stored_config
 
-    place = resolve(control, "ControlNet")
-    config = read_config(place) if place.is_dir() else rules_in(read_header(place).metadata) or {}
-    extra = config.get("_zeroconv")
-    return extra.get("base") if isinstance(extra, dict) else None
+    config = read_stored_config(resolve(control, "ControlNet"))
+    return None if config is None else config.base

@@ -127,7 +127,7 @@ def parse_requests(controls: Sequence[str], sources: Sequence[Source], masks: Se
 
 def condition_of(network: "ControlNet") -> str | None:
     """The condition a ControlNet was trained for, if it says so."""
-    return network.config["_zeroconv"]["condition"]
+    return network.config.condition
 
 
 def build_controls(
@@ -180,9 +180,9 @@ def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resiz
             raise ValueError(
                 f"{request.name} fills a hole, and only you know where: give it as --condition, RGBA and transparent there"
             )
-        known, trained = conditions.get(condition).name, network.config["_zeroconv"]["extract"]
+        known, trained = conditions.get(condition).name, network.config.extract
         if trained:
-            say(f"the map of {source.path} is extracted as in training, with {json.dumps(trained)}")
+            say(f"the map of {source.path} is extracted as in training, with {json.dumps(dict(trained))}")
         picture, mode = open_image(source.path), resize or "crop"
         image = at_size(lambda seen: conditions.extract(known, seen, **trained), picture, known, size, mode)
     else:

@@ -81,7 +81,7 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
     from zeroconv.conditions import get
 
-    told = network.config["_zeroconv"]["extract"] if judge is None else judge
+    told = network.config.extract if judge is None else judge
     if not get(condition).of_any_picture and "method" not in told and not data.startswith("world:"):
         say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
             f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,16 +13,14 @@ from torch import Tensor, nn
 
 from zeroconv.checkpoints.architecture.unet_shape import Topology
 from zeroconv.checkpoints.formats.control_lora import check_text_width, read_control_lora
+from zeroconv.checkpoints.formats.control_lora_config import config_from_control_lora, drop_borrowed_vectors
 from zeroconv.checkpoints.formats.controlnet_config import (
-    CLASS_NAME,
-    COPIED_SETTINGS,
+    ChannelOrder,
+    ConditionEncoderForm,
     Connection,
+    ControlNetConfig,
     Variant,
-    birth_settings,
-    check_settings,
-    check_variant,
-    control_lora_settings,
-    of_its_own,
+    config_from_unet,
 )
 from zeroconv.checkpoints.formats.controlnet_hints import Rules
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
@@ -44,21 +43,18 @@ class ControlNet(nn.Module):
     round. Make one with `from_unet` or `from_pretrained`.
 
     Attributes:
-        config: settings in the names of diffusers' `config.json`, plus `_zeroconv` for what diffusers has no name for.
+        config: everything about it but its tensors; replaced as a whole (`dataclasses.replace`), never changed in place.
         name: what it was opened as.
     """
 
     name: str = "unnamed"
 
-    def __init__(self, unet: Any, config: dict[str, Any], own: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, unet: Any, config: ControlNetConfig, own: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        extra = config["_zeroconv"]
-        connection: Connection = extra["connection"]
         levels: tuple[int, ...] = tuple(unet.config.block_out_channels)
-        check_variant(config)
         copied: Callable[[Any], Any] = copy.deepcopy
-        if extra["variant"] == "lora":
-            copied = partial(borrow, rank=extra["rank"] if own is None else 0)
+        if config.variant == "lora":
+            copied = partial(borrow, rank=config.rank or 0 if own is None else 0)
         self.config = config
         self.conv_in = copied(unet.conv_in)
         self.time_proj = copied(unet.time_proj)
@@ -67,20 +63,20 @@ class ControlNet(nn.Module):
             self.add_time_proj = copied(unet.add_time_proj)
             self.add_embedding = copied(unet.add_embedding)
         self.controlnet_cond_embedding = build_condition_encoder(
-            extra["condition_encoder"],
+            config.condition_encoder,
             levels[0],
-            config["conditioning_channels"],
-            config["conditioning_embedding_out_channels"],
-            connection,
+            config.conditioning_channels,
+            config.conditioning_embedding_out_channels,
+            config.connection,
         )
-        if extra["variant"] == "lite":
+        if config.variant == "lite":
             self.down_blocks, self.mid_block = lite_blocks(unet), LiteMiddle(levels[-1])
         else:
             self.down_blocks = copied(unet.down_blocks)
             self.mid_block = copied(unet.mid_block)
         widths = skip_channels(unet)
-        self.controlnet_down_blocks = nn.ModuleList(connect(width, width, connection) for width in widths)
-        self.controlnet_mid_block = connect(levels[-1], levels[-1], connection)
+        self.controlnet_down_blocks = nn.ModuleList(connect(width, width, config.connection) for width in widths)
+        self.controlnet_mid_block = connect(levels[-1], levels[-1], config.connection)
         if own is not None:
             take(self, own)
         self.requires_grad_(True)
@@ -92,7 +88,7 @@ class ControlNet(nn.Module):
         conditioning_channels: int = 3,
         variant: Variant = "full",
         connection: Connection = "zero",
-        condition_encoder: str = "released",
+        condition_encoder: ConditionEncoderForm = "released",
         conditioning_embedding_out_channels: tuple[int, ...] | None = None,
         base: str | None = None,
         rank: int = 16,
@@ -117,7 +113,7 @@ class ControlNet(nn.Module):
         widths = conditioning_embedding_out_channels
         return cls(
             unet,
-            birth_settings(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank),
+            config_from_unet(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank),
         )
 
     @classmethod
@@ -128,7 +124,7 @@ class ControlNet(nn.Module):
         *,
         condition: str | None = None,
         global_pool_conditions: bool | None = None,
-        channel_order: str | None = None,
+        channel_order: ChannelOrder | None = None,
     ) -> Self:
         """Open a saved ControlNet in any layout: "tiny-canny", a folder, a `.safetensors` file, a hub id.
 
@@ -146,12 +142,12 @@ class ControlNet(nn.Module):
         return open_network(cls, name_or_path, unet, Rules(condition, global_pool_conditions, channel_order))
 
     @classmethod
-    def from_control_lora(cls, unet: Any, tensors: Mapping[str, Tensor], config: Mapping[str, Any] | None = None) -> Self:
+    def from_control_lora(cls, unet: Any, tensors: Mapping[str, Tensor], config: ControlNetConfig | None = None) -> Self:
         """The network of a Control-LoRA file, of ours or of another tool, on the base whose U-Net is given.
 
         Its updates are offsets from whatever base that is: on another base of the family this is the transfer.
         Weights, biases and norms that the file carries whole take the place of the base's, but for biases and norms
-        that its configuration calls borrowed (`_zeroconv.vectors`): they are in the file for other tools.
+        that its configuration calls borrowed (`vectors`): they are in the file for other tools.
 
         Args:
             unet: of the base; it is locked, and its weights are borrowed.
@@ -164,17 +160,16 @@ class ControlNet(nn.Module):
         check_supported(unet)
         topology = Topology.of_config(unet.config)
         check_text_width(tensors, topology.context)
-        own = of_its_own(read_control_lora(tensors, controlnet_table(topology)), config)
-        settings = control_lora_settings(unet, own, config)
+        own = drop_borrowed_vectors(read_control_lora(tensors, controlnet_table(topology)), config)
+        settings = config_from_control_lora(unet, own, config)
         with torch.device("meta"):  # every tensor comes from the file or is the base's
             return cls(unet, settings, {name: tensor.float() for name, tensor in own.items()})
 
     def merged(self) -> Self:
         """A full network that gives the same residuals and borrows nothing: every low-rank update written out."""
         network = merge(self)
-        if self.config["_zeroconv"]["variant"] == "lora":
-            network.config["_class_name"] = CLASS_NAME
-            network.config["_zeroconv"].update(variant="full", rank=None, vectors=None)
+        if self.config.variant == "lora":
+            network.config = replace(self.config, variant="full", rank=None, vectors=None)
         return network.requires_grad_(True)
 
     def transfer(self, from_base: Any, to_base: Any) -> Self:
@@ -193,12 +188,12 @@ class ControlNet(nn.Module):
         return transfer(self, from_base, to_base)
 
     @classmethod
-    def without_memory(cls, config: dict[str, Any]) -> Self:
+    def without_memory(cls, config: ControlNetConfig) -> Self:
         """The network of a configuration, its tensors without memory; the decoder of its U-Net is never filled."""
-        settings = {name: config[name] for name in COPIED_SETTINGS if name in config}
-        up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in config["down_block_types"][::-1])
+        settings = config.unet_settings
+        up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
         with torch.device("meta"):
-            return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=config["in_channels"]), config)
+            return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"]), config)
 
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None, **card: Any) -> Path:
         """Write `config.json`, `diffusion_pytorch_model.safetensors` and a model card, each whole or not at all.
@@ -267,7 +262,7 @@ class ControlNet(nn.Module):
             [zero(skip) for zero, skip in zip(self.controlnet_down_blocks, skips, strict=True)],
             self.controlnet_mid_block(middle),
         )
-        return residuals.pool() if self.config["global_pool_conditions"] else residuals
+        return residuals.pool() if self.config.global_pool_conditions else residuals
 
     def encode_condition(self, condition: Tensor) -> Tensor:
         """E(c), which no step changes: (B, C_1, H/8, W/8) from condition images (B, 3, H, W) in [0, 1].
@@ -275,10 +270,10 @@ class ControlNet(nn.Module):
         Raises:
             ValueError: when the number of channels is not this network's.
         """
-        expected = self.config["conditioning_channels"]
+        expected = self.config.conditioning_channels
         if condition.ndim != 4 or condition.shape[1] != expected:
             raise ValueError(f"condition has shape {tuple(condition.shape)}; expected (B, {expected}, H, W) in [0, 1]")
-        if self.config["controlnet_conditioning_channel_order"] == "bgr":
+        if self.config.channel_order == "bgr":
             condition = condition.flip(1)
         return self.controlnet_cond_embedding(condition)
 
@@ -290,7 +285,7 @@ class ControlNet(nn.Module):
         Raises:
             ValueError: naming what differs.
         """
-        check_settings(self.config, unet)
+        self.config.check_base(unet)
         if not borrows_from(self, unet):
             raise ValueError(
                 "this low-rank ControlNet borrows the weights of another base than the one given: open it with "

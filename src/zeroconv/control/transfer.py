@@ -5,7 +5,7 @@ For `variant="lora"` the offsets are what is stored, so opening it on another ba
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -129,9 +129,8 @@ def transfer(network: Any, from_base: Any, to_base: Any) -> Any:
     before, after = encoder_tensors(from_unet), encoder_tensors(to_unet)
     check_same_family(before, after)
     tensors = {name: moved(tensor, before.get(name), after.get(name)) for name, tensor in network.state_dict().items()}
-    config = copy.deepcopy(network.config)
-    config["_zeroconv"]["base"] = getattr(to_base, "name", None)
-    if config["_zeroconv"]["variant"] == "lora":
+    config = replace(network.config, base=getattr(to_base, "name", None))
+    if config.variant == "lora":
         with torch.device("meta"):  # every tensor is given or the base's
             return type(network)(to_unet, config, tensors)
     new = copy.deepcopy(network)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import resolve, write_safetensors
-from zeroconv.checkpoints.formats.controlnet_config import check_settings
 from zeroconv.checkpoints.formats.controlnet_file import Saved, read_saved, write_saved
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NOTHING_SAID, Rules
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
@@ -67,7 +66,7 @@ def convert_control(
         raise ValueError("a ControlNet is moved from one base to another: give --base, the one it was made for, too")
     found = read_saved(place_of(source), base.unet if base is not None else None, said, pickles=True)
     if base is not None and found.config is not None:
-        check_settings(found.config, base.unet)
+        found.config.check_base(base.unet)
     notes: list[str] = []
     saved = found
     if found.layout == order.layout == "control-lora" and to_base is None:
@@ -105,7 +104,7 @@ def copy_offsets(found: Saved, out: Path, dtype: torch.dtype | None) -> list[Pat
         raise ValueError(f"the layout 'control-lora' is one file; expected a name ending in .safetensors, got {out.name!r}")
     out.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor if dtype is None else tensor.to(dtype) for name, tensor in found.tensors.items()}
-    write_safetensors(out, tensors, {METADATA: json.dumps(found.config)} if found.config else None)
+    write_safetensors(out, tensors, {METADATA: json.dumps(found.config.to_dict())} if found.config else None)
     return [out]
 
 

@@ -65,7 +65,7 @@ def evaluate(
         ValueError: for no pairs, a judge with an unknown parameter, or a ControlNet made for another base.
     """
     known = conditions.get(condition)
-    extract = network.config["_zeroconv"]["extract"]
+    extract = network.config.extract
     told = conditions.judge_of(known.name, judge, extract)
     if len(pairs) == 0:
         raise ValueError("there are no pairs to evaluate on; expected 1 or more")

@@ -57,7 +57,7 @@ class Control:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
         image = self.map_of(picture)
-        return to_masked_tensor(image) if self.network.config["_zeroconv"]["condition"] == "inpaint" else to_tensor(image)
+        return to_masked_tensor(image) if self.network.config.condition == "inpaint" else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:
         """The map of picture `picture`.

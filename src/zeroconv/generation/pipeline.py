@@ -64,7 +64,7 @@ class Prepared:
 
         Networks that give means over the picture (ControlNet 1.1 "shuffle") act on the conditional rows alone.
         """
-        both_sides = not (condition_side_only(weighting) or self.control.network.config["global_pool_conditions"])
+        both_sides = not (condition_side_only(weighting) or self.control.network.config.global_pool_conditions)
         features = torch.cat([self.features] * 2) if guided and both_sides else self.features
         rows = slice(pictures, None) if guided and not both_sides else None
         return ActiveControl(self.control.network, features, self.weights, self.mask, rows)
@@ -171,7 +171,7 @@ class ControlPipeline:
         """Everything about a control that no step changes, computed once."""
         network = control.network.to(self.base.device, self.base.dtype).eval()
         maps = torch.stack([control.tensor_of(i) for i in rows]).to(self.base.device, self.base.dtype)
-        expected = network.config["conditioning_channels"]
+        expected = network.config.conditioning_channels
         if expected == 1:
             maps = maps.mean(dim=1, keepdim=True)
         features = network.encode_condition(maps)

@@ -123,7 +123,7 @@ def describe(settings: Mapping[str, Any], controls: Sequence[Control], index: in
         entries.append(
             {
                 **entry,
-                "condition": control.network.config["_zeroconv"]["condition"],
+                "condition": control.network.config.condition,
                 "fingerprint": fingerprint(control.network),
                 "map": encode_png(image),
                 "map_sha256": hashlib.sha256((image if image.mode == "RGBA" else image.convert("RGB")).tobytes()).hexdigest(),

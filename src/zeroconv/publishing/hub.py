@@ -12,12 +12,11 @@ from typing import Any
 import torch
 
 from zeroconv.checkpoints import check_fit, resolve, write_model_folder
-from zeroconv.checkpoints.architecture.unet_shape import Topology
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.shards import WEIGHTS
 from zeroconv.checkpoints.formats.control_lora import FILE, to_control_lora
-from zeroconv.checkpoints.formats.controlnet_config import check_sizes
-from zeroconv.checkpoints.formats.controlnet_file import Saved, read_saved, told
+from zeroconv.checkpoints.formats.controlnet_config import ControlNetConfig
+from zeroconv.checkpoints.formats.controlnet_file import Saved, override_config, read_saved
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, Rules
 from zeroconv.checkpoints.hub.download import pinned_name, push
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
@@ -45,18 +44,18 @@ def from_saved(kind: Any, saved: Saved, unet: Any, what: str) -> Any:
     """
     if saved.layout == "control-lora":
         if unet is None:
-            base = (saved.config or {"_zeroconv": {}})["_zeroconv"].get("base") or "not named"
+            base = (saved.config and saved.config.base) or "not named"
             raise ValueError(
                 f"{what} is a Control-LoRA, offsets from its base ({base}): "
                 "open it on a base, with ControlNet.from_pretrained(…, unet=base.unet)"
             )
         network = kind.from_control_lora(unet, saved.tensors, saved.config)
-        network.config = told(network.config, saved.rules)
+        network.config = override_config(network.config, saved.rules)
         return network
     assert saved.config is not None, "only Control-LoRA files come without settings"
     where, place = (f"{what}/{WEIGHTS}", f"{what}/config.json") if Path(what).is_dir() else (what, what)
     try:
-        check_sizes(saved.config, len(saved.tensors))
+        saved.config.check_size(len(saved.tensors))
         network = kind.without_memory(saved.config)
     except Exception as error:  # the libraries raise many kinds for broken settings
         called = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
@@ -74,15 +73,16 @@ def from_saved(kind: Any, saved: Saved, unet: Any, what: str) -> Any:
 def save_network(network: Any, folder: Path, dtype: torch.dtype | None, card: Mapping[str, Any]) -> Path:
     """See `ControlNet.save_pretrained`."""
     tensors = network.state_dict()
-    low_rank = network.config["_zeroconv"]["variant"] == "lora"
+    config: ControlNetConfig = network.config
+    low_rank = config.variant == "lora"
     if low_rank:
         dtype, tensors = dtype or torch.float16, {**borrowed_vectors(network), **tensors}
     tensors = {name: tensor.to(dtype or tensor.dtype) for name, tensor in tensors.items()}
     if low_rank:
-        file = to_control_lora(tensors, controlnet_table(Topology.of_config(network.config)))
-        write_model_folder(folder, network.config, file, FILE, {METADATA: json.dumps(network.config)})
+        file = to_control_lora(tensors, controlnet_table(config.unet_shape))
+        write_model_folder(folder, config.to_dict(), file, FILE, {METADATA: json.dumps(config.to_dict())})
     else:
-        write_model_folder(folder, network.config, tensors)
+        write_model_folder(folder, config.to_dict(), tensors)
     write_text(folder / CARD, model_card(network.config, **card))
     return folder
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME, ControlNetConfig
 from zeroconv.checkpoints.hub.download import is_hub_id
 from zeroconv.conditions import Condition, get
 
@@ -28,7 +29,7 @@ HERE, SOME_BASE = "this-folder", "your-base"  # in examples, for what is not kno
 
 
 def model_card(
-    config: Mapping[str, Any],
+    config: ControlNetConfig,
     title: str | None = None,
     metrics: Mapping[str, str | float] | None = None,
     samples: str | None = None,
@@ -40,7 +41,7 @@ def model_card(
     Whatever text the configuration holds, the front matter is valid YAML and the examples are valid code.
 
     Args:
-        config: the network's configuration (`ControlNet.config`).
+        config: the network's.
         title: the heading; made from the condition if left out.
         metrics: what was measured, by name, such as {"edge F1": "0.55 [0.54, 0.56]", "edge F1 without control": 0.31}.
         samples: a picture of samples, as a path relative to the folder.
@@ -50,9 +51,7 @@ def model_card(
     Returns:
         Markdown in UTF-8, with the hub's front matter.
     """
-    extra = config.get("_zeroconv")
-    extra = extra if isinstance(extra, Mapping) else {}
-    base, condition = base_name(extra.get("base")), plain(extra.get("condition"))
+    base, condition = base_name(config.base), plain(config.condition)
     contract = known(condition)
     subject = contract.name if contract else code(condition) if condition else "an unnamed condition"
     parts = [
@@ -62,8 +61,8 @@ def model_card(
         f"![Samples]({quote(plain(samples))})" if plain(samples) else "",
         measured(metrics),
         what_the_map_is(config, contract),
-        examples(config, extra, plain(name) or HERE, base or SOME_BASE, contract),
-        details(config, extra, licence),
+        examples(config, plain(name) or HERE, base or SOME_BASE, contract),
+        details(config, licence),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -90,17 +89,17 @@ def known(condition: str) -> Condition | None:
         return None
 
 
-def opens_in_diffusers(config: Mapping[str, Any]) -> bool:
+def opens_in_diffusers(config: ControlNetConfig) -> bool:
     """Whether diffusers has a class for it."""
-    return config.get("_class_name") == "ControlNetModel"
+    return config.class_name == CLASS_NAME
 
 
-def is_sdxl(config: Mapping[str, Any]) -> bool:
+def is_sdxl(config: ControlNetConfig) -> bool:
     """Whether its base is told pooled text and sizes."""
-    return config.get("addition_embed_type") == "text_time"
+    return config.unet_settings.get("addition_embed_type") == "text_time"
 
 
-def front_matter(config: Mapping[str, Any], base: str, condition: str, licence: str | None) -> str:
+def front_matter(config: ControlNetConfig, base: str, condition: str, licence: str | None) -> str:
     """What the hub reads: a JSON string is a YAML string too, so nothing can break out of its quotes."""
     library = "diffusers" if opens_in_diffusers(config) else "zeroconv"
     tags = ["controlnet", "stable-diffusion-xl" if is_sdxl(config) else "stable-diffusion", "text-to-image", "zeroconv"]
@@ -144,38 +143,37 @@ def cell(value: str | float) -> str:
     return html.escape(plain(text), quote=False).replace("|", "\\|")
 
 
-def what_the_map_is(config: Mapping[str, Any], contract: Condition | None) -> str:
+def what_the_map_is(config: ControlNetConfig, contract: Condition | None) -> str:
     """The contract of the map."""
-    channels, order = config.get("conditioning_channels", 3), config.get("controlnet_conditioning_channel_order", "rgb")
     lines = ["## The map", ""]
     lines += [f"**{contract.contract}** Values from 0 to 255 are given to the network as 0 to 1."] if contract else []
     if not contract:
         lines += ["Its condition is not one that zeroconv knows: ask its maker what the map must look like."]
-    if channels != 3:
-        lines += [f"The network reads {plain(str(channels))} channels."]
-    if order != "rgb":
-        lines += [f"The network reads the channels in the order {code(str(order))}; both libraries see to that."]
-    if config.get("global_pool_conditions"):
+    if config.conditioning_channels != 3:
+        lines += [f"The network reads {config.conditioning_channels} channels."]
+    if config.channel_order != "rgb":
+        lines += [f"The network reads the channels in the order {code(config.channel_order)}; both libraries see to that."]
+    if config.global_pool_conditions:
         lines += ["Its residuals are averaged over the picture: it steers content and colours, not places."]
     return "\n".join(lines)
 
 
-def examples(config: Mapping[str, Any], extra: Mapping[str, Any], name: str, base: str, contract: Condition | None) -> str:
+def examples(config: ControlNetConfig, name: str, base: str, contract: Condition | None) -> str:
     """Commands and Python for zeroconv, and Python for diffusers where it opens there."""
     command = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
     lines = ["## Use", "", "```sh", f'{command} --prompt "your prompt" --out pictures']
     if contract:
-        lines += [f"zeroconv extract {contract.name} photo.png{trained_with(extra)} --out maps    # from a picture to its map"]
-    lines += ["```", "", "```python", *zeroconv_lines(name, base, extra.get("variant") == "lora"), "```"]
+        extract = f"zeroconv extract {contract.name} photo.png{trained_with(config.extract)} --out maps"
+        lines += [f"{extract}    # from a picture to its map"]
+    lines += ["```", "", "```python", *zeroconv_lines(name, base, config.variant == "lora"), "```"]
     if opens_in_diffusers(config):
         lines += ["", "The same in diffusers:", "", "```python", *diffusers_lines(name, base, is_sdxl(config)), "```"]
     return "\n".join(lines)
 
 
-def trained_with(extra: Mapping[str, Any]) -> str:
+def trained_with(extract: Mapping[str, Any]) -> str:
     """The extractor's parameters in training as words of a command; of weights on their maker's machine the last part."""
-    given = extra.get("extract")
-    words = {plain(str(key)): value for key, value in given.items()} if isinstance(given, Mapping) else {}
+    words = {plain(str(key)): value for key, value in extract.items()}
     named = {key: base_name(value) if key in ("weights", "detector") else plain(str(value)) for key, value in words.items()}
     resolution = f" --resolution {shlex.quote(named.pop('resolution'))}" if "resolution" in named else ""
     return "".join(f" --set {shlex.quote(f'{key}={value}')}" for key, value in named.items()) + resolution
@@ -217,13 +215,12 @@ def at_revision(name: str) -> str:
     return word(repository) + (f", revision={word(revision)}" if revision else "")
 
 
-def details(config: Mapping[str, Any], extra: Mapping[str, Any], licence: str | None) -> str:
+def details(config: ControlNetConfig, licence: str | None) -> str:
     """Form, origin and licence."""
-    variant = plain(extra.get("variant")) or "full"
-    encoder = CONDITION_ENCODERS.get(plain(extra.get("condition_encoder")))
-    lines = [f"- Variant {code(variant)}: {VARIANTS.get(variant, 'a form that this version of zeroconv does not know')}."]
+    encoder = CONDITION_ENCODERS.get(config.condition_encoder)
+    lines = [f"- Variant {code(config.variant)}: {VARIANTS[config.variant]}."]
     lines += [f"- Not the usual form: {encoder}."] if encoder else []
-    if extra.get("connection") == "gaussian":
+    if config.connection == "gaussian":
         lines += ["- Its connections began as ordinary convolutions (figure 8 b of the paper), not as zero."]
     if not opens_in_diffusers(config):
         lines += ["- diffusers has no class for this form; zeroconv opens it."]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +120,7 @@ class Run:
                 conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
             )
         extract = {key: value for key, value in config.extract.items() if key != "device"}
-        network.config["_zeroconv"].update(base=config.base, condition=config.condition, extract=extract)
+        network.config = replace(network.config, base=config.base, condition=config.condition, extract=extract)
         return network
 
     def batch(self, step: int) -> Batch:

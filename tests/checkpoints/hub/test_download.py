@@ -4,6 +4,7 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -289,11 +290,11 @@ def test_nothing_that_was_fetched_can_be_run(hub: FakeHub) -> None:
 @UPLOADING
 def test_a_controlnet_is_pushed_with_its_card_and_opened_by_its_name(hub: FakeHub, unet: Any) -> None:
     network = build_control(unet, seed=1)
-    network.config["_zeroconv"].update(base="owner/base", condition="canny")
+    network.config = replace(network.config, base="owner/base", condition="canny")
     url = network.push_to_hub("owner/canny", token=WRITER, licence="apache-2.0", metrics={"edge F1": 0.5})
     commit = url.rpartition("/")[2]
     opened = ControlNet.from_pretrained("owner/canny")
-    assert opened.name == f"owner/canny@{commit}" and opened.config["_zeroconv"]["condition"] == "canny"
+    assert opened.name == f"owner/canny@{commit}" and opened.config.condition == "canny"
     assert all(torch.equal(tensor, opened.state_dict()[name]) for name, tensor in network.state_dict().items())
     card = hub.repositories["owner/canny"].commits[commit]["README.md"].decode("utf-8")
     assert (

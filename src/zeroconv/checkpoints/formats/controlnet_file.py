@@ -18,13 +18,19 @@ from zeroconv.checkpoints.files.shards import WEIGHTS, remove_shards, write_shar
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle, write_pickle
 from zeroconv.checkpoints.formats.configs import controlnet_config
 from zeroconv.checkpoints.formats.control_lora import FILE
-from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME, OWN_CLASS_NAME, birth_settings, complete
+from zeroconv.checkpoints.formats.controlnet_config import (
+    CLASS_NAME,
+    OWN_CLASS_NAME,
+    OWN_KEY,
+    ControlNetConfig,
+    config_from_unet,
+)
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NOTHING_SAID, Rules, guess_rules, rules_in
 from zeroconv.checkpoints.formats.controlnet_layouts import layout_of, read_layout, write_layout
 from zeroconv.checkpoints.formats.single_file import shapes_of
 from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape
 
-__all__ = ["Saved", "read_saved", "told", "write_saved"]
+__all__ = ["Saved", "override_config", "read_saved", "read_stored_config", "write_saved"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,13 @@ class Saved:
     """A ControlNet as it lies in a file.
 
     Attributes:
-        config: complete settings; None for a Control-LoRA that came without.
+        config: None for a Control-LoRA that came without.
         tensors: in our names, but of a Control-LoRA in the file's.
         layout: one of `checkpoints.layouts.LAYOUTS`.
         rules: what was said or guessed about a Control-LoRA that came without settings.
     """
 
-    config: dict[str, Any] | None
+    config: ControlNetConfig | None
     tensors: dict[str, Tensor]
     layout: str
     rules: Rules = NOTHING_SAID
@@ -62,14 +68,14 @@ def read_saved(
     """
     if place.is_dir():
         stored = read_config(place, CLASS_NAME, OWN_CLASS_NAME)
-        config = complete_config(stored, place)
-        if "_zeroconv" not in stored:  # a stranger's: everything but the condition is in its settings
+        config = parse_config(stored, place)
+        if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
             rules = Rules(guess_rules(Path(called or place).name).condition)
             announce(called or place.name, rules, said)
-            config = told(config, rules)
-        low_rank = config["_zeroconv"]["variant"] == "lora"
+            config = override_config(config, rules)
+        low_rank = config.variant == "lora"
         tensors = read_safetensors(place / FILE) if low_rank else read_weights(place)
-        return Saved(told(config, said), tensors, "control-lora" if low_rank else "diffusers")
+        return Saved(override_config(config, said), tensors, "control-lora" if low_rank else "diffusers")
     if place.suffix in PICKLE_ENDINGS:
         if not pickles:
             raise ValueError(
@@ -83,33 +89,41 @@ def read_saved(
     if layout == "control-lora":
         carried = rules_in(metadata)
         if carried:
-            return Saved(told(complete_config(carried, place), said), tensors, layout)
+            return Saved(override_config(parse_config(carried, place), said), tensors, layout)
         return Saved(None, tensors, layout, said.over(announced(place, said)))
     ours = read_layout(tensors, None if unet is None else unet.state_dict(), str(place))
     carried = rules_in(metadata)
-    config = complete_config(carried, place) if carried else guessed(place, ours, unet, said)
-    return Saved(told(config, said), ours, layout or "diffusers")
+    config = parse_config(carried, place) if carried else guessed(place, ours, unet, said)
+    return Saved(override_config(config, said), ours, layout or "diffusers")
 
 
-def complete_config(config: Mapping[str, Any], place: Path) -> dict[str, Any]:
-    """The settings with their defaults.
+def read_stored_config(place: Path) -> ControlNetConfig | None:
+    """The configuration that a folder or file carries, read without its tensors; None for a file that carries none.
 
     Raises:
-        ValueError: when they describe no ControlNet.
+        OSError: when it cannot be read.
+        ValueError: when it describes no ControlNet.
+    """
+    carried = read_config(place) if place.is_dir() else rules_in(read_header(place).metadata)
+    return parse_config(carried, place) if carried else None
+
+
+def parse_config(config: Mapping[str, Any], place: Path) -> ControlNetConfig:
+    """The configuration that a file or folder holds.
+
+    Raises:
+        ValueError: naming the file, when it describes no ControlNet.
     """
     try:
-        return complete(dict(config))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return ControlNetConfig.from_dict(config)
+    except ValueError as error:
         where = place / "config.json" if place.is_dir() else place
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        raise ValueError(f"{where} describes no ControlNet: {kind}{error}") from error
+        raise ValueError(f"{where} describes no ControlNet: {error}") from error
 
 
-def told(config: dict[str, Any], said: Rules) -> dict[str, Any]:
-    """The settings with what the user said in place of what the file says."""
-    plain = {name: value for name, value in vars(said).items() if name != "condition" and value is not None}
-    extra = {} if said.condition is None else {"condition": said.condition}
-    return {**config, **plain, "_zeroconv": {**config["_zeroconv"], **extra}}
+def override_config(config: ControlNetConfig, said: Rules) -> ControlNetConfig:
+    """The configuration with what the user said in place of what the file says."""
+    return replace(config, **{name: value for name, value in vars(said).items() if value is not None})
 
 
 def announced(place: Path, said: Rules) -> Rules:
@@ -126,7 +140,7 @@ def announce(name: str, rules: Rules, said: Rules) -> None:
         warnings.warn(f"{name}: guessed from its name: {'; '.join(new.sentences())}", UserWarning, stacklevel=6)
 
 
-def guessed(place: Path, tensors: Mapping[str, Tensor], unet: Any, said: Rules) -> dict[str, Any]:
+def guessed(place: Path, tensors: Mapping[str, Tensor], unet: Any, said: Rules) -> ControlNetConfig:
     """Settings of a file that carries none: the base's where it fits, else from shapes; and, announced, from its name."""
     rules = announced(place, said)
     shapes = shapes_of(tensors)
@@ -134,13 +148,13 @@ def guessed(place: Path, tensors: Mapping[str, Tensor], unet: Any, said: Rules) 
     if unet is not None and (reason := other_family(topology, Topology.of_config(unet.config), str(place))):
         raise ValueError(reason)
     if unet is not None and replace(Topology.of_config(unet.config), out_channels=None) == topology:
-        config = birth_settings(unet, encoder.channels, condition_encoder_channels=encoder.widths)
+        config = config_from_unet(unet, encoder.channels, conditioning_embedding_out_channels=encoder.widths)
     else:
         try:
-            config = controlnet_config(topology, None, None, encoder.channels, encoder.widths)
+            config = parse_config(controlnet_config(topology, None, None, encoder.channels, encoder.widths), place)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
-    return told(complete_config(config, place), rules)
+    return override_config(config, rules)
 
 
 def write_saved(
@@ -176,27 +190,26 @@ def write_saved(
     if layout == "diffusers":
         if out.suffix in (".safetensors", *PICKLE_ENDINGS):
             raise ValueError(f"{out} looks like a file; the layout 'diffusers' is a folder: give one")
-        if saved.config["_class_name"] == CLASS_NAME:
+        if saved.config.class_name == CLASS_NAME:
             write_layout(saved.tensors, "webui")  # names what is missing or too much: such a folder would open nowhere
         tensors = cast(saved.tensors, dtype)
         if shard_bytes is not None:
             files = write_shards(out, tensors, shard_bytes)
-            write_text(out / "config.json", json.dumps(saved.config, indent=2, sort_keys=True) + "\n")
+            write_text(out / "config.json", json.dumps(saved.config.to_dict(), indent=2, sort_keys=True) + "\n")
             return [*files, out / "config.json"]
-        write_model_folder(out, saved.config, tensors)
+        write_model_folder(out, saved.config.to_dict(), tensors)
         remove_shards(out)
         return [out / "config.json", out / WEIGHTS]
-    own = saved.config["_zeroconv"]
-    if own["variant"] == "lite" or own["condition_encoder"] == "paper":
-        form = "the lite form" if own["variant"] == "lite" else "the paper's condition encoder"
+    if saved.config.variant == "lite" or saved.config.condition_encoder == "paper":
+        form = "the lite form" if saved.config.variant == "lite" else "the paper's condition encoder"
         raise ValueError(f"{form} has no place in the layout {layout!r}: write it as diffusers")
     if out.suffix not in (".safetensors", ".pth"):
         raise ValueError(f"the layout {layout!r} is one file; expected a name ending in .safetensors or .pth, got {out.name!r}")
     written = cast(write_layout(saved.tensors, layout, unet, base, rank), dtype)
     out.parent.mkdir(parents=True, exist_ok=True)
     rules = Rules(
-        global_pool_conditions=saved.config["global_pool_conditions"] or None,
-        controlnet_conditioning_channel_order=saved.config["controlnet_conditioning_channel_order"],
+        global_pool_conditions=saved.config.global_pool_conditions or None,
+        channel_order=saved.config.channel_order,
     )
     pickled = out.suffix == ".pth"
     reader = "which cannot carry settings" if pickled else "whose settings other tools do not read"
@@ -207,9 +220,8 @@ def write_saved(
     else:
         config = saved.config
         if layout == "control-lora":
-            low_rank = {**config["_zeroconv"], "variant": "lora", "rank": rank, "vectors": None}
-            config = {**config, "_class_name": OWN_CLASS_NAME, "_zeroconv": low_rank}
-        write_safetensors(out, written, {METADATA: json.dumps(config)})
+            config = replace(config, variant="lora", rank=rank, vectors=None)
+        write_safetensors(out, written, {METADATA: json.dumps(config.to_dict())})
     return [out]
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from zeroconv.checkpoints.formats.controlnet_config import ChannelOrder
+
 __all__ = ["METADATA", "NOTHING_SAID", "Rules", "guess_rules", "rules_in"]
 
 METADATA = "zeroconv"
@@ -27,12 +29,12 @@ class Rules:
     Attributes:
         condition: the condition it follows.
         global_pool_conditions: whether each residual is replaced by its mean (ControlNet 1.1 "shuffle").
-        controlnet_conditioning_channel_order: "rgb" or "bgr" (the normal maps of ControlNet 1.0).
+        channel_order: "rgb" or "bgr" (the normal maps of ControlNet 1.0).
     """
 
     condition: str | None = None
     global_pool_conditions: bool | None = None
-    controlnet_conditioning_channel_order: str | None = None
+    channel_order: ChannelOrder | None = None
 
     def over(self, other: "Rules") -> "Rules":
         """These rules, and `other`'s where these say nothing."""
@@ -46,7 +48,7 @@ class Rules:
             said.append(f"its condition is {self.condition!r}")
         if self.global_pool_conditions:
             said.append("its residuals are pooled over the picture (global_pool_conditions)")
-        if self.controlnet_conditioning_channel_order == "bgr":
+        if self.channel_order == "bgr":
             said.append("it reads the channels reversed (channel order bgr)")
         return said
 

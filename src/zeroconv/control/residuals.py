@@ -51,7 +51,10 @@ class Residuals(Mapping[str, Tensor]):
         return len(self._tensors)
 
     __eq__ = object.__eq__  # a mapping's own would ask tensors for one truth value
-    __hash__ = object.__hash__
+
+    def __hash__(self) -> int:
+        """By identity."""
+        return id(self)
 
     @property
     def skips(self) -> tuple[Tensor, ...]:

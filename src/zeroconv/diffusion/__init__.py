@@ -4,7 +4,7 @@ from zeroconv.diffusion.denoiser import Denoiser
 from zeroconv.diffusion.guidance import CFGDenoiser
 from zeroconv.diffusion.objective import denoising_loss, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
-from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion.sampling import SAMPLERS, Sampler, build_scheduler, initial_noise, sample_latents
 from zeroconv.diffusion.schedule import NoiseSchedule
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "CFGDenoiser",
     "Denoiser",
     "NoiseSchedule",
+    "Sampler",
     "build_scheduler",
     "denoising_loss",
     "generator",

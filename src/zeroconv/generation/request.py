@@ -6,7 +6,7 @@ with embedded maps is complete in itself. `GenerationRequest.model_json_schema()
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError, field_validator, model_validator
 
 from zeroconv.control.weighting import StepWindow, Weighting
 from zeroconv.diffusion import Sampler
@@ -14,7 +14,7 @@ from zeroconv.errors import InputError
 
 __all__ = ["BaseRequest", "ControlRequest", "GenerationRequest", "LoRARequest", "Precision", "ResizeMode"]
 
-Precision = Literal["float32", "float16", "bfloat16"]
+Precision = Literal["float32", "float16", "bfloat16", "float64"]
 ResizeMode = Literal["crop", "stretch", "fill"]
 
 
@@ -54,33 +54,33 @@ class LoRARequest(Request):
     """A LoRA to merge into the base."""
 
     path: str = Field(min_length=1, description="the file, or a folder that a trainer wrote")
-    weight: FiniteFloat = Field(1.0, description="strength; 1 as trained")
+    weight: FiniteFloat = Field(default=1.0, description="strength; 1 as trained")
 
 
 class BaseRequest(Request):
     """Which base, and how it is opened."""
 
-    name: str = Field("tiny", min_length=1, description='"tiny", a folder, a file or a hub id')
-    vae: str | None = Field(None, description="another autoencoder, a file or a folder")
-    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="if the base is mistaken about it")
-    family: Literal["sd15", "sd21", "sdxl"] | None = Field(None, description="of a file, if its shapes mislead")
-    ema: bool = Field(False, description="the averaged weights of a file that holds both")
-    loras: tuple[LoRARequest, ...] = Field((), description="merged in this order")
-    device: str | None = Field(None, description="cpu, cuda, cuda:1, mps; the best there is if left out")
-    dtype: Precision | None = Field(None, description="float32 on a CPU, float16 elsewhere, if left out")
+    name: str = Field(default="tiny", min_length=1, description='"tiny", a folder, a file or a hub id')
+    vae: str | None = Field(default=None, description="another autoencoder, a file or a folder")
+    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(default=None, description="if the base is mistaken")
+    family: Literal["sd15", "sd21", "sdxl"] | None = Field(default=None, description="of a file, if its shapes mislead")
+    ema: bool = Field(default=False, description="the averaged weights of a file that holds both")
+    loras: tuple[LoRARequest, ...] = Field(default=(), description="merged in this order")
+    device: str | None = Field(default=None, description="cpu, cuda, cuda:1, mps; the best there is if left out")
+    dtype: Precision | None = Field(default=None, description="float32 on a CPU, float16 elsewhere, if left out")
 
 
 class ControlRequest(Request):
     """One control: a ControlNet, a picture for it, and how, where and when it acts."""
 
     network: str = Field(min_length=1, description="name, folder, file or hub id of the ControlNet")
-    image: str | None = Field(None, description="a picture whose map is extracted: a path or data: URI")
-    condition: str | None = Field(None, description="or a ready map: a path or data: URI")
-    mask: str | None = Field(None, description="where it acts, white yes, black no: a path or data: URI")
-    scale: FiniteFloat = Field(1.0, description="strength; 1 as trained, 0 off")
-    start: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it begins")
-    end: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it stops")
-    layers: tuple[FiniteFloat, ...] | None = Field(None, description="a weight per connection, the middle's last")
+    image: str | None = Field(default=None, description="a picture whose map is extracted: a path or data: URI")
+    condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
+    mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")
+    scale: FiniteFloat = Field(default=1.0, description="strength; 1 as trained, 0 off")
+    start: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it begins")
+    end: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it stops")
+    layers: tuple[FiniteFloat, ...] | None = Field(default=None, description="a weight per connection, the middle's last")
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -96,17 +96,19 @@ class GenerationRequest(Request):
     """Pictures from a prompt and any number of controls."""
 
     prompt: str = Field(description="what to see")
-    negative_prompt: str = Field("", description="what not to see")
-    controls: tuple[ControlRequest, ...] = Field((), description="any number; their residuals are added")
-    base: BaseRequest = Field(default_factory=BaseRequest, description="a name, or how it is opened")
-    seed: int = Field(0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
-    num_images: int = Field(1, ge=1, description="how many pictures")
-    num_inference_steps: int = Field(20, ge=1, le=1000, description="denoising steps")
-    guidance_scale: FiniteFloat = Field(7.5, description="of classifier-free guidance; 1 is none")
-    weighting: Weighting = Field("uniform", description="of the connections")
+    negative_prompt: str = Field(default="", description="what not to see")
+    controls: tuple[ControlRequest, ...] = Field(default=(), description="any number; their residuals are added")
+    base: BaseRequest = Field(default=BaseRequest(), description="a name, or how it is opened")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
+    num_images: int = Field(default=1, ge=1, description="how many pictures")
+    num_inference_steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
+    guidance_scale: FiniteFloat = Field(default=7.5, description="of classifier-free guidance; 1 is none")
+    weighting: Weighting = Field(default="uniform", description="of the connections")
     sampler: Sampler = "dpm++2m"
-    size: tuple[int, int] | None = Field(None, description="width and height in pixels; the base's own if left out")
-    resize: ResizeMode | None = Field(None, description="how maps and masks of another size are fitted; refused if left out")
+    size: tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None, description="width and height; the base's own if left out"
+    )
+    resize: ResizeMode | None = Field(default=None, description="how maps of another size are fitted; refused if left out")
 
     @field_validator("base", mode="before")
     @classmethod

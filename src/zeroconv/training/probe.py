@@ -78,7 +78,6 @@ class Probe:
     def run(self, network: ControlNet | None) -> ProbeResult:
         """Make the pictures, with the ControlNet or without any control, always from the same noise."""
         controls = [] if network is None else [Control(network, self.maps)]
-        training = network is not None and network.training
         output = self.pipeline(
             [pair.caption for pair in self.pairs],
             controls,
@@ -88,8 +87,6 @@ class Probe:
             size=self.pairs[0].image.size,
             batch_size=8,
         )
-        if network is not None:
-            network.train(training)
         return ProbeResult(self.mean_fidelity(output.images), output.images)
 
     def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:

@@ -105,8 +105,9 @@ def test_control_and_diffusion_do_not_know_each_other() -> None:
     assert {name for module in modules_of("diffusion") for name in rooms_below(module)} <= {"errors"}
 
 
-def test_conditions_see_images_checkpoints_and_metrics_alone() -> None:
-    assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= {"images", "checkpoints", "metrics"}
+def test_conditions_see_images_checkpoints_metrics_and_errors_alone() -> None:
+    allowed = {"images", "checkpoints", "metrics", "errors"}
+    assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= allowed
 
 
 def test_only_checkpoints_opens_weight_files() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from experiments.conditions.pictures import BROKEN, ENCODINGS, HANDED, LARGEST, draw_alpha, draw_picture, draw_size
 from PIL import Image
 
-from zeroconv.conditions import NAMES, get
+from zeroconv.conditions import get, names
 from zeroconv.images import open_image, open_map, open_with_mask
 
 __all__ = ["ENTRANCES", "HANDS", "ROUTES", "VALID", "Case", "case_of"]
@@ -137,7 +137,7 @@ def expected_of(route: str, entrance: str, alpha: Image.Image) -> str:
 def case_of(seed: int, number: int, folder: Path, largest: int = LARGEST) -> tuple[Case, Path | Image.Image]:
     """A number's case, and its picture: a path to a file in `folder`, or a Pillow image."""
     generator = np.random.default_rng((seed, number))
-    condition, entrance = NAMES[number % len(NAMES)], ENTRANCES[number % len(ENTRANCES)]
+    condition, entrance = names()[number % len(names())], ENTRANCES[number % len(ENTRANCES)]
     size = draw_size(generator, largest)
     image, alpha = draw_picture(generator, size), draw_alpha(generator, size)
     parameters, expected = parameters_of(condition, size, generator, largest)

@@ -24,8 +24,8 @@ from experiments.conditions.cases import ROUTES, Case, case_of
 from experiments.conditions.pictures import BROKEN, draw_size
 from PIL import Image
 
-from zeroconv.conditions import NAMES, extract, extract_all, get
-from zeroconv.conditions.raster.resizing import MODES, fit_map
+from zeroconv.conditions import extract, extract_all, fit_map, get, names
+from zeroconv.conditions.raster.resizing import MODES
 from zeroconv.images import to_8bit
 
 __all__ = ["Outcome", "main", "table", "try_case", "wrong_message"]
@@ -83,7 +83,7 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
     """The map made, a foreign one, and fitted ones: what is wrong with each answer."""
     known = get(case.condition)
     yield wrong_map(made, case.condition, image.size)
-    if known.halves is not None and generator.random() < 0.3:
+    if known.batched is not None and generator.random() < 0.3:
         both = extract_all(case.condition, [image, image], [case.parameters] * 2)
         apart = max(int((np.abs(np.asarray(one, int) - made).max(axis=2) > 1).sum()) for one in both)
         few = max(2, made.width * made.height // 100)  # rounding may turn one class into another
@@ -91,7 +91,7 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
     warned = known.check(made)
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
     if generator.random() < 0.25:
-        fidelity, *others = known.judge(to_8bit(image), made).values()
+        fidelity, *others = known.metrics(to_8bit(image), made).values()
         yield None if 0 <= fidelity <= 1 else f"fidelity {fidelity}"
         yield None if np.isfinite(others).all() else f"measures {others}"
     for mode in MODES:
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in NAMES}
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in names()}
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(asked.first, asked.first + asked.count):

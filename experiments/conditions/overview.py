@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from zeroconv.conditions import NAMES, extract
+from zeroconv.conditions import extract, names
 from zeroconv.sheets import PAPER, contact_sheet
 from zeroconv.world import HELD_OUT_SEED, make
 
@@ -16,10 +16,10 @@ OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.png"
 def draw() -> Image.Image:
     """The picture and its twelve maps, each under its name; the hole of inpainting is white."""
     picture = Image.fromarray(make(SEED, KIND, SIZE).rgb)
-    tiles = {"picture": picture} | {name: extract(name, picture) for name in NAMES}
+    tiles = {"picture": picture} | {name: extract(name, picture) for name in names()}
     tiles["inpaint"] = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), tiles["inpaint"])
-    names = list(tiles)
-    rows = [names[first : first + COLUMNS] for first in range(0, len(names), COLUMNS)]
+    titles = list(tiles)
+    rows = [titles[first : first + COLUMNS] for first in range(0, len(titles), COLUMNS)]
     parts = [contact_sheet([[tiles[name] for name in row]], row, cell=CELL) for row in rows]
     step = parts[0].height - MARGIN
     sheet = Image.new("RGB", (parts[0].width, step * len(parts) + MARGIN), PAPER)

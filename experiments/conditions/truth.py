@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions import NAMES, extract, get
+from zeroconv.conditions import extract, get, names
 from zeroconv.conditions.depth import depth_map, inverse_depth
-from zeroconv.conditions.normal import normal, normal_map, normals_of_map
+from zeroconv.conditions.normal import normal, normal_map, read_normals
 from zeroconv.conditions.openpose.drawing import draw_pose
-from zeroconv.conditions.pose import find_people
-from zeroconv.conditions.raster.morphology import strokes_of, thin
-from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
+from zeroconv.conditions.pose import estimate_people
+from zeroconv.conditions.raster.morphology import read_strokes, thin
+from zeroconv.conditions.segmentation import PALETTE, read_classes, segmentation_map
 from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
 from zeroconv.metrics.edges import edge_scores
 from zeroconv.metrics.geometry import angle_scores, depth_scores
-from zeroconv.metrics.keypoints import joints_met, oks
+from zeroconv.metrics.keypoints import oks, pck
 from zeroconv.world import HELD_OUT_SEED, Picture, make
 
 STEP, CREASE = 1.1, 25.0  # a discontinuity: distances with a greater ratio, normals further apart in degrees
@@ -69,28 +69,28 @@ def judge(scene: Picture, table: Table) -> None:
 
     wanted = discontinuities(scene)
     for row, parameters in EDGES.items():
-        drawn = strokes_of(extract(row.partition(",")[0], image, **parameters))
+        drawn = read_strokes(extract(row.partition(",")[0], image, **parameters))
         found = edge_scores(thin(drawn), wanted)
         add(row, precision=found.precision, recall=found.recall, F1=found.f1)
     inverse = np.where(np.isfinite(scene.distance), 1 / scene.distance, 0)
     near = depth_scores(inverse_depth(image), inverse)
     add("depth", **{"δ1": near.delta1, "relative error": near.relative, "RMSE (1/m)": near.rmse})
-    bent = angle_scores(normals_of_map(normal(image)) * np.isfinite(scene.distance)[..., None], scene.normals)
+    bent = angle_scores(read_normals(normal(image)) * np.isfinite(scene.distance)[..., None], scene.normals)
     add(
         "normal",
         **{"mean angle": bent.mean, "median": bent.median, "within 11.25°": bent.within_11, "within 30°": bent.within_30},
     )
-    classes = classes_of(extract("segmentation", image))
+    classes = read_classes(extract("segmentation", image))
     add("segmentation", **{"accuracy": float((classes == scene.classes).mean()), "mean IoU": overlap(classes, scene.classes)})
-    people, person = find_people(image), scene.keypoints
+    people, person = estimate_people(image).body, scene.keypoints
     if person is None or not person[:, 2].any():
         add("pose, nobody there", **{"nobody found": float(len(people) == 0)})
         return
     visible, joints = person[:, 2] > 0, person[:, :2]
     low, high = joints[visible].min(axis=0), joints[visible].max(axis=0)
     seen = people[0, :, :2] if len(people) else np.full((18, 2), -1e6)
-    near_person = joints_met(seen, joints, visible, 0.1, float(max(high - low)))
-    near_picture = joints_met(seen, joints, visible, 0.05, len(scene.rgb))
+    near_person = pck(seen, joints, visible, 0.1, float(max(high - low)))
+    near_picture = pck(seen, joints, visible, 0.05, len(scene.rgb))
     likeness = oks(seen, joints, visible, max(float(np.prod(high - low)), 1.0))
     add("pose", **{"PCK@0.1 of the person": near_person, "PCK@0.05 of the width": near_picture, "OKS": likeness})
 
@@ -133,7 +133,7 @@ class Confusion:
 def maps_of(scene: Picture, number: int) -> dict[str, Image.Image]:
     """The exact map of every condition that has one; of the others the map of the true picture."""
     image = Image.fromarray(scene.rgb)
-    maps = {name: extract(name, image) for name in NAMES if name not in ("depth", "normal", "segmentation", "pose")}
+    maps = {name: extract(name, image) for name in names() if name not in ("depth", "normal", "segmentation", "pose")}
     maps["inpaint"] = extract("inpaint", image, seed=number)
     maps |= {
         "depth": depth_map(scene.distance),
@@ -150,7 +150,7 @@ def ceilings(scenes: Iterator[tuple[Picture, Picture]], table: Table) -> None:
     for number, (scene, other) in enumerate(scenes):
         image = Image.fromarray(scene.rgb)
         own, wrong = maps_of(scene, number), maps_of(other, number)
-        for name in NAMES:
+        for name in names():
             if name in own and name in wrong:
                 table[name]["its own map"].append(get(name).fidelity(image, own[name]))
                 table[name]["another's"].append(get(name).fidelity(image, wrong[name]))
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in range(options.count):
         scene = make(HELD_OUT_SEED + number)
         judge(scene, judged)
-        confusion.add(classes_of(extract("segmentation", Image.fromarray(scene.rgb))), scene.classes)
+        confusion.add(read_classes(extract("segmentation", Image.fromarray(scene.rgb))), scene.classes)
         if number % 100 == 99:
             print(f"{number + 1} of {options.count} scenes", flush=True)
     pairs = range(options.ceilings)

@@ -15,21 +15,21 @@ export PYTHONUNBUFFERED=1
 
 case $stage in
 data) # 60,000 scenes, all truth
-    python "$here/prepare.py" --out "$work/data" --count 60000
+    python -m experiments.tiny.prepare --out "$work/data" --count 60000
     python "$here/pairs.py" --shards "$work/data/train" --out "$work/pairs"
     python "$here/pairs.py" --shards "$work/data/train" --out "$work/people" --kinds person person-indoors
     ;;
 autoencoder) # from the shipped one; then latents
     timeout 480 python "$here/train_autoencoder.py" --shards "$work/data/train" --held "$work/data/held" \
         --start "$assets/tiny/vae" --out "$work/autoencoder" --steps 40000 --batch 64 --bf16 --device cuda || [ $? = 124 ]
-    python "$here/prepare.py" --out "$work/data" --count 60000 --vae "$work/autoencoder/vae"
+    python -m experiments.tiny.prepare --out "$work/data" --count 60000 --vae "$work/autoencoder/vae"
     ;;
-base) # from the shipped one; raise --steps and run again to go on
-    timeout 570 python "$here/train_base.py" --data "$work/data" --start "$assets/tiny" --out "$work/base" --steps 20000 \
-        --decay 5000 --batch 512 --every 1000 --optimizer muon --average 0.9995 --bf16 --device cuda || [ $? = 124 ]
+base) # from the shipped one; run again to go on
+    python -m experiments.tiny.train_base --data "$work/data" --start "$assets/tiny" --out "$work/base" --minutes 9 \
+        --decay 3 --batch 512 --every 1 --device cuda
     ;;
 controls) # four side by side; the fidelity probe keeps the best of each
-    python "$here/assemble.py" --run "$work/base" --vae "$work/autoencoder/vae" --out "$work/tiny"
+    python "$here/assemble.py" --run "$work/base/best" --vae "$work/autoencoder/vae" --out "$work/tiny"
     for condition in canny depth segmentation pose; do
         data="$work/pairs"
         [ "$condition" = pose ] && data="$work/people"

@@ -1,15 +1,18 @@
-"""Train the U-Net and the text encoder of the tiny base together, on cached latents.
+"""Train the U-Net and the text encoder of the tiny base together, on cached latents, by the clock.
 
-    python experiments/tiny/train_base.py --data DATA --start START --out RUN --steps 6000 --decay 1500
+    python -m experiments.tiny.train_base --data DATA --start START --out RUN --until 02:10 --decay 30
+    python -m experiments.tiny.train_base --data DATA --start START --out RUN --minutes 9 --decay 2 --batch 512 --device cuda
 
-DATA holds shards made by `prepare.py` (`*.npz` with captions, `*.latents.npy`) in `train/` and `held/`.
-START is a diffusers folder with `unet`, `text_encoder` and `tokenizer`: the last tiny base, or a fresh one
-from `fresh_base.py`. The same command again resumes from the newest checkpoint in RUN; with a larger `--steps`
-it goes on. Every draw is keyed by (seed, step): an interrupted run and an uninterrupted one are the same run.
+DATA holds the shards of `prepare.py` (`*.npz` with captions, `*.latents.npy`) in `train/` and `held/`; new ones are read
+as they come. START is a diffusers folder with `unet`, `text_encoder` and `tokenizer`: the last tiny base, or a fresh one
+from `fresh_base.py`. The same command resumes from RUN's checkpoint; a file RUN/until overrides `--until`.
 
-Objective: epsilon prediction, weighted min(SNR, 5) / SNR (Hang et al., 2023, arXiv 2303.09556), 10 % of the
-prompts emptied, warm-up, constant rate, linear decay to zero over the last `--decay` steps, weight average.
-Figures of the runs that made the shipped weights: `docs/results/tiny.md`.
+Objective: epsilon prediction, 10 % of the prompts emptied. Steps t are drawn, stratified over the batch, with density
+min(5 / SNR, 1) / sqrt(alpha) (the weights of Hang et al., 2023, arXiv 2303.09556, with more of the late steps), so the
+error needs no weights. Muon; warm-up, constant rate, linear decay to zero over the last `--decay` minutes. Where
+the processor is fast in bfloat16 a working copy computes in it (`working_copy.py`). Weights are averaged over two
+lengths; at the end RUN/best holds, in half precision, whichever of the raw and the averaged weights is best on held-out
+scenes. Each row of RUN/curve.jsonl has the held-out error of each, in all and for t < 200, < 500 and above.
 """
 
 import argparse
@@ -17,11 +20,14 @@ import copy
 import json
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
+from experiments.tiny.working_copy import WorkingCopy, has_fast_bfloat16, write_out_attention
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -30,39 +36,48 @@ from zeroconv.training.optimizer import build_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 ALPHAS_CUMPROD = SCHEDULE.alphas_cumprod
-HELD_OUT = 256  # scenes of the validation loss
+SNR = ALPHAS_CUMPROD / (1 - ALPHAS_CUMPROD)
+DENSITY = (5 / SNR).clamp(max=1) * ALPHAS_CUMPROD.pow(-0.5).clamp(max=4)
+HELD_OUT = 256  # scenes of the validation error
+THIRDS = ((0, 200), (200, 500), (500, 1000))
+AVERAGES = (0.998, 0.9995)
+WARM_UP = 50  # steps
 
 
 class Latents:
-    """Cached latents with their token ids: `(z, tokens)` by index, two views (as it is, mirrored) each."""
+    """Cached latents with their token ids, two views (as it is, mirrored) each; shards may come while it is used."""
 
     def __init__(self, folder: Path, tokenizer: CLIPTokenizer) -> None:
-        shards = sorted(path for path in folder.glob("*.latents.npy"))
-        if not shards:
-            raise SystemExit(f"no *.latents.npy in {folder}: run experiments/tiny/prepare.py first")
-        self.views = np.concatenate([np.load(path) for path in shards], axis=1)  # (2, N, C, h, w) float16
-        captions = [c for path in shards for c in np.load(str(path).replace(".latents.npy", ".npz"))["captions"]]
-        self.tokens = tokens(tokenizer, [str(caption) for caption in captions])
-        assert self.views.shape[1] == len(self.tokens), "latents and captions belong together"
+        self.folder, self.tokenizer = folder, tokenizer
+        self.seen: set[str] = set()
+        self.views, self.tokens = list[Tensor](), list[Tensor]()
+        if not self.refresh():
+            raise SystemExit(f"no *.latents.npy in {folder}: run experiments.tiny.prepare first")
+        self.shard = len(self.tokens[0])
+
+    def refresh(self) -> bool:
+        """Read the shards that are new; whether there were any."""
+        paths = [path for path in sorted(self.folder.glob("*.npz")) if path.stem.isdigit() and path.name not in self.seen]
+        for path in paths:
+            captions = [str(caption) for caption in np.load(path)["captions"]]
+            self.views.append(torch.from_numpy(np.load(path.with_suffix(".latents.npy"))))  # (2, N, C, h, w) float16
+            self.tokens.append(tokens(self.tokenizer, captions))
+            self.seen.add(path.name)
+        return bool(paths)
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return self.shard * len(self.tokens)
 
     def batch(self, index: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, C, h, w) and token ids (B, L) of the samples in `index`."""
-        z = self.views[mirrored.numpy(), index.numpy()]
-        return torch.from_numpy(z).float(), self.tokens[index]
+        places = [(i // self.shard, i % self.shard) for i in index.tolist()]
+        z = torch.stack([self.views[s][m, i] for (s, i), m in zip(places, mirrored.tolist(), strict=True)])
+        return z.float(), torch.stack([self.tokens[s][i] for s, i in places])
 
 
 def tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Token ids, padded to the tokenizer's window: (len(captions), L)."""
     return torch.tensor(tokenizer(captions, padding="max_length", truncation=True).input_ids)
-
-
-def noised(z: Tensor, epsilon: Tensor, t: Tensor) -> Tensor:
-    """z_t = sqrt(a_t) z + sqrt(1 - a_t) epsilon."""
-    a = ALPHAS_CUMPROD.to(z.device)[t].view(-1, 1, 1, 1)
-    return a.sqrt() * z + (1 - a).sqrt() * epsilon
 
 
 class Networks(nn.Module):
@@ -74,117 +89,188 @@ class Networks(nn.Module):
         self.text_encoder = CLIPTextModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
 
     def forward(self, z_t: Tensor, t: Tensor, ids: Tensor) -> Tensor:
-        """The predicted noise, like `z_t`."""
+        """The predicted noise, like `z_t`, in the networks' type."""
+        z_t = z_t.to(self.unet.dtype)
         return self.unet(z_t, t, self.text_encoder(ids).last_hidden_state).sample
 
 
-def rate(step: int, args: argparse.Namespace) -> float:
-    """The share of the learning rate at `step`: warm-up, constant, linear decay."""
-    return min(1.0, (step + 1) / 100, max(0.0, (args.steps - step) / max(args.decay, 1)))
+class Clock:
+    """How long there is, and the share of the learning rate that belongs to it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.decay, self.file = args.decay, args.out / "until"
+        now = datetime.now(UTC)
+        self.end = now + timedelta(minutes=args.minutes) if args.until is None else next_time(args.until, now)
+
+    def left(self) -> float:
+        """Minutes until the end; a file `until` with HH:MM moves it."""
+        now = datetime.now(UTC)
+        end = next_time(self.file.read_text("utf-8").strip(), now) if self.file.exists() else self.end
+        return (end - now).total_seconds() / 60
+
+    def rate(self, step: int) -> float:
+        """The share of the learning rate at `step`: warm-up, constant, linear decay."""
+        return min(1.0, (step + 1) / WARM_UP, max(0.0, self.left() / max(self.decay, 1e-6)))
 
 
-def error_of(networks: Networks, z: Tensor, ids: Tensor, epsilon: Tensor, t: Tensor, args: argparse.Namespace) -> Tensor:
+def next_time(text: str, now: datetime) -> datetime:
+    """HH:MM (UTC) nearest to now: of the day before, today or tomorrow."""
+    hour, minute = (int(part) for part in text.split(":"))
+    today = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return min((today + timedelta(days=days) for days in (-1, 0, 1)), key=lambda time: abs(time - now))
+
+
+def noised(z: Tensor, epsilon: Tensor, t: Tensor) -> Tensor:
+    """z_t = sqrt(a_t) z + sqrt(1 - a_t) epsilon."""
+    a = ALPHAS_CUMPROD.to(z.device)[t].view(-1, 1, 1, 1)
+    return a.sqrt() * z + (1 - a).sqrt() * epsilon
+
+
+def errors(networks: nn.Module, z: Tensor, ids: Tensor, epsilon: Tensor, t: Tensor, device: str) -> Tensor:
     """Mean squared error of each sample's noise, (B,), on the device."""
-    z, ids, epsilon, t = (part.to(args.device, non_blocking=True) for part in (z, ids, epsilon, t))
-    with torch.autocast(z.device.type, torch.bfloat16, enabled=args.bf16):
-        prediction = networks(noised(z, epsilon, t), t, ids)
-    return (prediction.float() - epsilon).pow(2).mean((1, 2, 3))
+    z, ids, epsilon, t = (part.to(device, non_blocking=True) for part in (z, ids, epsilon, t))
+    return (networks(noised(z, epsilon, t), t, ids).float() - epsilon).pow(2).mean((1, 2, 3))
 
 
 @torch.no_grad()
-def validation(networks: Networks, held: Latents, args: argparse.Namespace) -> float:
-    """Mean squared error of the noise on held-out scenes, at fixed steps and noise."""
+def validation(networks: Networks, held: Latents, device: str) -> list[float]:
+    """Mean squared error of the noise on held-out scenes at fixed steps and noise: of all, and by thirds of t."""
     networks.eval()
     count = min(HELD_OUT, len(held))
     z, ids = held.batch(torch.arange(count), torch.zeros(count, dtype=torch.long))
     t = torch.linspace(10, 990, count).long()[torch.randperm(count, generator=generator(1, "validation"))]
     epsilon = keyed_noise(tuple(z.shape), 1, "validation-noise")
     parts = (slice(i, i + 32) for i in range(0, count, 32))
-    total = sum(error_of(networks, z[s], ids[s], epsilon[s], t[s], args).sum().item() for s in parts)
+    found = torch.cat([errors(networks, z[s], ids[s], epsilon[s], t[s], device) for s in parts]).cpu()
     networks.train()
-    return total / count
+    thirds = (found[(t >= low) & (t < high)] for low, high in THIRDS)
+    return [round(part.mean().item(), 5) for part in (found, *thirds)]
 
 
-def loss_of(networks: Networks, data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """The weighted loss of one step and its plain mean squared error."""
+def draw_batch(data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Latents, token ids, noise and steps of one optimizer step, keyed by (seed, step)."""
     g, count = generator(args.seed, "base", step), args.batch
-    index = torch.randint(len(data), (count,), generator=g)
-    z, ids = data.batch(index, torch.randint(2, (count,), generator=g))
+    z, ids = data.batch(torch.randint(len(data), (count,), generator=g), torch.randint(2, (count,), generator=g))
     ids = torch.where(torch.rand(count, 1, generator=g) < 0.1, empty, ids)
-    epsilon, t = torch.randn(z.shape, generator=g), torch.randint(1000, (count,), generator=g)
-    error = error_of(networks, z, ids, epsilon, t, args)
-    snr = (ALPHAS_CUMPROD[t] / (1 - ALPHAS_CUMPROD[t])).to(error)
-    return (error * snr.clamp(max=5) / snr).mean() * 1.5, error.mean().detach()
+    epsilon = torch.randn(z.shape, generator=g)
+    strata = (torch.arange(count) + torch.rand(count, generator=g)) / count
+    t = torch.searchsorted((DENSITY / DENSITY.sum()).cumsum(0), strata).clamp(max=999)
+    return z, ids, epsilon, t
 
 
-def save(path: Path, state: dict[str, object]) -> None:
-    """Write a checkpoint whole or not at all."""
-    torch.save(state, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+class Run:
+    """Networks, averages, optimizer and what they have seen."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.started = args, time.monotonic()
+        self.networks = write_out_attention(Networks(args.start)).to(args.device)
+        fast = has_fast_bfloat16(args.device)
+        self.working = WorkingCopy(self.networks, torch.bfloat16 if fast else torch.float32)
+        self.averages = {decay: copy.deepcopy(self.networks).requires_grad_(False) for decay in AVERAGES}
+        self.optimizer = build_optimizer(self.networks, "muon", args.lr, 0.01)
+        self.counts: dict[str, Any] = {"step": 0, "samples": 0, "seconds": 0.0, "train": None}
+        self.checkpoint: Path = args.out / "checkpoint.pt"
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True, map_location=args.device)
+            self.networks.load_state_dict(state["networks"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for decay, average in self.averages.items():
+                average.load_state_dict(state["averages"][str(decay)])
+            self.counts = state["counts"]
+            self.working.refresh()
+
+    @property
+    def seconds(self) -> float:
+        """Spent on all parts of the run."""
+        return self.counts["seconds"] + time.monotonic() - self.started
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        averages = {str(decay): average.state_dict() for decay, average in self.averages.items()}
+        state = {
+            "networks": self.networks.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averages": averages,
+            "counts": {**self.counts, "seconds": self.seconds},
+        }
+        torch.save(state, self.checkpoint.with_suffix(".part"))
+        os.replace(self.checkpoint.with_suffix(".part"), self.checkpoint)
+
+    def update(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], rate: float) -> None:
+        """One optimizer step, and the averages."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_lr"] * rate
+        error = errors(self.working.network, *batch, self.args.device).mean()
+        (1.5 * error).backward()
+        self.working.take_gradients()
+        nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.working.refresh()
+        counts, value = self.counts, error.item()
+        counts["step"] += 1
+        counts["samples"] += len(batch[0])
+        counts["train"] = value if counts["train"] is None else 0.98 * counts["train"] + 0.02 * value
+        for decay, average in self.averages.items() if counts["step"] % 4 == 0 else ():
+            share = 1 - min(decay**4, counts["step"] / (counts["step"] + 40))  # at first the mean of all steps
+            torch._foreach_lerp_(list(average.parameters()), list(self.networks.parameters()), share)
+
+    def row(self, held: Latents, scenes: int, rate: float) -> dict[str, Any]:
+        """Measure, and write a row of the curve."""
+        candidates = {"raw": self.networks, **{str(decay): average for decay, average in self.averages.items()}}
+        row = {
+            "step": self.counts["step"],
+            "samples": self.counts["samples"],
+            "minutes": round(self.seconds / 60, 2),
+            "train": self.counts["train"],
+            "scenes": scenes,
+            "rate": round(rate, 3),
+            "held_out": {name: validation(network, held, self.args.device) for name, network in candidates.items()},
+        }
+        with (self.args.out / "curve.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+        return row
+
+    def export_best(self, held: Latents, tokenizer: CLIPTokenizer) -> None:
+        """Write the best of raw and averaged weights, in half precision, to OUT/best, and its error to best.json."""
+        found: list[tuple[float, str, Networks]] = []
+        for name, network in (("raw", self.networks), *((f"average {d}", a) for d, a in self.averages.items())):
+            rounded = copy.deepcopy(network).half().float()
+            found.append((validation(rounded, held, self.args.device)[0], name, rounded))
+        error, name, best = min(found, key=lambda item: item[0])
+        best.unet.save_pretrained(self.args.out / "best" / "unet")
+        best.text_encoder.save_pretrained(self.args.out / "best" / "text_encoder")
+        tokenizer.save_pretrained(self.args.out / "best" / "tokenizer")
+        told = {"held_out": error, "weights": name, "samples": self.counts["samples"], "minutes": round(self.seconds / 60, 1)}
+        (self.args.out / "best.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        print(json.dumps(told), flush=True)
 
 
 def train(args: argparse.Namespace) -> None:
-    """The run: resume, step, average, validate, save."""
+    """The run: resume, step, measure, save, until the clock says stop."""
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
     data, held = Latents(args.data / "train", tokenizer), Latents(args.data / "held", tokenizer)
-    empty, networks = tokens(tokenizer, [""]), Networks(args.start).to(args.device)
-    average = copy.deepcopy(networks).requires_grad_(False)
-    optimizer = build_optimizer(networks, args.optimizer, args.lr, 0.01)
-    step, seconds, running = 0, 0.0, None
-    checkpoint = args.out / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=args.device)
-        networks.load_state_dict(state["networks"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds, running = state["step"], state["seconds"], state["running"]
-    started = saved_at = time.monotonic()
-    print(f"{len(data)} samples in two views, from step {step} to {args.steps}", flush=True)
-
-    def keep() -> None:
-        save(
-            checkpoint,
-            {
-                "networks": networks.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "seconds": seconds + time.monotonic() - started,
-                "running": running,
-            },
-        )
-
-    while step < args.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = group["full_lr"] * rate(step, args)
-        loss, error = loss_of(networks, data, empty, step, args)
-        loss.backward()
-        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        step += 1
-        running = error.item() if running is None else 0.98 * running + 0.02 * error.item()
-        decay = min(args.average, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(average.parameters()), list(networks.parameters()), 1 - decay)
-        if step % args.every == 0 or step == args.steps:
-            row = {
-                "step": step,
-                "samples": step * args.batch,
-                "minutes": (seconds + time.monotonic() - started) / 60,
-                "train": running,
-                "held_out": validation(average, held, args),
-            }
-            with (args.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
-        if time.monotonic() - saved_at > 150 or step == args.steps:
-            keep()
-            saved_at = time.monotonic()
-    average.unet.save_pretrained(args.out / "unet")
-    average.text_encoder.save_pretrained(args.out / "text_encoder")
-    tokenizer.save_pretrained(args.out / "tokenizer")
+    empty, run, clock = tokens(tokenizer, [""]), Run(args), Clock(args)
+    print(f"{len(data)} scenes in two views, from step {run.counts['step']}, {clock.left():.0f} minutes left", flush=True)
+    saved = measured = time.monotonic()
+    while clock.left() > 0:
+        step = run.counts["step"]
+        if step % 100 == 0:
+            data.refresh()
+        run.update(draw_batch(data, empty, step, args), clock.rate(step))
+        now = time.monotonic()
+        if now - saved > 150:
+            run.save()
+            saved = now
+        if now - measured > 60 * args.every:
+            run.row(held, len(data), clock.rate(step))
+            measured = now
+    run.save()
+    run.row(held, len(data), 0.0)
+    run.export_best(held, tokenizer)
 
 
 def main() -> None:
@@ -193,17 +279,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--decay", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default="adamw")
-    parser.add_argument("--average", type=float, default=0.998)
-    parser.add_argument("--every", type=int, default=200)
+    end = parser.add_mutually_exclusive_group(required=True)
+    end.add_argument("--until", help="HH:MM, UTC")
+    end.add_argument("--minutes", type=float)
+    parser.add_argument("--decay", type=float, default=30, help="minutes before the end in which the rate falls to zero")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=5e-4, help="of AdamW; Muon's is ten times as high")
+    parser.add_argument("--every", type=float, default=10, help="minutes between rows of the curve")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--bf16", action="store_true", help="for a GPU; slower than float32 on a CPU at these sizes")
     train(parser.parse_args())
 
 

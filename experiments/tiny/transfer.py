@@ -34,7 +34,7 @@ from zeroconv.control import encoder_shift
 from zeroconv.data import Pairs, Subset, open_pairs
 from zeroconv.diffusion.randomness import generator
 from zeroconv.images import normalize, to_tensor
-from zeroconv.training.defaults import schedule_of
+from zeroconv.training.defaults import build_schedule
 from zeroconv.training.probe import Probe
 
 BATCH = 4
@@ -58,7 +58,7 @@ def samples_of(base: StableDiffusion, pairs: Pairs) -> tuple[torch.Tensor, torch
 def fine_tune(base: StableDiffusion, unet: Any, pairs: Pairs, marks: list[int], rate: float) -> Any:
     """Train `unet` in place; yields at each of the marked steps."""
     latents, text = samples_of(base, pairs)
-    schedule, optimizer = schedule_of(base), torch.optim.AdamW(unet.requires_grad_(True).parameters(), lr=rate)
+    schedule, optimizer = build_schedule(base), torch.optim.AdamW(unet.requires_grad_(True).parameters(), lr=rate)
     for step in range(max(marks)):
         drawn = generator(0, "fine-tune", step)
         chosen = torch.randint(len(latents), (BATCH,), generator=drawn)

@@ -81,7 +81,7 @@ def test_a_map_of_another_size(run: Run, base_folder: Path, control_folder: Path
         (["evaluate", "--control", "{control}", "--data", "nowhere"], ["nowhere"]),
         (["evaluate", "--control", "{control}", "--condition", "cany", "--data", "world:1"], ["'cany'"]),
         (["train", "--base", "{base}", "--set", "stepz=4"], ["stepz", "learning_rate"]),
-        (["train", "--base", "{base}", "--steps", "0"], ["'steps'", "greater than or equal to 1"]),
+        (["train", "--base", "{base}", "--steps", "0"], ["optimization.steps'", "greater than or equal to 1"]),
         (["train", "--config", "nowhere.toml"], ["nowhere.toml"]),
         (["train", "--base", "{base}", "--condition", "cany", "--data", "world:9"], ["'cany'"]),
         (["data", "check", "nowhere"], ["nowhere"]),

@@ -8,10 +8,9 @@ from PIL import Image
 
 from tests.cli.conftest import Run
 from zeroconv.cli import controls
-from zeroconv.conditions import NAMES, extract, get
+from zeroconv.conditions import extract, extract_at_size, fit_map, get, names
 from zeroconv.conditions.networks.weights import WEIGHTS
-from zeroconv.conditions.raster.resizing import MODES, fit_map
-from zeroconv.conditions.raster.tiling import at_size
+from zeroconv.conditions.raster.resizing import MODES
 from zeroconv.images import fit, open_image
 
 
@@ -32,7 +31,7 @@ def test_maps_of_another_size_are_pixel_perfect(run: Run, photo: Path, mode: str
     result = run("extract", "canny", photo, "--size", "64x96", *words, "--json")
     assert result.code == 0, result.err
     assert (result.json["size"], result.json["resize"]) == ([64, 96], mode or "crop")
-    wanted = at_size(lambda picture: extract("canny", picture), open_image(photo), "canny", (64, 96), mode or "crop")
+    wanted = extract_at_size("canny", open_image(photo), (64, 96), mode or "crop")
     made = open_image(result.json["maps"][0]["map"])
     assert made.size == (64, 96) and made == wanted
     assert mode not in (None, "crop") or made == extract("canny", fit(open_image(photo), (64, 96)))
@@ -58,7 +57,7 @@ def test_networks_look_at_tiles_when_asked(run: Run) -> None:
     assert result.code == 0, result.err
     assert open_image(result.json["maps"][0]["map"]) == extract("depth", open_image("long.png"), tile=64)
     refused = run("extract", "canny", "long.png", "--tile", 64)
-    assert refused.code == 2 and "canny has no --tile; segmentation, depth, normal have" in " ".join(refused.err.split())
+    assert refused.code == 2 and "canny has no --tile; depth, normal, segmentation have" in " ".join(refused.err.split())
 
 
 @pytest.mark.parametrize(
@@ -87,20 +86,20 @@ def test_the_list_has_every_condition_and_fits_a_terminal(run: Run) -> None:
     assert result.code == 0, result.err
     lines = result.out.splitlines()
     assert max(map(len, lines)) <= 100
-    assert [line.split()[0] for line in lines if line and line[0] not in " `"] == list(NAMES)
-    for name in NAMES:
+    assert [line.split()[0] for line in lines if line and line[0] not in " `"] == list(names())
+    for name in names():
         known = get(name)
         assert known.summary.split(" (")[0] in result.out and known.contract.polarity.partition("; ")[0] in result.out
 
 
-@pytest.mark.parametrize("name", [*NAMES, "hed"])
+@pytest.mark.parametrize("name", [*names(), "hed"])
 def test_one_condition_is_told_whole(run: Run, name: str) -> None:
     result = run("extract", name, "--list")
     assert result.code == 0, result.err
     assert all(len(line) <= 100 for line in result.out.splitlines())
     known, words = get(name), " ".join(result.out.split())
     contract = known.contract
-    for text in (known.summary, contract.summary, contract.channels, contract.polarity, contract.palette, known.measure):
+    for text in (known.summary, contract.summary, contract.channels, contract.polarity, contract.palette, known.metric):
         assert " ".join(text.split()) in words
     for published in contract.suits:
         assert published in words
@@ -110,7 +109,7 @@ def test_one_condition_is_told_whole(run: Run, name: str) -> None:
 
 def test_programs_read_the_same(run: Run) -> None:
     told = run("extract", "--list", "--json").json
-    assert [row["condition"] for row in told["conditions"]] == list(NAMES)
+    assert [row["condition"] for row in told["conditions"]] == list(names())
     assert len(told["weights"]) == len(WEIGHTS)
     (canny,) = run("extract", "canny", "--list", "--json").json["conditions"]
     assert canny == told["conditions"][0] and canny["parameters"] == {"low": 100, "high": 200, "resolution": None}

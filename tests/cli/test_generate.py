@@ -9,9 +9,7 @@ from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.tiny import build_control
-from zeroconv.conditions import extract
-from zeroconv.conditions.raster.resizing import fit_map
-from zeroconv.conditions.raster.tiling import at_size
+from zeroconv.conditions import extract, extract_at_size, fit_map
 from zeroconv.generation import read_metadata
 from zeroconv.images import fit, open_image, write_png
 from zeroconv.stable_diffusion import StableDiffusion
@@ -80,7 +78,7 @@ def test_maps_are_fitted_in_the_mode_that_is_asked_for(
     assert result.code == 0, result.err
     ready, extracted = map(open_image, result.json["maps"])
     assert ready == fit_map(lines, (64, 64), "canny", mode)
-    assert extracted == at_size(lambda picture: extract("canny", picture), open_image(photo), "canny", (64, 64), mode)
+    assert extracted == extract_at_size("canny", open_image(photo), (64, 64), mode)
 
 
 def test_a_mode_that_there_is_not_is_refused(run: Run, base_folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from zeroconv.metrics.edges import share_met
+from zeroconv.metrics.edges import matched_fraction
 
 SIZE = 128
 BOX = (32, 40, 95, 87)  # the pixels of the square, both ends included
@@ -51,4 +51,4 @@ def white(condition: Image.Image) -> np.ndarray:
 def agreement(one: Image.Image, other: Image.Image, tolerance: int) -> float:
     """The smaller share of white pixels that have one of the other map nearby."""
     a, b = white(one), white(other)
-    return min(share_met(a, b, tolerance), share_met(b, a, tolerance))
+    return min(matched_fraction(a, b, tolerance), matched_fraction(b, a, tolerance))

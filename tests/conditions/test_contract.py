@@ -9,13 +9,13 @@ from PIL import Image
 from tests.conditions.drawings import filled_square, noise
 from tests.conditions.scenes import picture, rendering
 from zeroconv.checkpoints.formats.controlnet_hints import guess_rules
-from zeroconv.conditions import ALIASES, NAMES, draw_parameters, extract, get
+from zeroconv.conditions import aliases, draw_parameters, extract, get, names
 from zeroconv.conditions.condition import GREY
 from zeroconv.conditions.depth import depth_map
-from zeroconv.conditions.inpaint import hole_of
+from zeroconv.conditions.inpaint import find_hole
 from zeroconv.conditions.normal import normal_map
 from zeroconv.conditions.openpose.drawing import COLOURS, LIMB_BRIGHTNESS, draw_pose
-from zeroconv.conditions.segmentation import UNKNOWN, classes_of
+from zeroconv.conditions.segmentation import UNKNOWN, read_classes
 
 PICTURES = [rendering(0), rendering(1), filled_square().resize((150, 90)), noise((40, 60)), Image.new("RGB", (33, 17), "red")]
 
@@ -28,7 +28,7 @@ def maps_of(name: str) -> list[Image.Image]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_maps_have_the_declared_mode_values_and_channels(name: str) -> None:
     contract = get(name).contract
     for made in maps_of(name):
@@ -40,12 +40,12 @@ def test_maps_have_the_declared_mode_values_and_channels(name: str) -> None:
             assert (pixels == pixels[..., :1]).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if get(name).contract.channels != GREY])
+@pytest.mark.parametrize("name", [name for name in names() if get(name).contract.channels != GREY])
 def test_maps_that_are_not_declared_grey_have_colours(name: str) -> None:
     assert any((pixels[..., :3] != pixels[..., :1]).any() for pixels in map(np.asarray, maps_of(name)))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "on black" in get(name).contract.polarity and name != "pose"])
+@pytest.mark.parametrize("name", [name for name in names() if "on black" in get(name).contract.polarity and name != "pose"])
 @pytest.mark.parametrize("brightness", [(30, 220), (220, 30)])
 def test_lines_are_white_where_a_square_begins_and_the_rest_is_black(name: str, brightness: tuple[int, int]) -> None:
     grey = np.asarray(extract(name, filled_square(*brightness)).convert("L"))
@@ -78,7 +78,7 @@ def test_the_channels_of_normals_are_left_top_and_front() -> None:
 
 
 def test_classes_have_the_palettes_colours_alone() -> None:
-    assert all(UNKNOWN not in classes_of(made) for made in maps_of("segmentation"))
+    assert all(UNKNOWN not in read_classes(made) for made in maps_of("segmentation"))
 
 
 def test_people_have_openposes_colours_alone() -> None:
@@ -95,10 +95,10 @@ def test_people_have_openposes_colours_alone() -> None:
 def test_the_hole_is_transparent_and_empty() -> None:
     for made in maps_of("inpaint"):
         pixels = np.asarray(made)
-        assert set(np.unique(pixels[..., 3])) <= {0, 255} and not pixels[hole_of(made)].any()
+        assert set(np.unique(pixels[..., 3])) <= {0, 255} and not pixels[find_hole(made)].any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_published_names_are_understood_as_this_condition(name: str) -> None:
     """The rule by which a stranger's file is recognised comes to the same condition."""
     suits = get(name).contract.suits
@@ -109,7 +109,7 @@ def test_published_names_are_understood_as_this_condition(name: str) -> None:
 
 
 def test_a_contract_is_one_sentence_and_names_its_mode() -> None:
-    for name in (*NAMES, *ALIASES):
+    for name in (*names(), *aliases()):
         contract = get(name).contract
         assert str(contract) == contract.summary and contract.summary.startswith(f"{contract.mode} ")
         assert contract.summary.endswith(".") and "\n" not in contract.summary

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from tests.conditions.scenes import rendering
-from zeroconv.conditions.inpaint import INPAINT, hole_of, inpaint, kept_likeness, random_hole
+from zeroconv.conditions.inpaint import INPAINT, find_hole, inpaint, kept_psnr, random_hole
 from zeroconv.images import to_masked_tensor, to_tensor
 
 
@@ -21,7 +21,7 @@ def disc(size: int = 128) -> Image.Image:
 
 
 def share_of_hole(condition: Image.Image) -> float:
-    return float(hole_of(condition).mean())
+    return float(find_hole(condition).mean())
 
 
 @given(
@@ -36,7 +36,7 @@ def test_size_mode_bytes_and_what_is_kept(width: int, height: int, method: str, 
     made = inpaint(picture, method=method, share=share, seed=seed)
     assert (made.mode, made.size) == ("RGBA", picture.size)
     assert made == inpaint(picture, method=method, share=share, seed=seed)
-    hole, pixels = hole_of(made), np.asarray(made)
+    hole, pixels = find_hole(made), np.asarray(made)
     assert hole.any()
     assert np.array_equal(pixels[~hole][:, :3], np.asarray(picture)[~hole])
     assert (pixels[~hole][:, 3] == 255).all() and not pixels[hole].any()
@@ -44,16 +44,16 @@ def test_size_mode_bytes_and_what_is_kept(width: int, height: int, method: str, 
 
 def test_the_hole_is_the_white_of_the_mask_and_minus_one_for_the_network() -> None:
     made = inpaint(rendering(0), disc())
-    assert np.array_equal(hole_of(made), np.asarray(disc()) > 127)
-    tensor, hole = to_masked_tensor(made), hole_of(made)
+    assert np.array_equal(find_hole(made), np.asarray(disc()) > 127)
+    tensor, hole = to_masked_tensor(made), find_hole(made)
     assert (tensor[:, hole] == -1).all()
     assert bool((tensor[:, ~hole] == to_tensor(rendering(0))[:, ~hole]).all())
 
 
 def test_the_hole_is_the_box() -> None:
-    hole = hole_of(inpaint(rendering(0), (10, 20, 30, 60)))
+    hole = find_hole(inpaint(rendering(0), (10, 20, 30, 60)))
     assert hole.sum() == 20 * 40 and hole[20:60, 10:30].all()
-    assert hole_of(inpaint(rendering(0), (0, 0, 128, 128))).all()
+    assert find_hole(inpaint(rendering(0), (0, 0, 128, 128))).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA", "P", "CMYK", "L", "1"])
@@ -63,17 +63,17 @@ def test_any_mode_and_its_own_transparency(mode: str) -> None:
     made = inpaint(holed.convert(mode))
     assert (made.mode, made.size) == ("RGBA", (128, 128))
     if mode in ("RGBA", "LA", "PA", "P"):
-        assert np.array_equal(hole_of(made), np.asarray(disc()) > 127)
-        assert hole_of(inpaint(holed.convert(mode), (0, 0, 1, 1))).sum() == 1  # a mask that is given goes first
+        assert np.array_equal(find_hole(made), np.asarray(disc()) > 127)
+        assert find_hole(inpaint(holed.convert(mode), (0, 0, 1, 1))).sum() == 1  # a mask that is given goes first
     else:
-        assert hole_of(made).sum() != (np.asarray(disc()) > 127).sum()
+        assert find_hole(made).sum() != (np.asarray(disc()) > 127).sum()
 
 
 def test_random_holes_cover_their_share() -> None:
     for seed in range(8):
         for share in (0.05, 0.3, 0.6):
             strokes = share_of_hole(inpaint(rendering(0), share=share, seed=seed))
-            box = hole_of(inpaint(rendering(0), method="box", share=share, seed=seed))
+            box = find_hole(inpaint(rendering(0), method="box", share=share, seed=seed))
             assert share <= strokes < share + 0.3
             assert box.mean() == pytest.approx(share, abs=0.02)
             rows, columns = np.flatnonzero(box.any(axis=1)), np.flatnonzero(box.any(axis=0))
@@ -83,7 +83,7 @@ def test_random_holes_cover_their_share() -> None:
 
 
 def test_strokes_come_everywhere() -> None:
-    often = np.mean([hole_of(inpaint(rendering(0), seed=seed)) for seed in range(60)], axis=0)
+    often = np.mean([find_hole(inpaint(rendering(0), seed=seed)) for seed in range(60)], axis=0)
     thirds = often[:126, :126].reshape(3, 42, 3, 42).mean(axis=(1, 3))
     assert thirds.min() > 0.15 and thirds.max() < 0.6
 
@@ -120,13 +120,13 @@ def test_every_visit_has_its_own_hole() -> None:
 
 def test_only_what_was_to_be_kept_counts() -> None:
     condition = inpaint(rendering(0), disc())
-    assert kept_likeness(rendering(0), condition) == 1
+    assert kept_psnr(rendering(0), condition) == 1
     painted = rendering(0).copy()
     painted.paste((255, 0, 255), (45, 55, 60, 70))  # inside of the hole
-    assert kept_likeness(painted, condition) == 1
+    assert kept_psnr(painted, condition) == 1
     painted.paste((255, 0, 255), (100, 0, 128, 128))
-    assert kept_likeness(painted, condition) < 0.3
-    assert kept_likeness(rendering(1), inpaint(rendering(1), (0, 0, 128, 128))) == 1
+    assert kept_psnr(painted, condition) < 0.3
+    assert kept_psnr(rendering(1), inpaint(rendering(1), (0, 0, 128, 128))) == 1
 
 
 def test_fidelity_by_hand() -> None:
@@ -134,14 +134,14 @@ def test_fidelity_by_hand() -> None:
     grey = Image.new("RGB", (8, 8), (100, 100, 100))
     for levels, expected in ((1, 0.95327), (10, 0.45327)):
         other = Image.new("RGB", (8, 8), (100 + levels,) * 3)
-        assert kept_likeness(other, inpaint(grey, (0, 0, 4, 4))) == pytest.approx(expected, abs=1e-4)
+        assert kept_psnr(other, inpaint(grey, (0, 0, 4, 4))) == pytest.approx(expected, abs=1e-4)
 
 
 def test_maps_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(ValueError, match="is of mode RGB; expected RGBA"):
-        kept_likeness(rendering(0), rendering(0))
+        kept_psnr(rendering(0), rendering(0))
     with pytest.raises(ValueError, match="expected the same size"):
-        kept_likeness(rendering(0), Image.new("RGBA", (1, 1)))
+        kept_psnr(rendering(0), Image.new("RGBA", (1, 1)))
 
 
 def test_checks_say_what_is_odd() -> None:

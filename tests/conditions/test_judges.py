@@ -8,27 +8,28 @@ from PIL import Image, ImageOps
 
 from tests.conditions import tiny_networks
 from tests.conditions.scenes import picture, rendering
-from zeroconv.conditions import NAMES, extract, get, judge_of
-from zeroconv.conditions.depth import depth_numbers
-from zeroconv.conditions.normal import normal_map, normal_numbers, normals_of_map
+from zeroconv.conditions import extract, get, names, reextract_parameters
+from zeroconv.conditions.depth import depth_metrics
+from zeroconv.conditions.normal import normal_map, normal_metrics, read_normals
 from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose
-from zeroconv.conditions.pose import pose_numbers
-from zeroconv.conditions.segmentation import segmentation_map, segmentation_numbers
+from zeroconv.conditions.openpose.keypoints import People
+from zeroconv.conditions.pose import pose_metrics
+from zeroconv.conditions.segmentation import segmentation_map, segmentation_metrics
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_the_fidelity_is_the_first_of_what_is_measured(name: str) -> None:
     image = rendering(5)
     condition = extract(name, image)
-    numbers = get(name).judge(image, condition)
-    assert next(iter(numbers)) == get(name).measure
+    numbers = get(name).metrics(image, condition)
+    assert next(iter(numbers)) == get(name).metric
     assert next(iter(numbers.values())) == get(name).fidelity(image, condition)
 
 
 @pytest.mark.parametrize("name", ["depth", "normal", "segmentation", "pose"])
 def test_a_judge_agrees_with_itself(name: str) -> None:
     image = rendering(4)
-    numbers = get(name).judge(image, extract(name, image))
+    numbers = get(name).metrics(image, extract(name, image))
     assert numbers.pop("RMSE", 0.0) < 0.005 and numbers.pop("mean angle", 0.0) < 0.5
     assert numbers.pop("median angle", 0.0) < 0.5
     assert min(numbers.values()) > 0.95  # 8-bit levels, and joints that are covered by others
@@ -39,19 +40,19 @@ def test_depth_is_judged_after_scale_and_shift_but_not_upside_down() -> None:
     own = extract("depth", image)
     grey = np.asarray(own, np.float32)
     paler = Image.fromarray((60 + grey / 2).astype(np.uint8))
-    assert depth_numbers(image, paler)["depth delta1"] > 0.99
-    inverted = depth_numbers(image, ImageOps.invert(own))
+    assert depth_metrics(image, paler)["depth delta1"] > 0.99
+    inverted = depth_metrics(image, ImageOps.invert(own))
     assert inverted["depth delta1"] == inverted["correlation"] == 0.0
     flat = Image.new("RGB", image.size, "grey")
-    assert depth_numbers(image, flat) == {"depth delta1": 0.0, "RMSE": 1.0, "correlation": 0.0}
+    assert depth_metrics(image, flat) == {"depth delta1": 0.0, "RMSE": 1.0, "correlation": 0.0}
 
 
 def test_angles_are_in_degrees() -> None:
     """A picture that the annotator reads as some normals, against the same turned about the line of sight."""
     image, turn = rendering(5), np.radians(20)
-    x, y, z = np.moveaxis(normals_of_map(extract("normal", image)), -1, 0)
+    x, y, z = np.moveaxis(read_normals(extract("normal", image)), -1, 0)
     turned = np.stack([np.cos(turn) * x - np.sin(turn) * z, y, np.sin(turn) * x + np.cos(turn) * z], axis=-1)
-    numbers = normal_numbers(image, normal_map(turned))
+    numbers = normal_metrics(image, normal_map(turned))
     lying = np.degrees(np.hypot(x, z).clip(0, 1).mean())  # a vector along the axis is not turned at all
     assert 0.5 * 20 * lying / 90 < numbers["mean angle"] < 21
     assert numbers["within 30°"] > 0.98 and next(iter(numbers.values())) == pytest.approx(1 - numbers["mean angle"] / 90)
@@ -61,7 +62,7 @@ def test_classes_are_counted() -> None:
     image = rendering(5)
     half = np.full((128, 128), 2)
     half[:, 64:] = 140  # a class that the tiny world does not have
-    numbers = segmentation_numbers(image, segmentation_map(half))
+    numbers = segmentation_metrics(image, segmentation_map(half))
     sky = np.asarray(extract("segmentation", image))[..., :] == segmentation_map(np.full((1, 1), 2)).getpixel((0, 0))
     seen = sky.all(axis=-1)
     assert numbers["accuracy"] == pytest.approx(seen[:, :64].mean() / 2)
@@ -72,26 +73,28 @@ def test_classes_are_counted() -> None:
 def test_of_several_people_the_one_that_does_best_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     spread = np.ones((18, 3))
     spread[:, :2] = np.stack([np.arange(18) % 6 * 20 + 10, np.arange(18) // 6 * 40 + 20], axis=1)
-    monkeypatch.setattr("zeroconv.conditions.pose.find_people", lambda *_: np.stack([spread + np.array([60, 0, 0]), spread]))
-    numbers = pose_numbers(Image.new("RGB", (128, 128)), draw_pose(spread, (128, 128)))
+    two = People(np.stack([spread + np.array([60, 0, 0]), spread]))
+    monkeypatch.setattr("zeroconv.conditions.pose.predict_people", lambda *_, **__: [two])
+    numbers = pose_metrics(Image.new("RGB", (128, 128)), draw_pose(spread, (128, 128)))
     assert next(iter(numbers.values())) == 1.0 and numbers["OKS"] > 0.95
-    monkeypatch.setattr("zeroconv.conditions.pose.find_people", lambda *_: np.zeros((0, len(JOINTS), 3)))
-    assert set(pose_numbers(Image.new("RGB", (128, 128)), draw_pose(spread, (128, 128))).values()) == {0.0}
+    nobody = People(np.zeros((0, len(JOINTS), 3)))
+    monkeypatch.setattr("zeroconv.conditions.pose.predict_people", lambda *_, **__: [nobody])
+    assert set(pose_metrics(Image.new("RGB", (128, 128)), draw_pose(spread, (128, 128))).values()) == {0.0}
 
 
 def test_a_network_judges_what_it_extracted(tmp_path: Path) -> None:
     folder = tiny_networks.save("dpt", tmp_path / "dpt")
     image = Image.fromarray(picture(3).rgb)
     own = extract("depth", image, method="dpt", weights=folder)
-    assert depth_numbers(image, own, "dpt", folder)["depth delta1"] > 0.99
-    assert depth_numbers(image, own)["RMSE"] != depth_numbers(image, own, "dpt", folder)["RMSE"]
+    assert depth_metrics(image, own, "dpt", folder)["depth delta1"] > 0.99
+    assert depth_metrics(image, own)["RMSE"] != depth_metrics(image, own, "dpt", folder)["RMSE"]
 
 
 def test_the_judge_is_asked_for_or_follows_the_extractor() -> None:
     given = {"method": "dpt", "weights": "folder", "tile": 512, "resolution": 256}
-    assert judge_of("depth", None, given) == {"method": "dpt", "weights": "folder"}
-    assert judge_of("depth", {"method": "tiny"}, given) == {"method": "tiny"}
-    assert judge_of("canny", None, {"low": 50}) == {}
-    assert judge_of("soft-edge", None, {"method": "hed", "safe": True}) == {"method": "hed"}
+    assert reextract_parameters("depth", None, given) == {"method": "dpt", "weights": "folder"}
+    assert reextract_parameters("depth", {"method": "tiny"}, given) == {"method": "tiny"}
+    assert reextract_parameters("canny", None, {"low": 50}) == {}
+    assert reextract_parameters("soft-edge", None, {"method": "hed", "safe": True}) == {"method": "hed"}
     with pytest.raises(ValueError, match="the judge of depth has no parameter 'tile'; expected one of method, weights, device"):
-        judge_of("depth", {"tile": 512}, {})
+        reextract_parameters("depth", {"tile": 512}, {})

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import SIZE, SIZES, TURNS, agreement, disc, fan, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.lines import LINES, draw_segments, line_f1, lines, random_lines, segments_of
+from zeroconv.conditions.lines import LINES, detect_segments, draw_segments, line_f1, lines, random_lines
 from zeroconv.conditions.raster.segment_joining import join
 
 # Where the filled square ends, between two pixels each.
@@ -23,7 +23,7 @@ def drawn(*segments: tuple[float, float, float, float]) -> Image.Image:
 
 def test_a_square_has_four_sides_to_a_fifth_of_a_pixel() -> None:
     """The detector's answers are right without a shift of half pixels that its own scaling forgets."""
-    sides = join(segments_of(filled_square()), 2, 2, 8)
+    sides = join(detect_segments(filled_square()), 2, 2, 8)
     assert len(sides) == 4
     across = sorted(float(side[1::2].mean()) for side in sides if abs(side[2] - side[0]) > 50)
     down = sorted(float(side[::2].mean()) for side in sides if abs(side[3] - side[1]) > 40)

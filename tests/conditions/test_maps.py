@@ -12,7 +12,7 @@ from tests.conditions.scenes import COUNT, picture, true_map
 from zeroconv.conditions.depth import depth_map
 from zeroconv.conditions.normal import normal_map
 from zeroconv.conditions.openpose.drawing import COLOURS, JOINTS, LIMBS, draw_pose
-from zeroconv.conditions.segmentation import PALETTE, classes_of, segmentation_map
+from zeroconv.conditions.segmentation import PALETTE, read_classes, segmentation_map
 
 ROAD, SKYSCRAPER = 6, 48
 # The first sixteen and the last four colours of the ADE20K palette as the ControlNet annotator published it.
@@ -48,27 +48,27 @@ def test_classes_survive_the_map(seed: int, height: int, width: int) -> None:
     classes = np.random.default_rng(seed).integers(0, 150, (height, width))
     drawn = segmentation_map(classes)
     assert drawn.size == (width, height)
-    assert np.array_equal(classes_of(drawn), np.where(classes == SKYSCRAPER, ROAD, classes))
-    assert segmentation_map(classes_of(drawn)) == drawn
+    assert np.array_equal(read_classes(drawn), np.where(classes == SKYSCRAPER, ROAD, classes))
+    assert segmentation_map(read_classes(drawn)) == drawn
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64])
 def test_every_class_in_every_integer_type(kind: type) -> None:
     classes = np.arange(150, dtype=kind)[None]
     expected = np.where(classes == SKYSCRAPER, ROAD, classes)
-    assert np.array_equal(classes_of(segmentation_map(classes)), expected)
+    assert np.array_equal(read_classes(segmentation_map(classes)), expected)
 
 
 def test_what_is_no_class_is_black_and_255() -> None:
     drawn = segmentation_map(np.array([[-1, 2, 150, 255]]))
     assert pixels(drawn).tolist() == [[[0, 0, 0], [6, 230, 230], [0, 0, 0], [0, 0, 0]]]
-    assert classes_of(drawn).tolist() == [[255, 2, 255, 255]]
-    assert classes_of(Image.new("RGB", (1, 1), (120, 120, 121))).tolist() == [[255]]
+    assert read_classes(drawn).tolist() == [[255, 2, 255, 255]]
+    assert read_classes(Image.new("RGB", (1, 1), (120, 120, 121))).tolist() == [[255]]
 
 
 @pytest.mark.parametrize("index", range(COUNT))
 def test_classes_of_renderings_survive(index: int) -> None:
-    assert np.array_equal(classes_of(true_map(index, "segmentation")), picture(index).classes)
+    assert np.array_equal(read_classes(true_map(index, "segmentation")), picture(index).classes)
 
 
 @given(st.lists(st.floats(0.01, 1000), min_size=4, max_size=40))

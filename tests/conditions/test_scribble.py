@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import BOX, SIZE, SIZES, TURNS, agreement, disc, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.scribble import METHODS, SCRIBBLE, patches, random_scribble, scribble, stroke_f2
+from zeroconv.conditions.scribble import METHODS, SCRIBBLE, random_patches, random_scribble, scribble, stroke_f2
 
 
 def drawing(colour: Any = (30, 30, 40), ground: Any = (240, 240, 240)) -> Image.Image:
@@ -93,10 +93,10 @@ def test_suppression_keeps_ridges_alone_and_closing_joins_neighbours() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 1.0])
 def test_patches_cover_their_share_and_are_seeded(share: float) -> None:
-    one = patches((90, 120), share, 7)
+    one = random_patches((90, 120), share, 7)
     assert one.mean() == pytest.approx(share, abs=0.01)
-    assert np.array_equal(one, patches((90, 120), share, 7))
-    assert share in (0, 1) or not np.array_equal(one, patches((90, 120), share, 8))
+    assert np.array_equal(one, random_patches((90, 120), share, 7))
+    assert share in (0, 1) or not np.array_equal(one, random_patches((90, 120), share, 8))
 
 
 def test_patches_leave_out_strokes_and_draw_none() -> None:

@@ -16,10 +16,10 @@ from zeroconv.conditions.soft_edge import (
     check,
     edge_ssim,
     gradient_edges,
+    gradient_magnitude,
     random_softness,
     safe_step,
     soft_edge,
-    steepness,
 )
 from zeroconv.metrics.ssim import ssim
 
@@ -41,14 +41,14 @@ def grey(image: Image.Image) -> np.ndarray:
 @pytest.mark.parametrize(("slopes", "steepest"), [((2, 2, 2), 2 * 3**0.5), ((2, 0, 0), 2), ((3, 4, 0), 5)])
 def test_a_ramp_is_as_steep_as_it_is(slopes: tuple[int, ...], steepest: float) -> None:
     x = np.arange(SIZE, dtype=np.float32) * np.ones((SIZE, 1), np.float32)
-    inner = steepness([slope * x for slope in slopes], 1.5)[16:-16, 16:-16]
+    inner = gradient_magnitude([slope * x for slope in slopes], 1.5)[16:-16, 16:-16]
     assert np.allclose(inner, steepest, rtol=1e-4)
 
 
 def test_colours_that_change_in_two_directions_count_once() -> None:
     """Red to the right, green downwards: the steepest direction sees one of them."""
     x = np.arange(SIZE, dtype=np.float32) * np.ones((SIZE, 1), np.float32)
-    inner = steepness([2 * x, np.ascontiguousarray(x.T), 0 * x], 1)[16:-16, 16:-16]
+    inner = gradient_magnitude([2 * x, np.ascontiguousarray(x.T), 0 * x], 1)[16:-16, 16:-16]
     assert np.allclose(inner, 2, rtol=1e-4)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.tiny import build_base, counted
 from zeroconv.data import Pair
-from zeroconv.data.latent_cache import Cache
+from zeroconv.data.latent_cache import LatentCache
 from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -28,8 +28,8 @@ def pairs() -> list[Pair]:
     return [Pair(name, image, name[:2]) for name, image in zip(NAMES, images, strict=True)]
 
 
-def arrays(folder: Path, base: StableDiffusion, names: list[str] | None = None, size: tuple[int, int] = SIZE) -> Cache:
-    return Cache(folder / "cache", base, names or NAMES, size)
+def arrays(folder: Path, base: StableDiffusion, count: int = 3, size: tuple[int, int] = SIZE) -> LatentCache:
+    return LatentCache(folder / "cache", base, count, size)
 
 
 def test_rows_are_the_encoders_own_in_half_precision(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
@@ -55,34 +55,61 @@ def test_a_sample_twice_in_a_batch_that_is_not_filled(base: StableDiffusion, pai
     assert torch.equal(latents[0], latents[1])
 
 
-@pytest.mark.parametrize("other", ["names", "order", "size", "key", "no key", "damaged key"])
+@pytest.mark.parametrize("other", ["count", "size", "key", "no key", "damaged key", "version 1"])
 def test_other_data_empty_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path, other: str) -> None:
     arrays(tmp_path, base).read([0, 1, 2], pairs)
     key, changed = tmp_path / "cache" / "key.json", dict[str, Any]()
     match other:
-        case "names":
-            changed["names"] = ["one", "two", "four", "five"]
-        case "order":
-            changed["names"] = NAMES[::-1]
+        case "count":
+            changed["count"] = 4
         case "size":
             changed["size"] = (32, 40)
         case "key":
             key.write_text(json.dumps({"key": "of another base"}))
         case "no key":
             key.unlink()
+        case "version 1":
+            (tmp_path / "cache" / "digests.npy").rename(tmp_path / "cache" / "filled.npy")
+            key.write_text(json.dumps({"key": "0" * 64}))
         case _:
             key.write_text("[1]")
     cache = arrays(tmp_path, base, **changed)
-    assert not cache.filled[:].any() and len(cache.filled) == len(changed.get("names", NAMES))
+    assert not cache.filled.any() and len(cache.filled) == changed.get("count", 3)
+    assert not (tmp_path / "cache" / "filled.npy").exists()
+
+
+@pytest.mark.parametrize("change", ["picture", "caption"])
+def test_a_pair_replaced_under_its_old_name_is_encoded_anew(
+    base: StableDiffusion, pairs: list[Pair], tmp_path: Path, change: str
+) -> None:
+    before = arrays(tmp_path, base).read([0, 1, 2], pairs)
+    other = replace(pairs[1], image=pairs[0].image) if change == "picture" else replace(pairs[1], caption="new")
+    cache, calls = arrays(tmp_path, base), counted(base.vae.encoder)
+    latents, text = cache.read([0, 1, 2], [pairs[0], other, pairs[2]])
+    assert calls == [1]  # the row that changed, and no other
+    wanted = base.encode_images(normalize(to_tensor(other.image)[None])).half().float()
+    assert torch.equal(latents[1], wanted[0])
+    assert torch.equal(text.hidden_states[1], base.encode_text([other.caption]).hidden_states.half().float()[0])
+    for row in (0, 2):
+        assert torch.equal(latents[row], before[0][row]) and torch.equal(text.hidden_states[row], before[1].hidden_states[row])
+    assert torch.equal(arrays(tmp_path, base).read([1], [other])[0], latents[1:2])
+
+
+def test_samples_in_another_order_are_not_mistaken_for_each_other(
+    base: StableDiffusion, pairs: list[Pair], tmp_path: Path
+) -> None:
+    forward, _ = arrays(tmp_path, base).read([0, 1, 2], pairs)
+    backward, _ = arrays(tmp_path, base).read([0, 1, 2], pairs[::-1])
+    assert torch.allclose(backward.flip(0), forward, atol=1e-3)
 
 
 def test_another_base_empties_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
     arrays(tmp_path, base).read([0, 1, 2], pairs)
-    assert arrays(tmp_path, base).filled[:].all()
+    assert arrays(tmp_path, base).filled.all()
     changed = build_base(tmp_path / "base")
     with torch.no_grad():
         next(changed.vae.parameters()).view(-1)[0] += 1e-3
-    assert not arrays(tmp_path, changed).filled[:].any()
+    assert not arrays(tmp_path, changed).filled.any()
 
 
 def test_pooled_text_is_kept_beside_the_states(xl: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
@@ -97,7 +124,7 @@ def test_pooled_text_is_kept_beside_the_states(xl: StableDiffusion, pairs: list[
 @pytest.mark.parametrize("change", ["second encoder", "empty prompt"])
 def test_another_meaning_of_the_text_empties_it(xl: StableDiffusion, pairs: list[Pair], tmp_path: Path, change: str) -> None:
     arrays(tmp_path, xl).read([0, 1, 2], pairs)
-    assert arrays(tmp_path, xl).filled[:].all()
+    assert arrays(tmp_path, xl).filled.all()
     other = replace(xl)
     if change == "empty prompt":
         other.force_zeros_for_empty_prompt = False
@@ -105,4 +132,4 @@ def test_another_meaning_of_the_text_empties_it(xl: StableDiffusion, pairs: list
         other.text_encoder_2 = copy.deepcopy(xl.text_encoder_2)
         with torch.no_grad():
             next(other.text_encoder_2.parameters()).view(-1)[0] += 1e-3
-    assert not arrays(tmp_path, other).filled[:].any()
+    assert not arrays(tmp_path, other).filled.any()

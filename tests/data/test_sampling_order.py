@@ -1,51 +1,86 @@
-"""Keyed visits: every epoch a permutation, every draw belonging to (seed, sample, visit) and to nothing else."""
+"""Keyed samples: every epoch a permutation, every draw belonging to (seed, sample, epoch) and to nothing else."""
 
 from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.data.sampling_order import Draw, Visit, draw, visits_of_step
-from zeroconv.diffusion import NoiseSchedule
+from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_randomness, permute_epoch, samples_of_step
+from zeroconv.diffusion import NoiseSchedule, generator
 
 SHAPE = (2, 3, 3)
 
 
-def drawn(sample: int, visit: int, seed: int = 0, dropout: float = 0.5) -> Draw:
-    return draw(Visit(sample, visit), seed, SHAPE, 1000, dropout)
+def drawn(sample: int, epoch: int, seed: int = 0, dropout: float = 0.5) -> StepRandomness:
+    return draw_randomness(SampleRef(sample, epoch), seed, SHAPE, 1000, dropout)
 
 
-def values(found: Draw) -> tuple[Any, ...]:
+def values(found: StepRandomness) -> tuple[Any, ...]:
     return found.t, found.epsilon.flatten().tolist(), found.empty_prompt, found.extraction.random()
 
 
 @given(samples=st.integers(1, 30), batch=st.integers(1, 12), seed=st.integers(0, 2**31))
 def test_each_epoch_is_a_permutation(samples: int, batch: int, seed: int) -> None:
-    visits = [v for step in range(-(-3 * samples // batch)) for v in visits_of_step(step, batch, samples, seed)]
+    visits = [v for step in range(-(-3 * samples // batch)) for v in samples_of_step(step, batch, samples, seed)]
     for epoch in range(3):
         part = visits[epoch * samples : (epoch + 1) * samples]
-        assert {v.visit for v in part} == {epoch}
-        assert sorted(v.sample for v in part) == list(range(samples))
+        assert {v.epoch for v in part} == {epoch}
+        assert sorted(v.index for v in part) == list(range(samples))
 
 
 @given(a=st.integers(1, 12), b=st.integers(1, 12), seed=st.integers(0, 2**31))
 def test_order_does_not_depend_on_the_batch_size(a: int, b: int, seed: int) -> None:
-    one = [v for step in range(b) for v in visits_of_step(step, a, 7, seed)]
-    other = [v for step in range(a) for v in visits_of_step(step, b, 7, seed)]
+    one = [v for step in range(b) for v in samples_of_step(step, a, 7, seed)]
+    other = [v for step in range(a) for v in samples_of_step(step, b, 7, seed)]
     assert one == other
 
 
+def test_the_order_is_torchs_permutation_for_the_key() -> None:
+    order = torch.randperm(50, generator=generator(3, "order", 2)).tolist()
+    assert [ref.index for ref in samples_of_step(2, 50, 50, 3)] == order
+
+
+@given(step=st.integers(0, 9), share=st.integers(1, 4), world_size=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_processes_share_a_step(step: int, share: int, world_size: int, seed: int) -> None:
+    batch = share * world_size
+    parts = [samples_of_step(step, batch, 11, seed, rank, world_size) for rank in range(world_size)]
+    assert sum(parts, start=list[SampleRef]()) == samples_of_step(step, batch, 11, seed)
+
+
+@pytest.mark.parametrize(("batch", "rank", "world_size"), [(8, 0, 3), (8, 2, 2), (8, -1, 2)])
+def test_a_batch_that_cannot_be_shared_is_refused(batch: int, rank: int, world_size: int) -> None:
+    with pytest.raises(ValueError, match=f"rank {rank} of {world_size} processes cannot take its part of a batch of {batch}"):
+        samples_of_step(0, batch, 100, 0, rank, world_size)
+
+
+def test_an_epoch_is_permuted_once_and_two_at_most_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    permute_epoch.cache_clear()
+    randperm, sizes = torch.randperm, list[int]()
+
+    def watch(count: int, **options: Any) -> torch.Tensor:
+        sizes.append(count)
+        return randperm(count, **options)
+
+    monkeypatch.setattr(torch, "randperm", watch)
+    seen = [ref for step in range(250) for ref in samples_of_step(step, 8, 1000, 0)]  # two epochs
+    assert len(seen) == 2000 and sizes == [1000, 1000]
+    samples_of_step(0, 8, 1000, 1)
+    info, kept = permute_epoch.cache_info(), permute_epoch(1000, 1, 0)
+    assert info.currsize == 2 and kept.nbytes == 4000
+
+
 def test_epochs_and_seeds_have_different_orders() -> None:
-    orders = {tuple(v.sample for v in visits_of_step(epoch, 20, 20, seed)) for epoch in range(3) for seed in range(3)}
+    orders = {tuple(v.index for v in samples_of_step(epoch, 20, 20, seed)) for epoch in range(3) for seed in range(3)}
     assert len(orders) == 9
 
 
 def test_a_step_can_be_asked_for_alone_and_in_any_order() -> None:
-    forward = [visits_of_step(step, 4, 10, 1) for step in range(20)]
-    assert [visits_of_step(step, 4, 10, 1) for step in reversed(range(20))] == forward[::-1]
+    forward = [samples_of_step(step, 4, 10, 1) for step in range(20)]
+    assert [samples_of_step(step, 4, 10, 1) for step in reversed(range(20))] == forward[::-1]
 
 
 @given(sample=st.integers(0, 10**6), visit=st.integers(0, 10**4), seed=st.integers(0, 2**31))

@@ -7,20 +7,20 @@ import pytest
 from PIL import Image
 
 from zeroconv.conditions import extract
-from zeroconv.conditions.segmentation import classes_of
-from zeroconv.data import TRUTHS, WorldPairs, check, condition_of, open_pairs, truth, write_world
+from zeroconv.conditions.segmentation import read_classes
+from zeroconv.data import WorldPairs, check, condition_of, open_pairs, truth, write_world
 from zeroconv.world import make
 
 
 def test_truth_is_the_renderers():
     picture = make(11, "person", 64)
     classes = np.where(picture.classes == 48, 6, picture.classes)
-    assert (classes_of(truth(picture, "seg")) == classes).all()
+    assert (read_classes(truth(picture, "seg")) == classes).all()
     depth = np.asarray(truth(picture, "depth"))[..., 0]
     assert (depth[np.isinf(picture.distance)] == 0).all()
     assert depth.max() == 255
     assert np.asarray(truth(picture, "pose")).max() == 255
-    for name in (*TRUTHS, "canny"):
+    for name in ("depth", "normal", "segmentation", "pose", "canny"):
         found = truth(picture, name)
         assert found.size == (64, 64)
         assert found.mode == "RGB"

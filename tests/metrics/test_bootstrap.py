@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.evaluation import bootstrap_mean, bootstrap_share
+from zeroconv.evaluation import bootstrap_share
+from zeroconv.metrics.bootstrap import bootstrap_mean
 
 Scores = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 

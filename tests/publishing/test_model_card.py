@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard
 from tests.tiny import FAMILIES, build_control, build_map, build_unet
 from zeroconv.checkpoints.formats.controlnet_config import ControlNetConfig, Variant
 from zeroconv.cli import main
-from zeroconv.conditions import NAMES, get
+from zeroconv.conditions import get, names
 from zeroconv.publishing.model_card import model_card
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -64,7 +64,7 @@ def test_what_is_not_known_is_said() -> None:
     assert "Measured" not in card and "![" not in card
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_the_contract_of_every_condition(name: str) -> None:
     card = model_card(config_of(condition=name))
     assert f"# ControlNet for {name}\n" in card and f"**{get(name).contract}**" in card

@@ -6,27 +6,36 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
+from zeroconv.training.config import SHORT
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 sizes = st.floats(1e-12, 1e12)
 
 
+def read(config: TrainConfig, *names: str) -> list[Any]:
+    """Settings by their short names."""
+    paths = [SHORT[name].split(".") for name in names]
+    return [getattr(getattr(config, group), name) for group, name in paths]
+
+
 def test_defaults_are_the_papers() -> None:
     config = TrainConfig.build()
     assert config == TrainConfig.model_validate({})
-    assert (config.prompt_dropout, config.variant, config.connection) == (0.5, "full", "zero")
+    assert (config.data.prompt_dropout, config.model.variant, config.model.connection) == (0.5, "full", "zero")
 
 
 def test_file_then_keywords_then_assignments(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('steps = 5\nbatch_size = 6\nseed = 7\ncondition = "depth"\n')
     config = TrainConfig.build(file, ["seed=9", " learning_rate = 1e-4 "], steps=None, batch_size=2)
-    assert (config.steps, config.batch_size, config.seed, config.condition) == (5, 2, 9, "depth")
-    assert config.learning_rate == 1e-4
+    assert read(config, "steps", "batch_size", "seed", "condition") == [5, 2, 9, "depth"]
+    assert config.optimization.learning_rate == 1e-4
     listed = TrainConfig.build(assignments=["condition_encoder_channels=8,16, 32,64"])
-    assert listed.condition_encoder_channels == (8, 16, 32, 64)
+    assert listed.model.condition_encoder_channels == (8, 16, 32, 64)
 
 
 def test_parameters_of_the_extractor_are_a_table_and_words(tmp_path: Path) -> None:
@@ -34,10 +43,10 @@ def test_parameters_of_the_extractor_are_a_table_and_words(tmp_path: Path) -> No
     file.write_text('condition = "soft-edge"\n[extract]\nmethod = "hed"\nsteps = 3\nsafe = true\n')
     config = TrainConfig.build(file, ["extract.steps=4", " extract.weights = a=b.safetensors ", "extract.sigma=1.5"])
     expected = {"method": "hed", "steps": 4, "safe": True, "weights": "a=b.safetensors", "sigma": 1.5}
-    assert config.extract == expected and isinstance(config.extract["steps"], int)
-    assert TrainConfig.build().extract == TrainConfig.build().judge == {}
-    assert TrainConfig.build(assignments=["judge.method=dpt"]).judge == {"method": "dpt"}
-    assert TrainConfig.build(assignments=["extract.safe=false"]).extract == {"safe": False}
+    assert config.data.extract == expected and isinstance(config.data.extract["steps"], int)
+    assert TrainConfig.build().data.extract == TrainConfig.build().probe.judge == {}
+    assert TrainConfig.build(assignments=["judge.method=dpt"]).probe.judge == {"method": "dpt"}
+    assert TrainConfig.build(assignments=["data.extract.safe=false"]).data.extract == {"safe": False}
 
 
 @given(
@@ -76,12 +85,14 @@ def test_toml_round_trip(
     file = tmp_path_factory.mktemp("toml", numbered=True) / "config.toml"
     file.write_bytes(config.to_toml().encode())
     again = TrainConfig.build(file)
-    assert again == config and list(map(type, again.extract.values())) == list(map(type, extract.values()))
+    assert again == config and list(map(type, again.data.extract.values())) == list(map(type, extract.values()))
 
 
 @pytest.mark.parametrize("assignment", ["learning_rte=1", "steps", "=4", "", "model_config=3", "extract.=1", "extracts.low=1"])
 def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
-    with pytest.raises(ValueError, match=r"expected key=value with a key of: base, .*data, .*device") as caught:
+    with pytest.raises(
+        InputError, match=r"expected key=value with a key of: data, .*base, .*device, .*judge\.PARAMETER"
+    ) as caught:
         TrainConfig.build(assignments=[assignment])
     assert repr(assignment) in str(caught.value)
 
@@ -99,21 +110,26 @@ def test_values_out_of_range_name_their_setting(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     ways: list[dict[str, Any]] = [{"assignments": [f"{name}={wrong[name]}"]}, wrong]
     for given_as in ways:
-        with pytest.raises(ValueError, match=rf"training setting '{name}[.0-9]*': .*got ") as caught:
+        with pytest.raises(InputError, match=rf"training setting '{SHORT[name]}[.0-9]*': .*got ") as caught:
             TrainConfig.build(**given_as)
         assert "\n" not in str(caught.value)
+        assert (caught.value.field or "").startswith(SHORT[name])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("steps = 'many'", "training setting 'steps'"),
+        ("steps = 'many'", "training setting 'optimization.steps'"),
+        ("[optimization]\nsteps = 'many'", "training setting 'optimization.steps'"),
+        ("[optimization]\nstep = 3", "training setting 'optimization.step': extra inputs are not permitted, got 3"),
+        ("probe = 3", "training setting 'probe': extra inputs are not permitted, got 3"),
+        ("'probe.steps.x' = 3", "training setting 'probe.steps.x': extra inputs are not permitted, got 3"),
         ("unknown = 1", "training setting 'unknown': extra inputs are not permitted, got 1"),
-        ("learning_rate = nan", "training setting 'learning_rate'"),
+        ("learning_rate = nan", "training setting 'optimization.learning_rate'"),
         ("[train]\nsteps = 3", "training setting 'train'"),
-        ("extract = 'hed'", "training setting 'extract': input should be a valid dictionary, got 'hed'"),
-        ("[extract]\nlow = [5]", r"training setting 'extract': value error, low is \[5\]; expected a word"),
-        ("[extract]\nlow = nan", "training setting 'extract': value error, low is nan; expected a word, a finite number"),
+        ("extract = 'hed'", "training setting 'data.extract': input should be a valid dictionary, got 'hed'"),
+        ("[extract]\nlow = [5]", r"training setting 'data.extract': value error, low is \[5\]; expected a word"),
+        ("[extract]\nlow = nan", "training setting 'data.extract': value error, low is nan; expected a word, a finite number"),
         ("steps =", "is not a TOML file"),
         (b"\xff\xfe", "is not a TOML file"),
     ],
@@ -128,16 +144,55 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, text: str | bytes,
         TrainConfig.build(tmp_path / "nowhere.toml")
 
 
+def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) -> None:
+    assert SHORT.keys() == {
+        "base", "vae", "prediction_type", "data", "condition", "extract", "judge", "out", "control", "variant", "rank",
+        "connection", "condition_encoder", "condition_encoder_channels", "steps", "batch_size", "learning_rate", "optimizer",
+        "warmup_steps", "decay_steps", "weight_decay", "max_gradient_norm", "prompt_dropout", "seed", "probe_every",
+        "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence",
+    }  # fmt: skip
+    given: dict[str, Any] = {"data": "world:9", "probe_steps": 3, "save_every": 7, "batch_size": 5, "rank": 4}
+    file = tmp_path / "run.toml"
+    full: dict[str, Any] = {SHORT[name]: value for name, value in given.items()}
+    for names in (given, full):
+        file.write_text("\n".join(f"{name} = {value!r}" for name, value in names.items()))
+        for config in (
+            TrainConfig.build(file),
+            TrainConfig.build(**names),
+            TrainConfig.build(assignments=[f"{name}={value}" for name, value in names.items()]),
+            TrainConfig.build().change(**names),
+        ):
+            assert read(config, *given) == list(given.values())
+
+
+def test_a_settings_file_of_an_earlier_version_says_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('base = "tiny"\ndata = "world:64"\ncondition = "canny"\nextract = {low = 5}\njudge = {}\nout = "runs/a"\n'
+                    'variant = "lora"\nsteps = 30\nprobe_every = 30\nprobe_guidance = 4.0\nsave_every = 250\n')  # fmt: skip
+    config = TrainConfig.build(file)
+    assert config == TrainConfig.build(
+        data="world:64", extract={"low": 5}, out="runs/a", variant="lora", steps=30, probe_every=30
+    )  # fmt: skip
+    file.write_text(config.to_toml())
+    assert "[probe]\nevery = 30\n" in config.to_toml() and TrainConfig.build(file) == config
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    config = TrainConfig.build()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.optimization.steps = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_learning_rate_rises_stays_and_falls() -> None:
     config = TrainConfig.build(steps=10, warmup_steps=4, decay_steps=5)
     expected = [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
-    assert [config.rate(step) for step in range(10)] == pytest.approx(expected)
+    assert [config.optimization.scale_learning_rate(step) for step in range(10)] == pytest.approx(expected)
 
 
 @given(steps=st.integers(1, 60), warmup=st.integers(0, 80), decay=st.integers(0, 80))
 def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int, decay: int) -> None:
     config = TrainConfig.build(steps=steps, warmup_steps=warmup, decay_steps=decay)
-    rates = [config.rate(step) for step in range(steps)]
+    rates = [config.optimization.scale_learning_rate(step) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     top = rates.index(max(rates))
     assert rates[: top + 1] == sorted(rates[: top + 1])
@@ -145,4 +200,4 @@ def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int
 
 
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
-    assert {TrainConfig.build(steps=9, warmup_steps=0).rate(step) for step in range(9)} == {1.0}
+    assert {TrainConfig.build(steps=9, warmup_steps=0).optimization.scale_learning_rate(step) for step in range(9)} == {1.0}

@@ -20,11 +20,11 @@ from zeroconv.conditions.networks.hed import open_hed
 from zeroconv.conditions.networks.transformers import open_network
 from zeroconv.control import ControlNet
 from zeroconv.data import conditions_of
-from zeroconv.data.sampling_order import draw, visits_of_step
-from zeroconv.training import TrainConfig, train
-from zeroconv.training.defaults import given_parameters
+from zeroconv.data.sampling_order import draw_randomness, samples_of_step
+from zeroconv.training import TrainConfig, Trainer, train
+from zeroconv.training.batches import Batches, make_maps
+from zeroconv.training.defaults import extractor_parameters
 from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.trainer import Run
 
 
 @pytest.fixture(scope="module")
@@ -46,102 +46,104 @@ def quiet(_: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """A run that is opened once and told to make other maps."""
-    return Run(settings_in(tmp_path_factory.mktemp("maps"), base_folder, data_folder)(batch_size=7), quiet)
+    return Trainer(settings_in(tmp_path_factory.mktemp("maps"), base_folder, data_folder)(batch_size=7), quiet)
 
 
-def told(run: Run, condition: str, **extract: Any) -> Run:
-    """The run with other maps."""
-    run.config = run.config.model_copy(update={"condition": condition, "extract": extract})
-    run.given = given_parameters(run.config)
-    return run
+def make_others(run: Trainer, condition: str, **extract: Any) -> Batches:
+    """The batches of the run with other maps."""
+    run.batches.config = run.config.change(condition=condition, extract=extract)
+    return run.batches
 
 
 def test_a_run_with_a_learned_extractor_resumes_to_the_same_bits(settings: Settings, hed: dict[str, Any]) -> None:
     few: dict[str, Any] = {"condition": "soft-edge", "extract": hed, "steps": 2, "probe_every": 1, "save_every": 1}
-    whole, parts = (settings(**few, out=settings().out / name) for name in ("whole", "parts"))
+    whole, parts = (settings(**few, out=settings().checkpoint.out / name) for name in ("whole", "parts"))
     train(whole)
     with pytest.raises(KeyboardInterrupt):
         train(parts, interrupted_by(KeyboardInterrupt, at_probe(1)))
     train(parts)
-    assert same(state(parts.out), state(whole.out)) and log(parts.out) == log(whole.out)
-    assert TrainConfig.build(whole.out / "config.toml") == whole
-    network = ControlNet.from_pretrained(whole.out)
+    assert same(state(parts.checkpoint.out), state(whole.checkpoint.out)) and log(parts.checkpoint.out) == log(
+        whole.checkpoint.out
+    )
+    assert TrainConfig.build(whole.checkpoint.out / "config.toml") == whole
+    network = ControlNet.from_pretrained(whole.checkpoint.out)
     assert network.config.extract == hed
-    card = (whole.out / "controlnet" / "README.md").read_text("utf-8")
+    card = (whole.checkpoint.out / "controlnet" / "README.md").read_text("utf-8")
     assert "zeroconv extract soft-edge photo.png --set method=hed --set weights=hed.safetensors --out maps" in card
-    with pytest.raises(ValueError, match="holds a run with extract = "):
-        RunFolder(whole.out).open(settings(condition="soft-edge"))
+    with pytest.raises(ValueError, match=r"holds a run with data\.extract = "):
+        RunFolder(whole.checkpoint.out).open(settings(condition="soft-edge"))
 
 
 def test_a_method_makes_pictures_alone_enough(settings: Settings, dpt: dict[str, Any]) -> None:
     for condition in ("depth", "normal"):
-        run = Run(settings(condition=condition, extract=dpt, out=settings().out / condition), quiet)
-        maps = run.batch(0).condition
+        run = Trainer(settings(condition=condition, extract=dpt, out=settings().checkpoint.out / condition), quiet)
+        maps = run.batches(0).condition
         assert maps.shape == (2, 3, 32, 32) and len(maps.unique()) > 8
-        assert [image.size for image in run.probe.maps] == [(32, 32)] * 2
+        assert [image.size for image in run.probe.held_out.maps] == [(32, 32)] * 2
 
 
-@pytest.mark.parametrize("condition", conditions.NAMES)
-def test_every_extractor_runs_inside_training_and_draws_anew(run: Run, dpt: dict[str, Any], condition: str) -> None:
+@pytest.mark.parametrize("condition", conditions.names())
+def test_every_extractor_runs_inside_training_and_draws_anew(run: Trainer, dpt: dict[str, Any], condition: str) -> None:
     """Two looks at the same sample give two maps wherever something is drawn, and the same ones again."""
     known = conditions.get(condition)
-    given: dict[str, Any] = {} if known.of_any_picture else dpt if condition == "normal" else {"method": "tiny"}
-    told(run, condition, **given)
-    order = [[visit.sample for visit in visits_of_step(step, 7, 7, 0)] for step in range(6)]
-    visits = [run.batch(step).condition[np.argsort(order[step])] for step in range(6)]
-    again = run.batch(0).condition[np.argsort(order[0])]
-    assert torch.equal(visits[0], again)
-    changed = any(not torch.equal(visits[0], visit) for visit in visits[1:])
+    given: dict[str, Any] = {} if known.general_purpose else dpt if condition == "normal" else {"method": "tiny"}
+    make_others(run, condition, **given)
+    order = [[ref.index for ref in samples_of_step(step, 7, 7, 0)] for step in range(6)]
+    seen = [run.batches(step).condition[np.argsort(order[step])] for step in range(6)]
+    again = run.batches(0).condition[np.argsort(order[0])]
+    assert torch.equal(seen[0], again)
+    changed = any(not torch.equal(seen[0], visit) for visit in seen[1:])
     assert changed == (known.draw_parameters is not None)
 
 
-def test_the_map_of_a_visit_does_not_depend_on_its_batch(run: Run, hed: dict[str, Any]) -> None:
-    together = told(run, "soft-edge", **hed).batch(2).condition
-    for visit, one in zip(visits_of_step(2, 7, 7, 0), together, strict=True):
-        drawn = draw(visit, 0, (4, 4, 4), 1000, 0.5).extraction
-        (alone,) = run.maps_for_training([run.pairs[visit.sample]], [drawn])
+def test_the_map_of_a_visit_does_not_depend_on_its_batch(run: Trainer, hed: dict[str, Any]) -> None:
+    together = make_others(run, "soft-edge", **hed)(2).condition
+    for ref, one in zip(samples_of_step(2, 7, 7, 0), together, strict=True):
+        drawn = draw_randomness(ref, 0, (4, 4, 4), 1000, 0.5).extraction
+        (alone,) = make_maps(run.batches.config, [run.batches.pairs[ref.index]], [drawn])
         assert np.abs(np.asarray(alone, int) - one.mul(255).permute(1, 2, 0).numpy()).max() < 1.01
 
 
-def test_a_network_sees_the_whole_batch(run: Run, hed: dict[str, Any], dpt: dict[str, Any]) -> None:
+def test_a_network_sees_the_whole_batch(run: Trainer, hed: dict[str, Any], dpt: dict[str, Any]) -> None:
     for condition, given, network in (
         ("soft-edge", hed, open_hed(hed["weights"])),
         ("depth", dpt, open_network("dpt", dpt["weights"]).model),
     ):
         seen: list[int] = []
         handle = network.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(len(inputs[0])))
-        told(run, condition, **given).batch(0)
+        make_others(run, condition, **given)(0)
         handle.remove()
         assert seen == [7]
 
 
 def test_probes_are_judged_as_maps_were_made_or_as_the_settings_say(settings: Settings, dpt: dict[str, Any]) -> None:
     depth = conditions.get("depth").fidelity
-    run = Run(settings(condition="depth", extract=dpt), quiet)
-    pictures = [pair.image for pair in run.probe.pairs]
+    run = Trainer(settings(condition="depth", extract=dpt), quiet)
+    pictures = [pair.image for pair in run.probe.held_out.pairs]
     assert run.probe.mean_fidelity(pictures) == pytest.approx(1, abs=0.02)  # its own maps
-    run = Run(settings(condition="depth", extract=dpt, judge={"method": "tiny"}, out=settings().out / "other"), quiet)
-    wanted = [depth(image, condition) for image, condition in zip(pictures, run.probe.maps, strict=True)]
+    out = settings().checkpoint.out
+    run = Trainer(settings(condition="depth", extract=dpt, judge={"method": "tiny"}, out=out / "other"), quiet)
+    wanted = [depth(image, condition) for image, condition in zip(pictures, run.probe.held_out.maps, strict=True)]
     assert run.probe.mean_fidelity(pictures) == pytest.approx(sum(wanted) / len(wanted)) != pytest.approx(1, abs=0.02)
     with pytest.raises(ValueError, match="the judge of depth has no parameter 'tile'; expected one of method, weights, device"):
-        Run(settings(condition="depth", extract=dpt, judge={"tile": 64}, out=settings().out / "third"), quiet)
+        Trainer(settings(condition="depth", extract=dpt, judge={"tile": 64}, out=out / "third"), quiet)
 
 
 def test_what_is_given_is_not_drawn(settings: Settings) -> None:
-    run = Run(settings(extract={"low": 5, "high": 10}), quiet)
-    pair = run.pairs[0]
-    made = {np.asarray(run.maps_for_training([pair], [np.random.default_rng(seed)])[0]).tobytes() for seed in range(5)}
+    run = Trainer(settings(extract={"low": 5, "high": 10}), quiet)
+    pair = run.batches.pairs[0]
+    made = {np.asarray(make_maps(run.config, [pair], [np.random.default_rng(seed)])[0]).tobytes() for seed in range(5)}
     assert made == {np.asarray(conditions.extract("canny", pair.image, low=5, high=10)).tobytes()}
-    assert run.probe.maps[0] == conditions.extract("canny", run.probe.pairs[0].image, low=5, high=10)
+    assert run.probe.held_out.maps[0] == conditions.extract("canny", run.probe.held_out.pairs[0].image, low=5, high=10)
 
 
-def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Run) -> None:
+def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Trainer) -> None:
     black = Image.new("RGB", (32, 32))
-    pair = replace(run.pairs[0], maps={"depth": black})
+    pair = replace(run.batches.pairs[0], maps={"depth": black})
     ways: list[dict[str, Any]] = [{}, {"method": "tiny"}]
-    maps = [told(run, "depth", **given).maps_for_training([pair], [np.random.default_rng(0)]) for given in ways]
+    maps = [make_maps(make_others(run, "depth", **given).config, [pair], [np.random.default_rng(0)]) for given in ways]
     assert maps == [[black], [conditions.extract("depth", pair.image)]]
     assert conditions_of([pair, pair], "depth", [{}, {}]) == [black, black]
 
@@ -158,7 +160,7 @@ def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Run) 
 def test_a_learned_extractor_runs_where_the_training_does(
     condition: str, extract: dict[str, Any], device: str, expected: dict[str, Any]
 ) -> None:
-    assert given_parameters(TrainConfig.build(condition=condition, extract=extract, device=device)) == expected
+    assert extractor_parameters(TrainConfig.build(condition=condition, extract=extract, device=device)) == expected
 
 
 @pytest.mark.parametrize(
@@ -182,4 +184,4 @@ def test_wrong_parameters_end_in_one_line_before_anything_is_opened(
     with pytest.raises((ValueError, OSError), match=message) as caught:
         train(config)
     assert "\n" not in str(caught.value)
-    assert not Path(config.out).exists()
+    assert not Path(config.checkpoint.out).exists()

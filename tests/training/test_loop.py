@@ -23,7 +23,8 @@ from tests.tiny import (
 )
 from zeroconv.control import ControlledUNet
 from zeroconv.diffusion import NoiseSchedule
-from zeroconv.training.loop import Batch, StepState, optimise, training_loss
+from zeroconv.training.batches import Batch
+from zeroconv.training.loop import StepState, optimize, training_loss
 
 
 def batch_for(unet: Any, seed: int = 0) -> Batch:
@@ -93,7 +94,7 @@ class Line:
             return ((self.layer(batch.z_0) - 1) ** 2).mean()
 
         numbered = range(min(values), max(values) + 1)
-        return list(optimise(loss_of, batch_of, self.optimizer, rate, limit, numbered))
+        return list(optimize(loss_of, batch_of, self.optimizer, rate, limit, numbered))
 
 
 def test_steps_are_counted_from_one_and_go_down_the_gradient() -> None:
@@ -146,5 +147,5 @@ def test_a_controlnet_survives_a_poisoned_batch(unet: Any) -> None:
         return training_loss(controlled, network, batch, schedule, "epsilon")
 
     with pytest.raises(FloatingPointError, match="zeroconv data check"):
-        list(optimise(loss_of, lambda _: poisoned, optimizer, lambda _: 1.0, 1.0, range(1)))
+        list(optimize(loss_of, lambda _: poisoned, optimizer, lambda _: 1.0, 1.0, range(1)))
     assert unchanged(network, before) and unchanged(unet, unet_before) and not optimizer.state

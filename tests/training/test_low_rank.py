@@ -17,8 +17,7 @@ from zeroconv.cli import main
 from zeroconv.control import ControlNet
 from zeroconv.generation.png_metadata import fingerprint, reproduce, save_images
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training import Event, Probed, train
-from zeroconv.training.trainer import Run
+from zeroconv.training import Event, ProbeEvent, Trainer, train
 
 LORA: dict[str, Any] = {"variant": "lora", "rank": 4, "learning_rate": 1e-2}
 
@@ -34,29 +33,29 @@ def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPat
     """The folder of a run of four steps without interruption."""
     config = settings_in(tmp_path_factory.mktemp("whole"), base_folder, data_folder)(**LORA)
     assert train(config).step == 4
-    return config.out
+    return config.checkpoint.out
 
 
 def test_the_base_is_locked_and_every_tensor_of_its_own_learns(settings: Settings, base: StableDiffusion) -> None:
-    run = Run(settings(**LORA, probe_every=100), lambda _: None)
-    before, born = copies(run.base.unet.state_dict().items()), copies(run.network.state_dict().items())
-    run.go()
-    assert unchanged(run.base.unet, before) and unchanged(base.unet, before)
-    assert not any(p.requires_grad or p.grad is not None for p in run.base.unet.parameters())
-    assert [n for n, tensor in run.network.state_dict().items() if not torch.equal(tensor, born[n])] == list(born)
+    trainer = Trainer(settings(**LORA, probe_every=100), lambda _: None)
+    before, born = copies(trainer.base.unet.state_dict().items()), copies(trainer.network.state_dict().items())
+    trainer.fit()
+    assert unchanged(trainer.base.unet, before) and unchanged(base.unet, before)
+    assert not any(p.requires_grad or p.grad is not None for p in trainer.base.unet.parameters())
+    assert [n for n, tensor in trainer.network.state_dict().items() if not torch.equal(tensor, born[n])] == list(born)
 
 
 def test_resumed_is_uninterrupted(whole: Path, settings: Settings) -> None:
     config = settings(**LORA)
 
     def stop(event: Event) -> None:
-        if isinstance(event, Probed) and event.step == 2:
+        if isinstance(event, ProbeEvent) and event.step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(config, stop)
     train(config)
-    one, other = state(config.out), state(whole)
+    one, other = state(config.checkpoint.out), state(whole)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -92,6 +91,6 @@ def test_commands_open_the_run(whole: Path, base_folder: Path, data_folder: Path
 
 
 def test_a_run_can_begin_from_one(whole: Path, settings: Settings) -> None:
-    run = Run(settings(control=str(whole)), lambda _: None)
-    assert unchanged(run.network, ControlNet.from_pretrained(whole, unet=run.base.unet).state_dict())
-    run.network.check_base(run.base.unet)
+    trainer = Trainer(settings(control=str(whole)), lambda _: None)
+    assert unchanged(trainer.network, ControlNet.from_pretrained(whole, unet=trainer.base.unet).state_dict())
+    trainer.network.check_base(trainer.base.unet)

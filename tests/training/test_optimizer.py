@@ -2,22 +2,58 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from zeroconv.training.optimizer import Muon, build_optimizer, orthogonal
+from zeroconv.training.optimizer import Muon, build_optimizer, orthogonalize
+
+SHAPES = [(16, 40), (40, 16), (24, 24), (24, 30)]
 
 
-@pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
+def newton_schulz(matrix: Tensor) -> Tensor:
+    """The iteration as it is published, on one matrix in double precision."""
+    x = matrix.double() / (matrix.double().norm() + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+    return x.T if tall else x
+
+
+def random_matrices(count: int, *shape: int) -> Tensor:
+    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_orthogonal_moves_every_singular_value_near_one(shape: tuple[int, int]):
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(matrix))
-    assert values.min() > 0.3 and values.max() < 1.3
-    assert torch.linalg.svdvals(matrix).max() / torch.linalg.svdvals(matrix).min() > values.max() / values.min()
+    matrices = random_matrices(3, *shape)
+    before, after = torch.linalg.svdvals(matrices), torch.linalg.svdvals(orthogonalize(matrices))
+    assert after.min() > 0.2 and after.max() < 1.3
+    assert (before.amax(1) / before.amin(1) > after.amax(1) / after.amin(1)).all()
 
 
-def test_orthogonal_does_not_depend_on_the_gradient_s_size():
-    matrix = torch.randn((8, 20), generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(orthogonal(matrix), orthogonal(1000 * matrix), atol=1e-5)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_stack_of_matrices_gives_the_published_iteration_of_each(shape: tuple[int, int]):
+    matrices = random_matrices(4, *shape) * torch.tensor([1e-3, 1.0, 10.0, 1e3])[:, None, None]
+    for matrix, found in zip(matrices, orthogonalize(matrices), strict=True):
+        assert torch.allclose(found.double(), newton_schulz(matrix), atol=2e-5)
+
+
+def test_matrices_of_one_shape_are_updated_as_each_alone():
+    """Two convolutions and a linear layer of one shape, one without a gradient, against an optimizer for each."""
+    together = [nn.Parameter(random_matrices(1, 6, 2, 2, 2)[0] + i) for i in range(2)] + [nn.Parameter(torch.ones(6, 8))]
+    alone = [nn.Parameter(parameter.detach().clone()) for parameter in together]
+    groups = [{"params": together, "lr": 0.1, "orthogonal": True}]
+    optimizers = [Muon(groups), *(Muon([{"params": [p], "lr": 0.1, "orthogonal": True}]) for p in alone)]
+    for step in range(3):
+        for i in range(3):
+            gradient = None if i == 1 and step == 0 else random_matrices(1, 6, 8)[0].cos() * (i + step + 1)
+            for parameter in (together[i], alone[i]):
+                parameter.grad = None if gradient is None else gradient.view_as(parameter)
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_the_rest_is_adamw():

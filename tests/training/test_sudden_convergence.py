@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.training import Jump, find_jump
+from zeroconv.training import SuddenConvergence, find_sudden_convergence
 
 UNCONTROLLED, CEILING = 0.2, 0.8
 
@@ -16,13 +16,13 @@ def curve(*shares: float) -> list[tuple[int, float]]:
 
 
 def found(*shares: float) -> tuple[int, int] | None:
-    jump = find_jump(curve(*shares), UNCONTROLLED, CEILING)
+    jump = find_sudden_convergence(curve(*shares), UNCONTROLLED, CEILING)
     return None if jump is None else (jump.begin, jump.end)
 
 
 def test_a_jump_is_found_between_two_probes() -> None:
-    jump = find_jump(curve(0, 0.02, -0.03, 0.05, 0.7, 0.8), UNCONTROLLED, CEILING)
-    assert isinstance(jump, Jump)
+    jump = find_sudden_convergence(curve(0, 0.02, -0.03, 0.05, 0.7, 0.8), UNCONTROLLED, CEILING)
+    assert isinstance(jump, SuddenConvergence)
     assert (jump.begin, jump.end) == (300, 400)
     assert (jump.before, jump.after) == pytest.approx((0.23, 0.62))
     assert jump.sentence("edge F1") == "the control took hold between step 300 and 400: edge F1 0.23 → 0.62"
@@ -33,8 +33,8 @@ def test_nothing_to_find() -> None:
     assert found(0.9) is None  # one probe is no jump
     assert found(0, 0.05, 0.02, 0.08) is None
     assert found(0, 0.1, 0.2, 0.29) is None
-    assert find_jump(curve(0, 0.9), 0.5, 0.5) is None  # no gap to close
-    assert find_jump(curve(0, 0.9), 0.5, 0.4) is None
+    assert find_sudden_convergence(curve(0, 0.9), 0.5, 0.5) is None  # no gap to close
+    assert find_sudden_convergence(curve(0, 0.9), 0.5, 0.4) is None
 
 
 @given(st.lists(st.floats(-0.3, 0.29), max_size=40))
@@ -64,5 +64,5 @@ def test_a_network_that_obeys_from_the_start_has_no_jump() -> None:
 @given(scale=st.floats(0.01, 100), shift=st.floats(-10, 10))
 def test_the_measures_units_do_not_matter(scale: float, shift: float) -> None:
     points = [(step, value * scale + shift) for step, value in curve(0, 0.05, 0.02, 0.6, 0.7)]
-    jump = find_jump(points, UNCONTROLLED * scale + shift, CEILING * scale + shift)
+    jump = find_sudden_convergence(points, UNCONTROLLED * scale + shift, CEILING * scale + shift)
     assert jump is not None and (jump.begin, jump.end) == (200, 300)

@@ -15,11 +15,10 @@ from tests.tiny import copies, unchanged
 from tests.training.conftest import Settings, settings_in
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.control import ControlNet
-from zeroconv.data.sampling_order import visits_of_step
+from zeroconv.data.sampling_order import samples_of_step
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training import Event, Note, Probed, Progress, TrainConfig, train
+from zeroconv.training import Event, Message, ProbeEvent, Progress, TrainConfig, Trainer, train
 from zeroconv.training.probe import ProbeResult
-from zeroconv.training.trainer import Run
 
 
 def state(folder: Path) -> dict[str, Tensor]:
@@ -49,7 +48,7 @@ def interrupted_by(error: type[BaseException], when: Callable[[Event], bool]) ->
 
 
 def at_probe(step: int) -> Callable[[Event], bool]:
-    return lambda event: isinstance(event, Probed) and event.step == step
+    return lambda event: isinstance(event, ProbeEvent) and event.step == step
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +57,14 @@ def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPat
     events: list[Event] = []
     config = settings_in(tmp_path_factory.mktemp("whole"), base_folder, data_folder)()
     summary = train(config, events.append)
-    assert summary.step == 4 and summary.folder == config.out
-    return config.out, events
+    assert summary.step == 4 and summary.folder == config.checkpoint.out
+    return config.checkpoint.out, events
 
 
 def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:
     folder, events = whole
-    assert [type(event) for event in events] == [Probed, Probed, Progress, Probed]
-    assert [event.step for event in events if not isinstance(event, Note)] == [0, 2, 4, 4]
+    assert [type(event) for event in events] == [ProbeEvent, ProbeEvent, Progress, ProbeEvent]
+    assert [event.step for event in events if not isinstance(event, Message)] == [0, 2, 4, 4]
     for step in (0, 2, 4):
         with Image.open(folder / "samples" / f"step-{step:06d}.png") as sheet:
             assert sheet.width >= 2 * 128 and sheet.height >= 4 * 128  # two pairs; truth, map, without, with
@@ -76,7 +75,7 @@ def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Se
     assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))
     network = ControlNet.from_pretrained(folder)
     assert network.config.condition == "canny"
-    probes = [event for event in events if isinstance(event, Probed)]
+    probes = [event for event in events if isinstance(event, ProbeEvent)]
     assert json.loads((folder / "controlnet" / "probe.json").read_text())["fidelity"] == max(p.fidelity for p in probes)
 
 
@@ -88,7 +87,7 @@ def test_every_event_has_a_line(whole: tuple[Path, list[Event]]) -> None:
 
 def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Event]]) -> None:
     first = whole[1][0]
-    assert isinstance(first, Probed)
+    assert isinstance(first, ProbeEvent)
     assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at birth
     assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
 
@@ -101,39 +100,40 @@ def test_resumed_is_uninterrupted(
     config, notes = settings(), list[str]()
     with pytest.raises(error):
         train(config, interrupted_by(error, at_probe(step)))
-    train(config, lambda event: notes.append(event.line()) if isinstance(event, Note) else None)
-    assert same(state(config.out), state(whole[0]))
-    assert log(config.out) == log(whole[0])
+    train(config, lambda event: notes.append(event.line()) if isinstance(event, Message) else None)
+    assert same(state(config.checkpoint.out), state(whole[0]))
+    assert log(config.checkpoint.out) == log(whole[0])
     for sheet in (whole[0] / "samples").iterdir():
-        assert (config.out / "samples" / sheet.name).read_bytes() == sheet.read_bytes()
-    assert notes == [f"resuming {config.out} at step 2"]
+        assert (config.checkpoint.out / "samples" / sheet.name).read_bytes() == sheet.read_bytes()
+    assert notes == [f"resuming {config.checkpoint.out} at step 2"]
 
 
 def test_an_interrupt_saves_whole_steps_alone(whole: tuple[Path, list[Event]], settings: Settings) -> None:
     config = settings(probe_every=100)
 
     def after_update(*_: Any) -> None:
-        if run.done == 2:
+        if trainer.done == 2:
             raise KeyboardInterrupt
 
-    run = Run(config, lambda _: None)
-    run.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet counted
+    trainer = Trainer(config, lambda _: None)
+    trainer.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet counted
     with pytest.raises(KeyboardInterrupt):
-        run.go()
-    assert int(state(config.out)["step"]) == 2
+        trainer.fit()
+    assert int(state(config.checkpoint.out)["step"]) == 2
 
     def while_drawing(step: int) -> Any:
         if step == 3:
             raise KeyboardInterrupt
-        return batch(step)
+        return batches(step)
 
-    run = Run(config, lambda _: None)
-    batch, run.batch = run.batch, while_drawing
+    trainer = Trainer(config, lambda _: None)
+    batches = trainer.batches
+    setattr(trainer, "batches", while_drawing)  # noqa: B010
     with pytest.raises(KeyboardInterrupt):
-        run.go()
-    assert int(state(config.out)["step"]) == 3
+        trainer.fit()
+    assert int(state(config.checkpoint.out)["step"]) == 3
     train(config)
-    assert same(state(config.out), state(whole[0]))
+    assert same(state(config.checkpoint.out), state(whole[0]))
 
 
 def test_a_longer_run_goes_on_from_the_shorter_to_the_same_bits(whole: tuple[Path, list[Event]], settings: Settings) -> None:
@@ -141,46 +141,49 @@ def test_a_longer_run_goes_on_from_the_shorter_to_the_same_bits(whole: tuple[Pat
     train(settings(steps=2))
     config = settings()
     train(config)
-    reached = state(config.out)
+    reached = state(config.checkpoint.out)
     assert same(reached, state(whole[0]))
     assert train(config).step == 4  # nothing left to do
-    assert same(state(config.out), reached)
+    assert same(state(config.checkpoint.out), reached)
 
 
 def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings, base: StableDiffusion) -> None:
-    run = Run(settings(learning_rate=1e-2, probe_every=100), lambda _: None)
-    networks = {"unet": run.base.unet, "vae": run.base.vae, "text_encoder": run.base.text_encoder}
+    trainer = Trainer(settings(learning_rate=1e-2, probe_every=100), lambda _: None)
+    networks = {"unet": trainer.base.unet, "vae": trainer.base.vae, "text_encoder": trainer.base.text_encoder}
     before = {name: copies(network.state_dict().items()) for name, network in networks.items()}
-    born = copies(run.network.state_dict().items())
-    run.go()
+    born = copies(trainer.network.state_dict().items())
+    trainer.fit()
     for name, network in networks.items():
         assert unchanged(network, before[name]) and unchanged(getattr(base, name), before[name])
         assert not any(p.requires_grad or p.grad is not None for p in network.parameters())
-    moved = [name for name, tensor in run.network.state_dict().items() if not torch.equal(tensor, born[name])]
+    moved = [name for name, tensor in trainer.network.state_dict().items() if not torch.equal(tensor, born[name])]
     assert moved == list(born)
 
 
 def test_batches_are_made_of_visits_and_emptied_prompts(settings: Settings) -> None:
-    run = Run(settings(batch_size=7), lambda _: None)
-    batch, again = run.batch(3), run.batch(3)
+    trainer = Trainer(settings(batch_size=7), lambda _: None)
+    batch, again = trainer.batches(3), trainer.batches(3)
     assert batch.added_conditions is again.added_conditions is None
     for name in ("z_0", "text", "condition", "t", "epsilon"):
         assert torch.equal(getattr(batch, name), getattr(again, name))
     assert batch.z_0.shape == batch.epsilon.shape == (7, 4, 4, 4)
     assert batch.condition.shape == (7, 3, 32, 32) and set(batch.condition.unique().tolist()) <= {0.0, 1.0}
-    emptied = [[torch.equal(text, run.empty_text.hidden_states[0]) for text in run.batch(epoch).text] for epoch in range(20)]
+    emptied = [
+        [torch.equal(text, trainer.batches.empty_text.hidden_states[0]) for text in trainer.batches(epoch).text]
+        for epoch in range(20)
+    ]
     share = sum(map(sum, emptied)) / 140
     assert 0.35 < share < 0.65 and all(any(sample) for sample in zip(*emptied, strict=True))
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings) -> None:
     config = settings(probe_every=100)
-    run = Run(config, lambda _: None)
-    run.batch(1)  # fills the cache with the samples of the second step ...
-    run.cache.latents[[visit.sample for visit in visits_of_step(1, 2, 7, 0)]] = float("nan")  # ... and the disk breaks
+    trainer = Trainer(config, lambda _: None)
+    trainer.batches(1)  # fills the cache with the samples of the second step ...
+    trainer.cache.latents[[ref.index for ref in samples_of_step(1, 2, 7, 0)]] = float("nan")  # ... and the disk breaks
     with pytest.raises(FloatingPointError, match="step 2: the loss is nan"):
-        run.go()
-    saved = state(config.out)
+        trainer.fit()
+    saved = state(config.checkpoint.out)
     assert int(saved["step"]) == 1
     assert all(bool(tensor.isfinite().all()) for tensor in saved.values())
 
@@ -188,25 +191,25 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings)
 def test_the_jump_is_announced_once(settings: Settings) -> None:
     """The marks are moved so that the real probe's fidelity, whatever it is, closes five sixths of the gap."""
     config, events = settings(), list[Event]()
-    run = Run(config, events.append)
-    fidelity = run.probe.run(run.network).fidelity
-    run.uncontrolled, run.ceiling = ProbeResult(fidelity - 0.5, run.probe.run(None).images), fidelity + 0.1
-    run.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
-    run.look(4)
-    run.look(6)
-    told = [event.text for event in events if isinstance(event, Note)]
+    trainer = Trainer(config, events.append)
+    fidelity = trainer.probe.run(trainer.network).fidelity
+    trainer.uncontrolled, trainer.ceiling = ProbeResult(fidelity - 0.5, trainer.probe.run(None).images), fidelity + 0.1
+    trainer.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
+    trainer.run_probe(4)
+    trainer.run_probe(6)
+    told = [event.text for event in events if isinstance(event, Message)]
     assert told == [f"the control took hold between step 2 and 4: edge F1 {fidelity - 0.48:.2f} → {fidelity:.2f}"]
-    assert [row["event"] for row in log(config.out)] == ["probe", "jump", "probe"]
-    assert log(config.out)[1] == {
+    assert [row["event"] for row in log(config.checkpoint.out)] == ["probe", "jump", "probe"]
+    assert log(config.checkpoint.out)[1] == {
         "event": "jump", "step": 4, "begin": 2, "end": 4, "before": fidelity - 0.48, "after": fidelity,
     }  # fmt: skip
-    summary = run.summary()
+    summary = trainer.summarize()
     assert summary.jump is not None and (summary.jump.begin, summary.jump.end) == (2, 4)
 
 
 def test_other_settings_do_not_touch_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:
     before = state(whole[0])
-    with pytest.raises(ValueError, match="holds a run with batch_size = 2, now 3 is asked for"):
+    with pytest.raises(ValueError, match=r"holds a run with optimization\.batch_size = 2, now 3 is asked for"):
         train(settings(out=whole[0], batch_size=3))
     assert same(state(whole[0]), before)
 
@@ -215,14 +218,14 @@ def test_ablations_train(settings: Settings) -> None:
     changed = {"variant": "lite", "connection": "gaussian", "condition_encoder": "paper"}
     config = settings(**changed, steps=1)
     assert train(config).step == 1
-    saved = ControlNet.from_pretrained(config.out).config
+    saved = ControlNet.from_pretrained(config.checkpoint.out).config
     assert replace(saved, **changed) == saved
 
 
 def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: Settings) -> None:
-    run = Run(settings(control=str(whole[0])), lambda _: None)
-    assert unchanged(run.network, copies(ControlNet.from_pretrained(whole[0]).state_dict().items()))
-    assert run.done == 0 and run.network.training
+    trainer = Trainer(settings(control=str(whole[0])), lambda _: None)
+    assert unchanged(trainer.network, copies(ControlNet.from_pretrained(whole[0]).state_dict().items()))
+    assert trainer.done == 0 and trainer.network.training
 
 
 @pytest.mark.parametrize(
@@ -242,7 +245,7 @@ def test_wrong_requests_end_in_one_line_and_write_nothing(settings: Settings, ch
     with pytest.raises((ValueError, OSError), match=message) as caught:
         train(config)
     assert "\n" not in str(caught.value)
-    assert not config.out.exists()
+    assert not config.checkpoint.out.exists()
 
 
 def test_pictures_of_several_sizes_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
@@ -259,8 +262,8 @@ def test_pictures_of_several_sizes_are_refused_by_name(settings: Settings, tmp_p
 
 def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -> None:
     config = settings(base=str(xl_folder), steps=2, prompt_dropout=0.5)
-    run = Run(config, lambda _: None)
-    batches = [run.batch(epoch) for epoch in range(20)]
+    trainer = Trainer(config, lambda _: None)
+    batches = [trainer.batches(epoch) for epoch in range(20)]
     emptied: list[bool] = []
     for batch in batches:
         assert batch.added_conditions is not None
@@ -269,6 +272,6 @@ def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -
             assert bool(states.any()) == bool(vector.any())  # an emptied prompt is zeros in both
             emptied.append(not vector.any())
     assert 8 < sum(emptied) < 32
-    assert run.go().step == 2
-    network = ControlNet.from_pretrained(config.out)
+    assert trainer.fit().step == 2
+    network = ControlNet.from_pretrained(config.checkpoint.out)
     assert all(tensor.any() for name, tensor in network.state_dict().items() if name.startswith("add_embedding"))

@@ -18,8 +18,8 @@ def all_lines() -> Iterator[str]:
     """A few lines for each condition."""
     from zeroconv import conditions
 
-    for known in map(conditions.get, conditions.NAMES):
-        yield from paragraph(known.name, f"{known.summary}; measured by {known.measure}")
+    for known in map(conditions.get, conditions.names()):
+        yield from paragraph(known.name, f"{known.summary}; measured by {known.metric}")
         yield from paragraph("", f"map: {short(known)}")
         yield from paragraph("", f"parameters: {parameters(known)}")
     yield ""
@@ -37,14 +37,14 @@ def one_lines(known: "Condition") -> Iterator[str]:
         "polarity": contract.polarity,
         "palette": contract.palette,
         "suits": ", ".join(contract.suits),
-        "measured by": known.measure,
+        "measured by": known.metric,
         "parameters": parameters(known),
     }
     for title, text in rows.items():
         yield from paragraph(title, text) if text else ()
-    for number, weights in enumerate(weights_of(known)):
-        source = f"{weights['repository']} (licence: {weights['licence']})"
-        yield from paragraph("" if number else "weights", f"{weights['method']}: {weights['purpose']}; {source}")
+    for number, weights in enumerate(known.weights):
+        source = f"{weights.repository} (licence: {weights.licence})"
+        yield from paragraph("" if number else "weights", f"{weights.method}: {weights.purpose}; {source}")
 
 
 def to_json(*names: str) -> dict[str, Any]:
@@ -58,18 +58,11 @@ def to_json(*names: str) -> dict[str, Any]:
             "summary": known.summary,
             "contract": asdict(known.contract),
             "parameters": conditions.defaults(known),
-            "measure": known.measure,
+            "measure": known.metric,
         }
         for known in rows
     ]
-    return {"conditions": found, "weights": [weights for known in rows for weights in weights_of(known)]}
-
-
-def weights_of(known: "Condition") -> list[dict[str, Any]]:
-    """Published weights of a condition's learned methods."""
-    from zeroconv.conditions.networks.weights import WEIGHTS
-
-    return [vars(weights) for weights in WEIGHTS.values() if weights.condition == known.name]
+    return {"conditions": found, "weights": [vars(weights) for known in rows for weights in known.weights]}
 
 
 def short(known: "Condition") -> str:

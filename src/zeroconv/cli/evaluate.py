@@ -81,6 +81,6 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     from zeroconv.conditions import get
 
     told = network.config.extract if judge is None else judge
-    if not get(condition).of_any_picture and "method" not in told and not data.startswith("world:"):
+    if not get(condition).general_purpose and "method" not in told and not data.startswith("world:"):
         say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
             f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip

@@ -33,7 +33,7 @@ def extract(
 ) -> None:
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
-    from zeroconv.conditions.raster.tiling import at_size
+    from zeroconv.conditions.raster.tiling import resize_for_detection
     from zeroconv.images import image_size, open_image, write_png
 
     if listed:
@@ -46,7 +46,7 @@ def extract(
     shorter, pixels, mode = parse_resolution(resolution), parse_size(size) if size else None, parse_mode(resize)
     if mode is not None and pixels is None:
         raise typer.BadParameter("--resize says how maps get another size; expected --size too")
-    if not known.of_any_picture and "method" not in parameters:
+    if not known.general_purpose and "method" not in parameters:
         say(f"warning: {known.name} is read by the embedded annotator, which knows the tiny world alone: for photographs "
             f"choose another --set method=… (`zeroconv extract {known.name} --list` shows them)")  # fmt: skip
     for path in images:
@@ -57,11 +57,11 @@ def extract(
             picture = open_image(path)
             if pixels is None:
                 image = conditions.extract(known.name, picture, resolution=shorter, **parameters)
+            elif shorter is None:
+                image = conditions.extract_at_size(known.name, picture, pixels, mode or "crop", **parameters)
             else:
-                image = at_size(
-                    lambda seen: conditions.extract(known.name, seen, **parameters),
-                    picture, known.name, pixels, mode or "crop", shorter,
-                )  # fmt: skip
+                image = conditions.extract(known.name, resize_for_detection(picture, shorter), **parameters)
+                image = conditions.fit_map(image, pixels, known.name, mode or "crop")
             for warning in known.check(image):
                 say(f"warning: {path}: {warning}")
             written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
@@ -81,7 +81,7 @@ def show(condition: str | None, as_json: bool) -> None:
     from zeroconv.cli import condition_list
 
     if as_json:
-        print_json(condition_list.to_json(*([condition] if condition else conditions.NAMES)))
+        print_json(condition_list.to_json(*([condition] if condition else conditions.names())))
         return
     for line in condition_list.one_lines(conditions.get(condition)) if condition else condition_list.all_lines():
         typer.echo(line)
@@ -100,7 +100,7 @@ def parse_parameters(known: "Condition", assignments: list[str], tile: int | Non
         raise typer.BadParameter("got --set resolution=…; expected --resolution PIXELS")
     if tile is None:
         return parameters
-    tiled = [name for name in conditions.NAMES if "tile" in conditions.defaults(conditions.get(name))]
+    tiled = [name for name in conditions.names() if "tile" in conditions.defaults(conditions.get(name))]
     if known.name not in tiled:
         raise typer.BadParameter(f"{known.name} has no --tile; {', '.join(tiled)} have")
     return {**parameters, "tile": tile}

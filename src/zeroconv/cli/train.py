@@ -34,12 +34,12 @@ def train(
     named = {"base": base, "data": data, "condition": condition, "out": out, "steps": steps}
     settings = TrainConfig.build(config, assignments, **named)
     logging.disable_progress_bar()
-    with output_folder(settings.out), Progress("training") as progress:
+    with output_folder(settings.checkpoint.out), Progress("training") as progress:
         try:
             summary = run(settings, lambda event: show(event, progress))
         except KeyboardInterrupt:
             progress.close()
-            say(f"stopped; the same command resumes the run in {settings.out}")
+            say(f"stopped; the same command resumes the run in {settings.checkpoint.out}")
             raise
     if as_json:
         print_json({**asdict(summary), "folder": str(summary.folder)})

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
-from zeroconv.conditions.raster.morphology import as_map
+from zeroconv.conditions.condition import GREY, Condition, Contract
+from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import to_map
+from zeroconv.conditions.raster.resizing import THIN_LINES
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
-from zeroconv.metrics.edges import share_met
+from zeroconv.metrics.edges import f_score
 
 __all__ = ["CANNY", "canny", "edge_f1", "random_thresholds"]
 
@@ -25,13 +28,14 @@ def canny(image: Image.Image, low: float = 100, high: float = 200) -> Image.Imag
         high: gradient at which an edge begins, from `low` to 2040.
 
     Raises:
-        ValueError: unless 0 <= low <= high <= 2040.
+        InputError: unless 0 <= low <= high <= 2040.
     """
     if not 0 <= low <= high <= STRONGEST:
-        raise ValueError(
-            f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)"
+        raise InputError(
+            f"canny thresholds are {low:g} and {high:g}; expected 0 <= low <= high <= 2040 (100 and 200 are usual)",
+            field="low" if 0 <= high <= STRONGEST else "high",
         )
-    return as_map(colour_edges(np.asarray(as_rgb(image)), low, high))
+    return to_map(colour_edges(np.asarray(as_rgb(image)), low, high))
 
 
 def colour_edges(rgb: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -64,7 +68,7 @@ def colour_edges(rgb: np.ndarray, low: float, high: float) -> np.ndarray:
 def random_thresholds(
     generator: np.random.Generator, low: float | None = None, high: float | None = None
 ) -> Mapping[str, float]:
-    """Thresholds for one training visit: the paper trains with random ones so that sparse and dense maps both work.
+    """Thresholds for one training sample: the paper trains with random ones so that sparse and dense maps both work.
 
     High is drawn from 100 … 300 and low is 30 … 70 % of it; one that is given stays, and high is never below low.
     """
@@ -90,18 +94,14 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
     check_sizes(image, condition)
     found = np.asarray(canny(image))[..., 0] > 127
     wanted = np.asarray(condition.convert("L")) > 127
-    if not found.any() and not wanted.any():
-        return 1.0
-    precision = share_met(found, wanted, tolerance)
-    recall = share_met(wanted, found, tolerance)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return f_score(found, wanted, tolerance)
 
 
 CANNY = Condition(
-    "canny",
-    "edges, white on black",
-    Contract(
-        "RGB map of the picture's size: white (255) one-pixel lines on black (0).",
+    name="canny",
+    summary="edges, white on black",
+    contract=Contract(
+        summary="RGB map of the picture's size: white (255) one-pixel lines on black (0).",
         values="0 or 255",
         polarity="white lines on black",
         channels=GREY,
@@ -111,9 +111,10 @@ CANNY = Condition(
             "xinsir/controlnet-canny-sdxl-1.0",
         ),
     ),
-    canny,
-    edge_f1,
-    "edge F1",
-    random_thresholds,
-    check_lines,
+    extract=canny,
+    score=edge_f1,
+    metric="edge F1",
+    draw_parameters=random_thresholds,
+    check=check_lines,
+    resizing=THIN_LINES,
 )  # fmt: skip

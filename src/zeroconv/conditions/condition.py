@@ -1,42 +1,37 @@
-"""What a condition is: the contract of its map, how it is extracted, how obedience is measured."""
+"""What a condition is: the contract of its map, how it is extracted, how fidelity to it is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.images import check_pixels
+from zeroconv.conditions.map_checks import check_sizes
+from zeroconv.conditions.networks.weights import Weights
+from zeroconv.conditions.raster.resizing import LINEAR, Resizing
+from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
 
-__all__ = [
-    "FLAT",
-    "GREY",
-    "Condition",
-    "Contract",
-    "Halves",
-    "check_flat",
-    "check_lines",
-    "check_sizes",
-    "check_soft_lines",
-    "colourful",
-    "share_of",
-]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["GREY", "BatchedExtractor", "Condition", "Contract", "RenderedScene", "reextract_and_score"]
 
 Extract = Callable[..., Image.Image]
-Fidelity = Callable[..., float]
-Measures = Callable[..., Mapping[str, float]]
+Predict = Callable[..., Sequence[Any]]
+Score = Callable[..., float | Mapping[str, float]]
 DrawParameters = Callable[..., Mapping[str, Any]]
 GREY = "red = green = blue"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Contract:
-    """What a map must look like; it always has its picture's size.
+    """What a map must look like; it always has the size of its picture.
 
     Attributes:
         summary: one sentence, which is also the contract as text.
-        mode: Pillow's.
+        mode: Pillow's. An RGBA map is a picture with a hole where it is transparent; the network reads -1 there.
         values: of a channel.
         polarity: what is bright, where that means something.
         palette: the colours that occur, where they mean something.
@@ -58,104 +53,152 @@ class Contract:
 
 
 @dataclass(frozen=True)
-class Halves:
-    """An extractor with a network in two halves, so that the network sees many pictures at once.
+class BatchedExtractor:
+    """An extractor in two steps, so that a network sees many pictures in one batch.
 
-    Each takes, by name, those of the extractor's parameters that it needs.
+    Each step takes, by name, those of the extractor's parameters that it needs.
 
     Attributes:
-        look: `look(images, …)`: what was found in each picture.
-        draw: `draw(image, found, …)`: its map.
+        predict: `predict(images, …)`: a prediction for each picture, such as depth (H, W).
+        render: `render(image, prediction, …)`: the map of one picture.
     """
 
-    look: Callable[..., Sequence[Any]]
-    draw: Extract
+    predict: Predict
+    render: Extract
 
 
-@dataclass(frozen=True)
+class RenderedScene(Protocol):
+    """A rendered picture with its exact geometry, such as `zeroconv.world.Picture`; S is its side in pixels."""
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """The picture: (S, S, 3) uint8."""
+        ...
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Metres along the line of sight: (S, S) float32, infinity in the sky."""
+        ...
+
+    @property
+    def normals(self) -> np.ndarray:
+        """Unit vectors: (S, S, 3) float32, x right, y up, z away from the camera; (0, 0, 0) in the sky."""
+        ...
+
+    @property
+    def classes(self) -> np.ndarray:
+        """ADE20K classes: (S, S) uint8, counted from 0."""
+        ...
+
+    @property
+    def keypoints(self) -> np.ndarray | None:
+        """OpenPose joints: (18, 3), x and y in pixels and whether they are visible; None without a person."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One kind of condition (section 4 of the paper).
+    """One kind of condition (section 4 of the paper): all that the other rooms know about it.
 
     Attributes:
         name: as users write it.
+        aliases: other names that users may write.
         summary: half a line for help texts.
         contract: what a map must look like.
-        extract: `extract(image, **parameters)` gives the map.
-        fidelity: `fidelity(generated, condition, **judge)` in [0, 1], higher obeys better. A judge that is a network
-            takes the extractor's `method`, `weights` and `device`.
-        measure: the fidelity's name.
-        draw_parameters: extractor parameters for one training visit: `draw_parameters(generator, …)`, with those
+        extract: `extract(image, **parameters)` gives the map of a picture, of the same size.
+        score: `score(generated, condition, **reextract)`: how well a generated picture obeys its map. Either one number,
+            the fidelity, in [0, 1], higher obeys better; or several by name, among them `metric`, which is the fidelity.
+            The condition of the generated picture is extracted again; parameters that `score` shares with `extract`,
+            such as `method`, say how.
+        metric: the name of the fidelity.
+        draw_parameters: extractor parameters for one training sample: `draw_parameters(generator, …)`, with those
             given parameters that it names, on which its draws depend, and `size` (of the picture) if it names that.
         check: `check(condition)` lists what looks wrong about a map.
-        of_any_picture: whether the extractor's defaults serve any picture; False where the default method is the
+        resizing: how maps are brought to another size.
+        general_purpose: whether the extractor's defaults serve any picture; False where the default method is the
             embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
-        halves: of `extract`, where it has a network.
-        measures: as `fidelity`, but all that is measured, by name; the fidelity is the first.
+        needs_mask: whether only the user knows the map (the hole to fill), so that a picture alone does not give one.
+        batched: `extract` in two steps, where it has a network.
+        ground_truth: `ground_truth(scene)` draws the exact map of a rendered scene; None where the renderer does not
+            know it better than `extract`.
+        weights: published weights of the extractor's learned methods.
     """
 
     name: str
     summary: str
     contract: Contract
     extract: Extract
-    fidelity: Fidelity
-    measure: str
+    score: Score
+    metric: str
+    aliases: tuple[str, ...] = ()
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []
-    of_any_picture: bool = True
-    halves: Halves | None = None
-    measures: Measures | None = None
+    resizing: Resizing = LINEAR
+    general_purpose: bool = True
+    needs_mask: bool = False
+    batched: BatchedExtractor | None = None
+    ground_truth: Callable[[RenderedScene], Image.Image] | None = None
+    weights: tuple[Weights, ...] = ()
 
-    def judge(self, generated: Image.Image, condition: Image.Image, **judge: Any) -> dict[str, float]:
-        """All that is measured of a picture and its map, by name, the fidelity first; errors as `fidelity`."""
-        if self.measures is not None:
-            return dict(self.measures(generated, condition, **judge))
-        return {self.measure: self.fidelity(generated, condition, **judge)}
+    def fidelity(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> float:
+        """How well a generated picture obeys its map, in [0, 1]; higher obeys better.
 
+        Args:
+            generated: the picture.
+            condition: the map it was given, of the same size.
+            **reextract: parameters of `score`: how the picture's own condition is extracted.
 
-def check_sizes(image: Image.Image, condition: Image.Image) -> None:
-    """Raise a ValueError unless a picture and its map have the same size and some pixels."""
-    check_pixels(image)
-    if image.size != condition.size:
-        raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
+        Raises:
+            ValueError: when sizes differ, or as `extract`.
+            FileNotFoundError: as `extract`.
+        """
+        return self.metrics(generated, condition, **reextract)[self.metric]
 
+    def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
+        """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
+        found = self.score(generated, condition, **reextract)
+        if not isinstance(found, Mapping):
+            return {self.metric: found}
+        return {self.metric: found[self.metric], **found}
 
-def share_of(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The share of pixels (H, W, 3), uint8, for which `test` says yes."""
-    check_pixels(image)
-    return float(np.mean(test(np.asarray(image.convert("RGB")))))
+    def open_map(self, path: str | Path) -> Image.Image:
+        """A map from a file, in the contract's mode.
 
+        Raises:
+            FileNotFoundError: when it is not there.
+            ValueError: when it cannot be read, or an RGBA map has no hole.
+        """
+        return open_with_mask(path) if self.contract.mode == "RGBA" else open_map(path)
 
-def colourful(image: Image.Image) -> float:
-    """The share of pixels that are not grey: channels more than 24 levels apart."""
-    return share_of(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    def to_tensor(self, condition: Image.Image) -> "Tensor":
+        """A map as a network reads it: (3, H, W) in [0, 1], and -1 where an RGBA map is transparent.
 
-
-def check_soft_lines(image: Image.Image) -> list[str]:
-    """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour."""
-    white = share_of(image, lambda rgb: rgb.min(axis=2) > 127)
-    if white > 0.6:
-        return [f"this map looks inverted: {white:.0%} white, expected white lines on black"]
-    if share_of(image, lambda rgb: rgb.max(axis=2) > 0) == 0:
-        return ["this map is empty: no white line on it, so it controls nothing"]
-    colour = colourful(image)
-    return [f"this map has colours ({colour:.0%} of it), expected white lines on black"] if colour > 0.05 else []
-
-
-def check_lines(image: Image.Image) -> list[str]:
-    """Warnings for a map of pure white lines on black: as `check_soft_lines`, and grey levels."""
-    found = check_soft_lines(image)
-    grey = share_of(image, lambda rgb: (rgb.max(axis=2) >= 64) & (rgb.max(axis=2) < 192))
-    lit = share_of(image, lambda rgb: rgb.max(axis=2) >= 64)
-    if not found and grey > 0.5 * lit:
-        return [f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black"]
-    return found
+        Raises:
+            ValueError: when the contract is RGBA and the map has no transparency.
+        """
+        return to_masked_tensor(condition) if self.contract.mode == "RGBA" else to_tensor(condition)
 
 
-FLAT = 2.0  # grey levels of standard deviation
+def reextract_and_score(
+    predict: Predict,
+    score: Callable[[Any, Image.Image], Mapping[str, float]],
+    image: Image.Image,
+    condition: Image.Image,
+    **reextract: Any,
+) -> Mapping[str, float]:
+    """Metrics of a generated picture whose condition is extracted again by a network.
 
+    Args:
+        predict: as in `BatchedExtractor`.
+        score: `score(prediction, condition)`.
+        image: the generated picture.
+        condition: the map it was given, of the same size.
+        **reextract: what `predict` takes.
 
-def check_flat(condition: Image.Image) -> list[str]:
-    """Warnings for a map that is a picture: one colour all over."""
-    check_pixels(condition)
-    spread = np.asarray(condition.convert("RGB"), np.float32).std(axis=(0, 1)).max()
-    return ["this map has one colour all over, so it controls hardly anything"] if spread < FLAT else []
+    Raises:
+        ValueError: when sizes differ, or as `predict`.
+        FileNotFoundError: as `predict`.
+    """
+    check_sizes(image, condition)
+    (prediction,) = predict([image], **reextract)
+    return score(prediction, condition)

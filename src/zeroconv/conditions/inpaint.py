@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from zeroconv.conditions.condition import Condition, Contract, check_sizes
+from zeroconv.conditions.condition import Condition, Contract
+from zeroconv.conditions.map_checks import check_sizes
+from zeroconv.conditions.raster.resizing import Box, Resizing, Size
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
-from zeroconv.metrics.psnr import likeness
+from zeroconv.metrics.psnr import normalized_psnr
 
-__all__ = ["INPAINT", "hole_of", "inpaint", "kept_likeness", "random_box", "random_hole", "random_strokes"]
+__all__ = ["INPAINT", "find_hole", "inpaint", "kept_psnr", "random_box", "random_hole", "random_strokes"]
 
 OPAQUE = 128  # alpha from which on a pixel is kept
 MOST = 0.9  # of a picture is a random hole
@@ -35,17 +38,17 @@ def inpaint(
         seed: 0 or more; the same seed makes the same hole in every picture of a size.
 
     Raises:
-        ValueError: for a mask of another size, a box outside the picture, or another value out of range.
+        InputError: for a mask of another size, a box outside the picture, or another value out of range.
     """
     if method not in METHODS:
-        raise ValueError(f"inpaint method is {method!r}; expected one of {', '.join(METHODS)}")
+        raise InputError(f"inpaint method is {method!r}; expected one of {', '.join(METHODS)}", field="method")
     if not 0 < share <= MOST:
-        raise ValueError(f"inpaint share is {share:g}; expected above 0 and at most {MOST:g} (0.25 is usual)")
+        raise InputError(f"inpaint share is {share:g}; expected above 0 and at most {MOST:g} (0.25 is usual)", field="share")
     if not (seed >= 0 and seed % 1 == 0):
-        raise ValueError(f"inpaint seed is {seed}; expected a whole number, 0 or more")
-    own = hole_of(image)
+        raise InputError(f"inpaint seed is {seed}; expected a whole number, 0 or more", field="seed")
+    own = find_hole(image)
     if mask is not None:
-        hole = given(mask, image.size)
+        hole = draw_hole(mask, image.size)
     elif own.any():
         hole = own
     else:
@@ -55,12 +58,12 @@ def inpaint(
     return Image.fromarray(pixels)
 
 
-def hole_of(condition: Image.Image) -> np.ndarray:
+def find_hole(condition: Image.Image) -> np.ndarray:
     """Where a map has its hole, (H, W) bool: where alpha is below one half."""
-    return alpha_of(condition) < OPAQUE
+    return read_alpha(condition) < OPAQUE
 
 
-def alpha_of(image: Image.Image) -> np.ndarray:
+def read_alpha(image: Image.Image) -> np.ndarray:
     """How opaque each pixel of a picture of any mode is: (H, W) uint8."""
     check_pixels(image)
     if not image.has_transparency_data:
@@ -68,18 +71,20 @@ def alpha_of(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
-def given(mask: Image.Image | Sequence[float], size: tuple[int, int]) -> np.ndarray:
+def draw_hole(mask: Image.Image | Sequence[float], size: tuple[int, int]) -> np.ndarray:
     """The hole that a mask or a box describes, (H, W) bool."""
     if isinstance(mask, Image.Image):
         if mask.size != size:
-            raise ValueError(f"the picture is {size}, its mask {mask.size}; expected the same size")
+            raise InputError(f"the picture is {size}, its mask {mask.size}; expected the same size", field="mask")
         return np.asarray(mask.convert("L")) >= 128
     try:
         box = [round(float(number)) for number in mask]
     except (TypeError, ValueError, OverflowError):  # no numbers, or not finite
         box = []
     if len(box) != 4 or not (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1]):
-        raise ValueError(f"the box is {tuple(mask)}; expected left, top, right, bottom inside {size[0]}x{size[1]} pixels")
+        raise InputError(
+            f"the box is {tuple(mask)}; expected left, top, right, bottom inside {size[0]}x{size[1]} pixels", field="mask"
+        )
     hole = np.zeros((size[1], size[0]), bool)
     hole[box[1] : box[3], box[0] : box[2]] = True
     return hole
@@ -126,12 +131,12 @@ METHODS: dict[str, Callable[[tuple[int, int], float, np.random.Generator], np.nd
 
 
 def random_hole(generator: np.random.Generator) -> Mapping[str, Any]:
-    """A hole for one training visit: strokes or, one time in four, a box, over 5 to 60 % of the picture."""
+    """A hole for one training sample: strokes or, one time in four, a box, over 5 to 60 % of the picture."""
     method = "box" if generator.random() < 0.25 else "strokes"
     return {"method": method, "share": float(generator.uniform(0.05, 0.6)), "seed": int(generator.integers(2**32))}
 
 
-def kept_likeness(image: Image.Image, condition: Image.Image) -> float:
+def kept_psnr(image: Image.Image, condition: Image.Image) -> float:
     """How exactly a picture keeps what it was to keep: [0, 1].
 
     The peak signal-to-noise ratio outside the hole, 10 to 50 dB as 0 to 1. What is in the hole does not count; where
@@ -147,16 +152,28 @@ def kept_likeness(image: Image.Image, condition: Image.Image) -> float:
     check_sizes(image, condition)
     if not condition.has_transparency_data:
         raise ValueError(f"an inpainting map is of mode {condition.mode}; expected RGBA, its transparent pixels the hole")
-    kept = ~hole_of(condition)
+    kept = ~find_hole(condition)
     pixels = [np.asarray(picture.convert("RGB"))[kept] for picture in (image, condition)]
-    return likeness(*pixels, best=BEST)
+    return normalized_psnr(*pixels, best=BEST)
+
+
+def resample_kept(image: Image.Image, size: Size, box: Box) -> Image.Image:
+    """Kept pixels are mixed with kept pixels alone, by a cubic; the hole has a hard edge."""
+    pixels = np.asarray(image, np.float32)
+    kept = (pixels[..., 3:] >= OPAQUE).astype(np.float32)  # (H, W, 1)
+    weighted = np.concatenate([pixels[..., :3] * kept, kept], axis=-1)
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(weighted, -1, 0)]
+    *colours, share = (np.asarray(plane.resize(size, Image.Resampling.BICUBIC, box=box)) for plane in planes)
+    fitted = np.stack([*(colour / share.clip(0.5) for colour in colours), np.full_like(share, 255)], axis=-1)
+    fitted[share < 0.5] = 0
+    return Image.fromarray(fitted.round().clip(0, 255).astype(np.uint8))
 
 
 def check(condition: Image.Image) -> list[str]:
     """Warnings for an inpainting map: no hole, nothing but a hole, a soft edge."""
     if not condition.has_transparency_data:
         return [f"this map is {condition.mode} and has no hole, expected RGBA with transparent pixels where to paint"]
-    alpha = alpha_of(condition)
+    alpha = read_alpha(condition)
     hole = float((alpha < OPAQUE).mean())
     if hole == 0:
         return ["this map has no hole: no pixel is transparent, so there is nothing to paint"]
@@ -169,18 +186,20 @@ def check(condition: Image.Image) -> list[str]:
 
 
 INPAINT = Condition(
-    "inpaint",
-    "a picture with a hole",
-    Contract(
-        "RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",
+    name="inpaint",
+    summary="a picture with a hole",
+    contract=Contract(
+        summary="RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",
         mode="RGBA",
         polarity="transparent = hole, opaque = kept",
         channels="red, green, blue, alpha; the network reads the first three, and -1 in the hole",
         suits=("lllyasviel/control_v11p_sd15_inpaint",),
     ),
-    inpaint,
-    kept_likeness,
-    "kept pixels (PSNR of 10 to 50 dB)",
-    random_hole,
-    check,
+    extract=inpaint,
+    score=kept_psnr,
+    metric="kept pixels (PSNR of 10 to 50 dB)",
+    draw_parameters=random_hole,
+    check=check,
+    resizing=Resizing(resample_kept, background=(0, 0, 0, 0)),
+    needs_mask=True,
 )  # fmt: skip

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import GREY, Condition, Contract, check_sizes, check_soft_lines
-from zeroconv.conditions.raster.morphology import as_map, thresholded, without_specks
+from zeroconv.conditions.condition import GREY, Condition, Contract
+from zeroconv.conditions.map_checks import check_sizes, check_soft_lines
+from zeroconv.conditions.raster.morphology import apply_hysteresis, remove_specks, to_map
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
+from zeroconv.metrics.edges import f_score
 
 __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart"]
 
@@ -31,19 +34,19 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
         detail: 0 … 1; less leaves faint and short lines out, 1 keeps all.
 
     Raises:
-        ValueError: for a parameter out of its range.
+        InputError: for a parameter out of its range.
     """
     if not 0 < strength <= 4:
-        raise ValueError(f"lineart's strength is {strength:g}; expected above 0 to 4 (1 is usual)")
+        raise InputError(f"lineart's strength is {strength:g}; expected above 0 to 4 (1 is usual)", field="strength")
     if not 0 <= detail <= 1:
-        raise ValueError(f"lineart's detail is {detail:g}; expected 0 to 1 (0.5 is usual)")
+        raise InputError(f"lineart's detail is {detail:g}; expected 0 to 1 (0.5 is usual)", field="detail")
     shorter = min(image.size)
     pen = max(shorter * (COARSE if coarse else FINE), 0.5)
     darker = dark_lines(np.asarray(as_rgb(image)), pen)
     faint = 2 * (1 - detail) * NOISE
-    kept = without_specks(darker > faint, (1 - detail) * SHORT * pen) | thresholded(darker, faint, STRONG)
+    kept = remove_specks(darker > faint, (1 - detail) * SHORT * pen) | apply_hysteresis(darker, faint, STRONG)
     white = (darker - faint) * kept * (strength / FULL)
-    return as_map((white.clip(0, 1) * 255).round().astype(np.uint8))
+    return to_map((white.clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:
@@ -65,7 +68,7 @@ def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:
 
 
 def random_lineart(generator: np.random.Generator) -> Mapping[str, Any]:
-    """Parameters for one training visit: either pen, strength 0.6 … 1.6, detail 0.2 … 0.9."""
+    """Parameters for one training sample: either pen, strength 0.6 … 1.6, detail 0.2 … 0.9."""
     return {
         "coarse": bool(generator.random() < 0.5),
         "strength": float(generator.uniform(0.6, 1.6)),
@@ -90,28 +93,14 @@ def line_agreement(image: Image.Image, condition: Image.Image, tolerance: int = 
     """
     check_sizes(image, condition)
     found, wanted = (np.asarray(lines.convert("L")) for lines in (lineart(image), condition))
-    if not found.any() and not wanted.any():
-        return 1.0
-    precision, recall = white_met(found, wanted, tolerance), white_met(wanted, found, tolerance)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def white_met(lines: np.ndarray, others: np.ndarray, tolerance: int) -> float:
-    """The share of the white of `lines` that `others` have within `tolerance` pixels; 0 when there is none."""
-    import cv2
-
-    if not lines.any():
-        return 0.0
-    side = 2 * tolerance + 1
-    widened = cv2.dilate(others, np.ones((side, side), np.uint8))
-    return float(np.minimum(lines, widened).sum(dtype=np.int64) / lines.sum(dtype=np.int64))
+    return f_score(found, wanted, tolerance)
 
 
 LINEART = Condition(
-    "lineart",
-    "a drawing's lines",
-    Contract(
-        "RGB map of the picture's size: dark lines as white on black, with grey levels.",
+    name="lineart",
+    summary="a drawing's lines",
+    contract=Contract(
+        summary="RGB map of the picture's size: dark lines as white on black, with grey levels.",
         polarity="white lines on black",
         channels=GREY,
         suits=(
@@ -119,9 +108,9 @@ LINEART = Condition(
             "thibaud/controlnet-sd21-lineart-diffusers",
         ),
     ),
-    lineart,
-    line_agreement,
-    "line agreement",
-    random_lineart,
-    check_soft_lines,
+    extract=lineart,
+    score=line_agreement,
+    metric="line agreement",
+    draw_parameters=random_lineart,
+    check=check_soft_lines,
 )  # fmt: skip

@@ -1,23 +1,25 @@
 """Straight lines by a line segment detector, pieces joined: white one-pixel lines on black (section 4); fidelity is line F1."""
 
 from collections.abc import Mapping
-from math import radians
 from typing import Any, cast
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
-from zeroconv.conditions.raster.morphology import as_map, strokes_of
+from zeroconv.conditions.condition import GREY, Condition, Contract
+from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import read_strokes, to_map
+from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.conditions.raster.segment_joining import join
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
+from zeroconv.metrics.edges import line_f_score
 
-__all__ = ["LINES", "draw_segments", "line_f1", "lines", "random_lines", "segments_of"]
+__all__ = ["LINES", "detect_segments", "draw_segments", "line_f1", "lines", "random_lines"]
 
 SCALE = 0.8  # OpenCV's detector looks at a picture of this scale
 SHIFT = (1 / SCALE - 1) / 2  # ... and forgets the half pixels: (x + 1/2) / 0.8 - 1/2 = x / 0.8 + 1/8
 SAME_LINE = 1 / 170  # of the longer side, at least 3 pixels: as far as a piece may lie beside the line, each way
-ANGLE_TOLERANCE = radians(15)
 ALONG = np.linspace(0.1, 0.9, 9, dtype=np.float32)[:, None]  # where the contrast of a segment is measured
 WIDEST = 30000  # segments beside each other; OpenCV's remap takes at most 32767
 FRACTION = 4  # binary digits behind the point when lines are drawn
@@ -33,18 +35,18 @@ def lines(image: Image.Image, min_length: float = 0.06, max_gap: float = 0.015, 
         threshold: how much brightness changes across a line at least, in grey levels 0 … 255.
 
     Raises:
-        ValueError: for a parameter out of its range.
+        InputError: for a parameter out of its range.
     """
     for name, value, most in (("min_length", min_length, 1), ("max_gap", max_gap, 1), ("threshold", threshold, 255)):
         if not 0 <= value <= most:
-            raise ValueError(f"lines' {name} is {value:g}; expected 0 to {most}")
+            raise InputError(f"lines' {name} is {value:g}; expected 0 to {most}", field=name)
     longer = max(image.size)
-    found = segments_of(image, threshold)
+    found = detect_segments(image, threshold)
     joined = join(found, max_gap * longer, max(SAME_LINE * longer, 3.0), min_length * longer)
     return draw_segments(joined, image.size)
 
 
-def segments_of(image: Image.Image, threshold: float = 0) -> np.ndarray:
+def detect_segments(image: Image.Image, threshold: float = 0) -> np.ndarray:
     """Segments of the line segment detector (R. Grompone von Gioi et al., "LSD", 2012), as OpenCV has it: (N, 4).
 
     Args:
@@ -98,11 +100,11 @@ def draw_segments(segments: np.ndarray, size: tuple[int, int]) -> Image.Image:
     canvas = np.zeros((size[1], size[0]), np.uint8)
     ends = (segments * 2**FRACTION).round().astype(np.int32).reshape(-1, 2, 2)
     cv2.polylines(canvas, cast(Any, ends), False, 255, 1, cv2.LINE_8, FRACTION)
-    return as_map(canvas)
+    return to_map(canvas)
 
 
 def random_lines(generator: np.random.Generator) -> Mapping[str, float]:
-    """Parameters for one training visit: lines from 2 to 15 % of the longer side, gaps to 3 %, contrast 5 … 30."""
+    """Parameters for one training sample: lines from 2 to 15 % of the longer side, gaps to 3 %, contrast 5 … 30."""
     return {
         "min_length": float(generator.uniform(0.02, 0.15)),
         "max_gap": float(generator.uniform(0, 0.03)),
@@ -113,10 +115,8 @@ def random_lines(generator: np.random.Generator) -> Mapping[str, float]:
 def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> float:
     """How well the straight lines of a picture meet those of a map: F1 in [0, 1].
 
-    The picture's lines are those of `lines` with its defaults. A pixel of a line is met when a pixel of the other
-    map lies within `tolerance` pixels and its line has the same direction, within 15 degrees; where lines cross or
-    end, a pixel has no direction and meets any. Precision is the share of the picture's line pixels that are met,
-    recall the share of the map's. Two empty maps agree: 1.
+    The picture's lines are those of `lines` with its defaults; lines match where they are near and have one direction, see
+    `zeroconv.metrics.edges.line_f_score`. Two empty maps agree: 1.
 
     Args:
         image: the generated picture.
@@ -127,49 +127,15 @@ def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> f
         ValueError: when sizes differ.
     """
     check_sizes(image, condition)
-    found, wanted = strokes_of(lines(image)), strokes_of(condition)
-    if not found.any() and not wanted.any():
-        return 1.0
-    mine, theirs = direction_field(found), direction_field(wanted)
-    precision = share_met(found, wanted, (mine, theirs), tolerance)
-    recall = share_met(wanted, found, (theirs, mine), tolerance)
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-def direction_field(strokes: np.ndarray) -> np.ndarray:
-    """The direction of each line pixel by the structure tensor (J. Bigun, G. H. Granlund, 1987): (H, W) complex64.
-
-    Its argument is twice the angle, its modulus the coherence: 1 on one straight line, 0 where two cross.
-    """
-    import cv2
-
-    soft = cv2.GaussianBlur(strokes.astype(np.float32), (0, 0), 1)
-    dx, dy = (cv2.Sobel(soft, cv2.CV_32F, *order, ksize=3) for order in ((1, 0), (0, 1)))
-    xx, yy, xy = (cv2.GaussianBlur(product, (0, 0), 2.5) for product in (dx * dx, dy * dy, dx * dy))
-    return (xx - yy + 2j * xy) / np.maximum(xx + yy, 1e-9)
-
-
-def share_met(mine: np.ndarray, other: np.ndarray, directions: tuple[np.ndarray, np.ndarray], tolerance: int) -> float:
-    """The share of line pixels met by those of the other map; `directions` of both; 0 when there are none."""
-    rows, columns = np.nonzero(mine)
-    if not len(rows):
-        return 0.0
-    padded = [np.pad(field, tolerance) for field in (other, directions[1])]
-    here, met = directions[0][rows, columns], np.zeros(len(rows), bool)
-    for dy in range(2 * tolerance + 1):
-        for dx in range(2 * tolerance + 1):
-            there = padded[1][rows + dy, columns + dx]
-            sure = np.minimum(np.abs(here), np.abs(there)) > 0.5
-            turned = np.abs(np.angle(here * there.conj())) / 2 > ANGLE_TOLERANCE
-            met |= padded[0][rows + dy, columns + dx] & ~(sure & turned)
-    return float(met.mean())
+    return line_f_score(read_strokes(lines(image)), read_strokes(condition), tolerance)
 
 
 LINES = Condition(
-    "lines",
-    "straight lines",
-    Contract(
-        "RGB map of the picture's size: white (255) straight one-pixel lines on black (0).",
+    name="lines",
+    aliases=("mlsd",),
+    summary="straight lines",
+    contract=Contract(
+        summary="RGB map of the picture's size: white (255) straight one-pixel lines on black (0).",
         values="0 or 255",
         polarity="white lines on black",
         channels=GREY,
@@ -177,9 +143,10 @@ LINES = Condition(
             "lllyasviel/control_v11p_sd15_mlsd", "lllyasviel/sd-controlnet-mlsd",
         ),
     ),
-    lines,
-    line_f1,
-    "line F1",
-    random_lines,
-    check_lines,
+    extract=lines,
+    score=line_f1,
+    metric="line F1",
+    draw_parameters=random_lines,
+    check=check_lines,
+    resizing=THIN_LINES,
 )  # fmt: skip

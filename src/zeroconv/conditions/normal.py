@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import Condition, Contract, Halves, check_sizes
-from zeroconv.conditions.networks.weights import methods_of
+from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
+from zeroconv.conditions.networks.weights import methods_of, weights_of
+from zeroconv.conditions.raster.resizing import Box, Resizing, Size, resample_linear
+from zeroconv.errors import InputError
 from zeroconv.images import check_pixels
 from zeroconv.metrics.geometry import angle_scores
 
 __all__ = [
-    "CONVENTIONS", "NORMAL", "normal", "normal_agreement", "normal_map", "normal_numbers", "normals_of_depth",
-    "normals_of_distance", "normals_of_map",
+    "CONVENTIONS", "NORMAL", "normal", "normal_map", "normal_metrics", "normals_from_depth", "read_normals",
 ]  # fmt: skip
 
 METHODS = ("tiny", *methods_of("normal"), *methods_of("depth"))
 CONVENTIONS = ("bae", "v1.0")
 """ControlNet 1.1's colours (named after G. Bae's estimator), and the same with the channels reversed for v1.0 models."""
-TINY_WORLD = 46.0  # degrees across a picture of the tiny world
-MET = "normals met (1 - mean angle / 90°)"
+AGREEMENT = "normals met (1 - mean angle / 90°)"
+FACING = (128, 128, 255)  # the colour of no surface
 BACKDROP = (2, 16)  # sky and mountains, ADE20K's classes of what has no surface in the tiny world
 
 
@@ -51,36 +52,40 @@ def normal(
         ValueError: for an unknown method or convention, or a number out of range.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
-    check_parameters(background, strength, convention)
-    return drawn(image, seen([image], method, weights, device, tile)[0], background, strength, convention)
+    check_numbers(background, strength, convention)
+    return render_map(image, predict_normals([image], method, weights, device, tile)[0], background, strength, convention)
 
 
-def seen(
-    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
+def predict_normals(
+    images: Sequence[Image.Image],
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    tile: int | None = None,
 ) -> Sequence[np.ndarray]:
-    """The normals of each picture, (H, W, 3), or its depth, (H, W), from a network that sees them together."""
+    """The normals of each picture, (H, W, 3), or its depth, (H, W); a network sees pictures of one size together."""
     if method not in METHODS:
-        raise ValueError(f"normal method is {method!r}; expected one of {', '.join(METHODS)}")
+        raise InputError(f"normal method is {method!r}; expected one of {', '.join(METHODS)}", field="method")
     if method in methods_of("depth"):
-        from zeroconv.conditions.depth import inverse_depths
+        from zeroconv.conditions.depth import predict_inverse_depth
 
-        return inverse_depths(images, method, weights, device, tile)
+        return predict_inverse_depth(images, method, weights, device, tile)
     if tile is not None:
-        raise ValueError(f"method {method} looks at a picture in one piece; expected no tile, got {tile}")
+        raise InputError(f"method {method} looks at a picture in one piece; expected no tile, got {tile}", field="tile")
     if method == "tiny":
-        return tiny_normals(images)
+        return annotate_normals(images)
     from zeroconv.conditions.networks.normal import learned_normals
 
     return [learned_normals(image, method, weights, device) for image in images]
 
 
-def drawn(_: Image.Image, found: np.ndarray, background: float, strength: float, convention: str) -> Image.Image:
+def render_map(_: Image.Image, found: np.ndarray, background: float, strength: float, convention: str) -> Image.Image:
     """The map of normals, (H, W, 3), or of depth, (H, W)."""
-    check_parameters(background, strength, convention)
-    return normal_map(found if found.ndim == 3 else normals_of_depth(found, background, strength), convention)
+    check_numbers(background, strength, convention)
+    return normal_map(found if found.ndim == 3 else normals_from_depth(found, background, strength), convention)
 
 
-def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
+def annotate_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
     """Normals of pictures of the tiny world: (H, W, 3) float32 unit vectors, (0, 0, 0) in sky and mountains."""
     import torch
     from torch.nn import functional as F
@@ -96,19 +101,19 @@ def tiny_normals(images: Sequence[Image.Image]) -> list[np.ndarray]:
     return made
 
 
-def check_parameters(background: float, strength: float, convention: str) -> None:
+def check_numbers(background: float, strength: float, convention: str) -> None:
     """Refuse what makes no sense."""
     if not 0 <= background <= 1:
-        raise ValueError(f"background is {background}; expected 0 … 1")
+        raise InputError(f"background is {background}; expected 0 … 1", field="background")
     if not 0 < strength <= 100:
-        raise ValueError(f"strength is {strength}; expected more than 0, at most 100 (2 is usual)")
+        raise InputError(f"strength is {strength}; expected more than 0, at most 100 (2 is usual)", field="strength")
     check_convention(convention)
 
 
 def check_convention(convention: str) -> None:
     """Refuse an unknown convention."""
     if convention not in CONVENTIONS:
-        raise ValueError(f"normal convention is {convention!r}; expected one of {', '.join(CONVENTIONS)}")
+        raise InputError(f"normal convention is {convention!r}; expected one of {', '.join(CONVENTIONS)}", field="convention")
 
 
 def normal_map(normals: np.ndarray, convention: str = "bae") -> Image.Image:
@@ -131,7 +136,7 @@ def normal_map(normals: np.ndarray, convention: str = "bae") -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]) if convention == "v1.0" else pixels)
 
 
-def normals_of_map(condition: Image.Image, convention: str = "bae") -> np.ndarray:
+def read_normals(condition: Image.Image, convention: str = "bae") -> np.ndarray:
     """The unit vectors of a normal map, (H, W, 3) in the camera's frame: the inverse of `normal_map`.
 
     Raises:
@@ -143,7 +148,7 @@ def normals_of_map(condition: Image.Image, convention: str = "bae") -> np.ndarra
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-6)
 
 
-def normals_of_depth(depth: np.ndarray, background: float = 0.1, strength: float = 2.0) -> np.ndarray:
+def normals_from_depth(depth: np.ndarray, background: float = 0.1, strength: float = 2.0) -> np.ndarray:
     """Normals from relative inverse depth, as ControlNet v1.0 makes them: Sobel's slopes, and a constant to the front.
 
     The slopes are per longer side of the picture, so that a map does not depend on its resolution.
@@ -168,54 +173,18 @@ def normals_of_depth(depth: np.ndarray, background: float = 0.1, strength: float
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def normals_of_distance(distance: np.ndarray, field_of_view: float = TINY_WORLD) -> np.ndarray:
-    """Exact normals of a surface from distances seen by a pinhole camera.
-
-    Of the two neighbours on an axis the one at the more similar distance is taken, so that edges stay sharp; both
-    where they are alike.
-
-    Args:
-        distance: (H, W) along the line of sight, in any unit; infinity for no surface.
-        field_of_view: degrees across the picture's width.
-
-    Returns:
-        (H, W, 3) unit vectors in the camera's frame, float32; (0, 0, 0) for no surface.
-    """
-    height, width = distance.shape
-    half = np.tan(np.radians(field_of_view) / 2)
-    x = ((np.arange(width) + 0.5) / width * 2 - 1) * half
-    y = -((np.arange(height) + 0.5) * 2 - height) / width * half
-    rays = np.stack(np.broadcast_arrays(x[None], y[:, None], 1.0), axis=-1)
-    rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
-    there = np.isfinite(distance)
-    points = rays * np.where(there, distance, np.nan)[..., None]
-    vectors = np.cross(tangent(points, 1), tangent(points, 0))
-    vectors *= -np.sign((vectors * rays).sum(-1, keepdims=True))  # towards the camera
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=np.isfinite(lengths) & (lengths > 0))
-    return unit.astype(np.float32)
+def resample_normals(image: Image.Image, size: Size, box: Box) -> Image.Image:
+    """Means of normals have less than unit length; the direction is kept and the length restored."""
+    vectors = np.asarray(resample_linear(image, size, box), np.float32) / 127.5 - 1  # (H, W, 3)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit = np.where(length > 0.1, vectors / np.maximum(length, 0.1), np.array([0, 0, 1], np.float32))
+    return Image.fromarray(((unit * 0.5 + 0.5) * 255).round().clip(0, 255).astype(np.uint8))
 
 
-def tangent(points: np.ndarray, axis: int) -> np.ndarray:
-    """The direction of a surface along an axis of the picture, (H, W, 3); nan where it has no neighbour."""
-    step = np.diff(points, axis=axis, append=np.nan)
-    before = np.diff(points, axis=axis, prepend=np.nan)
-    sizes = [np.nan_to_num(np.linalg.norm(one, axis=-1, keepdims=True), nan=np.inf) for one in (step, before)]
-    alike = np.maximum(*sizes) < 2 * np.minimum(*sizes)
-    return np.where(alike, (step + before) / 2, np.where(sizes[0] <= sizes[1], step, before))
-
-
-def normal_agreement(
+def normal_metrics(
     image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
-) -> float:
-    """1 - mean angle / 90 degrees between a picture's normals and its map's, at least 0: [0, 1]; see `normal_numbers`."""
-    return normal_numbers(image, condition, method, weights, device)[MET]
-
-
-def normal_numbers(
-    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
-) -> dict[str, float]:
-    """How well the normals read back from a picture meet those of its map, in the colours of ControlNet 1.1.
+) -> Mapping[str, float]:
+    """How well the normals of a generated picture agree with those of its map, in the colours of ControlNet 1.1.
 
     1 - the mean angle in units of 90 degrees, at least 0; the mean and the median angle in degrees; the share of pixels
     within 11.25, 22.5 and 30 degrees (D. Fouhey et al., 2013).
@@ -223,7 +192,8 @@ def normal_numbers(
     Args:
         image: the generated picture.
         condition: the map it was given, of the same size.
-        method: who reads the normals: "tiny" (pictures of the tiny world alone) or a network as in `normal`.
+        method: by which its normals are estimated again: "tiny" (pictures of the tiny world alone) or a network as in
+            `normal`.
         weights: of the network.
         device: where it runs.
 
@@ -231,11 +201,15 @@ def normal_numbers(
         ValueError: when sizes differ, or as `normal`.
         FileNotFoundError: as `normal`.
     """
-    check_sizes(image, condition)
-    read = normals_of_map(normal(image, method, weights, device=device))
-    scores = angle_scores(read, normals_of_map(condition))
+    return reextract_and_score(predict_normals, score_normals, image, condition, method=method, weights=weights, device=device)
+
+
+def score_normals(found: np.ndarray, condition: Image.Image) -> dict[str, float]:
+    """The metrics of normals (H, W, 3) or depth (H, W), rounded as on a map, against a map."""
+    rendered = normal_map(found if found.ndim == 3 else normals_from_depth(found))
+    scores = angle_scores(read_normals(rendered), read_normals(condition))
     return {
-        MET: max(0.0, 1 - scores.mean / 90),
+        AGREEMENT: max(0.0, 1 - scores.mean / 90),
         "mean angle": scores.mean,
         "median angle": scores.median,
         "within 11.25°": scores.within_11,
@@ -266,29 +240,36 @@ def check(condition: Image.Image) -> list[str]:
 
 
 def random_relief(generator: np.random.Generator, method: str = "tiny") -> Mapping[str, float]:
-    """Parameters for one training visit by depth: strength 1 … 4, as often below as above 2, background 0.05 … 0.2."""
+    """Parameters for one training sample by depth: strength 1 … 4, as often below as above 2, background 0.05 … 0.2."""
     if method not in methods_of("depth"):
         return {}
     return {"strength": 4.0 ** float(generator.random()), "background": float(generator.uniform(0.05, 0.2))}
 
 
+def ground_truth(scene: RenderedScene) -> Image.Image:
+    """The exact normal map of a rendered scene."""
+    return normal_map(scene.normals)
+
+
 NORMAL = Condition(
-    "normal",
-    f"surface normals as colours (method {', '.join(METHODS)})",
-    Contract(
-        "RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",
+    name="normal",
+    summary=f"surface normals as colours (method {', '.join(METHODS)})",
+    contract=Contract(
+        summary="RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",
         palette="unit vectors, -1 … 1 as 0 … 255",
         channels="red = left, green = top, blue = towards the camera; lllyasviel/sd-controlnet-normal reads them reversed",
         suits=(
             "lllyasviel/control_v11p_sd15_normalbae", "thibaud/controlnet-sd21-normalbae-diffusers",
         ),
     ),
-    normal,
-    normal_agreement,
-    MET,
-    random_relief,
-    check,
-    of_any_picture=False,
-    halves=Halves(seen, drawn),
-    measures=normal_numbers,
+    extract=normal,
+    score=normal_metrics,
+    metric=AGREEMENT,
+    draw_parameters=random_relief,
+    check=check,
+    resizing=Resizing(resample_normals, FACING),
+    general_purpose=False,
+    batched=BatchedExtractor(predict_normals, render_map),
+    ground_truth=ground_truth,
+    weights=weights_of("normal"),
 )  # fmt: skip

@@ -1,24 +1,27 @@
-"""An extractor's parameters: their defaults, their types, and whether a value will do."""
+"""An extractor's parameters: a pydantic model made from its signature checks them and describes them as JSON Schema."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from inspect import signature
-from os import PathLike
-from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache, reduce
+from inspect import Parameter, signature
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, get_args
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, WithJsonSchema, create_model
 
 from zeroconv.conditions.condition import Condition
+from zeroconv.errors import InputError
 
-WORDS: dict[Any, str] = {
-    bool: "true or false", int: "a finite number", float: "a finite number", str: "text", Literal: "text",
-    Path: "a path", Image.Image: "a picture", Sequence: "some numbers", NoneType: "None",
+__all__ = ["accepted_kwargs", "defaults", "json_schema", "parameter_model", "read_value", "with_defaults"]
+
+WORDS = {
+    "boolean": "true or false", "integer": "a whole number", "number": "a finite number", "string": "text",
+    "path": "a path", "picture": "a picture", "array": "some numbers", "null": "None",
 }  # fmt: skip
-"""What users call the kinds that extractors' parameters are annotated with."""
+"""What users call the types of JSON Schema, and its formats where they say more."""
 
 
 def read_value(text: str) -> bool | float | str:
@@ -34,58 +37,84 @@ def read_value(text: str) -> bool | float | str:
 
 def defaults(condition: Condition) -> dict[str, Any]:
     """What each parameter of `extract` is when it is left out."""
-    return {name: default for name, (_, default) in parameters_of(condition).items()}
+    return {name: field.default for name, field in parameter_model(condition.extract).model_fields.items()}
 
 
-@cache
-def parameters_of(condition: Condition) -> dict[str, tuple[Any, Any]]:
-    """The kind and the default of each parameter of `extract`."""
-    own = list(signature(condition.extract, eval_str=True).parameters.values())[1:]
-    return {**{one.name: (one.annotation, one.default) for one in own}, "resolution": (int | None, None)}
-
-
-def complete(condition: Condition, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_defaults(condition: Condition, given: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of `extract`, with the defaults of those that are not given; NumPy's numbers become Python's.
 
     Raises:
-        ValueError: for one that is unknown, or not of its kind.
+        InputError: for one that is unknown, or not of its type.
     """
-    known = parameters_of(condition)
-    check_parameters(condition.name, {name: kind for name, (kind, _) in known.items()}, given)
-    python = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-    return {**defaults(condition), **python}  # bytes of NumPy overflow
+    model = parameter_model(condition.extract)
+    for name in given:
+        if name not in model.model_fields:
+            known = ", ".join(model.model_fields)
+            raise InputError(f"{condition.name}: there is no parameter {name!r}; expected one of {known}", field=name)
+    try:
+        checked = model.model_validate(dict(given))
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        expected = " or ".join(describe_types(json_schema(condition)["properties"][name]))
+        raise InputError(f"{condition.name}: {name} is {given[name]!r:.60}; expected {expected}", field=name) from None
+    return {name: getattr(checked, name) for name in model.model_fields}
 
 
-def taken_by(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def json_schema(condition: Condition) -> dict[str, Any]:
+    """The parameters of `extract` as JSON Schema, such as a form is made from."""
+    return parameter_model(condition.extract).model_json_schema()
+
+
+def accepted_kwargs(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the given values that a function names among its parameters."""
     return {key: given[key] for key in signature(function).parameters if key in given}
 
 
-def check_parameters(what: str, known: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-    """Raise a ValueError for a parameter that is not among the known ones, or not of the kind that its annotation says."""
-    for key, value in parameters.items():
-        if key not in known:
-            raise ValueError(f"{what}: there is no parameter {key!r}; expected one of {', '.join(known)}")
-        kinds = get_args(known[key]) if isinstance(known[key], UnionType) else (known[key],)
-        if not any(is_of(value, kind) for kind in kinds):
-            expected = " or ".join(dict.fromkeys(WORDS.get(get_origin(kind) or kind, str(kind)) for kind in kinds))
-            raise ValueError(f"{what}: {key} is {value!r:.60}; expected {expected}")
+@cache
+def parameter_model(extract: Callable[..., Image.Image]) -> type[BaseModel]:
+    """The model of an extractor's parameters, with the detection resolution that all extractors have."""
+    own = list(signature(extract, eval_str=True).parameters.values())[1:]
+    kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    fields: dict[str, Any] = {one.name: (checked_type(one.annotation), one.default) for one in own if one.kind in kinds}
+    fields["resolution"] = (checked_type(int | None), None)
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    return create_model("Parameters", __config__=config, **fields)
 
 
-def finite(value: Any) -> bool:
-    """Whether a number is finite, and not a whole number beyond all others."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+def checked_type(annotation: Any) -> Any:
+    """An annotation as pydantic reads it: numbers of NumPy count as Python's, 0 and 1 as a bool, 2.0 as an int."""
+    members = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return Annotated[reduce(or_, (SPECIAL.get(member, member) for member in members)), BeforeValidator(to_python)]
 
 
-def is_of(value: object, kind: Any) -> bool:
-    """Whether a value is of the kind of an annotation; numbers are finite."""
-    if kind is bool:
-        return isinstance(value, bool | int | np.bool_) and value in (False, True)
-    if kind in (int, float):
-        return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and finite(value)
-    if kind in (str, Path) or get_origin(kind) is Literal:
-        return isinstance(value, str | PathLike)
-    return isinstance(value, get_origin(kind) or kind)
+def to_python(value: Any) -> Any:
+    """A number as Python's own, whole ones as int.
+
+    Raises:
+        ValueError: for a whole number beyond all floats.
+    """
+    value = value.item() if isinstance(value, np.generic) else value  # bytes of NumPy overflow
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > sys.float_info.max:
+        raise ValueError("too large")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def to_bool(value: Any) -> Any:
+    """0 and 1 as a bool."""
+    return bool(value) if isinstance(value, int) and value in (0, 1) else value
+
+
+SPECIAL: dict[Any, Any] = {
+    bool: Annotated[bool, BeforeValidator(to_bool)],
+    int: Annotated[int | float, WithJsonSchema({"type": "integer"})],  # of 2.5 the extractor says more: its range
+    Image.Image: Annotated[Image.Image, WithJsonSchema({"type": "string", "format": "picture"})],
+}
+
+
+def describe_types(schema: Mapping[str, Any]) -> list[str]:
+    """What a JSON Schema expects, in words."""
+    if "anyOf" in schema:
+        return [word for one in schema["anyOf"] for word in describe_types(one)]
+    if "enum" in schema:
+        return [str(value) for value in schema["enum"]]
+    return [WORDS.get(schema.get("format", ""), WORDS.get(schema.get("type", ""), "another value"))]

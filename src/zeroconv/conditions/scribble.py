@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import GREY, Condition, Contract, check_lines, check_sizes
-from zeroconv.conditions.raster.morphology import as_map, pruned, strokes_of, thin, thresholded, with_pen, without_specks
+from zeroconv.conditions.condition import GREY, Condition, Contract
+from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, read_strokes, remove_specks, thin, to_map
+from zeroconv.conditions.raster.resizing import STROKES
 from zeroconv.conditions.soft_edge import gradient_edges
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
-from zeroconv.metrics.edges import share_met
+from zeroconv.metrics.edges import f_score
 
-__all__ = ["METHODS", "SCRIBBLE", "drawn_strokes", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
+__all__ = ["METHODS", "SCRIBBLE", "clean_drawing", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
 
 METHODS = ("edges", "xdog", "drawing")
 THRESHOLDS = {"edges": 0.2, "xdog": 0.6}
@@ -48,39 +51,39 @@ def scribble(
         seed: of the patches.
 
     Raises:
-        ValueError: for another method, or a parameter out of its range.
+        InputError: for another method, or a parameter out of its range.
     """
     check_parameters(method, threshold, width, masked, close, seed)
     shorter = min(image.size)
     if method == "drawing":
-        strokes = drawn_strokes(image, threshold)
+        strokes = clean_drawing(image, threshold)
     else:
         rgb = np.asarray(as_rgb(image))
         level = THRESHOLDS[method] if threshold is None else threshold
         strokes = edge_strokes(rgb, level, suppress) if method == "edges" else xdog_strokes(rgb, level)
         if width is None and (suppress or method == "xdog"):
             width = max(1, round(shorter * PEN))
-    strokes = closed(strokes, int(close))
+    strokes = fill_gaps(strokes, int(close))
     if width is not None:
         lines = thin(strokes)
-        strokes = with_pen(lines if method == "drawing" else pruned(lines, round(shorter * WHISKER)), int(width))
-    strokes = without_specks(strokes, shorter * (DOT if method == "drawing" else SPECK))
-    return as_map(strokes & ~patches(strokes.shape, masked, seed))
+        strokes = dilate(lines if method == "drawing" else prune(lines, round(shorter * WHISKER)), int(width))
+    strokes = remove_specks(strokes, shorter * (DOT if method == "drawing" else SPECK))
+    return to_map(strokes & ~random_patches(strokes.shape, masked, seed))
 
 
 def check_parameters(method: str, threshold: float | None, width: int | None, masked: float, close: int, seed: int) -> None:
-    """Raise the ValueErrors of `scribble`."""
+    """Raise the errors of `scribble`."""
     if method not in METHODS:
-        raise ValueError(f"scribble has no method {method!r}; expected one of {', '.join(METHODS)}")
+        raise InputError(f"scribble has no method {method!r}; expected one of {', '.join(METHODS)}", field="method")
     for name, share in (("threshold", threshold), ("masked", masked)):
         if share is not None and not 0 <= share <= 1:
-            raise ValueError(f"scribble's {name} is {share:g}; expected 0 to 1")
+            raise InputError(f"scribble's {name} is {share:g}; expected 0 to 1", field=name)
     if width is not None and width not in range(1, WIDEST + 1):
-        raise ValueError(f"scribble's width is {width}; expected 1 to {WIDEST} whole pixels")
+        raise InputError(f"scribble's width is {width}; expected 1 to {WIDEST} whole pixels", field="width")
     if close not in range(WIDEST + 1):
-        raise ValueError(f"scribble's close is {close}; expected 0 to {WIDEST} whole pixels")
+        raise InputError(f"scribble's close is {close}; expected 0 to {WIDEST} whole pixels", field="close")
     if not (seed >= 0 and seed % 1 == 0):
-        raise ValueError(f"scribble's seed is {seed}; expected a whole number from 0")
+        raise InputError(f"scribble's seed is {seed}; expected a whole number from 0", field="seed")
 
 
 def edge_strokes(rgb: np.ndarray, threshold: float, suppress: bool = True) -> np.ndarray:
@@ -97,9 +100,8 @@ def edge_strokes(rgb: np.ndarray, threshold: float, suppress: bool = True) -> np
     soft = cv2.GaussianBlur(gradient_edges(rgb), (0, 0), max(shorter / 250, 0.5))  # 2 pixels at 512
     around = cv2.GaussianBlur(soft, (0, 0), max(shorter / 25, 2))
     alone = np.maximum(soft - INHIBITION * around, 0)
-    if not suppress:
-        return thresholded(alone, max(threshold / 2, 1e-3), max(threshold, 1e-3))
-    return thresholded(alone * ridges(alone), max(threshold / 2, 1e-3), max(threshold, 1e-3))
+    kept = alone * ridges(alone) if suppress else alone
+    return apply_hysteresis(kept, max(threshold / 2, 1e-3), max(threshold, 1e-3))
 
 
 def ridges(values: np.ndarray) -> np.ndarray:
@@ -143,7 +145,7 @@ def xdog_strokes(rgb: np.ndarray, threshold: float, sharpness: float = 20.0, sig
     return (1 + sharpness) * small - sharpness * large < 1 - max(threshold, 1e-3)  # rounding is no line
 
 
-def drawn_strokes(image: Image.Image, threshold: float | None = None) -> np.ndarray:
+def clean_drawing(image: Image.Image, threshold: float | None = None) -> np.ndarray:
     """The strokes of somebody's own drawing, whatever it is drawn on: (H, W) bool.
 
     The paper is the median of a wide neighbourhood, which follows shadows and forgets strokes. A stroke is what
@@ -156,17 +158,17 @@ def drawn_strokes(image: Image.Image, threshold: float | None = None) -> np.ndar
     """
     import cv2
 
-    rgb = np.asarray(opaque(image)).astype(np.float32)
-    paper = paper_of(rgb)
+    rgb = np.asarray(flatten(image)).astype(np.float32)
+    paper = estimate_paper(rgb)
     darker, brighter = np.maximum(paper - rgb, 0), np.maximum(rgb - paper, 0)
     bright = (brighter**2).sum() > (darker**2).sum()
     room = np.maximum(255 - paper if bright else paper, 32)  # noise of black paper is no stroke
     contrast = np.maximum.reduce(cv2.split((brighter if bright else darker) / room)).clip(0, 1)
-    level = otsu(contrast) if threshold is None else max(threshold, 1 / 255)
-    return thresholded(contrast, 0.75 * level, level)
+    level = otsu_threshold(contrast) if threshold is None else max(threshold, 1 / 255)
+    return apply_hysteresis(contrast, 0.75 * level, level)
 
 
-def opaque(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image) -> Image.Image:
     """The picture in RGB; transparent paper becomes white behind dark strokes, and black behind bright ones."""
     if not image.has_transparency_data:
         return as_rgb(image)
@@ -177,7 +179,7 @@ def opaque(image: Image.Image) -> Image.Image:
     return Image.fromarray((rgba[..., :3] * alpha + paper * (1 - alpha)).round().astype(np.uint8))
 
 
-def paper_of(rgb: np.ndarray) -> np.ndarray:
+def estimate_paper(rgb: np.ndarray) -> np.ndarray:
     """What the strokes are drawn on: the median over about a third of the picture, (H, W, 3) float32."""
     import cv2
 
@@ -190,7 +192,7 @@ def paper_of(rgb: np.ndarray) -> np.ndarray:
     return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def otsu(contrast: np.ndarray) -> float:
+def otsu_threshold(contrast: np.ndarray) -> float:
     """The level between two groups of values (N. Otsu, 1979), 0.12 … 0.6; contrast: (H, W) in [0, 1]."""
     import cv2
 
@@ -198,7 +200,7 @@ def otsu(contrast: np.ndarray) -> float:
     return float(np.clip(level / 255, 0.12, 0.6))
 
 
-def closed(strokes: np.ndarray, reach: int) -> np.ndarray:
+def fill_gaps(strokes: np.ndarray, reach: int) -> np.ndarray:
     """Strokes with gaps and slits of up to `reach` pixels filled: grown, then shrunk."""
     import cv2
 
@@ -210,7 +212,7 @@ def closed(strokes: np.ndarray, reach: int) -> np.ndarray:
     return cv2.morphologyEx(grown, cv2.MORPH_CLOSE, pen)[side:-side, side:-side] > 0
 
 
-def patches(shape: tuple[int, ...], share: float, seed: int) -> np.ndarray:
+def random_patches(shape: tuple[int, ...], share: float, seed: int) -> np.ndarray:
     """Round patches that cover `share` of the picture: (H, W) bool, the same for the same seed at every size."""
     import cv2
 
@@ -224,14 +226,14 @@ def patches(shape: tuple[int, ...], share: float, seed: int) -> np.ndarray:
 def random_scribble(
     generator: np.random.Generator, size: tuple[int, int] = (512, 512), method: str | None = None
 ) -> Mapping[str, Any]:
-    """Parameters for one training visit: the paper's thresholds, masks, morphology and suppression at random.
+    """Parameters for one training sample: the paper's thresholds, masks, morphology and suppression at random.
 
     Three in four are from soft edges. Widths are 1 … 24 pixels of 512 x 512 and as broad in relation to smaller
     pictures, small ones more often; half of the scribbles lose up to half of the picture. A drawing keeps its
     threshold; only edges are suppressed.
 
     Args:
-        generator: of the visit.
+        generator: of the sample.
         size: of the picture.
         method: what is not to be drawn.
     """
@@ -266,19 +268,15 @@ def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
         ValueError: when sizes differ.
     """
     check_sizes(image, condition)
-    found, wanted = (thin(strokes_of(strokes)) for strokes in (scribble(image), condition))
-    if not found.any() and not wanted.any():
-        return 1.0
-    tolerance = max(2, round(min(image.size) / 64))
-    precision, recall = share_met(found, wanted, tolerance), share_met(wanted, found, tolerance)
-    return 5 * precision * recall / (4 * precision + recall) if precision + recall else 0.0
+    found, wanted = (thin(read_strokes(strokes)) for strokes in (scribble(image), condition))
+    return f_score(found, wanted, max(2, round(min(image.size) / 64)), beta=2)
 
 
 SCRIBBLE = Condition(
-    "scribble",
-    "hand-drawn strokes",
-    Contract(
-        "RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",
+    name="scribble",
+    summary="hand-drawn strokes",
+    contract=Contract(
+        summary="RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",
         values="0 or 255",
         polarity="white strokes on black",
         channels=GREY,
@@ -287,9 +285,10 @@ SCRIBBLE = Condition(
             "thibaud/controlnet-sd21-scribble-diffusers", "xinsir/controlnet-scribble-sdxl-1.0",
         ),
     ),
-    scribble,
-    stroke_f2,
-    "stroke F2",
-    random_scribble,
-    check_lines,
+    extract=scribble,
+    score=stroke_f2,
+    metric="stroke F2",
+    draw_parameters=random_scribble,
+    check=check_lines,
+    resizing=STROKES,
 )  # fmt: skip

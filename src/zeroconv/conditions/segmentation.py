@@ -1,22 +1,26 @@
 """Semantic segmentation in the colours of ADE20K: 150 classes (B. Zhou et al., 2017)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.networks.weights import methods_of
+from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
+from zeroconv.conditions.map_checks import pixel_fraction
+from zeroconv.conditions.networks.weights import methods_of, weights_of
+from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.conditions.raster.tiling import check_tile, tiles
+from zeroconv.errors import InputError
 from zeroconv.images import check_pixels
-from zeroconv.metrics.segmentation import mean_overlap
+from zeroconv.metrics.segmentation import mean_iou
 
 __all__ = [
-    "PALETTE", "SEGMENTATION", "classes_of", "mean_iou", "segmentation", "segmentation_map", "segmentation_numbers",
+    "METHODS", "PALETTE", "SEGMENTATION", "read_classes", "segmentation", "segmentation_map", "segmentation_metrics",
     "snap",
 ]  # fmt: skip
 
+METHODS = ("tiny", *methods_of("segmentation"))
 PALETTE = np.frombuffer(
     bytes.fromhex(
         "787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d 787846 08ff33 "
@@ -60,49 +64,53 @@ def segmentation(
         ValueError: for an unknown method, a tile that is too small, or weights of another kind.
         FileNotFoundError: when weights are not here and cannot be fetched.
     """
-    return drawn(image, all_classes([image], method, weights, device, tile)[0])
+    return render_map(image, predict_classes([image], method, weights, device, tile)[0])
 
 
-def drawn(_: Image.Image, classes: np.ndarray) -> Image.Image:
+def render_map(_: Image.Image, classes: np.ndarray) -> Image.Image:
     """The map of classes (H, W)."""
     return segmentation_map(classes)
 
 
-def all_classes(
-    images: Sequence[Image.Image], method: str, weights: str | Path | None, device: str, tile: int | None
+def predict_classes(
+    images: Sequence[Image.Image],
+    method: str = "tiny",
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    tile: int | None = None,
 ) -> list[np.ndarray]:
-    """The classes of each picture, (H, W), which a network sees together."""
-    if method not in (known := ("tiny", *methods_of("segmentation"))):
-        raise ValueError(f"segmentation method is {method!r}; expected one of {', '.join(known)}")
+    """The ADE20K classes of each picture, (H, W); a network sees pictures of one size together."""
+    if method not in METHODS:
+        raise InputError(f"segmentation method is {method!r}; expected one of {', '.join(METHODS)}", field="method")
     check_tile(tile)
 
-    def look(pictures: Sequence[Image.Image]) -> list[np.ndarray]:
+    def predict(pictures: Sequence[Image.Image]) -> list[np.ndarray]:
         """Each in one piece."""
         if method == "tiny":
-            return seen_by_annotator(pictures)
+            return annotate_classes(pictures)
         from zeroconv.conditions.networks.segmentation import learned_classes
 
         return learned_classes(pictures, method, weights, device)
 
-    return look(images) if tile is None else [in_tiles(look, image, tile) for image in images]
+    return predict(images) if tile is None else [predict_in_tiles(predict, image, tile) for image in images]
 
 
-def seen_by_annotator(images: Sequence[Image.Image]) -> list[np.ndarray]:
+def annotate_classes(images: Sequence[Image.Image]) -> list[np.ndarray]:
     """The classes of pictures of the tiny world."""
     from zeroconv.conditions.networks.annotator import CLASSES, annotate
-    from zeroconv.conditions.networks.segmentation import largest_of
+    from zeroconv.conditions.networks.segmentation import argmax_at_size
 
     scores = [seen.class_logits for seen in annotate(*images)]
-    found = [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
+    found = [argmax_at_size(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
     return [np.array(CLASSES)[one] for one in found]
 
 
-def in_tiles(look: Callable[[Sequence[Image.Image]], list[np.ndarray]], image: Image.Image, tile: int) -> np.ndarray:
+def predict_in_tiles(predict: Callable[[Sequence[Image.Image]], list[np.ndarray]], image: Image.Image, tile: int) -> np.ndarray:
     """The classes of a picture from its tiles, which meet in the middle of what they share: (H, W)."""
     if max(image.size) <= tile:
-        return look([image])[0]
+        return predict([image])[0]
     places = list(tiles(image.size, tile, tile // 4, blend=False))
-    parts = look([image.crop((columns.start, rows.start, columns.stop, rows.stop)) for (rows, columns), _ in places])
+    parts = predict([image.crop((columns.start, rows.start, columns.stop, rows.stop)) for (rows, columns), _ in places])
     classes = np.zeros((image.height, image.width), parts[0].dtype)
     for part, (place, mine) in zip(parts, places, strict=True):
         classes[place] = np.where(mine > 0.5, part, classes[place])
@@ -120,7 +128,7 @@ def segmentation_map(classes: np.ndarray) -> Image.Image:
     return Image.fromarray(np.where(known[..., None], rgb, 0).astype(np.uint8))
 
 
-def classes_of(condition: Image.Image) -> np.ndarray:
+def read_classes(condition: Image.Image) -> np.ndarray:
     """The class index of each pixel of a map, (H, W) uint8; 255 where the colour is no class's."""
     check_pixels(condition)
     rgb = np.asarray(condition.convert("RGB")).astype(np.int32)
@@ -132,17 +140,10 @@ def classes_of(condition: Image.Image) -> np.ndarray:
     return np.where(keys[order][place] == key, order[place], UNKNOWN).astype(np.uint8)
 
 
-def mean_iou(
+def segmentation_metrics(
     image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
-) -> float:
-    """Mean IoU of the classes read back from a picture with those of its map: [0, 1]; see `segmentation_numbers`."""
-    return segmentation_numbers(image, condition, method, weights, device)["mean IoU"]
-
-
-def segmentation_numbers(
-    image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
-) -> dict[str, float]:
-    """How well the classes read back from a picture meet those of its map.
+) -> Mapping[str, float]:
+    """How well the classes of a generated picture agree with those of its map.
 
     `mean IoU`: `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it. `accuracy`:
     the share of pixels with the map's class, of those that have one.
@@ -150,8 +151,8 @@ def segmentation_numbers(
     Args:
         image: the generated picture.
         condition: the map it was given, of the same size.
-        method: who reads the classes: "tiny" (pictures of the tiny world alone) or a network as in `segmentation`, as
-            OneFormer does in table 2 of the paper.
+        method: by which it is segmented again: "tiny" (pictures of the tiny world alone) or a network as in
+            `segmentation`, as OneFormer does in table 2 of the paper.
         weights: of the network.
         device: where it runs.
 
@@ -159,11 +160,15 @@ def segmentation_numbers(
         ValueError: when sizes differ, or as `segmentation`.
         FileNotFoundError: as `segmentation`.
     """
-    check_sizes(image, condition)
-    found, wanted = classes_of(segmentation(image, method, weights, device)), classes_of(condition)
+    return reextract_and_score(predict_classes, score_classes, image, condition, method=method, weights=weights, device=device)
+
+
+def score_classes(classes: np.ndarray, condition: Image.Image) -> dict[str, float]:
+    """The metrics of classes (H, W) against a map; classes that share a colour are one."""
+    found, wanted = read_classes(segmentation_map(classes)), read_classes(condition)
     known = wanted != UNKNOWN
     accuracy = float((found == wanted)[known].mean()) if known.any() else 1.0
-    return {"mean IoU": mean_overlap(found, wanted, UNKNOWN, least=0.005), "accuracy": accuracy}
+    return {"mean IoU": mean_iou(found, wanted, UNKNOWN, least=0.005), "accuracy": accuracy}
 
 
 def snap(condition: Image.Image) -> Image.Image:
@@ -181,34 +186,42 @@ def snap(condition: Image.Image) -> Image.Image:
 
 def check(condition: Image.Image) -> list[str]:
     """Warnings for a segmentation map: colours that are not ADE20K's, channels in the wrong order, black."""
-    foreign = float((classes_of(condition) == UNKNOWN).mean())
+    foreign = float((read_classes(condition) == UNKNOWN).mean())
     if foreign <= 0.02:
         return []
     red, green, blue = condition.convert("RGB").split()
-    swapped = float((classes_of(Image.merge("RGB", (blue, green, red))) == UNKNOWN).mean())
+    swapped = float((read_classes(Image.merge("RGB", (blue, green, red))) == UNKNOWN).mean())
     if swapped <= 0.02 and foreign > 0.1:
         return [f"this map looks BGR: {foreign:.0%} of its colours are in the ADE20K palette only with red and blue swapped"]
-    black = share_of(condition, lambda rgb: rgb.max(axis=2) == 0)
+    black = pixel_fraction(condition, lambda rgb: rgb.max(axis=2) == 0)
     if black > 0.5 * foreign:
         return [f"{black:.0%} of this map is black, which is no class of the ADE20K palette: nothing is asked for there"]
     return [f"colours not in the ADE20K palette on {foreign:.0%} of this map (resized or JPEG?): `snap` takes the nearest"]
 
 
+def ground_truth(scene: RenderedScene) -> Image.Image:
+    """The exact segmentation map of a rendered scene."""
+    return segmentation_map(scene.classes)
+
+
 SEGMENTATION = Condition(
-    "segmentation",
-    f"ADE20K classes as colours (method {', '.join(('tiny', *methods_of('segmentation')))})",
-    Contract(
-        "RGB map of the picture's size: each pixel the ADE20K palette colour of its class, without smoothing.",
+    name="segmentation",
+    aliases=("seg",),
+    summary=f"ADE20K classes as colours (method {', '.join(METHODS)})",
+    contract=Contract(
+        summary="RGB map of the picture's size: each pixel the ADE20K palette colour of its class, without smoothing.",
         palette="the 150 colours of ADE20K alone; black, which is none of them, asks for nothing",
         suits=(
             "lllyasviel/control_v11p_sd15_seg", "lllyasviel/sd-controlnet-seg", "thibaud/controlnet-sd21-ade20k-diffusers",
         ),
     ),
-    segmentation,
-    mean_iou,
-    measure="mean IoU",
+    extract=segmentation,
+    score=segmentation_metrics,
+    metric="mean IoU",
     check=check,
-    of_any_picture=False,
-    halves=Halves(all_classes, drawn),
-    measures=segmentation_numbers,
+    resizing=NEAREST,
+    general_purpose=False,
+    batched=BatchedExtractor(predict_classes, render_map),
+    ground_truth=ground_truth,
+    weights=weights_of("segmentation"),
 )  # fmt: skip

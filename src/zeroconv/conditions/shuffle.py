@@ -5,7 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import Condition, Contract, check_flat, check_sizes
+from zeroconv.conditions.condition import Condition, Contract
+from zeroconv.conditions.map_checks import check_flat, check_sizes
+from zeroconv.conditions.raster.resizing import LANCZOS
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
 
 __all__ = ["SHUFFLE", "WAVE", "colour_similarity", "flow_field", "lab_histogram", "random_flow", "shuffle"]
@@ -18,7 +21,7 @@ CELLS = (9, 11, 11)  # of the histogram: L in 0 … 100, a and b in -100 … 100
 TO_XYZ = np.array([[0.433953, 0.376219, 0.189828], [0.212671, 0.715160, 0.072169], [0.017758, 0.109477, 0.872766]], np.float32)
 
 
-def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image.Image:
+def shuffle(image: Image.Image, seed: int = 0, wave: float | None = None) -> Image.Image:
     """A picture with its content shuffled: RGB, of the same size.
 
     Every pixel of the map is taken from another place of the picture, and places that are close stay close.
@@ -30,17 +33,17 @@ def shuffle(image: Image.Image, seed: int = 0, wave: int | None = None) -> Image
             256, or half of the shorter side of a picture that is smaller than 512.
 
     Raises:
-        ValueError: for a negative seed, a wave out of range or a picture that is too long.
+        InputError: for a negative seed, a wave out of range or a picture that is too long.
     """
     import cv2
 
     width, height = image.size
     if not (seed >= 0 and seed % 1 == 0):
-        raise ValueError(f"shuffle seed is {seed}; expected a whole number, 0 or more")
+        raise InputError(f"shuffle seed is {seed}; expected a whole number, 0 or more", field="seed")
     if wave is not None and not 2 <= wave <= LONGEST:
-        raise ValueError(f"shuffle wave is {wave:g} pixels; expected 2 to {LONGEST} (256 is usual)")
+        raise InputError(f"shuffle wave is {wave:g} pixels; expected 2 to {LONGEST} (256 is usual)", field="wave")
     if max(width, height) > LONGEST:
-        raise ValueError(f"the picture is {width}x{height} pixels; shuffle expects at most {LONGEST} a side")
+        raise InputError(f"the picture is {width}x{height} pixels; shuffle expects at most {LONGEST} a side", field="image")
     step = min(WAVE, max(2, min(width, height) // 2)) if wave is None else wave
     generator = np.random.default_rng(int(seed))
     x, y = (flow_field(width, height, step, generator) for _ in range(2))
@@ -118,15 +121,16 @@ def colour_similarity(image: Image.Image, condition: Image.Image) -> float:
 
 
 SHUFFLE = Condition(
-    "shuffle",
-    "a picture's colours and content, shuffled",
-    Contract(
-        "RGB picture of the picture's size: its content bent by a random flow (ControlNet 1.1; residuals are pooled).",
+    name="shuffle",
+    summary="a picture's colours and content, shuffled",
+    contract=Contract(
+        summary="RGB picture of the picture's size: its content bent by a random flow (ControlNet 1.1; residuals are pooled).",
         suits=("lllyasviel/control_v11e_sd15_shuffle",),
     ),
-    shuffle,
-    colour_similarity,
-    "colours met (overlap of Lab histograms)",
-    random_flow,
-    check_flat,
+    extract=shuffle,
+    score=colour_similarity,
+    metric="colours met (overlap of Lab histograms)",
+    draw_parameters=random_flow,
+    check=check_flat,
+    resizing=LANCZOS,
 )  # fmt: skip

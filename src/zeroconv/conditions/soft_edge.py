@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import GREY, Condition, Contract, Halves, check_sizes, share_of
-from zeroconv.conditions.raster.morphology import as_map
+from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract
+from zeroconv.conditions.map_checks import check_sizes, colour_fraction
+from zeroconv.conditions.raster.morphology import to_map
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
 from zeroconv.metrics.ssim import ssim
 
@@ -26,7 +29,7 @@ def soft_edge(
     safe: bool = False,
     steps: int = 2,
     sigma: float = 1.0,
-    weights: str | None = None,
+    weights: str | Path | None = None,
     fusion: Literal["learned", "mean"] = "learned",
     device: str = "cpu",
 ) -> Image.Image:
@@ -45,32 +48,32 @@ def soft_edge(
         device: where the network runs, such as "cuda"; not of "gradient".
 
     Raises:
-        ValueError: for a parameter out of its range.
+        InputError: for a parameter out of its range.
         FileNotFoundError: when the network's weights are not there.
     """
     check_levels(safe, steps)
-    return drawn(image, edges_of([image], method, sigma, weights, fusion, device)[0], safe, steps)
+    return render_map(image, predict_edges([image], method, sigma, weights, fusion, device)[0], safe, steps)
 
 
 def check_levels(safe: bool, steps: int) -> None:
     """Refuse levels that make no sense."""
     if safe not in (False, True):
-        raise ValueError(f"safe is {safe!r}; expected true or false; the number of levels is `steps`")
+        raise InputError(f"safe is {safe!r}; expected true or false; the number of levels is `steps`", field="safe")
     if steps not in range(STEPS[0], STEPS[1] + 1):
-        raise ValueError(f"soft-edge has steps={steps!r}; expected a whole number from {STEPS[0]} to {STEPS[1]}")
+        raise InputError(f"soft-edge has steps={steps!r}; expected a whole number from {STEPS[0]} to {STEPS[1]}", field="steps")
 
 
-def edges_of(
+def predict_edges(
     images: Sequence[Image.Image],
     method: str,
     sigma: float,
-    weights: str | None,
+    weights: str | Path | None,
     fusion: Literal["learned", "mean"],
     device: str,
 ) -> list[np.ndarray]:
     """The edges of each picture, (H, W) float32 in [0, 1]; a network sees pictures of one size together."""
     if method not in METHODS:
-        raise ValueError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}")
+        raise InputError(f"the method of soft-edge is {method!r}; expected one of {', '.join(METHODS)}", field="method")
     if method == "gradient":
         return [gradient_edges(np.asarray(as_rgb(image)), sigma) for image in images]
     if method == "pidinet":
@@ -82,14 +85,14 @@ def edges_of(
     return [edges.numpy() for edges in hed_edges(images, open_hed(weights, device), fusion)]
 
 
-def drawn(_: Image.Image, edges: np.ndarray, safe: bool, steps: int) -> Image.Image:
+def render_map(_: Image.Image, edges: np.ndarray, safe: bool, steps: int) -> Image.Image:
     """The map of edges (H, W) in [0, 1]."""
     check_levels(safe, steps)
     grey = (edges * 255).round()
     if safe:
         grey = (safe_step(grey / 255, int(steps)) * 255).round()
     grey = grey.astype(np.uint8)
-    return as_map(grey)
+    return to_map(grey)
 
 
 def gradient_edges(rgb: np.ndarray, sigma: float = 1.0) -> np.ndarray:
@@ -107,20 +110,22 @@ def gradient_edges(rgb: np.ndarray, sigma: float = 1.0) -> np.ndarray:
         (H, W), float32 in [0, 1].
 
     Raises:
-        ValueError: unless 0.5 <= sigma <= 8.
+        InputError: unless 0.5 <= sigma <= 8.
     """
     if not SIGMAS[0] <= sigma <= SIGMAS[1]:
-        raise ValueError(f"soft-edge has sigma={sigma:g}; expected {SIGMAS[0]:g} to {SIGMAS[1]:g} pixels (1 is usual)")
+        raise InputError(
+            f"soft-edge has sigma={sigma:g}; expected {SIGMAS[0]:g} to {SIGMAS[1]:g} pixels (1 is usual)", field="sigma"
+        )
     channels = [np.ascontiguousarray(rgb[..., channel], np.float32) / 255 for channel in range(3)]
     r = np.zeros(rgb.shape[:2], np.float32)
     for s in SCALES:
-        r += s * sigma / len(SCALES) * steepness(channels, s * sigma)
+        r += s * sigma / len(SCALES) * gradient_magnitude(channels, s * sigma)
     t = STRENGTH * math.sqrt(float(np.mean(np.square(r, dtype=np.float64)))) + FLOOR
     u = (r / np.float32(t)) ** np.float32(CONTRAST)
     return u / (1 + u)
 
 
-def steepness(channels: list[np.ndarray], sigma: float) -> np.ndarray:
+def gradient_magnitude(channels: list[np.ndarray], sigma: float) -> np.ndarray:
     """The steepest change per pixel of smoothed channels (H, W): the root of Di Zenzo's greater eigenvalue, (H, W)."""
     import cv2
 
@@ -139,7 +144,7 @@ def safe_step(edges: np.ndarray, steps: int = 2) -> np.ndarray:
 
 
 def random_softness(generator: np.random.Generator, method: str = "gradient") -> Mapping[str, Any]:
-    """Parameters for one training visit: half of the maps safe with 2 … 4 steps; of gradients sigma from 0.7 … 2."""
+    """Parameters for one training sample: half of the maps safe with 2 … 4 steps; of gradients sigma from 0.7 … 2."""
     sigma = 0.7 * (2 / 0.7) ** float(generator.random())
     levels = {"safe": bool(generator.random() < 0.5), "steps": int(generator.integers(2, 5))}
     return {"sigma": sigma, **levels} if method == "gradient" else levels
@@ -150,7 +155,7 @@ def edge_ssim(
     condition: Image.Image,
     method: str = "gradient",
     sigma: float = 1.0,
-    weights: str | None = None,
+    weights: str | Path | None = None,
     fusion: Literal["learned", "mean"] = "learned",
     device: str = "cpu",
 ) -> float:
@@ -174,11 +179,11 @@ def edge_ssim(
     check_sizes(image, condition)
     found = np.asarray(soft_edge(image, method, sigma=sigma, weights=weights, fusion=fusion, device=device))[..., 0] / 255
     wanted = np.asarray(condition.convert("RGB").convert("L"))
-    candidates = [safe_step(found, steps) for steps in possible_steps(wanted)] or [found]
+    candidates = [safe_step(found, steps) for steps in find_steps(wanted)] or [found]
     return max(0.0, *(ssim(np.round(edges * 255), wanted) for edges in candidates))
 
 
-def possible_steps(grey: np.ndarray) -> list[int]:
+def find_steps(grey: np.ndarray) -> list[int]:
     """With how many steps a map (H, W), uint8, can have been made safe; none when it has other grey levels."""
     seen = set(np.unique(grey).tolist())
     return [n for n in range(STEPS[0], STEPS[1] + 1) if seen <= {round(255 * level / n) for level in range(n + 1)}]
@@ -192,7 +197,7 @@ def check(condition: Image.Image) -> list[str]:
     if typical > 160:
         white = float((grey > 127).mean())
         return [f"this map looks inverted: {white:.0%} white, expected soft white edges on black"]
-    colour = share_of(condition, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    colour = colour_fraction(condition)
     if colour > 0.05:
         return [f"this map has colours ({colour:.0%} of it), expected soft white edges on black"]
     if typical > 128:
@@ -205,20 +210,21 @@ def check(condition: Image.Image) -> list[str]:
 
 
 SOFT_EDGE = Condition(
-    "soft-edge",
-    "soft edges (gradients, HED, PiDiNet)",
-    Contract(
-        "RGB map of the picture's size: soft edges in grey levels, white (255) where they are strongest, on black (0).",
+    name="soft-edge",
+    aliases=("hed",),
+    summary="soft edges (gradients, HED, PiDiNet)",
+    contract=Contract(
+        summary="RGB map of the picture's size: soft edges in grey levels, white (255) where they are strongest, on black (0).",
         polarity="white edges on black",
         channels=GREY,
         suits=(
             "lllyasviel/control_v11p_sd15_softedge", "lllyasviel/sd-controlnet-hed", "thibaud/controlnet-sd21-hed-diffusers",
         ),
     ),
-    soft_edge,
-    edge_ssim,
-    "edge SSIM",
-    random_softness,
-    check,
-    halves=Halves(edges_of, drawn),
+    extract=soft_edge,
+    score=edge_ssim,
+    metric="edge SSIM",
+    draw_parameters=random_softness,
+    check=check,
+    batched=BatchedExtractor(predict_edges, render_map),
 )  # fmt: skip

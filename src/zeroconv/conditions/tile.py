@@ -6,11 +6,14 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import Condition, Contract, check_flat, check_sizes
+from zeroconv.conditions.condition import Condition, Contract
+from zeroconv.conditions.map_checks import check_flat, check_sizes
+from zeroconv.conditions.raster.resizing import LANCZOS
+from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
-from zeroconv.metrics.psnr import likeness
+from zeroconv.metrics.psnr import normalized_psnr
 
-__all__ = ["TILE", "low_pass_likeness", "random_factor", "reduced", "tile"]
+__all__ = ["TILE", "low_pass_psnr", "random_factor", "reduce", "tile"]
 
 LARGEST = 64
 USUAL = (1.0, 8.0)  # the factors of training
@@ -27,26 +30,26 @@ def tile(image: Image.Image, factor: float = 4) -> Image.Image:
         factor: how much smaller it is in between, 1 to 64.
 
     Raises:
-        ValueError: for a factor out of range.
+        InputError: for a factor out of range.
     """
     if not 1 <= factor <= LARGEST:
-        raise ValueError(f"tile factor is {factor:g}; expected 1 to {LARGEST} (2 to 8 are usual)")
-    return reduced(as_rgb(image), factor).resize(image.size, Image.Resampling.BICUBIC)
+        raise InputError(f"tile factor is {factor:g}; expected 1 to {LARGEST} (2 to 8 are usual)", field="factor")
+    return reduce(as_rgb(image), factor).resize(image.size, Image.Resampling.BICUBIC)
 
 
-def reduced(image: Image.Image, factor: float) -> Image.Image:
+def reduce(image: Image.Image, factor: float) -> Image.Image:
     """A picture `factor` times smaller, each pixel the mean of an area; at least one pixel remains."""
     width, height = (max(1, round(side / factor)) for side in image.size)
     return image.resize((width, height), Image.Resampling.BOX)
 
 
 def random_factor(generator: np.random.Generator) -> Mapping[str, float]:
-    """A factor for one training visit: 1 … 8, as often from 1 to 2 as from 4 to 8."""
+    """A factor for one training sample: 1 … 8, as often from 1 to 2 as from 4 to 8."""
     low, high = map(math.log, USUAL)
     return {"factor": math.exp(float(generator.uniform(low, high)))}
 
 
-def low_pass_likeness(image: Image.Image, condition: Image.Image, factor: float = 8) -> float:
+def low_pass_psnr(image: Image.Image, condition: Image.Image, factor: float = 8) -> float:
     """How well a picture without its details meets its map: [0, 1].
 
     Both are made `factor` times smaller by averaging areas; the peak signal-to-noise ratio from 10 to 40 dB counts as
@@ -61,22 +64,23 @@ def low_pass_likeness(image: Image.Image, condition: Image.Image, factor: float 
         ValueError: when sizes differ.
     """
     check_sizes(image, condition)
-    small = [np.asarray(reduced(picture.convert("RGB"), factor)) for picture in (image, condition)]
-    return likeness(*small, best=BEST)
+    small = [np.asarray(reduce(picture.convert("RGB"), factor)) for picture in (image, condition)]
+    return normalized_psnr(*small, best=BEST)
 
 
 TILE = Condition(
-    "tile",
-    "a small picture to be filled with detail",
-    Contract(
-        "RGB picture of the picture's size, without its details: made smaller and larger again (ControlNet 1.1).",
+    name="tile",
+    summary="a small picture to be filled with detail",
+    contract=Contract(
+        summary="RGB picture of the picture's size, without its details: made smaller and larger again (ControlNet 1.1).",
         suits=(
             "lllyasviel/control_v11f1e_sd15_tile", "xinsir/controlnet-tile-sdxl-1.0",
         ),
     ),
-    tile,
-    low_pass_likeness,
-    "low-pass likeness (PSNR of 10 to 40 dB)",
-    random_factor,
-    check_flat,
+    extract=tile,
+    score=low_pass_psnr,
+    metric="low-pass likeness (PSNR of 10 to 40 dB)",
+    draw_parameters=random_factor,
+    check=check_flat,
+    resizing=LANCZOS,
 )  # fmt: skip

@@ -4,10 +4,9 @@ from zeroconv.data.check import Report, check
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.open import open_pairs
 from zeroconv.data.pairs import Pair, Pairs, Subset, condition_of, conditions_of, held_out
-from zeroconv.data.world_pairs import TRUTHS, WorldPairs, truth, write_world
+from zeroconv.data.world_pairs import WorldPairs, truth, write_world
 
 __all__ = [
-    "TRUTHS",
     "FolderPairs",
     "Pair",
     "Pairs",

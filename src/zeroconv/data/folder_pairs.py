@@ -130,7 +130,7 @@ def tutorial_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
 
 def metadata_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
     """A line of an image folder: `file_name`, a caption, and a column for each condition."""
-    known = {**{name: name for name in conditions.NAMES}, **conditions.ALIASES, **dict.fromkeys(MAP_KEYS, "*")}
+    known = {**{name: name for name in conditions.names()}, **conditions.aliases(), **dict.fromkeys(MAP_KEYS, "*")}
     columns = {known[key]: inside(folder, line, key, where) for key in line if key in known and line[key] is not None}
     caption = next((str(line[key]) for key in CAPTION_KEYS if line.get(key) is not None), "")
     return Row(str(line.get("file_name")), inside(folder, line, "file_name", where), caption, columns)

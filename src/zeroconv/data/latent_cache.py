@@ -1,4 +1,4 @@
-"""Latents and text states, computed at the first visit of a sample and kept on disk (float16) for the others."""
+"""Latents and prompt encodings, computed when a sample is first seen and kept on disk (float16) for the next time."""
 
 import hashlib
 import json
@@ -10,74 +10,101 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 from torch import Tensor
 
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.data import Pair
 from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 
-__all__ = ["Cache"]
+__all__ = ["LatentCache"]
+
+VERSION = 2  # rows are keyed by what they were computed from; caches of version 1, keyed by names, are filled anew
+DIGEST_BYTES = 16
 
 
-class Cache:
-    """Arrays in a folder, one row per sample; a row is filled when its sample is first visited.
+class LatentCache:
+    """Arrays in a folder, one row per sample.
 
-    The folder is emptied when the base, the data or the picture size is another than when it was made.
+    A row is computed when its sample is first asked for, and again when the sample's pixels or caption are no longer
+    those it was computed from. The folder is emptied when the encoders, the number of samples or the picture size change.
 
     Args:
         folder: where the arrays lie.
         base: encodes pictures and prompts.
-        names: names of the samples, in order.
+        count: samples in the data set.
         size: width and height of the pictures in pixels.
     """
 
-    def __init__(self, folder: Path, base: StableDiffusion, names: Sequence[str], size: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, base: StableDiffusion, count: int, size: tuple[int, int]) -> None:
         self.base = base
         empty = base.encode_text([""])
-        key = fingerprint(base, empty, names, size)
+        key = encoder_fingerprint(base, empty, count, size)
         if folder.exists() and read_key(folder) != key:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.latents = rows(folder / "latents.npy", (len(names), *base.latent_shape(*size)))
-        self.text = rows(folder / "text.npy", (len(names), *empty.hidden_states.shape[1:]))
-        self.pooled = None if empty.pooled is None else rows(folder / "pooled.npy", (len(names), *empty.pooled.shape[1:]))
-        self.filled = rows(folder / "filled.npy", (len(names),), np.bool_)
-        (folder / "key.json").write_text(json.dumps({"key": key}), "utf-8")  # last: without it the arrays are made anew
+        pooled = empty.pooled
+        self.latents = open_rows(folder / "latents.npy", (count, *base.latent_shape(*size)))
+        self.text = open_rows(folder / "text.npy", (count, *empty.hidden_states.shape[1:]))
+        self.pooled = None if pooled is None else open_rows(folder / "pooled.npy", (count, *pooled.shape[1:]))
+        self.digests = open_rows(folder / "digests.npy", (count, DIGEST_BYTES), np.uint8)
+        write_text(folder / "key.json", json.dumps({"key": key}))  # last: without it the arrays are made anew
 
-    def read(self, samples: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, PromptEncoding]:
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Which rows hold a sample, (count,)."""
+        return self.digests.any(axis=1)
+
+    def read(self, indices: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, PromptEncoding]:
         """Latents (B, C, h, w) and encoded prompts, float32, on the CPU.
 
         Args:
-            samples: their indices.
-            pairs: the samples themselves, for those that are not filled yet.
+            indices: rows of the samples.
+            pairs: the samples themselves, by which a row is recognised or computed.
         """
-        missing = [i for i, sample in enumerate(samples) if not self.filled[sample]]
-        if missing:
-            self.fill([samples[i] for i in missing], [pairs[i] for i in missing])
-        latents, states = (torch.from_numpy(array[list(samples)]).float() for array in (self.latents, self.text))
+        digests = [digest(pair) for pair in pairs]
+        stale = [i for i, index in enumerate(indices) if not np.array_equal(self.digests[index], digests[i])]
+        if stale:
+            self.fill([indices[i] for i in stale], [pairs[i] for i in stale], [digests[i] for i in stale])
+        latents, states = (torch.from_numpy(array[list(indices)]).float() for array in (self.latents, self.text))
         if self.pooled is None:
             return latents, PromptEncoding(states)
-        return latents, PromptEncoding(states, torch.from_numpy(self.pooled[list(samples)]).float())
+        return latents, PromptEncoding(states, torch.from_numpy(self.pooled[list(indices)]).float())
 
-    def fill(self, samples: Sequence[int], pairs: Sequence[Pair]) -> None:
-        """Encode pairs and keep them as the rows `samples`."""
+    def fill(self, indices: Sequence[int], pairs: Sequence[Pair], digests: Sequence[NDArray[np.uint8]]) -> None:
+        """Encode pairs and keep them, a row's digest after its contents."""
         images = normalize(torch.stack([to_tensor(pair.image) for pair in pairs]))
-        latents = array(self.base.encode_images(images))
+        latents = to_numpy(self.base.encode_images(images))
         text = self.base.encode_text([pair.caption for pair in pairs])
-        states, pooled = array(text.hidden_states), None if text.pooled is None else array(text.pooled)
-        for row, sample in enumerate(samples):
-            self.latents[sample], self.text[sample] = latents[row], states[row]
+        states, pooled = to_numpy(text.hidden_states), None if text.pooled is None else to_numpy(text.pooled)
+        for row, index in enumerate(indices):
+            self.digests[index] = 0
+            self.latents[index], self.text[index] = latents[row], states[row]
             if self.pooled is not None and pooled is not None:
-                self.pooled[sample] = pooled[row]
-            self.filled[sample] = True
+                self.pooled[index] = pooled[row]
+        for array in (self.latents, self.text, self.pooled):
+            if array is not None:
+                array.flush()  # on the disk before the digests vouch for it
+        for index, found in zip(indices, digests, strict=True):
+            self.digests[index] = found
+        self.digests.flush()
 
 
-def array(tensor: Tensor) -> Any:
-    """Numbers for a row."""
+def digest(pair: Pair) -> NDArray[np.uint8]:
+    """What a row is computed from, the pixels and the caption, as 16 bytes that are not all zero."""
+    image = pair.image.convert("RGB")
+    content = hashlib.blake2b(json.dumps([image.size, pair.caption]).encode(), digest_size=DIGEST_BYTES)
+    content.update(image.tobytes())
+    return np.frombuffer(content.digest(), np.uint8)
+
+
+def to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    """A tensor's numbers."""
     return tensor.float().cpu().numpy()
 
 
-def rows(path: Path, shape: tuple[int, ...], kind: Any = np.float16) -> Any:
+def open_rows(path: Path, shape: tuple[int, ...], kind: Any = np.float16) -> Any:
     """An array in a file, made of zeros when it is not there."""
     if path.exists():
         return open_memmap(path, mode="r+")
@@ -92,16 +119,16 @@ def read_key(folder: Path) -> str | None:
         return None
 
 
-def fingerprint(base: StableDiffusion, empty: PromptEncoding, names: Sequence[str], size: tuple[int, int]) -> str:
-    """SHA-256 over the encoders' weights, the shapes and meaning of the empty prompt, the sample names and the size."""
+def encoder_fingerprint(base: StableDiffusion, empty: PromptEncoding, count: int, size: tuple[int, int]) -> str:
+    """SHA-256 over the encoders' weights, the shapes and meaning of the empty prompt, the row count and the picture size."""
     shapes = [
         list(empty.hidden_states.shape),
         None if empty.pooled is None else list(empty.pooled.shape),
         base.force_zeros_for_empty_prompt,
     ]
-    digest = hashlib.sha256(json.dumps([list(names), list(size), shapes]).encode())
+    found = hashlib.sha256(json.dumps([VERSION, count, list(size), shapes]).encode())
     for network in base.networks[1:]:
         for name, tensor in network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().numpy().tobytes())
-    return digest.hexdigest()
+            found.update(name.encode())
+            found.update(tensor.detach().cpu().float().numpy().tobytes())
+    return found.hexdigest()

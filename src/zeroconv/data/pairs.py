@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from zeroconv import conditions
-from zeroconv.images import open_map, open_with_mask
+from zeroconv.images import open_map
 
 __all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
 
@@ -84,13 +84,14 @@ def held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
 
 
 def open_condition(path: Path, condition: str) -> Image.Image:
-    """A map from a file: RGB, or, of inpainting, RGBA with its hole.
+    """A map from a file, as its condition reads it; RGB if the condition is not known.
 
     Raises:
         FileNotFoundError: when it is not there.
         ValueError: when it cannot be read, or an inpainting map has no hole.
     """
-    return open_with_mask(path) if condition == "inpaint" else open_map(path)
+    known = conditions.find(condition)
+    return known.open_map(path) if known else open_map(path)
 
 
 def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
@@ -120,7 +121,7 @@ def conditions_of(
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
-        if not known.of_any_picture and "method" not in parameters[i]:
+        if not known.general_purpose and "method" not in parameters[i]:
             raise ValueError(
                 f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any "
                 f"picture: add the maps, or name a method, in training with `--set extract.method=…` "

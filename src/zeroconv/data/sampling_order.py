@@ -1,7 +1,8 @@
-"""Which sample is seen at which step, and every draw that belongs to that visit (keyed, so a run can resume)."""
+"""Which samples a step sees, and everything random about them, keyed so that a run can resume."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -9,28 +10,28 @@ from torch import Tensor
 
 from zeroconv.diffusion import generator
 
-__all__ = ["Draw", "Visit", "draw", "visits_of_step"]
+__all__ = ["SampleRef", "StepRandomness", "draw_randomness", "samples_of_step"]
 
 
 @dataclass(frozen=True)
-class Visit:
-    """One look at one sample.
+class SampleRef:
+    """A sample in an epoch.
 
     Attributes:
-        sample: its index in the data set.
-        visit: how often it was seen before.
+        index: of the sample in the data set.
+        epoch: counted from 0: how often the sample was seen before.
     """
 
-    sample: int
-    visit: int
+    index: int
+    epoch: int
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Everything random about a visit.
+class StepRandomness:
+    """Everything random about a sample in an epoch.
 
     Attributes:
-        t: the diffusion step, 0 … 999.
+        t: the diffusion step, 0 … T-1.
         epsilon: the noise, (C, h, w).
         empty_prompt: whether the prompt is replaced by the empty one (section 3.3: half of them).
         extraction: randomness for the condition's extractor, such as Canny thresholds.
@@ -42,41 +43,54 @@ class Draw:
     extraction: np.random.Generator
 
 
-def visits_of_step(step: int, batch_size: int, samples: int, seed: int) -> list[Visit]:
-    """The batch of a step: each epoch is a permutation of the samples keyed by (seed, epoch).
+def samples_of_step(step: int, batch_size: int, samples: int, seed: int, rank: int = 0, world_size: int = 1) -> list[SampleRef]:
+    """The samples of a step: each epoch is a permutation of the data set keyed by (seed, epoch).
 
     Args:
         step: counted from 0.
-        batch_size: samples per step; a batch may reach into the next epoch.
+        batch_size: samples per step over all processes; a step may reach into the next epoch.
         samples: size of the data set.
         seed: of the run.
+        rank: which process asks, 0 … world_size - 1; the processes' parts, one after the other, are the whole step.
+        world_size: how many processes share a step.
+
+    Raises:
+        ValueError: when the batch cannot be shared evenly, or there is no such rank.
     """
-    first = step * batch_size
-    return [visit for visit in walk(first, batch_size, samples, seed)]
+    if batch_size % world_size or not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} of {world_size} processes cannot take its part of a batch of {batch_size}")
+    share = batch_size // world_size
+    return list(iterate_samples(step * batch_size + rank * share, share, samples, seed))
 
 
-def walk(first: int, count: int, samples: int, seed: int) -> Iterator[Visit]:
-    """Visits number `first` to `first + count` of the run."""
-    orders: dict[int, list[int]] = {}
+def iterate_samples(first: int, count: int, samples: int, seed: int) -> Iterator[SampleRef]:
+    """Samples number `first` to `first + count` of the run, counted over all its epochs."""
     for number in range(first, first + count):
         epoch, place = divmod(number, samples)
-        if epoch not in orders:
-            orders[epoch] = torch.randperm(samples, generator=generator(seed, "order", epoch)).tolist()
-        yield Visit(orders[epoch][place], epoch)
+        yield SampleRef(int(permute_epoch(samples, seed, epoch)[place]), epoch)
 
 
-def draw(visit: Visit, seed: int, shape: tuple[int, ...], timesteps: int, prompt_dropout: float) -> Draw:
-    """The draws of a visit, keyed by (seed, sample, visit): the same whatever the batch, the worker or the machine.
+@lru_cache(maxsize=2)
+def permute_epoch(samples: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch, (samples,) int32; kept, because a step needs only a few numbers of it.
+
+    Two epochs are kept: the one a run is in and the one its batch may reach into, 4 bytes per sample each.
+    """
+    return torch.randperm(samples, generator=generator(seed, "order", epoch)).numpy().astype(np.int32)
+
+
+def draw_randomness(ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps: int, prompt_dropout: float) -> StepRandomness:
+    """The draws of a sample in an epoch: the same whatever the batch, the process or the machine.
 
     Args:
-        visit: which look at which sample.
+        ref: the sample.
         seed: of the run.
         shape: of the latents, (C, h, w).
-        timesteps: length of the noise schedule.
+        timesteps: length T of the noise schedule.
         prompt_dropout: probability of an empty prompt.
     """
-    g = generator(seed, "visit", visit.sample, visit.visit)
+    g = generator(seed, "visit", ref.index, ref.epoch)
     t = int(torch.randint(timesteps, (), generator=g))
     epsilon = torch.randn(shape, generator=g)
     empty = bool(torch.rand((), generator=g) < prompt_dropout)
-    return Draw(t, epsilon, empty, np.random.default_rng(int(torch.randint(2**62, (), generator=g))))
+    return StepRandomness(t, epsilon, empty, np.random.default_rng(int(torch.randint(2**62, (), generator=g))))

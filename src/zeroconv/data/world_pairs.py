@@ -4,42 +4,27 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.conditions.depth import depth_map
-from zeroconv.conditions.normal import normal_map
-from zeroconv.conditions.openpose.drawing import draw_pose
-from zeroconv.conditions.segmentation import segmentation_map
 from zeroconv.data.pairs import Pair
 from zeroconv.images import write_png
 from zeroconv.world import Picture, make
 
-__all__ = ["TRUTHS", "WorldPairs", "truth", "write_world"]
+__all__ = ["WorldPairs", "truth", "write_world"]
 
 KEPT = 4096  # scenes of a data set that stay in memory, 50 or 100 KB each: rendering one takes as long as a training step
-TRUTHS = ("depth", "normal", "segmentation", "pose")
-"""Conditions that the renderer knows exactly; others are extracted from the picture."""
 
 
 def truth(picture: Picture, condition: str) -> Image.Image:
-    """The exact map of a rendered picture (for canny: of its pixels).
+    """The exact map of a rendered picture: from its geometry where the condition knows how, else extracted from its pixels.
 
     Raises:
-        ValueError: for an unknown condition.
+        InputError: for an unknown condition.
     """
-    name = conditions.get(condition).name
-    size = (picture.rgb.shape[1], picture.rgb.shape[0])
-    joints = picture.keypoints if picture.keypoints is not None else np.zeros((18, 3), np.float32)
-    draw: dict[str, Callable[[], Image.Image]] = {
-        "depth": lambda: depth_map(picture.distance),
-        "normal": lambda: normal_map(picture.normals),
-        "segmentation": lambda: segmentation_map(picture.classes),
-        "pose": lambda: draw_pose(joints, size),
-    }
-    return draw[name]() if name in draw else conditions.extract(name, Image.fromarray(picture.rgb))
+    known = conditions.get(condition)
+    return known.ground_truth(picture) if known.ground_truth else conditions.extract(known.name, Image.fromarray(picture.rgb))
 
 
 class WorldPairs:
@@ -57,8 +42,8 @@ class WorldPairs:
         self, count: int, first_seed: int = 0, condition: str | None = None, size: int = 128, kind: str | None = None
     ) -> None:
         self.first_seed, self.size, self.kind = first_seed, size, kind
-        name = conditions.get(condition).name if condition else None
-        self.truths = [name] if name in TRUTHS else []
+        known = conditions.get(condition) if condition else None
+        self.exact = [known.name] if known and known.ground_truth else []
         self.kept: dict[int, Pair] = {}
         self.names: Sequence[str] = [f"world-{first_seed + i:09d}" for i in range(count)]
 
@@ -70,7 +55,7 @@ class WorldPairs:
         """Scene `index`, rendered at the first visit and kept for the next."""
         if index not in self.kept:
             picture = make(self.first_seed + index, self.kind, self.size)
-            maps = {name: truth(picture, name) for name in self.truths}
+            maps = {name: truth(picture, name) for name in self.exact}
             pair = Pair(self.names[index], Image.fromarray(picture.rgb), picture.caption, maps)
             if len(self.kept) >= KEPT:
                 return pair

@@ -1,13 +1,16 @@
 """Numbers about a ControlNet: how well do its pictures obey their conditions?"""
 
 from zeroconv.evaluation.fidelity import evaluate
+from zeroconv.evaluation.gap import bootstrap_share, share_of_gap
 from zeroconv.evaluation.report import Example, FidelityReport, Row
+from zeroconv.evaluation.samples import HeldOut
 from zeroconv.evaluation.sheet import badge, fidelity_sheet
-from zeroconv.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_share
+from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
 
 __all__ = [
     "Example",
     "FidelityReport",
+    "HeldOut",
     "Interval",
     "Row",
     "badge",
@@ -15,4 +18,5 @@ __all__ = [
     "bootstrap_share",
     "evaluate",
     "fidelity_sheet",
+    "share_of_gap",
 ]

@@ -5,7 +5,7 @@ from the same seed and prompt, and the autoencoder's reconstruction of the true 
 can be expected to beat.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,16 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pair, Pairs, conditions_of
+from zeroconv.data import Pairs, conditions_of
+from zeroconv.errors import InputError
 from zeroconv.evaluation.report import Example, FidelityReport, Row
-from zeroconv.evaluation.samples import fitted, reconstruct
-from zeroconv.generation import Control, ControlPipeline
+from zeroconv.evaluation.samples import HeldOut, fit_pair
+from zeroconv.generation import ControlPipeline
 
-__all__ = ["evaluate"]
+__all__ = ["Judge", "evaluate", "measure"]
+
+Judge = Callable[[Image.Image, Image.Image], Mapping[str, float]]
+"""All that is measured of a picture and its map, by name, the fidelity first."""
 
 EXAMPLES = 8
 """As many pairs are kept with their pictures, for the sheet."""
@@ -62,15 +66,16 @@ def evaluate(
         on_progress: called with (pairs done, pairs in all).
 
     Raises:
-        ValueError: for no pairs, a judge with an unknown parameter, or a ControlNet made for another base.
+        InputError: for no pairs, a judge with an unknown parameter, or maps that are all black.
+        ValueError: for a ControlNet made for another base.
     """
     known = conditions.get(condition)
     extract = network.config.extract
-    told = conditions.judge_of(known.name, judge, extract)
+    parameters = conditions.reextract_parameters(known.name, judge, extract)
     if len(pairs) == 0:
-        raise ValueError("there are no pairs to evaluate on; expected 1 or more")
+        raise InputError("there are no pairs to evaluate on; expected 1 or more", field="data")
     if batch_size < 1:
-        raise ValueError(f"batch size is {batch_size}; expected 1 or more")
+        raise InputError(f"batch size is {batch_size}; expected 1 or more", field="batch_size")
     network.check_base(pipeline.base.unet)
     request: dict[str, Any] = {
         "num_inference_steps": num_inference_steps,
@@ -80,43 +85,37 @@ def evaluate(
     }
     rows, examples = list[Row](), list[Example]()
     for first in range(0, len(pairs), batch_size):
-        seeds = list(range(seed + first, seed + min(first + batch_size, len(pairs))))
-        batch = [fitted(pairs[i - seed], pipeline.base.size) for i in seeds]
-        maps = conditions_of(batch, known.name, [extract] * len(batch))
-        kept = [i for i, image in enumerate(maps) if image.getbbox() is not None]  # a black map asks for nothing
-        if kept:
-            chosen = [batch[i] for i in kept], [maps[i] for i in kept], [seeds[i] for i in kept]
-            made = measure(pipeline, network, scale, partial(known.judge, **told), *chosen, request)
-            rows += [row for row, _ in made]
-            examples += [example for _, example in made[: EXAMPLES - len(examples)]]
+        last = min(first + batch_size, len(pairs))
+        fitted = [fit_pair(pairs[i], pipeline.base.size) for i in range(first, last)]
+        maps = conditions_of(fitted, known.name, [extract] * len(fitted))
+        batch = HeldOut(fitted, maps, range(seed + first, seed + last))
+        batch = batch.select([i for i, image in enumerate(maps) if image.getbbox() is not None])  # black asks for nothing
+        if batch.pairs:
+            measured = measure(batch, pipeline, network, partial(known.metrics, **parameters), scale, request)
+            rows += [row for row, _ in measured]
+            examples += [example for _, example in measured[: EXAMPLES - len(examples)]]
         if on_progress is not None:
-            on_progress(min(first + batch_size, len(pairs)), len(pairs))
+            on_progress(last, len(pairs))
     if not rows:
-        raise ValueError(f"all {len(pairs)} {known.name} maps are black: there is nothing to obey")
-    settings = {**request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": told}
-    return FidelityReport(known.name, known.measure, settings, rows, len(pairs) - len(rows), examples)
+        raise InputError(f"all {len(pairs)} {known.name} maps are black: there is nothing to obey", field="data")
+    settings = {
+        **request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": parameters,
+    }  # fmt: skip
+    return FidelityReport(known.name, known.metric, settings, rows, len(pairs) - len(rows), examples)
 
 
 def measure(
-    pipeline: ControlPipeline,
-    network: ControlNet,
-    scale: float,
-    judge: Callable[[Image.Image, Image.Image], Mapping[str, float]],
-    pairs: Sequence[Pair],
-    maps: Sequence[Image.Image],
-    seeds: Sequence[int],
-    request: dict[str, Any],
+    batch: HeldOut, pipeline: ControlPipeline, network: ControlNet, judge: Judge, scale: float, request: Mapping[str, Any]
 ) -> list[tuple[Row, Example]]:
     """Make and measure one batch: with the control, without it, and through the autoencoder."""
-    side, prompts = pipeline.base.size, [pair.caption for pair in pairs]
-    shared: dict[str, Any] = {**request, "seed": seeds, "batch_size": len(pairs), "size": (side, side)}
-    controlled = pipeline(prompts, [Control(network, maps, scale=scale)], **shared).images
-    uncontrolled = pipeline(prompts, [], **shared).images
-    ceiling = reconstruct(pipeline.base, [pair.image for pair in pairs])
-    judged: list[tuple[Row, Example]] = []
-    for i, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
+    shared: dict[str, Any] = {**request, "batch_size": len(batch.pairs)}
+    controlled = batch.generate(pipeline, network, scale, **shared)
+    uncontrolled = batch.generate(pipeline, **shared)
+    ceiling = batch.reconstruct(pipeline.base)
+    measured: list[tuple[Row, Example]] = []
+    for i, (pair, image) in enumerate(zip(batch.pairs, batch.maps, strict=True)):
         first, *others = (judge(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
         measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
-        row = Row(pair.name, pair.caption, seeds[i], *next(iter(measures.values())), measures)
-        judged.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))
-    return judged
+        row = Row(pair.name, pair.caption, batch.seeds[i], *next(iter(measures.values())), measures)
+        measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))
+    return measured

@@ -5,7 +5,10 @@ from typing import Any
 
 from PIL import Image
 
-from zeroconv.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_share
+from zeroconv.evaluation.gap import bootstrap_share
+from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
+
+__all__ = ["Example", "FidelityReport", "Row"]
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,64 @@
-"""The held-out pairs as they are judged: at the base's size, and through its autoencoder."""
+"""Held-out pairs and the three pictures that are made of each: with control, without it, and the best possible."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 
+from zeroconv.control import ControlNet
 from zeroconv.data import Pair
+from zeroconv.generation import Control, ControlPipeline
 from zeroconv.images import fit, normalize, to_images, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
+__all__ = ["HeldOut", "fit_pair", "reconstruct"]
 
-def fitted(pair: Pair, side: int) -> Pair:
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out pairs and what their pictures are made from, the same with a control and without.
+
+    Attributes:
+        pairs: the pairs, of one size.
+        maps: the condition map of each.
+        seeds: of the noise of each.
+    """
+
+    pairs: Sequence[Pair]
+    maps: Sequence[Image.Image]
+    seeds: Sequence[int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures in pixels."""
+        return self.pairs[0].image.size
+
+    def select(self, indices: Sequence[int]) -> "HeldOut":
+        """Some of them."""
+        return HeldOut([self.pairs[i] for i in indices], [self.maps[i] for i in indices], [self.seeds[i] for i in indices])
+
+    def generate(
+        self, pipeline: ControlPipeline, network: ControlNet | None = None, scale: float = 1.0, **request: Any
+    ) -> list[Image.Image]:
+        """Make a picture for each pair.
+
+        Args:
+            pipeline: the base.
+            network: the ControlNet; no control if left out.
+            scale: strength of the control.
+            **request: further arguments of the pipeline.
+        """
+        controls = [] if network is None else [Control(network, self.maps, scale=scale)]
+        prompts = [pair.caption for pair in self.pairs]
+        return pipeline(prompts, controls, seed=self.seeds, size=self.size, **request).images
+
+    def reconstruct(self, base: StableDiffusion) -> list[Image.Image]:
+        """The true pictures through the autoencoder: no picture of this base can be expected to obey better."""
+        return reconstruct(base, [pair.image for pair in self.pairs])
+
+
+def fit_pair(pair: Pair, side: int) -> Pair:
     """A pair cut to a square of `side` pixels; maps keep their exact colours."""
     maps = {name: fit(image, side, nearest=True) for name, image in pair.maps.items()}
     return replace(pair, image=fit(pair.image, side), maps=maps)

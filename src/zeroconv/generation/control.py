@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
+from zeroconv import conditions
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
 from zeroconv.errors import InputError
 from zeroconv.generation.request import ControlRequest
-from zeroconv.images import to_masked_tensor, to_tensor
+from zeroconv.images import to_tensor
 
 __all__ = ["Control"]
 
@@ -62,7 +63,8 @@ class Control:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
         image = self.map_of(picture)
-        return to_masked_tensor(image) if self.network.config.condition == "inpaint" else to_tensor(image)
+        known = conditions.find(self.network.config.condition)
+        return known.to_tensor(image) if known else to_tensor(image)
 
     def map_of(self, picture: int) -> Image.Image:
         """The map of picture `picture`.
@@ -84,9 +86,10 @@ class Control:
             picture: which.
             embed: `embed(image, mode)` gives a picture, in a Pillow mode, as text that holds it.
         """
+        known = conditions.find(self.network.config.condition)
         return ControlRequest(
             network=self.network.name,
-            condition=embed(self.map_of(picture), "RGBA" if self.network.config.condition == "inpaint" else "RGB"),
+            condition=embed(self.map_of(picture), known.contract.mode if known else "RGB"),
             mask=embed(self.mask, "L") if self.mask else None,
             scale=self.scale,
             start=self.start,

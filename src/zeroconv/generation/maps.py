@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from PIL import Image
 
 from zeroconv import conditions
-from zeroconv.conditions.raster.resizing import fit_map
-from zeroconv.conditions.raster.tiling import at_size
+from zeroconv.conditions.condition import Condition
+from zeroconv.conditions.raster.resizing import NEAREST, resize_map
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import picture_name
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
 from zeroconv.generation.request import ControlRequest, ResizeMode
-from zeroconv.images import open_image, open_map, open_with_mask
+from zeroconv.images import open_image, open_map
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["make_controls", "make_map"]
@@ -71,14 +71,14 @@ def make_map(
         FileNotFoundError: when the picture is not there.
         ValueError: when it cannot be read, has another size, or no map can be extracted for this network.
     """
-    name = network.config.condition
+    known = conditions.find(network.config.condition)
     if request.condition is not None:
-        opener = open_with_mask if name == "inpaint" else open_map
-        image, source = open_fitted(request.condition, opener, "map", name, size, resize), request.condition
+        opener = known.open_map if known else open_map
+        image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
     else:
         assert request.image is not None, "a request has one of both"
         image, source = extract_map(network, request.image, request.network, size, resize, notify), request.image
-    for oddity in conditions.get(name).check(image) if name else ():
+    for oddity in known.check(image) if known else ():
         notify(f"warning: {picture_name(source)}: {oddity}")
     return image
 
@@ -91,26 +91,21 @@ def extract_map(
     Raises:
         ValueError: when the network follows no condition that is extracted.
     """
-    name, parameters = network.config.condition, dict(network.config.extract)
-    if name is None:
+    known, parameters = conditions.find(network.config.condition), dict(network.config.extract)
+    if known is None:
         raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
-    if name == "inpaint":
+    if known.needs_mask:
         raise ValueError(f"{what} fills a hole, and only you know where: give it as --condition, RGBA and transparent there")
-    known = conditions.get(name).name
     if parameters:
         notify(f"the map of {picture_name(source)} is extracted as in training, with {json.dumps(parameters)}")
-
-    def extract(picture: Image.Image) -> Image.Image:
-        return conditions.extract(known, picture, **parameters)
-
-    return at_size(extract, open_image(source), known, size, resize or "crop")
+    return conditions.extract_at_size(known.name, open_image(source), size, resize or "crop", **parameters)
 
 
 def open_fitted(
     source: str,
     opener: Callable[[str], Image.Image],
     what: str,
-    condition: str | None,
+    condition: Condition | None,
     size: tuple[int, int],
     resize: ResizeMode | None,
 ) -> Image.Image:
@@ -123,8 +118,7 @@ def open_fitted(
     if image.size == size:
         return image
     if resize is not None:
-        known = "segmentation" if condition is None else conditions.get(condition).name  # no value that was not there
-        return fit_map(image, size, known, resize)
+        return resize_map(image, size, condition.resizing if condition else NEAREST, resize)  # no value that was not there
     (width, height), (wanted_width, wanted_height) = image.size, size
     raise ValueError(
         f"the {what} {picture_name(source)} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "

@@ -1,1 +1,1 @@
-"""Arrays in, numbers out."""
+"""Metrics: arrays in, numbers out; pictures and maps are the business of `zeroconv.conditions`."""

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "bootstrap_mean", "bootstrap_share"]
+__all__ = ["Interval", "bootstrap", "bootstrap_mean"]
 
 RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)
-SMALLEST_GAP = 1e-6  # below it there is no gap that could be closed
 
 Numbers = NDArray[np.float64]
 
@@ -45,29 +44,6 @@ def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Interval:
         ValueError: when there are no values.
     """
     return bootstrap([values], lambda columns: columns[0].mean(axis=-1), seed)
-
-
-def bootstrap_share(
-    controlled: Sequence[float], uncontrolled: Sequence[float], ceiling: Sequence[float], seed: int = 0
-) -> Interval | None:
-    """Share of the gap closed, `(F_controlled - F_none) / (F_ceiling - F_none)` of the means.
-
-    The pictures are resampled together, so a hard picture is hard for all three.
-
-    Returns:
-        The share, or None when the ceiling is not above the uncontrolled pictures.
-
-    Raises:
-        ValueError: when there are no values.
-    """
-
-    def share(columns: list[Numbers]) -> Numbers:
-        with_control, without, best = (column.mean(axis=-1) for column in columns)
-        gap = best - without
-        return (with_control - without) / np.where(gap > SMALLEST_GAP, gap, np.nan)
-
-    found = bootstrap([controlled, uncontrolled, ceiling], share, seed)
-    return None if np.isnan(found.value) else found
 
 
 def bootstrap(columns: Sequence[Sequence[float]], statistic: Callable[[list[Numbers]], Any], seed: int) -> Interval:

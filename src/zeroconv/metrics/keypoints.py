@@ -1,6 +1,8 @@
-"""Joints found again: the share within a distance (PCK) and object keypoint similarity (OKS)."""
+"""Keypoints found again: percentage of correct keypoints (PCK) and object keypoint similarity (OKS)."""
 
 import numpy as np
+
+__all__ = ["COCO_SPREADS", "OPENPOSE_SPREADS", "oks", "pck"]
 
 # How far people who mark joints disagree, as a share of the person's size (COCO's keypoint evaluation, 2017).
 COCO_SPREADS = np.array(
@@ -18,14 +20,14 @@ OPENPOSE_SPREADS = np.array(
 """The same for OpenPose's 18 joints; COCO has no neck, so it has the shoulders' spread."""
 
 
-def joints_met(found: np.ndarray, wanted: np.ndarray, visible: np.ndarray, within: float, length: float = 1.0) -> float:
-    """PCK: the share of wanted joints that are found within a distance (Y. Yang and D. Ramanan, 2013): [0, 1].
+def pck(found: np.ndarray, wanted: np.ndarray, visible: np.ndarray, within: float, length: float = 1.0) -> float:
+    """The fraction of wanted keypoints that are found within a distance (Y. Yang and D. Ramanan, 2013): [0, 1].
 
     Args:
         found: (..., K, 2) positions.
         wanted: (..., K, 2) positions in the same unit.
-        visible: (..., K), which joints count; without any the answer is 1.
-        within: the distance that still counts, as a share of `length`.
+        visible: (..., K), which keypoints count; without any the answer is 1.
+        within: the distance that still counts, as a fraction of `length`.
         length: such as the picture's or the person's width, in the positions' unit.
     """
     counted = np.asarray(visible) > 0
@@ -43,7 +45,7 @@ def oks(
     Args:
         found: (K, 2) positions in pixels.
         wanted: (K, 2) positions in pixels.
-        visible: (K,), which joints count; without any the answer is 1.
+        visible: (K,), which keypoints count; without any the answer is 1.
         area: of the person in square pixels.
         spreads: (K,), `OPENPOSE_SPREADS` or `COCO_SPREADS`.
 
@@ -54,5 +56,5 @@ def oks(
         raise ValueError(f"got {len(found)} joints and area {area:g}; expected {len(spreads)} joints and an area above 0")
     counted = np.asarray(visible) > 0
     squared = ((np.asarray(found, float) - np.asarray(wanted, float)) ** 2).sum(-1)
-    likeness = np.exp(-squared / (2 * area * (2 * spreads) ** 2))
-    return float(likeness[counted].mean()) if counted.any() else 1.0
+    similarity = np.exp(-squared / (2 * area * (2 * spreads) ** 2))
+    return float(similarity[counted].mean()) if counted.any() else 1.0

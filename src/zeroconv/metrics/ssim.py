@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["ssim"]
+
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
     """Mean structural similarity of two grey pictures (H, W) in 0 … 255: [-1, 1].

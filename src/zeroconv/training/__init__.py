@@ -1,8 +1,19 @@
 """Training a ControlNet: settings, loop, state, probe and sudden convergence (section 3.3)."""
 
 from zeroconv.training.config import TrainConfig
-from zeroconv.training.events import Event, Note, Probed, Progress
-from zeroconv.training.sudden_convergence import Jump, find_jump
-from zeroconv.training.trainer import Summary, train
+from zeroconv.training.events import Event, Message, ProbeEvent, Progress
+from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_convergence
+from zeroconv.training.trainer import Summary, Trainer, train
 
-__all__ = ["Event", "Jump", "Note", "Probed", "Progress", "Summary", "TrainConfig", "find_jump", "train"]
+__all__ = [
+    "Event",
+    "Message",
+    "ProbeEvent",
+    "Progress",
+    "SuddenConvergence",
+    "Summary",
+    "TrainConfig",
+    "Trainer",
+    "find_sudden_convergence",
+    "train",
+]

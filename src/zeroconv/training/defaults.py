@@ -7,30 +7,40 @@ from zeroconv.diffusion import NoiseSchedule
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config import TrainConfig
 
-__all__ = ["default_channels", "default_learning_rate", "given_parameters", "judge_for", "open_base", "schedule_of"]
+__all__ = [
+    "build_schedule",
+    "default_channels",
+    "default_learning_rate",
+    "extractor_parameters",
+    "judge_parameters",
+    "open_base",
+]
 
 
-def given_parameters(config: TrainConfig) -> dict[str, Any]:
+def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
     """The extractor's parameters that are not drawn: those of the settings; its network runs where the training does."""
-    learned = "device" in conditions.defaults(conditions.get(config.condition))
-    return {**({"device": config.device} if learned else {}), **config.extract}
+    learned = "device" in conditions.defaults(conditions.get(config.data.condition))
+    return {**({"device": config.optimization.device} if learned else {}), **config.data.extract}
 
 
-def judge_for(config: TrainConfig) -> dict[str, Any]:
+def judge_parameters(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
-    name, here = config.condition, {"device": config.device}
-    if config.judge:
-        return conditions.judge_of(name, {**conditions.judge_of(name, None, here), **config.judge}, {})
-    return conditions.judge_of(name, None, here | config.extract)
+    name, device = config.data.condition, {"device": config.optimization.device}
+    if config.probe.judge:
+        judge = conditions.reextract_parameters(name, None, device) | config.probe.judge
+        return conditions.reextract_parameters(name, judge, {})
+    return conditions.reextract_parameters(name, None, device | config.data.extract)
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:
     """The base as the settings ask for it."""
-    base = StableDiffusion.from_pretrained(config.base, vae=config.vae, prediction_type=config.prediction_type)
-    return base.to(config.device)
+    base = StableDiffusion.from_pretrained(
+        config.model.base, vae=config.model.vae, prediction_type=config.model.prediction_type
+    )
+    return base.to(config.optimization.device)
 
 
-def schedule_of(base: StableDiffusion) -> NoiseSchedule:
+def build_schedule(base: StableDiffusion) -> NoiseSchedule:
     """The noise schedule a base was trained with.
 
     Raises:

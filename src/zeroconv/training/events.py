@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Event", "Note", "Probed", "Progress"]
+from zeroconv.evaluation import share_of_gap
+
+__all__ = ["Event", "Message", "ProbeEvent", "Progress"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeEvent:
     """A fidelity probe was made.
 
     Attributes:
@@ -52,9 +54,8 @@ class Probed:
 
     @property
     def share(self) -> float:
-        """Share of the gap between uncontrolled and ceiling that the control closes."""
-        gap = self.ceiling - self.uncontrolled
-        return (self.fidelity - self.uncontrolled) / gap if gap > 0 else 0.0
+        """Share of the gap between uncontrolled and ceiling that the control closes; 0 when there is no gap."""
+        return share_of_gap(self.fidelity, self.uncontrolled, self.ceiling) or 0.0
 
     def line(self) -> str:
         """One line for a person."""
@@ -65,7 +66,7 @@ class Probed:
 
 
 @dataclass(frozen=True)
-class Note:
+class Message:
     """A sentence, such as the announcement of sudden convergence.
 
     Attributes:
@@ -79,4 +80,4 @@ class Note:
         return self.text
 
 
-Event = Progress | Probed | Note
+Event = Progress | ProbeEvent | Message

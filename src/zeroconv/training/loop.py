@@ -8,52 +8,24 @@ from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
-from zeroconv.stable_diffusion import AddedConditions
+from zeroconv.training.batches import Batch
 
-__all__ = ["Batch", "StepState", "optimise", "training_loss"]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        z_0: clean latents, (B, C, h, w).
-        text: text states, some of them of the empty prompt, (B, N, D).
-        condition: condition images, (B, 3, H, W) in [0, 1].
-        t: diffusion steps, (B,).
-        epsilon: noise, like `z_0`.
-        added_conditions: what SDXL is told beside the text; None for the other families.
-    """
-
-    z_0: Tensor
-    text: Tensor
-    condition: Tensor
-    t: Tensor
-    epsilon: Tensor
-    added_conditions: AddedConditions | None = None
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The same on a device."""
-        tensors = (self.z_0, self.text, self.condition, self.t, self.epsilon)
-        z_0, text, condition, t, epsilon = (part.to(device) for part in tensors)
-        added = self.added_conditions and self.added_conditions.map(lambda tensor: tensor.to(device))
-        return Batch(z_0, text, condition, t, epsilon, added)
+__all__ = ["StepState", "optimize", "training_loss"]
 
 
 @dataclass(frozen=True)
 class StepState:
-    """After an optimizer step.
+    """After an optimizer step; the numbers are still on the device, and reading one waits for it.
 
     Attributes:
         step: steps done, counted from 1.
-        loss: mean squared error of the batch.
-        gradient_norm: before clipping.
+        loss: mean squared error of the batch, ().
+        gradient_norm: before clipping, ().
     """
 
     step: int
-    loss: float
-    gradient_norm: float
+    loss: Tensor
+    gradient_norm: Tensor
 
 
 def training_loss(
@@ -66,13 +38,14 @@ def training_loss(
     return denoising_loss(prediction, training_target(prediction_type, schedule, batch.z_0, batch.epsilon, batch.t)).mean()
 
 
-def optimise(
+def optimize(
     loss_of: Callable[[Batch], Tensor],
     batch_of: Callable[[int], Batch],
     optimizer: torch.optim.Optimizer,
-    rate: Callable[[int], float],
+    scale_learning_rate: Callable[[int], float],
     max_gradient_norm: float,
     steps: range,
+    check: Callable[[int], bool] = lambda _: True,
 ) -> Iterator[StepState]:
     """Step through `steps`, yielding after each; the caller logs, probes and saves.
 
@@ -80,25 +53,51 @@ def optimise(
         loss_of: the loss of a batch.
         batch_of: the batch of a step.
         optimizer: its groups hold the full learning rate under "full_lr".
-        rate: share of the learning rate at a step.
+        scale_learning_rate: share of the learning rate at a step.
         max_gradient_norm: gradients are clipped to it.
         steps: which steps, counted from 0.
+        check: whether all losses and gradients so far are looked at before the update that completes a step (counted
+            from 1), which waits for the device; always, if left out. Steps whose state is kept must be among them.
 
     Raises:
-        FloatingPointError: when loss or gradient is not finite; the weights are left as they were.
+        FloatingPointError: when a loss or gradient was not finite, naming the first such step. If every step is
+            checked the weights are left as they were before it; otherwise they are lost, and no good state with them.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    unchecked: list[tuple[int, Tensor]] = []
     for step in steps:
         for group in optimizer.param_groups:
-            group["lr"] = group["full_lr"] * rate(step)
+            group["lr"] = group["full_lr"] * scale_learning_rate(step)
         loss = loss_of(batch_of(step))
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise FloatingPointError(
-                f"step {step + 1}: the loss is {loss.item():g} and the gradient's norm {norm.item():g}; "
-                "nothing was updated: lower learning_rate, or look at the data with `zeroconv data check`"
-            )
+        loss = loss.detach()
+        unchecked.append((step + 1, torch.stack([loss, norm.to(loss)])))
+        if check(step + 1):
+            check_finite(unchecked)
+            unchecked.clear()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        yield StepState(step + 1, loss.item(), norm.item())
+        yield StepState(step + 1, loss, norm)
+
+
+def check_finite(measured: list[tuple[int, Tensor]]) -> None:
+    """Look at losses and gradient norms, in one transfer.
+
+    Args:
+        measured: steps, counted from 1, each with its loss and norm, (2,).
+
+    Raises:
+        FloatingPointError: naming the first step at which one is not finite.
+    """
+    values = torch.stack([pair for _, pair in measured]).cpu()  # (steps, 2)
+    wrong = ~values.isfinite().all(dim=1)
+    if not wrong.any():
+        return
+    first = int(wrong.nonzero()[0])
+    (step, _), (loss, norm) = measured[first], values[first].tolist()
+    kept = "nothing was updated" if first == len(measured) - 1 else "nothing since the last saved state can be kept"
+    raise FloatingPointError(
+        f"step {step}: the loss is {loss:g} and the gradient's norm {norm:g}; "
+        f"{kept}: lower learning_rate, or look at the data with `zeroconv data check`"
+    )

@@ -1,4 +1,4 @@
-"""The fidelity probe: while training, make a few held-out pictures and measure how well they obey."""
+"""The fidelity probe: while training, an evaluation on a few held-out pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair, conditions_of
-from zeroconv.generation import Control, ControlPipeline
-from zeroconv.images import normalize, to_images, to_tensor
+from zeroconv.evaluation import HeldOut
+from zeroconv.generation import ControlPipeline
 from zeroconv.sheets import contact_sheet
 
 __all__ = ["Probe", "ProbeResult"]
 
 SHEET_PICTURES = 8
 """The newest sheet shows this many of the probe's pictures."""
+BATCH = 8  # pictures computed together
 
 
 @dataclass(frozen=True)
@@ -56,46 +57,28 @@ class Probe:
         maps: Sequence[Image.Image] | None = None,
         judge: Mapping[str, Any] | None = None,
     ) -> None:
-        self.pipeline, self.condition, self.pairs = pipeline, condition, pairs
+        maps = conditions_of(pairs, condition, [{}] * len(pairs)) if maps is None else maps
+        self.pipeline, self.condition = pipeline, condition
+        self.held_out = HeldOut(pairs, maps, range(len(pairs)))
         self.fidelity = partial(conditions.get(condition).fidelity, **(judge or {}))
-        self.steps, self.guidance_scale = steps, guidance_scale
-        self.maps = conditions_of(pairs, condition, [{}] * len(pairs)) if maps is None else list(maps)
+        self.request = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "batch_size": BATCH}
 
     def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
         """Mean fidelity of pictures to the probe's maps."""
-        scores = [self.fidelity(image, condition) for image, condition in zip(images, self.maps, strict=True)]
+        scores = [self.fidelity(image, condition) for image, condition in zip(images, self.held_out.maps, strict=True)]
         return sum(scores) / len(scores)
 
     def ceiling(self) -> float:
-        """Fidelity of the autoencoder's reconstruction of the truth: no picture of this base can be expected to do better."""
-        base = self.pipeline.base
-        reconstructed: list[Image.Image] = []
-        for pair in self.pairs:
-            latents = base.encode_images(normalize(to_tensor(pair.image)[None]))
-            reconstructed += to_images(base.decode(latents))
-        return self.mean_fidelity(reconstructed)
+        """Fidelity of the autoencoder's reconstruction of the truth."""
+        return self.mean_fidelity(self.held_out.reconstruct(self.pipeline.base))
 
     def run(self, network: ControlNet | None) -> ProbeResult:
         """Make the pictures, with the ControlNet or without any control, always from the same noise."""
-        controls = [] if network is None else [Control(network, self.maps)]
-        output = self.pipeline(
-            [pair.caption for pair in self.pairs],
-            controls,
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            seed=list(range(len(self.pairs))),
-            size=self.pairs[0].image.size,
-            batch_size=8,
-        )
-        return ProbeResult(self.mean_fidelity(output.images), output.images)
+        images = self.held_out.generate(self.pipeline, network, **self.request)
+        return ProbeResult(self.mean_fidelity(images), images)
 
     def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:
         """Truth, map, without control and with it, one column per held-out pair."""
-        count = min(SHEET_PICTURES, len(self.pairs))
-        rows = [
-            [pair.image for pair in self.pairs[:count]],
-            self.maps[:count],
-            list(uncontrolled[:count]),
-            list(controlled[:count]),
-        ]
+        truths = [pair.image for pair in self.held_out.pairs]
+        rows = [list(row[:SHEET_PICTURES]) for row in (truths, self.held_out.maps, uncontrolled, controlled)]
         return contact_sheet(rows, row_titles=["truth", self.condition, "without", "with"], title=title, cell=128)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Jump", "find_jump"]
+from zeroconv.evaluation import share_of_gap
+
+__all__ = ["SuddenConvergence", "find_sudden_convergence"]
 
 BELOW, ABOVE = 0.1, 0.3
 """The control has taken hold when it closes 30 % of the gap, and the jump began at the last probe under 10 %."""
 
 
 @dataclass(frozen=True)
-class Jump:
+class SuddenConvergence:
     """Between which two probes the control took hold.
 
     Attributes:
@@ -30,7 +32,9 @@ class Jump:
         return f"the control took hold between step {self.begin} and {self.end}: {measure} {self.before:.2f} → {self.after:.2f}"
 
 
-def find_jump(curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: float) -> Jump | None:
+def find_sudden_convergence(
+    curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: float
+) -> SuddenConvergence | None:
     """The jump in a fidelity curve, or None when there was none yet.
 
     Args:
@@ -38,12 +42,10 @@ def find_jump(curve: Sequence[tuple[int, float]], uncontrolled: float, ceiling: 
         uncontrolled: fidelity without control.
         ceiling: fidelity of the autoencoder's reconstruction of the truth.
     """
-    gap = ceiling - uncontrolled
-    if gap <= 0:
-        return None
-    shares = [(fidelity - uncontrolled) / gap for _, fidelity in curve]
+    shares = [share_of_gap(fidelity, uncontrolled, ceiling) for _, fidelity in curve]
+    shares = [share for share in shares if share is not None]  # all of them, or none when there is no gap
     end = next((i for i, share in enumerate(shares) if share >= ABOVE), 0)
     if end == 0:  # never, or from the start: a network that was trained before
         return None
     begin = max((i for i in range(end) if shares[i] < BELOW), default=0)
-    return Jump(curve[begin][0], curve[end][0], curve[begin][1], curve[end][1])
+    return SuddenConvergence(curve[begin][0], curve[end][0], curve[begin][1], curve[end][1])

@@ -1,38 +1,38 @@
 """A whole run: open, resume, optimise, probe, announce, save."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlledUNet, ControlNet
-from zeroconv.data import Pair, conditions_of, held_out, open_pairs
-from zeroconv.data.latent_cache import Cache
-from zeroconv.data.sampling_order import draw, visits_of_step
+from zeroconv.data import conditions_of, held_out, open_pairs
+from zeroconv.data.latent_cache import LatentCache
 from zeroconv.generation import ControlPipeline
-from zeroconv.images import to_masked_tensor, to_tensor, write_png
+from zeroconv.images import write_png
+from zeroconv.training.batches import Batches, make_maps
 from zeroconv.training.config import TrainConfig
 from zeroconv.training.defaults import (
+    build_schedule,
     default_channels,
     default_learning_rate,
-    given_parameters,
-    judge_for,
+    extractor_parameters,
+    judge_parameters,
     open_base,
-    schedule_of,
 )  # fmt: skip
-from zeroconv.training.events import Event, Note, Probed, Progress
-from zeroconv.training.loop import Batch, StepState, optimise, training_loss
+from zeroconv.training.events import Event, Message, ProbeEvent, Progress
+from zeroconv.training.loop import StepState, optimize, training_loss
 from zeroconv.training.optimizer import build_optimizer
-from zeroconv.training.probe import Probe, ProbeResult
+from zeroconv.training.probe import Probe
 from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.sudden_convergence import Jump, find_jump
+from zeroconv.training.state import load_state, save_state
+from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_convergence
 
-__all__ = ["Summary", "train"]
+__all__ = ["Summary", "Trainer", "train"]
 
 PROGRESS_EVERY = 10  # steps between progress events
 
@@ -54,7 +54,7 @@ class Summary:
     fidelity: float
     uncontrolled: float
     ceiling: float
-    jump: Jump | None
+    jump: SuddenConvergence | None
     folder: Path
 
 
@@ -70,44 +70,47 @@ def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None)
         FloatingPointError: when loss or gradient is not finite.
         KeyboardInterrupt: after the state was saved; an interrupt in the middle of an update leaves the last one.
     """
-    return Run(config, report).go()
+    return Trainer(config, report).fit()
 
 
-class Run:
-    """The parts of one run and what it has learnt so far."""
+class Trainer:
+    """The parts of a run and what it has learnt so far.
+
+    Args:
+        config: the settings.
+        report: called with every event.
+
+    Raises:
+        InputError: for settings or data that cannot be used, before the run folder is made.
+    """
 
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
-        self.config, self.report, self.folder = config, report, RunFolder(config.out)
-        pairs = open_pairs(config.data, config.condition)
-        self.pairs, probe_pairs = held_out(pairs, config.probe_count)
-        self.given = given_parameters(config)
-        self.maps_for_training([self.pairs[0]], [np.random.default_rng(0)])  # what is wrong with them is said now
-        maps = conditions_of(probe_pairs, config.condition, [self.given] * len(probe_pairs), not config.extract)
+        self.config, self.report, self.folder = config, report, RunFolder(config.checkpoint.out)
+        data, optimization = config.data, config.optimization
+        pairs, probe_pairs = held_out(open_pairs(data.source, data.condition), config.probe.count)
+        make_maps(config, [pairs[0]], [np.random.default_rng(0)])  # what is wrong with them is said now
+        parameters = [extractor_parameters(config)] * len(probe_pairs)
+        maps = conditions_of(probe_pairs, data.condition, parameters, ready=not data.extract)
         self.base = open_base(config)
-        self.pipeline = ControlPipeline(self.base)
-        looks = config.probe_steps, config.probe_guidance
-        self.probe = Probe(self.pipeline, config.condition, probe_pairs, *looks, maps, judge_for(config))
-        self.network = self.fresh_network().to(config.device).train()
+        look = config.probe.steps, config.probe.guidance
+        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, judge_parameters(config))
+        self.network = self.build_network().to(optimization.device).train()
         self.network.check_base(self.base.unet)
-        rate = config.learning_rate or default_learning_rate(self.base)
-        self.optimizer = build_optimizer(self.network, config.optimizer, rate, config.weight_decay)
+        rate = optimization.learning_rate or default_learning_rate(self.base)
+        self.optimizer = build_optimizer(self.network, optimization.optimizer, rate, optimization.weight_decay)
         self.folder.open(config)
-        self.done = self.folder.load_state(self.network, self.optimizer)
-        self.cache = Cache(config.out / "cache", self.base, [pair for pair in self.pairs.names], self.size)
-        self.unet, self.schedule = ControlledUNet(self.base.unet), schedule_of(self.base)
-        self.empty_text = self.base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
+        self.done = load_state(self.folder.state, self.network, self.optimizer)
+        size = self.probe.held_out.size
+        self.cache = LatentCache(self.folder.path / "cache", self.base, len(pairs), size)
+        self.unet, self.schedule = ControlledUNet(self.base.unet), build_schedule(self.base)
+        self.batches = Batches(config, self.base, pairs, self.cache, size, len(self.schedule))
         self.curve: list[tuple[int, float]] = []
-        self.jump: Jump | None = None
+        self.jump: SuddenConvergence | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the pictures."""
-        return self.probe.pairs[0].image.size
-
-    def fresh_network(self) -> ControlNet:
-        """A ControlNet at birth from the base, or the one to begin from."""
-        config = self.config
-        torch.manual_seed(config.seed)  # the condition encoder's start; every later draw is keyed
+    def build_network(self) -> ControlNet:
+        """A ControlNet initialised from the base, or the one to begin from."""
+        config = self.config.model
+        torch.manual_seed(self.config.optimization.seed)  # the condition encoder's start; every later draw is keyed
         if config.control is not None:
             network = ControlNet.from_pretrained(config.control, unet=self.base.unet)
         else:
@@ -119,142 +122,137 @@ class Run:
                 condition_encoder=config.condition_encoder,
                 conditioning_embedding_out_channels=config.condition_encoder_channels or default_channels(self.base),
             )
-        extract = {key: value for key, value in config.extract.items() if key != "device"}
-        network.config = replace(network.config, base=config.base, condition=config.condition, extract=extract)
+        data = self.config.data
+        extract = {key: value for key, value in data.extract.items() if key != "device"}
+        network.config = replace(network.config, base=config.base, condition=data.condition, extract=extract)
         return network
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step, from the cache, with conditions extracted for this visit."""
-        config = self.config
-        visits = visits_of_step(step, config.batch_size, len(self.pairs), config.seed)
-        pairs = [self.pairs[visit.sample] for visit in visits]
-        for pair in pairs:
-            if pair.image.size != self.size:
-                (width, height), (w, h) = pair.image.size, self.size
-                raise ValueError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: train on pictures of one size")
-        z_0, text = self.cache.read([visit.sample for visit in visits], pairs)
-        draws = [draw(v, config.seed, tuple(z_0.shape[1:]), len(self.schedule), config.prompt_dropout) for v in visits]
-        text = text.replace_rows(torch.tensor([d.empty_prompt for d in draws]), self.empty_text)
-        maps = self.maps_for_training(pairs, [d.extraction for d in draws])
-        made = Batch(
-            z_0,
-            text.hidden_states,
-            torch.stack([to_masked_tensor(m) if m.mode == "RGBA" else to_tensor(m) for m in maps]),
-            torch.tensor([d.t for d in draws]),
-            torch.stack([d.epsilon for d in draws]),
-            self.base.added_conditions(text, *self.size),
-        )
-        return made.to(config.device)
-
-    def maps_for_training(self, pairs: Sequence[Pair], generators: Sequence[np.random.Generator]) -> list[Image.Image]:
-        """The maps of pairs; what the settings do not give of the extractor's parameters is drawn for each visit."""
-        name = self.config.condition
-        parameters = [
-            conditions.draw_parameters(name, generator, pair.image.size, self.given)
-            for pair, generator in zip(pairs, generators, strict=True)
-        ]
-        return conditions_of(pairs, name, parameters, ready=not self.config.extract)
-
-    def go(self) -> Summary:
-        """Optimise to the end."""
-        config = self.config
+    def fit(self) -> Summary:
+        """Optimise to the end; raises as `train`."""
         if self.done:
-            self.report(Note(f"resuming {config.out} at step {self.done}"))
+            self.report(Message(f"resuming {self.folder.path} at step {self.done}"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
-        tiny_alone = not conditions.get(config.condition).of_any_picture
-        if tiny_alone and "method" not in config.extract | config.judge and not config.data.startswith("world:"):
-            self.report(Note("probes are judged by the embedded annotator, which knows the tiny world alone: "
-                             "for other pictures name a network with --set judge.method=…"))  # fmt: skip
-        self.uncontrolled = self.probe.run(None)
-        self.ceiling = self.probe.ceiling()
-        self.jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
-        if self.probe_is_due(self.done) and self.done not in dict(self.curve):  # at birth, or interrupted while probing
-            self.look(self.done)
-        states = optimise(
+        self.warn_of_judge()
+        self.uncontrolled, self.ceiling = self.probe.run(None), self.probe.ceiling()
+        self.jump = find_sudden_convergence(self.curve, self.uncontrolled.fidelity, self.ceiling)
+        if self.is_probe_due(self.done) and self.done not in dict(self.curve):  # initialised, or interrupted while probing
+            self.run_probe(self.done)
+        optimization = self.config.optimization
+        states = optimize(
             lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),
-            self.batch,
+            lambda step: self.batches(step),
             self.optimizer,
-            config.rate,
-            config.max_gradient_norm,
-            range(self.done, config.steps),
+            optimization.scale_learning_rate,
+            optimization.max_gradient_norm,
+            range(self.done, optimization.steps),
+            self.is_check_due,
         )
         try:
-            self.follow(states)
+            self.run_steps(states)
         except (KeyboardInterrupt, FloatingPointError):
-            if all(int(moments.get("step", -1)) == self.done for moments in self.optimizer.state.values()):
-                self.folder.save_state(self.network, self.optimizer, self.done)
+            if self.is_state_whole():
+                self.save()
             raise
-        self.folder.save_state(self.network, self.optimizer, self.done)
-        return self.summary()
+        self.save()
+        return self.summarize()
 
-    def follow(self, states: Iterator[StepState]) -> None:
-        """Count, log, probe and save while the optimisation goes on."""
-        config, first, started, probing = self.config, self.done, time.monotonic(), 0.0
+    def warn_of_judge(self) -> None:
+        """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
+        data, judge = self.config.data, self.config.probe.judge
+        tiny_alone = not conditions.get(data.condition).general_purpose
+        if tiny_alone and "method" not in data.extract | judge and not data.source.startswith("world:"):
+            self.report(Message("probes are judged by the embedded annotator, which knows the tiny world alone: "
+                                "for other pictures name a network with --set judge.method=…"))  # fmt: skip
+
+    def run_steps(self, states: Iterator[StepState]) -> None:
+        """Count, log, probe and save while the optimisation goes on; losses are read where they are logged."""
+        config, first, started, probing = self.config.optimization, self.done, time.monotonic(), 0.0
         running: float | None = None
+        unread: list[torch.Tensor] = []
         for state in states:
             self.done = state.step
-            running = state.loss if running is None else 0.98 * running + 0.02 * state.loss
-            if state.step % PROGRESS_EVERY == 0 or state.step == config.steps:
+            unread.append(state.loss)
+            if self.is_progress_due(state.step):
+                for loss in torch.stack(unread).tolist():
+                    running = loss if running is None else 0.98 * running + 0.02 * loss
+                unread.clear()
+                assert running is not None
                 elapsed, count = time.monotonic() - started, state.step - first
                 speed = config.batch_size * count / max(elapsed - probing, 1e-9)
                 left = elapsed / count * (config.steps - state.step)
                 self.report(Progress(state.step, config.steps, running, speed, left))
                 self.folder.log("progress", state.step, loss=running, samples_per_second=speed)
-            if self.probe_is_due(state.step):
+            if self.is_probe_due(state.step):
                 begun = time.monotonic()
-                self.look(state.step)
+                self.run_probe(state.step)
                 probing += time.monotonic() - begun
-            if state.step % config.save_every == 0:
-                self.folder.save_state(self.network, self.optimizer, state.step)
+            if self.is_save_due(state.step):
+                self.save()
 
-    def probe_is_due(self, step: int) -> bool:
+    def is_progress_due(self, step: int) -> bool:
+        """Whether progress is reported after `step`."""
+        return step % PROGRESS_EVERY == 0 or step == self.config.optimization.steps
+
+    def is_probe_due(self, step: int) -> bool:
         """Whether a probe belongs to `step`: the regular ones and the last."""
-        return step % self.config.probe_every == 0 or step == self.config.steps
+        return step % self.config.probe.every == 0 or step == self.config.optimization.steps
 
-    def look(self, step: int) -> None:
-        """Probe: measure, draw the sheet, keep the best network, announce the jump once."""
+    def is_save_due(self, step: int) -> bool:
+        """Whether the state is saved after `step`; the last one is saved by `fit`."""
+        return step % self.config.checkpoint.every == 0
+
+    def is_check_due(self, step: int) -> bool:
+        """Whether losses are looked at before `step` is done: always where it costs nothing, else before they matter."""
+        due = self.is_progress_due(step) or self.is_probe_due(step) or self.is_save_due(step)
+        return due or torch.device(self.config.optimization.device).type == "cpu"
+
+    def is_state_whole(self) -> bool:
+        """Whether network and optimizer are those after `done` whole updates, and finite."""
+        counts = (int(moments.get("step", -1)) for moments in self.optimizer.state.values())
+        return all(count == self.done for count in counts) and all(bool(p.isfinite().all()) for p in self.network.parameters())
+
+    def save(self) -> None:
+        """Write the state from which the same command resumes."""
+        save_state(self.folder.state, self.network, self.optimizer, self.done)
+
+    def run_probe(self, step: int) -> None:
+        """Probe: measure, draw the sheet, keep the best network, announce sudden convergence once."""
         result = self.probe.run(self.network)
-        probed = Probed(step, result.fidelity, self.uncontrolled.fidelity, self.ceiling, self.measure)
+        uncontrolled = self.uncontrolled.fidelity
+        event = ProbeEvent(step, result.fidelity, uncontrolled, self.ceiling, self.measure)
         self.curve.append((step, result.fidelity))
-        self.draw_sheet(step, result, probed)
-        if result.fidelity > self.folder.best():
-            sheet = self.sheet_path(step)
-            self.folder.save_best(self.network, step, result.fidelity, sheet, self.measured(probed), self.config.licence)
-            self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {probed.line()}")
-        self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=probed.uncontrolled, ceiling=self.ceiling)
-        self.report(probed)  # when sheet, network and log are written: a caller may stop here
-        jump = find_jump(self.curve, self.uncontrolled.fidelity, self.ceiling)
+        sheet = self.probe.sheet(self.uncontrolled.images, result.images, event.line())
+        path = write_png(sheet, self.folder.path / "samples" / f"step-{step:06d}.png")
+        if result.fidelity > self.folder.read_best():
+            licence = self.config.checkpoint.licence
+            self.folder.save_best(self.network, step, result.fidelity, path, self.describe(event), licence)
+            self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {event.line()}")
+        self.folder.log("probe", step, fidelity=result.fidelity, uncontrolled=uncontrolled, ceiling=self.ceiling)
+        self.report(event)  # when sheet, network and log are written: a caller may stop here
+        jump = find_sudden_convergence(self.curve, uncontrolled, self.ceiling)
         if jump is not None and self.jump is None:
             self.jump = jump
             self.folder.log("jump", step, begin=jump.begin, end=jump.end, before=jump.before, after=jump.after)
-            self.report(Note(jump.sentence(self.measure)))
+            self.report(Message(jump.sentence(self.measure)))
 
     @property
     def measure(self) -> str:
         """The name of the fidelity measure."""
-        return conditions.get(self.config.condition).measure
+        return conditions.get(self.config.data.condition).metric
 
-    def draw_sheet(self, step: int, result: ProbeResult, probed: Probed) -> None:
-        """Write the sample sheet of a probe."""
-        sheet = self.probe.sheet(self.uncontrolled.images, result.images, probed.line())
-        write_png(sheet, self.sheet_path(step))
-
-    def sheet_path(self, step: int) -> Path:
-        """Where the sample sheet of a probe lies."""
-        return self.folder.path / "samples" / f"step-{step:06d}.png"
-
-    def measured(self, probed: Probed) -> dict[str, str | float]:
+    def describe(self, event: ProbeEvent) -> dict[str, str | float]:
         """What the model card says of a probe."""
         return {
-            f"{self.measure}, mean of {self.config.probe_count} held-out pairs": round(probed.fidelity, 3),
-            "the same without control": round(probed.uncontrolled, 3),
-            "of the autoencoder's reconstruction of the truth": round(probed.ceiling, 3),
-            "optimizer steps": probed.step,
-            "samples per step": self.config.batch_size,
+            f"{self.measure}, mean of {self.config.probe.count} held-out pairs": round(event.fidelity, 3),
+            "the same without control": round(event.uncontrolled, 3),
+            "of the autoencoder's reconstruction of the truth": round(event.ceiling, 3),
+            "optimizer steps": event.step,
+            "samples per step": self.config.optimization.batch_size,
         }
 
-    def summary(self) -> Summary:
+    def summarize(self) -> Summary:
         """How the run ended."""
-        last = self.curve[-1][1] if self.curve else self.uncontrolled.fidelity
-        return Summary(self.done, last, self.uncontrolled.fidelity, self.ceiling, self.jump, self.folder.path)
+        uncontrolled = self.uncontrolled.fidelity
+        last = self.curve[-1][1] if self.curve else uncontrolled
+        return Summary(self.done, last, uncontrolled, self.ceiling, self.jump, self.folder.path)

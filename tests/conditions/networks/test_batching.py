@@ -18,7 +18,7 @@ from tests.conditions.networks.test_hed import keras_arrays
 from tests.conditions.scenes import rendering
 from tests.conditions.tiny_networks import save
 from zeroconv.checkpoints import write_safetensors
-from zeroconv.conditions import NAMES, draw_parameters, extract, extract_all, get
+from zeroconv.conditions import draw_parameters, extract, extract_all, get, names
 from zeroconv.conditions.networks import batching as batches
 from zeroconv.conditions.networks.batching import in_batches
 from zeroconv.conditions.networks.hed import open_hed
@@ -61,14 +61,14 @@ def drawn(name: str, pictures: Sequence[Image.Image], **told: Any) -> list[dict[
     return [draw_parameters(name, np.random.default_rng(i), image.size, told) for i, image in enumerate(pictures)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("resolution", [None, 48])
 def test_all_at_once_are_each_alone(name: str, resolution: int | None, pictures: list[Image.Image]) -> None:
     parameters = drawn(name, pictures, resolution=resolution)
     made = extract_all(name, pictures, parameters)
     for one, image, told in zip(made, pictures, parameters, strict=True):
         assert (one.size, one.mode) == (image.size, get(name).contract.mode)
-        assert apart(one, extract(name, image, **told)) <= (0 if get(name).halves is None else 1)
+        assert apart(one, extract(name, image, **told)) <= (0 if get(name).batched is None else 1)
     assert extract_all(name, [], []) == []
 
 
@@ -121,7 +121,7 @@ def test_batches_keep_the_order_and_their_limit(shapes: list[tuple[int, int]], m
     assert all(shape[0] == 1 or shape[0] * shape[2] * shape[3] <= most for shape in seen)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_draws_are_keyed_and_what_is_given_stays(name: str) -> None:
     known = set(signature(get(name).extract or extract).parameters)
     for seed in range(20):
@@ -131,7 +131,7 @@ def test_draws_are_keyed_and_what_is_given_stays(name: str) -> None:
             assert draw_parameters(name, np.random.default_rng(seed), (128, 96), {key: one[key]})[key] == one[key]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_what_can_be_drawn_is_drawn(name: str) -> None:
     """Only conditions whose every parameter says which network, or what it believes, draw nothing."""
     settled = {"image", "method", "weights", "detector", "device", "threshold", "tile", "hands", "face"}

@@ -31,14 +31,14 @@ from zeroconv.conditions.depth import depth
 from zeroconv.conditions.networks.depth import learned_depth
 from zeroconv.conditions.networks.normal import SEED, in_our_frame, learned_normals, place_in
 from zeroconv.conditions.networks.pose import LAYOUTS, cut, frame_of, peak_of, people_of_points, person_boxes
-from zeroconv.conditions.networks.segmentation import SEMANTIC_TASK, largest_of, learned_classes
+from zeroconv.conditions.networks.segmentation import SEMANTIC_TASK, argmax_at_size, learned_classes
 from zeroconv.conditions.networks.transformers import RECIPES as PUBLISHED
 from zeroconv.conditions.networks.transformers import Recipe, network_class, normalised, open_network, pixels_of
 from zeroconv.conditions.networks.weights import WEIGHTS, methods_of
 from zeroconv.conditions.normal import normal, normal_map
 from zeroconv.conditions.openpose.drawing import JOINTS
-from zeroconv.conditions.pose import find_people, find_whole_people, pose
-from zeroconv.conditions.segmentation import UNKNOWN, classes_of, segmentation
+from zeroconv.conditions.pose import estimate_people, pose
+from zeroconv.conditions.segmentation import UNKNOWN, read_classes, segmentation
 
 COCO = (
     "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
@@ -142,7 +142,7 @@ def test_oneformer_is_asked_for_a_semantic_answer(folders: dict[str, Path]) -> N
 
 @pytest.mark.parametrize("method", methods_of("segmentation"))
 def test_segmentation_has_the_palettes_colours_alone(folders: dict[str, Path], method: str) -> None:
-    assert UNKNOWN not in classes_of(segmentation(rendering(0), method, folders[method]))
+    assert UNKNOWN not in read_classes(segmentation(rendering(0), method, folders[method]))
 
 
 def test_other_classes_than_ade20ks_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_largest_score_is_found_in_parts(seed: int, step: int) -> None:
     whole = torch.nn.functional.interpolate(scores, size=(13, 7), mode="bilinear", align_corners=False)[0].argmax(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AT_ONCE", step * 13 * 7)
-        assert np.array_equal(largest_of(scores, (13, 7)), whole.numpy())
+        assert np.array_equal(argmax_at_size(scores, (13, 7)), whole.numpy())
 
 
 @pytest.mark.parametrize("vectors", [(0.6, 0.8, 0.0), (-0.48, 0.6, 0.64), (0.0, 0.0, 1.0)])
@@ -249,13 +249,13 @@ def test_networks_for_normals_look_at_a_picture_in_one_piece(folders: dict[str, 
 
 def test_people_are_found_and_drawn(folders: dict[str, Path]) -> None:
     given: dict[str, Any] = {"weights": folders["vitpose"], "detector": folders["person-detector"], "threshold": 0.0}
-    people = find_people(rendering(0), "vitpose", **given)
+    people = estimate_people(rendering(0), "vitpose", **given).body
     assert people.shape == (10, 18, 3) and np.isfinite(people).all()  # every query of the random detector
-    assert np.array_equal(people, find_people(rendering(0), "vitpose", **given))
+    assert np.array_equal(people, estimate_people(rendering(0), "vitpose", **given).body)
     drawn = pose(rendering(0).resize((90, 70)), "vitpose", **given)
     assert drawn.size == (90, 70)
     sure: dict[str, Any] = given | {"threshold": 1.0}
-    assert find_people(rendering(0), "vitpose", **sure).shape == (0, 18, 3)
+    assert estimate_people(rendering(0), "vitpose", **sure).body.shape == (0, 18, 3)
     assert pose(rendering(0), "vitpose", **sure).getbbox() is None
     assert pose(Image.new("RGB", (1, 1)), "vitpose", **given).size == (1, 1)
 
@@ -276,15 +276,15 @@ def test_boxes_are_the_librarys_own_for_people_alone(folders: dict[str, Path]) -
 
 def test_hands_and_faces_are_found_and_drawn(folders: dict[str, Path]) -> None:
     given: dict[str, Any] = {"weights": folders["sapiens2-pose"], "detector": folders["person-detector"], "threshold": 0.0}
-    people = find_whole_people(rendering(0), "sapiens2", **given)
+    people = estimate_people(rendering(0), "sapiens2", **given)
     assert people.hands is not None and people.face is not None
     assert (people.body.shape, people.hands.shape, people.face.shape) == ((10, 18, 3), (10, 2, 21, 3), (10, 70, 3))
     assert all(np.isfinite(part).all() for part in (people.body, people.hands, people.face))
-    assert np.array_equal(people.body, find_people(rendering(0), "sapiens2", **given))
+    assert np.array_equal(people.body, estimate_people(rendering(0), "sapiens2", **given).body)
     asked: list[dict[str, Any]] = [{}, {"hands": True}, {"face": True}, {"hands": True, "face": True}]
     assert len({pose(rendering(0), "sapiens2", **given, **one).tobytes() for one in asked}) == 4
     given["threshold"] = 1.0
-    nobody = find_whole_people(rendering(0), "sapiens2", **given)
+    nobody = estimate_people(rendering(0), "sapiens2", **given)
     assert nobody.hands is not None and nobody.hands.shape == (0, 2, 21, 3)
 
 
@@ -317,10 +317,10 @@ def test_hands_and_faces_that_are_not_found_cannot_be_drawn(folders: dict[str, P
 
 def test_whole_body_weights_of_vitpose_mark_hands_and_faces_too(folders: dict[str, Path], tmp_path: Path) -> None:
     given: dict[str, Any] = {"detector": folders["person-detector"], "threshold": 0.0}
-    people = find_whole_people(rendering(0), "vitpose", save("vitpose", tmp_path / "133", 133), **given)
+    people = estimate_people(rendering(0), "vitpose", save("vitpose", tmp_path / "133", 133), **given)
     assert people.hands is not None and people.face is not None and not people.face[:, 68:].any()
     with pytest.raises(ValueError, match="mark 14 points; expected 17, 133, 308"):
-        find_people(rendering(0), "vitpose", save("vitpose", tmp_path / "14", 14), **given)
+        estimate_people(rendering(0), "vitpose", save("vitpose", tmp_path / "14", 14), **given)
 
 
 @pytest.mark.parametrize("spot", [(60, 50), (33, 80), (90, 20)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conditions.scenes import COUNT, picture
-from zeroconv.conditions.openpose.drawing import BONES, JOINTS, draw_pose, joints_of
+from zeroconv.conditions.openpose.drawing import BONES, JOINTS, draw_pose, read_joints
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.conditions.pose import POSE
 
@@ -62,7 +62,7 @@ def test_the_body_is_read_back_beside_hands_and_a_face(side: int) -> None:
     whole, scale = people(), np.array([side / 512, side / 512, 1])
     assert whole.hands is not None and whole.face is not None
     drawn = draw_pose(People(whole.body * scale, whole.hands * scale, whole.face * scale), (side, side))
-    found = joints_of(drawn)
+    found = read_joints(drawn)
     for index, (x, y, visible) in enumerate(whole.body[0]):
         if visible and index in found:
             assert np.hypot(found[index][0] - x / 512, found[index][1] - y / 512) < 0.05, JOINTS[index]
@@ -79,7 +79,7 @@ def test_a_knee_is_found_among_the_blue_joints_of_a_hand() -> None:
     leg = [JOINTS.index(name) for name in ("left hip", "left knee", "left ankle")]
     body[leg] = np.array([(150, 250, 1), (160, 350, 1), (150, 450, 1)])
     drawn = draw_pose(People(body[None], np.stack([hand((400, 60), 80), hand((300, 60), 80)])[None]), SIZE)
-    x, y = joints_of(drawn)[JOINTS.index("left knee")]
+    x, y = read_joints(drawn)[JOINTS.index("left knee")]
     assert np.hypot(x * 512 - 160, y * 512 - 350) < 3
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.conditions.raster.morphology import pruned, thin, thresholded, with_pen, without_specks
+from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, remove_specks, thin
 
 
 def pieces(strokes: np.ndarray) -> int:
@@ -89,10 +89,10 @@ def test_a_thick_bar_becomes_its_centre_line(width: int) -> None:
 def test_pens_have_their_width_and_are_round(width: int) -> None:
     line = np.zeros((80, 80), bool)
     line[40, 30:50] = True
-    assert with_pen(line, width)[:, 40].sum() == with_pen(line.T, width)[40].sum() == width
+    assert dilate(line, width)[:, 40].sum() == dilate(line.T, width)[40].sum() == width
     dot = np.zeros((80, 80), bool)
     dot[40, 40] = True
-    drawn = with_pen(dot, width)
+    drawn = dilate(dot, width)
     assert np.array_equal(drawn, drawn.T)
     assert abs(drawn.sum() - np.pi / 4 * width**2) < 2 + 0.1 * width**2
 
@@ -101,17 +101,17 @@ def test_specks_are_told_from_strokes_by_their_reach() -> None:
     strokes = np.zeros((20, 20), bool)
     strokes[2:4, 2:4] = True
     strokes[np.arange(6) + 8, np.arange(6) + 8] = True  # six pixels, diagonal
-    kept = without_specks(strokes, 6)
+    kept = remove_specks(strokes, 6)
     assert kept.sum() == 6 and kept[8, 8] and not kept[2, 2]
-    assert not without_specks(strokes, 7).any()
-    assert np.array_equal(without_specks(strokes, 0), strokes)
+    assert not remove_specks(strokes, 7).any()
+    assert np.array_equal(remove_specks(strokes, 0), strokes)
 
 
 def test_hysteresis_by_hand() -> None:
     values = np.array([[0.6, 0.3, 0.0, 0.3, 0.3, 0.1]])
-    assert thresholded(values, 0.2, 0.5).tolist() == [[True, True, False, False, False, False]]
-    assert thresholded(values, 0.2, 0.3).tolist() == [[True, True, False, True, True, False]]
-    assert not thresholded(values, 0.2, 0.7).any()
+    assert apply_hysteresis(values, 0.2, 0.5).tolist() == [[True, True, False, False, False, False]]
+    assert apply_hysteresis(values, 0.2, 0.3).tolist() == [[True, True, False, True, True, False]]
+    assert not apply_hysteresis(values, 0.2, 0.7).any()
 
 
 def test_whiskers_go_and_ends_and_rings_stay() -> None:
@@ -121,10 +121,10 @@ def test_whiskers_go_and_ends_and_rings_stay() -> None:
     lines[17:20, 15], lines[21:32, 40] = True, True  # a whisker of three pixels, and a branch of eleven
     branch = trunk.copy()
     branch[21:32, 40] = True
-    assert np.array_equal(pruned(lines, 4), branch)
-    assert np.array_equal(pruned(lines, 2), lines)
-    assert np.array_equal(pruned(branch, 12), trunk)
-    assert not pruned(trunk, 25).any() and np.array_equal(pruned(trunk, 24), trunk)
+    assert np.array_equal(prune(lines, 4), branch)
+    assert np.array_equal(prune(lines, 2), lines)
+    assert np.array_equal(prune(branch, 12), trunk)
+    assert not prune(trunk, 25).any() and np.array_equal(prune(trunk, 24), trunk)
     ring = np.zeros((20, 20), bool)
     ring[5, 5:15] = ring[14, 5:15] = ring[5:15, 5] = ring[5:15, 14] = True
-    assert np.array_equal(pruned(ring, 9), ring)
+    assert np.array_equal(prune(ring, 9), ring)

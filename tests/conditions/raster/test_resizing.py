@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
-from tests.conditions.scenes import picture, rendering, true_map
-from zeroconv.conditions import NAMES
+from tests.conditions.scenes import rendering, true_map
+from zeroconv.conditions import extract, fit_map, names
 from zeroconv.conditions.canny import canny
-from zeroconv.conditions.inpaint import hole_of, inpaint
+from zeroconv.conditions.inpaint import find_hole, inpaint
 from zeroconv.conditions.normal import normal_map
-from zeroconv.conditions.openpose.drawing import joints_of
-from zeroconv.conditions.raster.resizing import MODES, fit_map
-from zeroconv.conditions.raster.tiling import at_resolution, detection_size, tiled
-from zeroconv.conditions.segmentation import classes_of
+from zeroconv.conditions.openpose.drawing import read_joints
+from zeroconv.conditions.raster.resizing import MODES
+from zeroconv.conditions.raster.tiling import detection_size
+from zeroconv.conditions.segmentation import read_classes
 from zeroconv.conditions.shuffle import shuffle
 from zeroconv.conditions.tile import tile
 
@@ -43,7 +43,7 @@ def pieces(strokes: np.ndarray) -> tuple[int, int]:
     return lines, cv2.connectedComponents((~np.pad(strokes, 1)).astype(np.uint8), connectivity=4)[0] - 2
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 @given(size=sizes, start=sizes, mode=st.sampled_from(MODES))
 def test_every_map_gets_the_size_that_was_asked_for(
     name: str, size: tuple[int, int], start: tuple[int, int], mode: str
@@ -119,14 +119,14 @@ def test_broad_strokes_stay_broad_and_thin_ones_stay() -> None:
 def test_palettes_get_no_new_colour(size: tuple[int, int], mode: str) -> None:
     before = true_map(0, "segmentation")
     fitted = fit_map(before, size, "segmentation", mode)
-    seen = set(np.unique(classes_of(fitted)).tolist())
-    assert seen <= set(np.unique(classes_of(before)).tolist()) | ({255} if mode == "fill" else set[int]())
+    seen = set(np.unique(read_classes(fitted)).tolist())
+    assert seen <= set(np.unique(read_classes(before)).tolist()) | ({255} if mode == "fill" else set[int]())
 
 
 def test_joints_stay_where_they_were() -> None:
-    before = joints_of(true_map(0, "pose"))
+    before = read_joints(true_map(0, "pose"))
     for side in (96, 256, 500):
-        after = joints_of(fit_map(true_map(0, "pose"), (side, side), "pose"))
+        after = read_joints(fit_map(true_map(0, "pose"), (side, side), "pose"))
         assert before.keys() == after.keys()
         assert all(np.hypot(*np.subtract(before[i], after[i])) < 0.01 for i in before)
 
@@ -156,10 +156,10 @@ def test_what_is_hidden_in_the_hole_does_not_leak() -> None:
     pixels[:, 20:] = (0, 255, 0, 0)  # transparent green
     for size in ((17, 17), (90, 31)):
         fitted = fit_map(Image.fromarray(pixels), size, "inpaint", "stretch")
-        kept = np.asarray(fitted)[~hole_of(fitted)].astype(int)
+        kept = np.asarray(fitted)[~find_hole(fitted)].astype(int)
         assert np.abs(kept - (200, 10, 10, 255)).max() <= 2
         assert set(np.unique(np.asarray(fitted)[..., 3])) == {0, 255}
-        assert hole_of(fitted).mean() == pytest.approx(0.5, abs=0.03)
+        assert find_hole(fitted).mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_crop_is_centred_stretch_is_not_and_fill_shows_all() -> None:
@@ -178,7 +178,7 @@ def test_around_a_filled_map_there_is_nothing(name: str, corner: tuple[int, ...]
 
 def test_what_cannot_be_fitted_is_refused() -> None:
     for wrong, message in (
-        ({"condition": "edges"}, "maps of 'edges' cannot be fitted; expected one of canny"),
+        ({"condition": "edges"}, "unknown condition 'edges'; expected one of canny"),
         ({"mode": "zoom"}, "'zoom'; expected one of crop, stretch, fill"),
         ({"size": (0, 5)}, "at least 1 x 1 pixels, got 0 x 5"),
     ):
@@ -199,54 +199,8 @@ def test_detection_sizes(size: tuple[int, int], resolution: int | None, expected
 
 def test_a_map_comes_back_at_the_size_of_the_picture() -> None:
     scene = rendering(1).resize((200, 120))
-    assert at_resolution(canny, scene, "canny") == canny(scene)
-    coarse = at_resolution(canny, scene, "canny", 60)
+    assert extract("canny", scene) == canny(scene)
+    coarse = extract("canny", scene, 60)
     assert coarse.size == scene.size and set(np.unique(np.asarray(coarse))) == {0, 255}
     with pytest.raises(ValueError, match="the detection resolution is 0"):
-        at_resolution(canny, scene, "canny", 0)
-
-
-def blurred(image: Image.Image) -> Image.Image:
-    """A map whose pixel depends on what is within two pixels."""
-    return Image.fromarray(cv2.blur(np.asarray(image), (5, 5), borderType=cv2.BORDER_REPLICATE))
-
-
-@given(size=sizes, limit=st.integers(12, 60), overlap=st.integers(5, 11))
-def test_tiles_of_a_local_map_leave_no_seam(size: tuple[int, int], limit: int, overlap: int) -> None:
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    calls: list[tuple[int, int]] = []
-
-    def extract(image: Image.Image) -> Image.Image:
-        calls.append(image.size)
-        return blurred(image)
-
-    assert tiled(extract, noise, limit, overlap) == blurred(noise)
-    assert max(map(max, calls)) <= limit
-    blend = np.asarray(tiled(blurred, noise, limit, overlap, blend=True), int)
-    far = np.asarray(blurred(noise), int)
-    assert blend.shape == far.shape and (limit < max(size) or np.array_equal(blend, far))
-
-
-def test_blended_tiles_fade() -> None:
-    """Tiles that differ in level meet in a ramp; cut ones meet in a step."""
-    levels = iter((0, 200, 0, 200))
-    flat = lambda image: Image.new("RGB", image.size, (next(levels),) * 3)  # noqa: E731
-    long = Image.new("RGB", (100, 20))
-    faded, cut = (np.asarray(tiled(flat, long, 60, 20, blend))[10, :, 0].astype(int) for blend in (True, False))
-    assert cut.tolist() == [0] * 50 + [200] * 50
-    assert faded[:40].max() == 0 and faded[60:].min() == 200
-    assert np.diff(faded).max() <= 11 and np.diff(faded).min() >= 0
-
-
-def test_tiles_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected 0 <= overlap < limit"):
-        tiled(canny, rendering(0), 64, 64)
-    with pytest.raises(ValueError, match="expected the same size"):
-        tiled(lambda image: image.resize((5, 5)), rendering(0), 64, 8)
-
-
-def test_edges_in_tiles_are_the_edges() -> None:
-    """Canny follows edges from tile to tile only as far as the overlap reaches; nearly all are found."""
-    scene = Image.fromarray(picture(0).rgb).resize((300, 200))
-    whole, parts = white(canny(scene)), white(tiled(canny, scene, 128, 32))
-    assert (whole & parts).sum() > 0.97 * (whole | parts).sum()
+        extract("canny", scene, 0)

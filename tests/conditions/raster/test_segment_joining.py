@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.lines import segments_of
+from zeroconv.conditions.lines import detect_segments
 from zeroconv.conditions.raster import segment_joining as joining
 from zeroconv.conditions.raster.segment_joining import join
 
@@ -66,7 +66,7 @@ def test_pieces_beside_or_across_are_not_joined() -> None:
 
 
 def test_joining_does_not_ask_for_an_order() -> None:
-    segments = segments_of(rendering(1))
+    segments = detect_segments(rendering(1))
     shuffled = segments[np.random.default_rng(0).permutation(len(segments))]
     assert np.array_equal(join(segments, 2, 3, 6), join(shuffled, 2, 3, 6))
 
@@ -88,7 +88,7 @@ def test_all_at_one_time_is_one_by_one(seed: int, gap: float, beside: float, sho
 
 @pytest.mark.parametrize("index", range(COUNT))
 def test_lines_of_scenes_are_those_of_one_by_one(index: int) -> None:
-    segments = segments_of(rendering(index))
+    segments = detect_segments(rendering(index))
     found = join(segments, 2, 3, 8)
     assert len(found) > 10 and same(found, one_by_one(segments, 2, 3, 8))
 

@@ -1,8 +1,9 @@
 """Maps at any resolution, of any size and in tiles, without distortion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,13 +12,14 @@ from PIL import Image, ImageDraw
 
 from tests.conditions.drawings import white
 from tests.conditions.scenes import rendering
-from zeroconv.conditions import NAMES, extract, get, segmentation
+from zeroconv.conditions import extract, extract_at_size, fit_map, get, names, segmentation
 from zeroconv.conditions.canny import canny
-from zeroconv.conditions.depth import aligned, in_tiles
+from zeroconv.conditions.depth import align_tile, predict_in_tiles
 from zeroconv.conditions.raster.resizing import MODES, inner_size
-from zeroconv.conditions.raster.tiling import at_size, tiles
+from zeroconv.conditions.raster.tiling import resize_for_detection, tiles
 from zeroconv.images import fit
 
+Extract = Callable[[Image.Image], Image.Image]
 sides = st.integers(1, 90)
 DISC = (100, 45, 180, 125)  # of 300 x 200: 80 pixels across, 10 pixels left of the middle
 
@@ -29,26 +31,33 @@ def disc() -> Image.Image:
     return image
 
 
+def map_at_size(name: str, image: Image.Image, size: tuple[int, int], mode: str, resolution: int | None = None) -> Image.Image:
+    """As `zeroconv extract --size --resolution` makes it."""
+    if resolution is None:
+        return extract_at_size(name, image, size, mode)
+    return fit_map(extract(name, resize_for_detection(image, resolution)), size, name, mode)
+
+
 def extent(lines: np.ndarray) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of what is white."""
     rows, columns = np.flatnonzero(lines.any(axis=1)), np.flatnonzero(lines.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("resolution", [None, 40])
 def test_every_map_has_the_size_that_is_asked_for(name: str, mode: str, resolution: int | None) -> None:
     for image, size in ((rendering(1).resize((100, 70)), (64, 96)), (rendering(0).resize((3, 200)), (50, 20))):
-        made = at_size(lambda picture: extract(name, picture), image, name, size, mode, resolution)
+        made = map_at_size(name, image, size, mode, resolution)
         assert made.size == size and made.mode == get(name).contract.mode
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names())
 def test_the_size_it_has_already_changes_nothing(name: str) -> None:
     image = rendering(2).resize((90, 60))
     for mode in MODES:
-        assert at_size(lambda picture: extract(name, picture), image, name, image.size, mode) == extract(name, image)
+        assert extract_at_size(name, image, image.size, mode) == extract(name, image)
 
 
 @pytest.mark.parametrize("resolution", [None, 100, 200, 400])
@@ -56,7 +65,7 @@ def test_the_size_it_has_already_changes_nothing(name: str) -> None:
     ("mode", "size"), [("crop", (128, 128)), ("crop", (300, 100)), ("fill", (128, 128)), ("fill", (90, 250))]
 )
 def test_a_disc_stays_a_disc(mode: str, size: tuple[int, int], resolution: int | None) -> None:
-    made = at_size(canny, disc(), "canny", size, mode, resolution)
+    made = map_at_size("canny", disc(), size, mode, resolution)
     scale = (max if mode == "crop" else min)(size[0] / 300, size[1] / 200)
     left, top, right, bottom = extent(white(made))
     if size != (300, 100):  # the middle half of the height holds a part of the disc alone
@@ -66,22 +75,22 @@ def test_a_disc_stays_a_disc(mode: str, size: tuple[int, int], resolution: int |
 
 
 def test_stretching_is_asked_for_in_words() -> None:
-    left, top, right, bottom = extent(white(at_size(canny, disc(), "canny", (600, 200), "stretch")))
+    left, top, right, bottom = extent(white(extract_at_size("canny", disc(), (600, 200), "stretch")))
     assert abs((right - left) / (bottom - top) - 2) < 0.05
 
 
 def test_pixel_perfect_maps_are_those_of_the_fitted_picture() -> None:
     """Nothing of the map is resized: it is the map of the picture that was cut, or the same within borders."""
     scene = rendering(1).resize((200, 120))
-    assert at_size(canny, scene, "canny", (64, 64)) == canny(fit(scene, 64))
-    filled = at_size(canny, scene, "canny", (64, 64), "fill")
+    assert extract_at_size("canny", scene, (64, 64)) == canny(fit(scene, 64))
+    filled = extract_at_size("canny", scene, (64, 64), "fill")
     width, height = inner_size(scene.size, (64, 64))
     top = (64 - height) // 2
     assert (width, height) == (64, 38) and not white(filled)[:top].any() and not white(filled)[top + height :].any()
     assert filled.crop((0, top, 64, top + height)) == canny(scene.resize((64, 38), Image.Resampling.LANCZOS))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("pose", "shuffle", "inpaint")])
+@pytest.mark.parametrize("name", [name for name in names() if name not in ("pose", "shuffle", "inpaint")])
 def test_a_long_large_picture_has_the_map_of_a_small_one(name: str) -> None:
     """A picture of 3 : 1 and four times the size: the same things in the same places."""
     house, beam = ((40, 90), (40, 50), (70, 20), (100, 50), (100, 90)), ((140, 85), (230, 15), (245, 35), (155, 95))
@@ -110,7 +119,7 @@ def test_a_coarse_look_is_the_small_pictures_map() -> None:
 def test_what_cannot_be_fitted_is_refused() -> None:
     for wrong, message in (({"mode": "zoom"}, "'zoom'; expected one of crop"), ({"size": (0, 5)}, "at least 1 x 1")):
         with pytest.raises(ValueError, match=message):
-            at_size(canny, rendering(0), "canny", **({"size": (9, 9)} | wrong))  # pyright: ignore[reportArgumentType]
+            extract_at_size("canny", rendering(0), **({"size": (9, 9)} | wrong))  # pyright: ignore[reportArgumentType]
 
 
 @given(size=st.tuples(sides, sides), limit=st.integers(4, 40), share=st.integers(0, 3), blend=st.booleans())
@@ -143,16 +152,16 @@ def test_tiles_of_a_depth_without_unit_become_the_whole_again(size: tuple[int, i
             assert np.array_equal(np.asarray(picture), (part * 255).astype(np.uint8))
         return [(part - part.min()) / (part.max() - part.min()) for part in parts]
 
-    found = in_tiles(look, image, 128)
+    found = predict_in_tiles(look, image, 128)
     assert len(places) > 4
     assert np.abs(found - truth).max() < 1e-5
 
 
 def test_a_tile_that_contradicts_the_whole_does_not_count() -> None:
     whole = ramp((40, 30))
-    assert np.array_equal(aligned(1 - whole, whole), whole)
-    assert np.array_equal(aligned(np.zeros_like(whole), whole), whole)
-    assert np.allclose(aligned(7 * whole + 3, whole), whole, atol=1e-6)
+    assert np.array_equal(align_tile(1 - whole, whole), whole)
+    assert np.array_equal(align_tile(np.zeros_like(whole), whole), whole)
+    assert np.allclose(align_tile(7 * whole + 3, whole), whole, atol=1e-6)
 
 
 def test_tiles_of_classes_are_theirs_and_never_mixed() -> None:
@@ -162,9 +171,9 @@ def test_tiles_of_classes_are_theirs_and_never_mixed() -> None:
         assert all(max(picture.size) <= 128 for picture in pictures)
         return [np.asarray(picture)[..., 0] for picture in pictures]
 
-    assert np.array_equal(segmentation.in_tiles(look, image, 128), np.asarray(image)[..., 0])
+    assert np.array_equal(segmentation.predict_in_tiles(look, image, 128), np.asarray(image)[..., 0])
     small = image.crop((0, 0, 128, 100))
-    assert np.array_equal(segmentation.in_tiles(look, small, 128), np.asarray(small)[..., 0])
+    assert np.array_equal(segmentation.predict_in_tiles(look, small, 128), np.asarray(small)[..., 0])
 
 
 @pytest.mark.parametrize("name", ["depth", "segmentation"])
@@ -179,7 +188,7 @@ def test_networks_look_at_large_pictures_in_tiles_when_asked(name: str) -> None:
 
 
 def test_only_networks_that_shrink_what_they_see_have_tiles() -> None:
-    for name in NAMES:
+    for name in names():
         arguments: dict[str, Any] = {"tile": 128}
         if name in ("depth", "segmentation"):
             extract(name, rendering(0), **arguments)
@@ -189,3 +198,51 @@ def test_only_networks_that_shrink_what_they_see_have_tiles() -> None:
         else:
             with pytest.raises(ValueError, match=f"{name}: there is no parameter 'tile'"):
                 extract(name, rendering(0), **arguments)
+
+
+def jopredict_in_tiles(extract: Extract, image: Image.Image, limit: int, overlap: int, blend: bool = False) -> Image.Image:
+    """A map put together from the maps of tiles."""
+    total = np.zeros((image.height, image.width, 3), np.float32)
+    for (rows, columns), weight in tiles(image.size, limit, overlap, blend):
+        part = extract(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        total[rows, columns] += np.asarray(part, np.float32) * weight[..., None]
+    return Image.fromarray(total.round().astype(np.uint8))
+
+
+def blurred(image: Image.Image) -> Image.Image:
+    """A map whose pixel depends on what is within two pixels."""
+    return Image.fromarray(cv2.blur(np.asarray(image), (5, 5), borderType=cv2.BORDER_REPLICATE))
+
+
+@given(size=st.tuples(sides, sides), limit=st.integers(12, 60), overlap=st.integers(5, 11))
+def test_tiles_of_a_local_map_leave_no_seam(size: tuple[int, int], limit: int, overlap: int) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    calls: list[tuple[int, int]] = []
+
+    def extract(image: Image.Image) -> Image.Image:
+        calls.append(image.size)
+        return blurred(image)
+
+    assert jopredict_in_tiles(extract, noise, limit, overlap) == blurred(noise)
+    assert max(map(max, calls)) <= limit
+    blend = np.asarray(jopredict_in_tiles(blurred, noise, limit, overlap, blend=True), int)
+    far = np.asarray(blurred(noise), int)
+    assert blend.shape == far.shape and (limit < max(size) or np.array_equal(blend, far))
+
+
+def test_blended_tiles_fade() -> None:
+    """Tiles that differ in level meet in a ramp; cut ones meet in a step."""
+    levels = iter((0, 200, 0, 200))
+    flat = lambda image: Image.new("RGB", image.size, (next(levels),) * 3)  # noqa: E731
+    long = Image.new("RGB", (100, 20))
+    faded, cut = (np.asarray(jopredict_in_tiles(flat, long, 60, 20, blend))[10, :, 0].astype(int) for blend in (True, False))
+    assert cut.tolist() == [0] * 50 + [200] * 50
+    assert faded[:40].max() == 0 and faded[60:].min() == 200
+    assert np.diff(faded).max() <= 11 and np.diff(faded).min() >= 0
+
+
+def test_edges_in_tiles_are_the_edges() -> None:
+    """Canny follows edges from tile to tile only as far as the overlap reaches; nearly all are found."""
+    scene = rendering(0).resize((300, 200))
+    whole, parts = white(canny(scene)), white(jopredict_in_tiles(canny, scene, 128, 32))
+    assert (whole & parts).sum() > 0.97 * (whole | parts).sum()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from zeroconv.conditions.networks.batching import in_batches
 from zeroconv.conditions.networks.transformers import open_network, pixels_of
 
-__all__ = ["learned_depth", "stretched"]
+__all__ = ["learned_depth", "stretch"]
 
 
 @torch.inference_mode()
@@ -35,16 +35,16 @@ def learned_depth(
     pixels = [pixels_of(image, network) for image in images]
     found = in_batches(pixels, lambda batch: network.model(batch).predicted_depth[:, None])
     metric = getattr(network.model.config, "depth_estimation_type", "relative") == "metric"
-    return [enlarged(one, (image.height, image.width), metric) for one, image in zip(found, images, strict=True)]
+    return [enlarge(one, (image.height, image.width), metric) for one, image in zip(found, images, strict=True)]
 
 
-def enlarged(found: Tensor, size: tuple[int, int], metric: bool) -> np.ndarray:
+def enlarge(found: Tensor, size: tuple[int, int], metric: bool) -> np.ndarray:
     """What a network answered, (1, 1, h, w), at a size (H, W), from 0 to 1."""
     depth = F.interpolate(found, size=size, mode="bicubic", align_corners=False)[0, 0].float().cpu().numpy()
-    return stretched(1 / np.maximum(depth, 1e-3) if metric else depth)  # such networks answer in metres
+    return stretch(1 / np.maximum(depth, 1e-3) if metric else depth)  # such networks answer in metres
 
 
-def stretched(depth: np.ndarray) -> np.ndarray:
+def stretch(depth: np.ndarray) -> np.ndarray:
     """Inverse depth (H, W) in any unit, from 0 to 1; a flat one is 0."""
     low, high = float(depth.min()), float(depth.max())
     return (depth - low) / (high - low) if high - low > 1e-6 * max(1.0, abs(high)) else np.zeros_like(depth)

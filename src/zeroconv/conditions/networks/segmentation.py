@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from zeroconv.conditions.networks.batching import in_batches
 from zeroconv.conditions.networks.transformers import Network, open_network, pixels_of
 
-__all__ = ["largest_of", "learned_classes"]
+__all__ = ["argmax_at_size", "learned_classes"]
 
 TASK_LENGTH = 77
 # "the task is semantic" in the vocabulary of CLIP between its marks of beginning and end; padding counts as 0.
@@ -41,11 +41,11 @@ def learned_classes(
     labels = network.model.config.num_labels
     if labels != 150:
         raise ValueError(f"the weights in {network.folder} know {labels} classes; expected the 150 of ADE20K")
-    scores = in_batches([pixels_of(image, network) for image in images], lambda pixels: scores_of(network, pixels))
-    return [largest_of(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
+    scores = in_batches([pixels_of(image, network) for image in images], lambda pixels: class_scores(network, pixels))
+    return [argmax_at_size(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
 
 
-def scores_of(network: Network, pixels: Tensor) -> Tensor:
+def class_scores(network: Network, pixels: Tensor) -> Tensor:
     """A score for each class at each place of pictures (B, 3, H, W): (B, 150, h, w)."""
     model = network.model
     if model.config.model_type == "segformer":
@@ -61,7 +61,7 @@ def scores_of(network: Network, pixels: Tensor) -> Tensor:
     return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 
-def largest_of(scores: Tensor, size: tuple[int, int]) -> np.ndarray:
+def argmax_at_size(scores: Tensor, size: tuple[int, int]) -> np.ndarray:
     """The index of the largest score after enlarging: (H, W) uint8.
 
     The classes are enlarged some at a time, so that the memory does not grow with their number.

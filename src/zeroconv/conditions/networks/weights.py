@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["WEIGHTS", "Weights", "find_weights", "methods_of"]
+__all__ = ["WEIGHTS", "Weights", "find_weights", "methods_of", "weights_of"]
 
 CONFIG, RECIPE, PIPELINE = "config.json", "preprocessor_config.json", "model_index.json"
 MARIGOLD = "marigold"
@@ -93,11 +93,15 @@ WEIGHTS = {
 """All of them by method; by method and condition where two conditions have a method of that name."""
 
 
+def weights_of(condition: str) -> tuple[Weights, ...]:
+    """The published weights that a condition's learned methods may use."""
+    return tuple(weights for weights in WEIGHTS.values() if weights.condition == condition)
+
+
 @cache
 def methods_of(condition: str) -> tuple[str, ...]:
     """The learned methods of a condition, beside those without published weights."""
-    found = (weights.method for weights in WEIGHTS.values() if weights.condition == condition)
-    return tuple(method for method in found if method != PERSON_DETECTOR)
+    return tuple(weights.method for weights in weights_of(condition) if weights.method != PERSON_DETECTOR)
 
 
 def find_weights(method: str, weights: str | Path | None = None, cache_folder: Path | None = None) -> Path:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.openpose.keypoints import People
 
-__all__ = ["BONES", "COLOURS", "JOINTS", "LIMBS", "LIMB_BRIGHTNESS", "draw_pose", "joints_of", "limbs_met"]
+__all__ = ["BONES", "COLOURS", "JOINTS", "LIMBS", "LIMB_BRIGHTNESS", "count_limbs", "draw_pose", "read_joints"]
 
 JOINTS = (
     "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
@@ -45,7 +45,7 @@ def draw_pose(people: np.ndarray | People, size: tuple[int, int]) -> Image.Image
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
     width = max(1, round(min(size) / 64))
     for person in people.body:
-        draw_lines(canvas, person, LIMBS, map(dimmed, COLOURS), width)
+        draw_lines(canvas, person, LIMBS, map(limb_colour, COLOURS), width)
         draw_discs(canvas, person, COLOURS, 0.8 * width)
     for hand in () if people.hands is None else people.hands.reshape(-1, *people.hands.shape[2:]):
         draw_lines(canvas, hand, BONES, BONE_COLOURS, max(1, round(width / 4)))
@@ -55,7 +55,7 @@ def draw_pose(people: np.ndarray | People, size: tuple[int, int]) -> Image.Image
     return Image.fromarray(canvas)
 
 
-def dimmed(colour: Iterable[int]) -> tuple[int, ...]:
+def limb_colour(colour: Iterable[int]) -> tuple[int, ...]:
     """The colour of a limb, from that of a joint."""
     return tuple(int(channel * LIMB_BRIGHTNESS) for channel in colour)
 
@@ -68,7 +68,7 @@ def draw_lines(
 
     for (a, b), colour in zip(pairs, colours, strict=False):
         if points[a, 2] > 0 and points[b, 2] > 0:
-            cv2.line(canvas, fixed(points[a]), fixed(points[b]), list(colour), width, cv2.LINE_AA, SHIFT)
+            cv2.line(canvas, to_fixed_point(points[a]), to_fixed_point(points[b]), list(colour), width, cv2.LINE_AA, SHIFT)
 
 
 def draw_discs(canvas: np.ndarray, points: np.ndarray, colours: Iterable[tuple[int, ...]], radius: float) -> None:
@@ -77,15 +77,15 @@ def draw_discs(canvas: np.ndarray, points: np.ndarray, colours: Iterable[tuple[i
 
     for point, colour in zip(points, colours, strict=True):
         if point[2] > 0:
-            cv2.circle(canvas, fixed(point), round(radius * 2**SHIFT), list(colour), -1, cv2.LINE_AA, SHIFT)
+            cv2.circle(canvas, to_fixed_point(point), round(radius * 2**SHIFT), list(colour), -1, cv2.LINE_AA, SHIFT)
 
 
-def fixed(point: np.ndarray) -> tuple[int, int]:
+def to_fixed_point(point: np.ndarray) -> tuple[int, int]:
     """A point's x and y as OpenCV takes parts of a pixel."""
     return round(float(point[0]) * 2**SHIFT), round(float(point[1]) * 2**SHIFT)
 
 
-def joints_of(condition: Image.Image) -> dict[int, tuple[float, float]]:
+def read_joints(condition: Image.Image) -> dict[int, tuple[float, float]]:
     """Where a pose map has the joints of its body, read back from the discs' colours: index to (x, y) in [0, 1].
 
     Hands are drawn in these colours too: a joint is the largest spot that lies where a limb of its own ends.
@@ -96,9 +96,9 @@ def joints_of(condition: Image.Image) -> dict[int, tuple[float, float]]:
     side = 4 * max(1, round(min(condition.size) / 64)) + 1  # a disc is within half of it
     found: dict[int, tuple[float, float]] = {}
     for index, colour in enumerate(COLOURS):
-        spots = painted(rgb, colour)
+        spots = find_colour(rgb, colour)
         if spots.any():
-            limbs = [painted(rgb, dimmed(c)) for pair, c in zip(LIMBS, COLOURS, strict=False) if index in pair]
+            limbs = [find_colour(rgb, limb_colour(c)) for pair, c in zip(LIMBS, COLOURS, strict=False) if index in pair]
             solid = cv2.erode(np.any(limbs, axis=0).astype(np.uint8), np.ones((2, 2), np.uint8))  # no rim of something bright
             ending = spots & (cv2.dilate(solid, np.ones((side, side), np.uint8)) > 0)
             _, labels, sizes, _ = cv2.connectedComponentsWithStats((ending if ending.any() else spots).astype(np.uint8))
@@ -107,19 +107,19 @@ def joints_of(condition: Image.Image) -> dict[int, tuple[float, float]]:
     return found
 
 
-def painted(rgb: np.ndarray, colour: Iterable[int]) -> np.ndarray:
+def find_colour(rgb: np.ndarray, colour: Iterable[int]) -> np.ndarray:
     """Which of the pixels (H, W, 3), int32, have a colour, to 24 levels in all: (H, W)."""
     return np.abs(rgb - np.array(tuple(colour))).sum(axis=2) <= 24
 
 
-def limbs_met(condition: Image.Image) -> int:
+def count_limbs(condition: Image.Image) -> int:
     """How many limbs of a map have their own colour half-way between their joints (for one person)."""
-    rgb, joints = np.asarray(condition.convert("RGB"), np.int32), joints_of(condition)
-    met = 0
+    rgb, joints = np.asarray(condition.convert("RGB"), np.int32), read_joints(condition)
+    count = 0
     for (a, b), colour in zip(LIMBS, COLOURS, strict=False):
         if a in joints and b in joints:
             x = int((joints[a][0] + joints[b][0]) / 2 * rgb.shape[1])
             y = int((joints[a][1] + joints[b][1]) / 2 * rgb.shape[0])
             around = rgb[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
-            met += bool(painted(around, dimmed(colour)).any())
-    return met
+            count += bool(find_colour(around, limb_colour(colour)).any())
+    return count

@@ -5,18 +5,18 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-__all__ = ["as_map", "pruned", "strokes_of", "thin", "thresholded", "with_pen", "without_specks"]
+__all__ = ["apply_hysteresis", "dilate", "prune", "read_strokes", "remove_specks", "thin", "to_map"]
 
 FEW = 0.01  # of the picture: when no more pixels change at once, only they and their neighbours are looked at
 
 
-def as_map(strokes: np.ndarray) -> Image.Image:
+def to_map(strokes: np.ndarray) -> Image.Image:
     """A map from strokes: (H, W) bool, or uint8 grey levels, to RGB."""
     grey = Image.fromarray(strokes.astype(np.uint8) * 255 if strokes.dtype == bool else strokes)
     return Image.merge("RGB", (grey, grey, grey))
 
 
-def strokes_of(condition: Image.Image) -> np.ndarray:
+def read_strokes(condition: Image.Image) -> np.ndarray:
     """The white of a map: (H, W) bool."""
     return np.asarray(condition.convert("L")) > 127
 
@@ -40,8 +40,8 @@ def thin(strokes: np.ndarray) -> np.ndarray:
     gone = lines
     while np.count_nonzero(gone) > FEW * gone.size:
         before = lines
-        for half in deletable():
-            lines = lines & ~looked_up(half, lines)
+        for half in deletable_neighbourhoods():
+            lines = lines & ~look_up(half, lines)
         gone = before ^ lines
     beside: np.ndarray = cv2.dilate(gone, np.ones((3, 3), np.uint8))
     peel(lines.reshape(-1), np.flatnonzero(beside & lines), lines.shape[1])
@@ -56,10 +56,10 @@ def peel(lines: np.ndarray, look: np.ndarray, row: int) -> None:
         look: indices of the pixels to begin with, each of them 1.
         row: pixels of a row.
     """
-    around = np.array([-row, 1 - row, 1, row + 1, row, row - 1, -1, -row - 1])  # as in `neighbours`
+    around = np.array([-row, 1 - row, 1, row + 1, row, row - 1, -1, -row - 1])  # as in `neighbour_bits`
     while len(look):
         touched: list[np.ndarray] = []
-        for half in deletable():
+        for half in deletable_neighbourhoods():
             bits = np.zeros(len(look), np.uint8)
             for place, step in enumerate(around):
                 bits |= lines[look + step] << place
@@ -72,7 +72,7 @@ def peel(lines: np.ndarray, look: np.ndarray, row: int) -> None:
         look = np.unique(look[lines[look] > 0])
 
 
-def neighbours(lines: np.ndarray) -> np.ndarray:
+def neighbour_bits(lines: np.ndarray) -> np.ndarray:
     """Which of its eight neighbours each pixel has, (H, W) uint8: bit 0 is north, then clockwise; lines: (H, W) of 0 and 1."""
     import cv2
 
@@ -80,11 +80,11 @@ def neighbours(lines: np.ndarray) -> np.ndarray:
     return cv2.filter2D(lines, -1, kernel, borderType=cv2.BORDER_CONSTANT).astype(np.uint8)
 
 
-def looked_up(table: np.ndarray, lines: np.ndarray) -> np.ndarray:
+def look_up(table: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """What a table (256,) says of each pixel's neighbours: (H, W) uint8; lines: (H, W) of 0 and 1."""
     import cv2
 
-    found: np.ndarray = cv2.LUT(neighbours(lines), table)
+    found: np.ndarray = cv2.LUT(neighbour_bits(lines), table)
     return found
 
 
@@ -96,7 +96,7 @@ def neighbourhoods() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @cache
-def deletable() -> tuple[np.ndarray, np.ndarray]:
+def deletable_neighbourhoods() -> tuple[np.ndarray, np.ndarray]:
     """For each half-step of thinning: whether a pixel with these neighbours goes, (256,) uint8."""
     bits, count, pieces = neighbourhoods()
     n, e, s, w = bits[:, 0], bits[:, 2], bits[:, 4], bits[:, 6]
@@ -108,14 +108,14 @@ def deletable() -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def ends() -> np.ndarray:
+def end_neighbourhoods() -> np.ndarray:
     """Whether a pixel with these neighbours ends a line: they are one, two in one piece, or three beside it in a row."""
     bits, count, pieces = neighbourhoods()
     foot = (count == 3) & (bits[:, ::2].sum(axis=1) == 1)  # the last pixel of a branch, on the line it leaves
     return ((count == 0) | (pieces == 1) & ((count <= 2) | foot)).astype(np.uint8)
 
 
-def pruned(lines: np.ndarray, length: int) -> np.ndarray:
+def prune(lines: np.ndarray, length: int) -> np.ndarray:
     """Centre lines without whiskers: branches of up to `length` pixels, and lines of up to twice that.
 
     Every end is worn away `length` times; what still has an end then grows back along the line it came from, and with
@@ -127,19 +127,19 @@ def pruned(lines: np.ndarray, length: int) -> np.ndarray:
     """
     import cv2
 
-    is_end = ends()
+    is_end = end_neighbourhoods()
     whole = lines.astype(np.uint8)
     worn = whole
     for _ in range(length):
-        worn = worn & ~looked_up(is_end, worn)
-    growing = worn & looked_up(is_end, worn)
+        worn = worn & ~look_up(is_end, worn)
+    growing = worn & look_up(is_end, worn)
     for _ in range(length):
         wider: np.ndarray = cv2.dilate(growing, np.ones((3, 3), np.uint8))
         growing = (wider & whole & ~worn) | growing
     return (worn | growing) > 0
 
 
-def with_pen(lines: np.ndarray, width: int) -> np.ndarray:
+def dilate(lines: np.ndarray, width: int) -> np.ndarray:
     """Centre lines drawn with a round pen.
 
     Args:
@@ -153,7 +153,7 @@ def with_pen(lines: np.ndarray, width: int) -> np.ndarray:
     return cv2.dilate(lines.astype(np.uint8), pen[::-1, ::-1], anchor=(width // 2, width // 2)) > 0
 
 
-def without_specks(strokes: np.ndarray, size: float) -> np.ndarray:
+def remove_specks(strokes: np.ndarray, size: float) -> np.ndarray:
     """Strokes without the connected pieces (8 neighbours) that neither reach `size` pixels in width nor in height."""
     import cv2
 
@@ -163,7 +163,7 @@ def without_specks(strokes: np.ndarray, size: float) -> np.ndarray:
     return large[labels.astype(np.intp)]
 
 
-def thresholded(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def apply_hysteresis(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Hysteresis as in Canny (1986): what reaches `low` and is connected to something that reaches `high`.
 
     Args:

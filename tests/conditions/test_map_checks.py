@@ -7,12 +7,12 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 
 from tests.conditions.scenes import picture, rendering, true_map
-from zeroconv.conditions.condition import check_lines, check_soft_lines
 from zeroconv.conditions.depth import DEPTH
+from zeroconv.conditions.map_checks import check_lines, check_sizes, check_soft_lines
 from zeroconv.conditions.normal import NORMAL
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.pose import POSE
-from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, classes_of, segmentation_map, snap
+from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, read_classes, segmentation_map, snap
 
 Check = Callable[[Image.Image], list[str]]
 CHECKS: dict[str, Check] = {
@@ -91,11 +91,11 @@ def test_segmentation_with_channels_swapped() -> None:
 def test_smoothed_palettes_are_told_and_snapped() -> None:
     before = true_map(0, "segmentation")
     smooth = before.resize((100, 100), Image.Resampling.BILINEAR)
-    share = float((classes_of(smooth) == 255).mean())
+    share = float((read_classes(smooth) == 255).mean())
     assert f"not in the ADE20K palette on {share:.0%}" in one("segmentation", smooth)
     snapped = snap(smooth)
     assert SEGMENTATION.check(snapped) == []
-    exact = classes_of(smooth) != 255
+    exact = read_classes(smooth) != 255
     assert np.array_equal(np.asarray(snapped)[exact], np.asarray(smooth)[exact])
     assert "is black, which is no class" in one("segmentation", Image.new("RGB", (8, 8)))
 
@@ -129,8 +129,30 @@ def test_a_few_joints_are_enough() -> None:
         assert POSE.check(draw_pose(few, (128, 128))) == []
 
 
-@pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (2, 2)])
-def test_tiny_maps_are_borne(name: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("name", CHECKS)
+def test_tiny_maps_are_warned_of_at_most_once(name: str, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    assert all(isinstance(warning, str) for warning in CHECKS[name](Image.fromarray(noise)))
+    found = CHECKS[name](Image.fromarray(noise))
+    assert len(found) <= 1 and not any("nan" in warning or "\n" in warning for warning in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "colour", "words"),
+    [
+        ("canny", "white", "looks inverted"),
+        ("soft", "white", "looks inverted"),
+        ("depth", "red", "has colours"),
+        ("normal", "black", "no unit vectors"),
+        ("segmentation", "black", "no class"),
+        ("pose", "white", "looks inverted"),
+    ],
+)
+def test_one_pixel_is_enough_for_a_warning(name: str, colour: str, words: str) -> None:
+    assert words in one(name, Image.new("RGB", (1, 1), colour))
+
+
+def test_a_map_has_the_size_of_its_picture() -> None:
+    check_sizes(Image.new("RGB", (3, 4)), Image.new("L", (3, 4)))
+    with pytest.raises(ValueError, match=r"the picture is \(3, 4\), its map \(4, 3\); expected the same size"):
+        check_sizes(Image.new("RGB", (3, 4)), Image.new("RGB", (4, 3)))

@@ -32,13 +32,13 @@ def write_checkpoint(path: Path) -> None:
 
     from zeroconv.checkpoints import write_safetensors
     from zeroconv.checkpoints.architecture.families import FAMILIES
-    from zeroconv.checkpoints.architecture.unet_shape import Topology
+    from zeroconv.checkpoints.architecture.unet_shape import UNetShape
     from zeroconv.checkpoints.formats.single_file import UNET, VAE
     from zeroconv.checkpoints.keys import VaeShape, clip_table, unet_table, vae_table
 
     family = FAMILIES["sd15"]
     topology, vae = (
-        Topology(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, False, None),
+        UNetShape(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, False, None),
         VaeShape((128, 256, 512, 512), 2, 4),
     )
     shapes: dict[str, tuple[int, ...]] = {}

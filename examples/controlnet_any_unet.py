@@ -3,7 +3,7 @@
     python examples/controlnet_any_unet.py [--base-steps 150 --steps 250]
 
 Hardware: one CPU core. Time: under a minute. The base learns to remove heavy noise from pictures of discs; then it is
-locked, and a control learns to use the discs' outlines. Expected: "equal at birth: True", and an error clearly below
+locked, and a control learns to use the discs' outlines. Expected: "equal at initialisation: True", and an error clearly below
 the base's own, while the base is unchanged bit by bit.
 """
 
@@ -91,7 +91,7 @@ def main() -> None:
         ControlledBlock(b, inside, condition_channels=1, out_channels=out)
         for b, (inside, out) in zip(plain, channels, strict=True)
     )
-    print("equal at birth:", torch.equal(unet(noisy, levels(outline)), before))
+    print("equal at initialisation:", torch.equal(unet(noisy, levels(outline)), before))
     with_control = fit(unet, args.steps, controlled=True, generator=generator)
     unet.down = nn.ModuleList(plain)
     print("base unchanged:", torch.equal(unet(noisy), before))

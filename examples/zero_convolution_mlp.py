@@ -2,7 +2,7 @@
 
     python examples/zero_convolution_mlp.py [--steps 400]
 
-Hardware: one CPU core. Time: a few seconds. Expected: "equal at birth: True"; at step 0 the output zero convolution
+Hardware: one CPU core. Time: a few seconds. Expected: "equal at initialisation: True"; at step 0 the output zero convolution
 alone receives a gradient, from step 1 on the copy and the input zero convolution too; the loss falls tenfold or more.
 """
 
@@ -26,7 +26,7 @@ def main() -> None:
     block = nn.Sequential(nn.Linear(8, 64), nn.SiLU(), nn.Linear(64, 8))  # stands for anything already trained
     controlled = ControlledBlock(block, channels=8, condition_channels=2)
     x, c = torch.randn(512, 8), torch.randn(512, 2)
-    print("equal at birth:", torch.equal(controlled(x, c), block(x)))  # equation 3: exactly
+    print("equal at initialisation:", torch.equal(controlled(x, c), block(x)))  # equation 3: exactly
 
     # What the control shall learn: the block's answer, its first half shifted by the condition.
     with torch.no_grad():
@@ -42,7 +42,7 @@ def main() -> None:
             print(f"step {step}: gradient in {', '.join(awake)}")
         first, last = (loss.item() if step == 0 else first), loss.item()
         optimizer.step()
-    print(f"loss: {first:.4f} at birth, {last:.4f} after {steps} steps")
+    print(f"loss: {first:.4f} at initialisation, {last:.4f} after {steps} steps")
 
 
 def has_gradient(part: nn.Module) -> bool:

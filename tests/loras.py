@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.tiny import FAMILIES, build_unet, randomized
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.lora import Lora
 from zeroconv.checkpoints.keys.unet import unet_table
 
@@ -98,7 +98,7 @@ def kohya(updates: Updates) -> dict[str, Tensor]:
 
 def kohya_original(updates: Updates, parts: Parts) -> dict[str, Tensor]:
     """As kohya's scripts write them for SDXL: the U-Net in the names of its authors."""
-    table = unet_table(Topology.of_diffusers(parts.shapes()["unet"]))
+    table = unet_table(UNetShape.of_diffusers(parts.shapes()["unet"]))
     theirs = {e.ours[0].removesuffix(".weight"): e.theirs.removesuffix(".weight") for e in table.entries}
     unet = {theirs[name]: pair for name, pair in updates["unet"].items()}
     return kohya({**updates, "unet": unet})

@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from tests.tiny import randomized
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.checkpoints.architecture.families import FAMILIES
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.configs import unet_config, vae_config
 from zeroconv.checkpoints.formats.single_file import write_original
 from zeroconv.checkpoints.keys import VaeShape
@@ -23,9 +23,9 @@ WIDTHS = {  # of each text encoder
     "sdxl": (64, 128),
 }
 TOPOLOGIES = {
-    "sd15": Topology(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 64, False, None),
-    "sd21": Topology(4, 4, (64, 64, 128, 128), 2, (1, 1, 1, 0), 1, 64, True, None),
-    "sdxl": Topology(4, 4, (32, 64, 128), 2, (0, 2, 3), 3, 192, True, 6 * 8 + 128),
+    "sd15": UNetShape(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 64, False, None),
+    "sd21": UNetShape(4, 4, (64, 64, 128, 128), 2, (1, 1, 1, 0), 1, 64, True, None),
+    "sdxl": UNetShape(4, 4, (32, 64, 128), 2, (0, 2, 3), 3, 192, True, 6 * 8 + 128),
 }
 WORDS = 49_408
 

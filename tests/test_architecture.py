@@ -123,8 +123,51 @@ def test_only_checkpoints_opens_weight_files() -> None:
 def test_pickles_are_opened_for_conversion_alone() -> None:
     users = {module for module in INSIDE if PICKLES in imports_of(module) and "read_pickle" in names_in(module)}
     assert users == {"zeroconv.checkpoints.formats.controlnet_file", "zeroconv.conversion.base"}
-    openers = {module for module, call in calls() if spelled(call.func) == "read_saved" and pickles_allowed(call)}
+    openers = {module for module, call in calls() if spelled(call.func) == "read_controlnet" and pickles_allowed(call)}
     assert openers == {"zeroconv.conversion.controlnet"}
+
+
+FETCHERS = {"huggingface_hub", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec"}
+FETCHING = {
+    "hf_hub_download", "snapshot_download", "hf_hub_url", "cached_file", "urlopen", "urlretrieve", "load_state_dict_from_url",
+    "download_url_to_file", "HfApi", "InferenceClient",
+}  # fmt: skip
+
+
+def fetches(module: str) -> set[str]:
+    """What in a module can fetch or send something, by whatever name: packages, functions, `torch.hub`."""
+    nodes = list(ast.walk(tree_of(MODULES[module])))
+    named = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)} | names_in(module)
+    hub = {"torch.hub" for node in nodes if isinstance(node, ast.Attribute) and spelled(node).startswith("torch.hub")}
+    hub |= {name for name in imports_of(module) if name.startswith("torch.hub")}
+    return outside(module) & FETCHERS | named & FETCHING | hub
+
+
+ALLOWED_TO_FETCH = {"urllib": {"zeroconv.publishing.model_card"}}
+"""`urllib.parse.quote` opens nothing."""
+
+
+def test_only_the_hub_of_checkpoints_downloads() -> None:
+    found = {module: fetches(module) for module in INSIDE}
+    found = {
+        module: {name for name in names if module not in ALLOWED_TO_FETCH.get(name, ())} for module, names in found.items()
+    }
+    users = {module for module, names in found.items() if names}
+    assert users and all(module.startswith("zeroconv.checkpoints.hub.") for module in users), found
+
+
+def test_a_download_is_seen_by_whatever_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ways = (
+        "from huggingface_hub import snapshot_download as s", "import requests as r", "from urllib import request",
+        "from torch.hub import load_state_dict_from_url", "import torch\ntorch.hub.load('a', 'b')",
+        "client.snapshot_download()",
+    )  # fmt: skip
+    for way in ways:
+        path = tmp_path / f"{abs(hash(way))}.py"
+        path.write_text(way, "utf-8")
+        monkeypatch.setitem(MODULES, "zeroconv.control.stranger", path)
+        assert fetches("zeroconv.control.stranger"), way
 
 
 def names_in(module: str) -> set[str]:

@@ -39,7 +39,7 @@ def test_docstring_says_command_hardware_and_time(path: Path) -> None:
 
 def test_zero_convolution_mlp(run: Run) -> None:
     printed = run("zero_convolution_mlp", "--steps", "200").splitlines()
-    assert printed[0] == "equal at birth: True"
+    assert printed[0] == "equal at initialisation: True"
     assert printed[1] == "step 0: gradient in zero_out"
     assert printed[2] == "step 1: gradient in zero_out, copy, zero_in"
     begin, end = (float(number) for number in re.findall(r"\d+\.\d+", printed[-1]))
@@ -48,7 +48,7 @@ def test_zero_convolution_mlp(run: Run) -> None:
 
 def test_controlnet_any_unet(run: Run) -> None:
     printed = run("controlnet_any_unet", "--base-steps", "60", "--steps", "120")
-    assert "equal at birth: True" in printed and "base unchanged: True" in printed
+    assert "equal at initialisation: True" in printed and "base unchanged: True" in printed
     alone, controlled = (float(number) for number in re.findall(r"\d+\.\d+", printed))
     assert controlled < 0.7 * alone
 

@@ -77,7 +77,7 @@ def build_unet(config: dict[str, Any] = SD15, seed: int = 0) -> UNet2DConditionM
 
 
 def build_control(unet: Any, seed: int | None = None, **settings: Any) -> ControlNet:
-    """A ControlNet at birth, or, with a seed, one whose every tensor is random (as after training)."""
+    """A ControlNet at initialisation, or, with a seed, one whose every tensor is random (as after training)."""
     with torch.random.fork_rng():
         torch.manual_seed(seed or 0)
         network = ControlNet.from_unet(unet, **settings)

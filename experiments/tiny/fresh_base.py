@@ -1,4 +1,4 @@
-"""A tiny base at birth: tokenizer from the world's captions, text encoder and U-Net with random weights.
+"""A tiny base at initialisation: tokenizer from the world's captions, text encoder and U-Net with random weights.
 
     python experiments/tiny/fresh_base.py --shards DATA/train --out START
 

@@ -13,25 +13,25 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from zeroconv.checkpoints.architecture.families import FAMILIES
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.configs import controlnet_config, unet_config, vae_config
 from zeroconv.checkpoints.keys import Table, VaeShape
 
 Shapes = dict[str, tuple[int, ...]]
 
 PUBLISHED = {
-    "sd15": Topology(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, False, None),
-    "sd21": Topology(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 1024, True, None),
-    "sdxl": Topology(4, 4, (320, 640, 1280), 2, (0, 2, 10), 10, 2048, True, 2816),
+    "sd15": UNetShape(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 768, False, None),
+    "sd21": UNetShape(4, 4, (320, 640, 1280, 1280), 2, (1, 1, 1, 0), 1, 1024, True, None),
+    "sdxl": UNetShape(4, 4, (320, 640, 1280), 2, (0, 2, 10), 10, 2048, True, 2816),
 }
 # Three channels for each of SDXL's sizes, beside 32 of pooled text.
 REDUCED = {
-    "sd15": Topology(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 24, False, None),
-    "sd21": Topology(4, 4, (64, 128, 128, 128), 2, (1, 1, 1, 0), 1, 40, True, None),
-    "sdxl": Topology(4, 4, (32, 64, 128), 2, (0, 2, 3), 3, 48, True, 50),
+    "sd15": UNetShape(4, 4, (32, 64, 64, 64), 2, (1, 1, 1, 0), 1, 24, False, None),
+    "sd21": UNetShape(4, 4, (64, 128, 128, 128), 2, (1, 1, 1, 0), 1, 40, True, None),
+    "sdxl": UNetShape(4, 4, (32, 64, 128), 2, (0, 2, 3), 3, 48, True, 50),
     # Nobody publishes these; a table that only knows the published ones fails on them.
-    "three blocks": Topology(8, 8, (32, 64), 3, (1, 2), 2, 24, False, None),
-    "one block": Topology(4, 4, (64, 32, 32), 1, (0, 1, 0), 4, 24, True, None),
+    "three blocks": UNetShape(8, 8, (32, 64), 3, (1, 2), 2, 24, False, None),
+    "one block": UNetShape(4, 4, (64, 32, 32), 1, (0, 1, 0), 4, 24, True, None),
 }
 POOLED_TEXT = 32
 VAE_PUBLISHED = VaeShape((128, 256, 512, 512), 2, 4)
@@ -45,12 +45,12 @@ def on_meta(cls: Any, config: Mapping[str, Any]) -> Any:
 
 
 @cache
-def unet_on_meta(topology: Topology) -> UNet2DConditionModel:
+def unet_on_meta(topology: UNetShape) -> UNet2DConditionModel:
     return on_meta(UNet2DConditionModel, unet_config(topology, pooled_text=pooled_text(topology)))
 
 
 @cache
-def controlnet_on_meta(topology: Topology) -> ControlNetModel:
+def controlnet_on_meta(topology: UNetShape) -> ControlNetModel:
     return on_meta(ControlNetModel, controlnet_config(topology, pooled_text=pooled_text(topology)))
 
 
@@ -66,11 +66,11 @@ def text_on_meta(width: int, layers: int, projection: int | None = None, **setti
     return on_meta(CLIPTextModelWithProjection if projection else CLIPTextModel, settings)
 
 
-def pooled_text(topology: Topology) -> int | None:
+def pooled_text(topology: UNetShape) -> int | None:
     return POOLED_TEXT if topology == REDUCED["sdxl"] else None
 
 
-def copy_of(topology: Topology) -> Topology:
+def copy_of(topology: UNetShape) -> UNetShape:
     """The topology of a ControlNet on a U-Net."""
     return replace(topology, out_channels=None)
 

@@ -93,7 +93,7 @@ def test_a_control_lora_acts_as_the_network_it_stands_for(
     network = build_control(base.unet, seed=4, variant="lora", rank=2)
     network.config = replace(network.config, condition="canny")
     network.save_pretrained("low-rank")
-    network.merged().save_pretrained("full")
+    network.merge_lora().save_pretrained("full")
     assert run("convert", "low-rank", "alone.safetensors", "--to", "control-lora").code == 0
     words = ["generate", "--base", base_folder, *WORDS, "--condition", edge_map]
     for name, control in (("one", "alone.safetensors"), ("full", "full")):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.conditions.drawings import filled_square, noise
 from tests.conditions.scenes import picture, rendering
-from zeroconv.checkpoints.formats.controlnet_hints import guess_rules
+from zeroconv.checkpoints.formats.controlnet_hints import guess_hints
 from zeroconv.conditions import aliases, draw_parameters, extract, get, names
 from zeroconv.conditions.condition import GREY
 from zeroconv.conditions.depth import depth_map
@@ -105,7 +105,7 @@ def test_published_names_are_understood_as_this_condition(name: str) -> None:
     assert suits and len(set(suits)) == len(suits)
     for published in suits:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", published)
-        assert guess_rules(published.partition("/")[2]).condition == name
+        assert guess_hints(published.partition("/")[2]).condition == name
 
 
 def test_a_contract_is_one_sentence_and_names_its_mode() -> None:

@@ -1,4 +1,4 @@
-"""Identity at birth: the controlled U-Net is the plain one, bit by bit (equation 3)."""
+"""Identity at initialisation: the controlled U-Net is the plain one, bit by bit (equation 3)."""
 
 from typing import Any
 

@@ -15,12 +15,13 @@ from torch import nn
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, copies, numbers, randomized, unchanged
 from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.control_lora import to_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
+from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.control.low_rank import Borrowed, borrowed_layers, borrowed_vectors, update_rank
+from zeroconv.control.low_rank import LoRALayer, borrowed_vectors, lora_layers, update_rank
 from zeroconv.stable_diffusion.unet import encode, run_encoder
 
 
@@ -65,7 +66,7 @@ def test_parameters_and_state_are_its_own_tensors_alone(unet: Any) -> None:
 
 
 def test_every_layer_of_the_copy_is_the_bases_own(unet: Any) -> None:
-    layers = borrowed_layers(low_rank(unet))
+    layers = lora_layers(low_rank(unet))
     held = {id(parameter) for layer in layers.values() for parameter in layer.layer.parameters()}
     encoder = [p for n, p in unet.named_parameters() if not n.startswith(("up_blocks.", "conv_norm_out.", "conv_out."))]
     assert held == {id(parameter) for parameter in encoder}
@@ -118,7 +119,7 @@ def test_nothing_done_to_the_network_reaches_the_base() -> None:
     assert {p.dtype for p in network.parameters()} == {torch.bfloat16} and {p.dtype for p in unet.parameters()} == {
         torch.float32
     }
-    assert not any(p.requires_grad for layer in borrowed_layers(network).values() for p in layer.layer.parameters())
+    assert not any(p.requires_grad for layer in lora_layers(network).values() for p in layer.layer.parameters())
     network.load_state_dict({name: tensor + 1 for name, tensor in network.state_dict().items()})
     assert unchanged(unet, before)
 
@@ -141,7 +142,7 @@ def test_where_the_base_goes_its_copy_follows() -> None:
 def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_path: Path) -> None:
     unet = build_unet(FAMILIES[family])
     (z_t, t, text, condition), pooled, network = build_inputs(unet), build_pooled(unet), low_rank(unet, seed=1)
-    full = network.merged()
+    full = network.merge_lora()
     assert full.config.variant == "full" and network.config.variant == "lora"
     assert full.state_dict().keys() == build_control(unet).state_dict().keys()
     residuals = network(z_t, t, text, condition, added_conditions=pooled)
@@ -177,7 +178,7 @@ def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, al
         assert opened.config.vectors == network.config.vectors == "borrowed"
         assert [n for n, p in opened.named_parameters() if p.requires_grad] == [n for n, _ in network.named_parameters()]
         assert unchanged(opened, network.state_dict())
-        assert all(layer.layer is base.get_submodule(name) for name, layer in borrowed_layers(opened).items())
+        assert all(layer.layer is base.get_submodule(name) for name, layer in lora_layers(opened).items())
         moved, inputs = network.transfer(unet, base), build_inputs(unet)
         assert all(torch.equal(one, two) for one, two in zip(moved(*inputs).values(), opened(*inputs).values(), strict=True))
 
@@ -185,10 +186,12 @@ def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, al
 @pytest.mark.parametrize("share", [1, 2, 3])
 def test_vectors_of_its_own_stay_its_own_and_no_others(unet: Any, share: int, tmp_path: Path) -> None:
     """A stranger's file with every bias and norm, every second or every third: so it comes back."""
-    table = controlnet_table(Topology.of_config(unet.config))
+    table = controlnet_table(UNetShape.of_config(unet.config))
     network = low_rank(unet, seed=1)
     vectors = {name: tensor + 1 for name, tensor in list(borrowed_vectors(network).items())[::share]}
-    stranger = ControlNet.from_control_lora(unet, to_control_lora({**network.state_dict(), **vectors}, table))
+    stranger = ControlNet.from_file(
+        ControlNetFile(None, to_control_lora({**network.state_dict(), **vectors}, table), "control-lora", tmp_path), unet
+    )
     assert set(stranger.state_dict()) == set(network.state_dict()) | set(vectors)
     assert stranger.config.vectors == (tuple(sorted(vectors)) if share > 1 else None)
     opened = ControlNet.from_pretrained(stranger.save_pretrained(tmp_path, torch.float32), unet=unet)
@@ -221,7 +224,7 @@ def test_settings_that_cannot_say_whose_the_vectors_are_are_refused(unet: Any, v
 def test_a_copied_network_borrows_from_the_same_base(unet: Any) -> None:
     network = low_rank(unet, seed=1)
     again = copy.deepcopy(network)
-    assert all(layer.layer is unet.get_submodule(name) for name, layer in borrowed_layers(again).items())
+    assert all(layer.layer is unet.get_submodule(name) for name, layer in lora_layers(again).items())
     assert unchanged(again, network.state_dict())
     ours, theirs = ({p.data_ptr() for p in n.parameters()} for n in (network, again))
     assert not ours & theirs
@@ -261,12 +264,12 @@ def test_what_no_file_could_hold_is_refused_at_birth(unet: Any, settings: dict[s
 @torch.no_grad()
 def test_a_layer_with_everything_of_its_own_is_the_layer_written_out() -> None:
     for layer, x in ((nn.Conv2d(4, 6, 3, stride=2, padding=1), numbers(2, 4, 9, 9)), (nn.Linear(4, 6), numbers(2, 5, 4))):
-        borrowed, shape = Borrowed(layer), layer.weight.shape
+        borrowed, shape = LoRALayer(layer), layer.weight.shape
         assert torch.equal(borrowed(x), layer(x)) and not list(borrowed.parameters())
         own = {"weight": numbers(*shape), "bias": numbers(6, seed=1), "up": numbers(6, 2), "down": numbers(2, *shape[1:])}
         before = layer.weight.clone()
-        borrowed.take(own, "layer")
-        written: Any = borrowed.written_out()
+        borrowed.load(own, "layer")
+        written: Any = borrowed.merge()
         assert torch.allclose(borrowed(x), written(x), atol=1e-5)
         assert torch.equal(layer.weight, before) and not torch.allclose(borrowed(x), layer(x), atol=1e-1)
         assert torch.allclose(written.weight, own["weight"] + (own["up"] @ own["down"].flatten(1)).reshape(shape), atol=1e-6)

@@ -17,11 +17,11 @@ from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, buil
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
-from zeroconv.checkpoints.formats.controlnet_file import read_saved
-from zeroconv.checkpoints.formats.controlnet_hints import METADATA, Rules, guess_rules
+from zeroconv.checkpoints.formats.controlnet_file import read_controlnet
+from zeroconv.checkpoints.formats.controlnet_hints import METADATA, ControlNetHints, guess_hints
 from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
 from zeroconv.control import ControlNet
-from zeroconv.conversion.controlnet import Order, convert_control
+from zeroconv.conversion.controlnet import ConversionOptions, convert_control
 
 LAYOUTS = ("diffusers", "sharded", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora")
 WHOLE = {"model.diffusion_model.out.2.bias": torch.zeros(4)}
@@ -88,7 +88,7 @@ def test_a_converted_file_carries_its_settings(base: Any, layout: str, tmp_path:
     folder = network.save_pretrained(tmp_path / "folder")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        convert_control(folder, tmp_path / "a.safetensors", Order(layout, rank=64), base=base)
+        convert_control(folder, tmp_path / "a.safetensors", ConversionOptions(layout, rank=64), base=base)
     assert sum("whose settings other tools do not read" in str(warning.message) for warning in said) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing has to be guessed
@@ -104,9 +104,9 @@ def test_to_a_file_and_back_to_a_folder_is_bit_equal(base: Any, layout: str, tmp
     out = tmp_path / ("there" if layout in ("diffusers", "sharded") else "there.safetensors")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="offsets of rank")
-        convert_control(folder, out, Order(layout, rank=4096, shard_bytes=100_000), base=base)
-        convert_control(out, tmp_path / "back", Order("diffusers"), base=base)
-    before, after = (read_saved(tmp_path / name) for name in ("folder", "back"))
+        convert_control(folder, out, ConversionOptions(layout, rank=4096, shard_bytes=100_000), base=base)
+        convert_control(out, tmp_path / "back", ConversionOptions("diffusers"), base=base)
+    before, after = (read_controlnet(tmp_path / name) for name in ("folder", "back"))
     assert before.tensors.keys() == after.tensors.keys()
     for name, tensor in before.tensors.items():
         if layout == "control-lora":
@@ -120,11 +120,11 @@ def test_another_type_is_the_last_thing_that_happens(base: Any, tmp_path: Path) 
     """Offsets are taken between the numbers as they are, and rounded once; a base beside the control is rounded too."""
     network = trained(base.unet)
     folder = network.save_pretrained(tmp_path / "folder")
-    convert_control(folder, tmp_path / "half.safetensors", Order("difference", torch.float16), base=base)
-    convert_control(folder, tmp_path / "full.safetensors", Order("difference"), base=base)
+    convert_control(folder, tmp_path / "half.safetensors", ConversionOptions("difference", torch.float16), base=base)
+    convert_control(folder, tmp_path / "full.safetensors", ConversionOptions("difference"), base=base)
     half, full = (read_safetensors(tmp_path / f"{name}.safetensors") for name in ("half", "full"))
     assert all(torch.equal(half[name], tensor.half()) for name, tensor in full.items())
-    convert_control(folder, tmp_path / "whole.safetensors", Order("lllyasviel-full", torch.float16), base=base)
+    convert_control(folder, tmp_path / "whole.safetensors", ConversionOptions("lllyasviel-full", torch.float16), base=base)
     assert {tensor.dtype for tensor in read_safetensors(tmp_path / "whole.safetensors").values()} == {torch.float16}
 
 
@@ -132,7 +132,7 @@ def test_a_folder_that_would_open_nowhere_is_not_written(unet: Any, tmp_path: Pa
     tensors = {**trained(unet).state_dict(), "task_embedding": torch.zeros(6, 8)}
     write_safetensors(tmp_path / "union.safetensors", tensors)
     with pytest.raises(ValueError, match="tensor 'task_embedding' is unknown"):
-        convert_control(tmp_path / "union.safetensors", tmp_path / "union", Order("diffusers"))
+        convert_control(tmp_path / "union.safetensors", tmp_path / "union", ConversionOptions("diffusers"))
     assert not (tmp_path / "union").exists()
 
 
@@ -144,40 +144,42 @@ def test_a_strangers_folder_is_guessed_by_what_it_is_called(unet: Any, tmp_path:
     with pytest.warns(UserWarning, match=r"canny-sdxl-1\.0: guessed from its name: its condition is 'canny'"):
         assert ControlNet.from_pretrained(folder).config.condition == "canny"
     with pytest.warns(UserWarning, match="owner/control-depth: guessed from its name: its condition is 'depth'"):
-        saved = read_saved(folder, called="owner/control-depth")
+        saved = read_controlnet(folder, name="owner/control-depth")
     assert saved.config is not None and saved.config.condition == "depth"
     assert ControlNet.from_pretrained(folder, condition="pose").config.condition == "pose"
 
 
 GUESSES = [
-    ("control_v11e_sd15_shuffle", Rules("shuffle", True)),
-    ("control_v11p_sd15_inpaint", Rules("inpaint")),
-    ("control_sd15_normal", Rules("normal", None, "bgr")),
-    ("control_v11p_sd15_normalbae", Rules("normal")),
-    ("control_v11p_sd15_canny.fp16", Rules("canny")),
-    ("control_v11f1p_sd15_depth", Rules("depth")),
-    ("diffusers_xl_canny_full", Rules("canny")),
-    ("control_sd15_mlsd", Rules("lines")),
-    ("control_normal-fp16", Rules("normal", None, "bgr")),
-    ("t2i_normal_sdxl", Rules("normal")),
-    ("my network", Rules()),
-    ("posed", Rules()),
+    ("control_v11e_sd15_shuffle", ControlNetHints("shuffle", True)),
+    ("control_v11p_sd15_inpaint", ControlNetHints("inpaint")),
+    ("control_sd15_normal", ControlNetHints("normal", None, "bgr")),
+    ("control_v11p_sd15_normalbae", ControlNetHints("normal")),
+    ("control_v11p_sd15_canny.fp16", ControlNetHints("canny")),
+    ("control_v11f1p_sd15_depth", ControlNetHints("depth")),
+    ("diffusers_xl_canny_full", ControlNetHints("canny")),
+    ("control_sd15_mlsd", ControlNetHints("lines")),
+    ("control_normal-fp16", ControlNetHints("normal", None, "bgr")),
+    ("t2i_normal_sdxl", ControlNetHints("normal")),
+    ("my network", ControlNetHints()),
+    ("posed", ControlNetHints()),
 ]
 
 
-@pytest.mark.parametrize(("stem", "rules"), GUESSES)
-def test_names_of_published_files_are_understood(stem: str, rules: Rules) -> None:
-    assert guess_rules(stem) == rules
+@pytest.mark.parametrize(("stem", "hints"), GUESSES)
+def test_names_of_published_files_are_understood(stem: str, hints: ControlNetHints) -> None:
+    assert guess_hints(stem) == hints
 
 
-@pytest.mark.parametrize(("stem", "rules"), GUESSES[:4])
-def test_what_is_guessed_from_a_name_is_announced_and_overruled(unet: Any, stem: str, rules: Rules, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stem", "hints"), GUESSES[:4])
+def test_what_is_guessed_from_a_name_is_announced_and_overruled(
+    unet: Any, stem: str, hints: ControlNetHints, tmp_path: Path
+) -> None:
     path = write(trained(unet), unet, "webui", tmp_path).rename(tmp_path / f"{stem}.safetensors")
-    with pytest.warns(UserWarning, match=f"{stem}.safetensors: guessed from its name: its condition is '{rules.condition}'"):
+    with pytest.warns(UserWarning, match=f"{stem}.safetensors: guessed from its name: its condition is '{hints.condition}'"):
         network = ControlNet.from_pretrained(path, unet=unet)
-    assert network.config.condition == rules.condition
-    assert network.config.global_pool_conditions is bool(rules.global_pool_conditions)
-    order = rules.channel_order or "rgb"
+    assert network.config.condition == hints.condition
+    assert network.config.global_pool_conditions is bool(hints.global_pool_conditions)
+    order = hints.channel_order or "rgb"
     assert network.config.channel_order == order
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -193,10 +195,10 @@ def test_a_pth_cannot_carry_settings_and_says_so(base: Any, tmp_path: Path) -> N
     network.config = replace(network.config, global_pool_conditions=True)
     network.save_pretrained(tmp_path / "folder")
     with pytest.warns(UserWarning, match=r"a\.pth is a \.pth, which cannot carry settings: say when it is used that its resid"):
-        convert_control(tmp_path / "folder", tmp_path / "a.pth", Order("webui"))
-    said = Rules(global_pool_conditions=True)
+        convert_control(tmp_path / "folder", tmp_path / "a.pth", ConversionOptions("webui"))
+    said = ControlNetHints(global_pool_conditions=True)
     with pytest.warns(UserWarning, match="whose settings other tools do not read"):
-        convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", Order("webui"), said, base)
+        convert_control(tmp_path / "a.pth", tmp_path / "a.safetensors", ConversionOptions("webui"), said, base)
     assert ControlNet.from_pretrained(tmp_path / "a.safetensors").config.global_pool_conditions
 
 
@@ -225,7 +227,9 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
     network.save_pretrained(tmp_path / "folder")
     community = type(base).from_pretrained(base_folder)
     randomized(community.unet, 9)
-    report = convert_control(tmp_path / "folder", tmp_path / "moved", Order("diffusers"), base=base, to_base=community)
+    report = convert_control(
+        tmp_path / "folder", tmp_path / "moved", ConversionOptions("diffusers"), base=base, to_base=community
+    )
     assert any("the encoder has moved by" in note for note in report.notes)
     moved = read_safetensors(tmp_path / "moved" / "diffusion_pytorch_model.safetensors")
     offsets = {name: tensor - dict(base.unet.state_dict())[name] for name, tensor in community.unet.state_dict().items()}
@@ -233,7 +237,7 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
         wanted = tensor + offsets[name] if name in offsets else tensor
         torch.testing.assert_close(moved[name], wanted, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="give --base, the one it was made for, too"):
-        convert_control(tmp_path / "folder", tmp_path / "x", Order("diffusers"), to_base=community)
+        convert_control(tmp_path / "folder", tmp_path / "x", ConversionOptions("diffusers"), to_base=community)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny import FAMILIES, build_control, build_inputs, build_unet, copies, randomized, unchanged
 from zeroconv.control import ActiveControl, ControlledUNet, Shift, encoder_shift
-from zeroconv.control.low_rank import borrowed_layers
+from zeroconv.control.low_rank import lora_layers
 from zeroconv.stable_diffusion import StableDiffusion
 
 
@@ -61,11 +61,11 @@ def test_low_rank_is_bound_to_the_other_base_and_equals_the_full_transfer(unet: 
     network = build_control(unet, seed=1, variant="lora")
     moved, inputs = network.transfer(unet, community), build_inputs(unet)
     assert unchanged(moved, network.state_dict())
-    assert all(layer.layer is community.get_submodule(name) for name, layer in borrowed_layers(moved).items())
+    assert all(layer.layer is community.get_submodule(name) for name, layer in lora_layers(moved).items())
     moved.check_base(community)
     with pytest.raises(ValueError, match="borrows the weights of another base"):
         moved.check_base(unet)
-    full = network.merged().transfer(unet, community)
+    full = network.merge_lora().transfer(unet, community)
     for one, two in zip(moved(*inputs).values(), full(*inputs).values(), strict=True):
         assert (one - two).abs().max() <= 1e-4 * one.abs().max()
 
@@ -106,7 +106,7 @@ def test_shift_is_a_ratio_of_norms(unet: Any) -> None:
     assert moved.total == pytest.approx(0.25, rel=1e-5)
     assert list(moved.levels) == ["input", "time", "level 0", "level 1", "level 2", "level 3", "middle"]
     assert all(share == pytest.approx(0.25, rel=1e-5) for share in moved.levels.values())
-    zeros = sum(not tensor.any() for tensor in build_control(unet).merged().down_blocks.state_dict().values())
+    zeros = sum(not tensor.any() for tensor in build_control(unet).merge_lora().down_blocks.state_dict().values())
     assert moved.identical >= zeros and moved.identical < moved.tensors / 2
 
 

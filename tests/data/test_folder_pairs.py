@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from zeroconv.conditions import extract
-from zeroconv.data import condition_of, held_out, open_pairs
+from zeroconv.data import get_map, open_pairs, split_held_out
 
 SIZE = (48, 48)
 
@@ -59,33 +59,33 @@ def test_tutorial_layout(tutorial: Path):
     pair = pairs[1]
     assert pair.caption == "picture 1"
     assert pair.image.getpixel((0, 0)) == (40, 40, 40)
-    assert condition_of(pair, "soft-edge", {}).getpixel((0, 0)) == (1, 0, 0)
+    assert get_map(pair, "soft-edge", {}).getpixel((0, 0)) == (1, 0, 0)
 
 
 def test_image_folder_layout(image_folder: Path):
     pairs = open_pairs(image_folder, "depth")
     assert [pairs[i].caption for i in range(3)] == ["picture 0", "picture 1", "picture 2"]
     for i in (0, 1):
-        assert condition_of(pairs[i], "depth", {}).getpixel((0, 0)) == (7, 7, 7)
+        assert get_map(pairs[i], "depth", {}).getpixel((0, 0)) == (7, 7, 7)
     with pytest.raises(ValueError, match=r"pair '2\.jpg' has no depth map"):
-        condition_of(pairs[2], "depth", {})
-    assert condition_of(open_pairs(image_folder, "segmentation")[2], "seg", {}).getpixel((0, 0)) == (7, 7, 7)
+        get_map(pairs[2], "depth", {})
+    assert get_map(open_pairs(image_folder, "segmentation")[2], "seg", {}).getpixel((0, 0)) == (7, 7, 7)
 
 
 def test_without_a_map_it_is_extracted_with_the_visits_parameters(image_folder: Path):
     pair = open_pairs(image_folder, "canny")[2]
     assert not pair.maps
     for parameters in ({}, {"low": 20, "high": 700}):
-        assert condition_of(pair, "canny", parameters).tobytes() == extract("canny", pair.image, **parameters).tobytes()
+        assert get_map(pair, "canny", parameters).tobytes() == extract("canny", pair.image, **parameters).tobytes()
 
 
 def test_the_held_out_pairs_are_the_last(tutorial: Path):
-    train, probe = held_out(open_pairs(tutorial, "canny"), 1)
+    train, probe = split_held_out(open_pairs(tutorial, "canny"), 1)
     assert [pair.name for pair in train] == ["target/0.png", "target/1.png"]
     assert len(train) == 2
     assert [pair.name for pair in probe] == ["target/2.png"]
     with pytest.raises(ValueError, match="3 pairs and 3 are held out"):
-        held_out(open_pairs(tutorial, "canny"), 3)
+        split_held_out(open_pairs(tutorial, "canny"), 3)
 
 
 def test_map_of_another_size_is_refused(tutorial: Path):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions import extract
 from zeroconv.conditions.segmentation import read_classes
-from zeroconv.data import WorldPairs, check, condition_of, open_pairs, truth, write_world
+from zeroconv.data import WorldPairs, check, get_map, open_pairs, truth, write_world
 from zeroconv.world import make
 
 
@@ -44,7 +44,7 @@ def test_pairs_are_keyed_by_seed():
 def test_canny_of_a_scene_follows_the_visits_thresholds():
     pair = WorldPairs(1, condition="canny", size=64)[0]
     assert not pair.maps
-    found = condition_of(pair, "canny", {"low": 30, "high": 60})
+    found = get_map(pair, "canny", {"low": 30, "high": 60})
     assert found.tobytes() == extract("canny", pair.image, low=30, high=60).tobytes()
 
 

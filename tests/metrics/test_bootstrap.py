@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.evaluation import bootstrap_share
 from zeroconv.metrics.bootstrap import bootstrap_mean
 
 Scores = st.lists(st.floats(0, 1), min_size=1, max_size=30)
@@ -28,17 +27,6 @@ def test_the_interval_is_that_of_the_normal_law_for_many_values() -> None:
 
 def test_the_same_values_give_the_same_interval() -> None:
     assert bootstrap_mean([0.1, 0.5, 0.3]) == bootstrap_mean([0.1, 0.5, 0.3])
-
-
-def test_the_share_is_that_of_the_means() -> None:
-    found = bootstrap_share([0.5, 0.7], [0.2, 0.4], [0.8, 1.0])
-    assert found is not None
-    assert found.value == found.low == found.high == pytest.approx(0.5)
-
-
-def test_without_a_gap_there_is_no_share() -> None:
-    assert bootstrap_share([0.5], [0.5], [0.5]) is None
-    assert bootstrap_share([0.5], [0.5], [0.4]) is None
 
 
 def test_no_values_are_refused() -> None:

@@ -19,7 +19,7 @@ from zeroconv.checkpoints import write_safetensors
 from zeroconv.conditions.networks.hed import open_hed
 from zeroconv.conditions.networks.transformers import open_network
 from zeroconv.control import ControlNet
-from zeroconv.data import conditions_of
+from zeroconv.data import get_maps
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
 from zeroconv.training import TrainConfig, Trainer, train
 from zeroconv.training.batches import Batches, make_maps
@@ -145,7 +145,7 @@ def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Train
     ways: list[dict[str, Any]] = [{}, {"method": "tiny"}]
     maps = [make_maps(make_others(run, "depth", **given).config, [pair], [np.random.default_rng(0)]) for given in ways]
     assert maps == [[black], [conditions.extract("depth", pair.image)]]
-    assert conditions_of([pair, pair], "depth", [{}, {}]) == [black, black]
+    assert get_maps([pair, pair], "depth", [{}, {}]) == [black, black]
 
 
 @pytest.mark.parametrize(

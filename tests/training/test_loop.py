@@ -84,7 +84,11 @@ class Line:
         self.optimizer = torch.optim.SGD(groups, lr=rate)
 
     def steps(
-        self, values: dict[int, float], limit: float = 100.0, rate: Callable[[int], float] = lambda _: 1.0
+        self,
+        values: dict[int, float],
+        limit: float = 100.0,
+        rate: Callable[[int], float] = lambda _: 1.0,
+        check: Callable[[int], bool] = lambda _: True,
     ) -> list[StepState]:
         def batch_of(step: int) -> Batch:
             x = torch.full((1, 1), values[step])
@@ -94,15 +98,15 @@ class Line:
             return ((self.layer(batch.z_0) - 1) ** 2).mean()
 
         numbered = range(min(values), max(values) + 1)
-        return list(optimize(loss_of, batch_of, self.optimizer, rate, limit, numbered))
+        return list(optimize(loss_of, batch_of, self.optimizer, rate, limit, numbered, check))
 
 
 def test_steps_are_counted_from_one_and_go_down_the_gradient() -> None:
     line = Line(rate=0.25)
     states = line.steps({0: 1.0, 1: 1.0, 2: 1.0})
     assert [s.step for s in states] == [1, 2, 3]
-    assert [s.loss for s in states] == pytest.approx([1, 0.25, 0.0625])  # w: 0, ½, ¾
-    assert [s.gradient_norm for s in states] == pytest.approx([2, 1, 0.5])
+    assert [s.loss.item() for s in states] == pytest.approx([1, 0.25, 0.0625])  # w: 0, ½, ¾
+    assert [s.gradient_norm.item() for s in states] == pytest.approx([2, 1, 0.5])
     assert line.layer.weight.item() == pytest.approx(0.875)
     assert line.layer.weight.grad is None
 
@@ -110,7 +114,7 @@ def test_steps_are_counted_from_one_and_go_down_the_gradient() -> None:
 def test_gradients_are_clipped_to_the_norm_and_reported_as_they_were() -> None:
     line = Line(rate=0.25)
     (state,) = line.steps({0: 1.0}, limit=0.4)
-    assert state.gradient_norm == pytest.approx(2)
+    assert state.gradient_norm.item() == pytest.approx(2)
     assert line.layer.weight.item() == pytest.approx(0.25 * 0.4, rel=1e-4)
 
 
@@ -123,7 +127,7 @@ def test_rate_scales_every_step_and_is_asked_by_its_number() -> None:
 
     states = line.steps({5: 1.0, 6: 1.0, 7: 1.0}, rate=rate)
     assert asked == [5, 6, 7] and [s.step for s in states] == [6, 7, 8]
-    assert [s.loss for s in states] == pytest.approx([1, 0.25, 0.25])
+    assert [s.loss.item() for s in states] == pytest.approx([1, 0.25, 0.25])
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30])
@@ -134,6 +138,42 @@ def test_a_step_that_is_not_finite_leaves_the_weights_as_they_were(poison: float
     with pytest.raises(FloatingPointError, match=r"step 2: the loss is (nan|inf).*nothing was updated: lower learning_rate"):
         line.steps({1: poison})
     assert unchanged(line.layer, before)
+
+
+READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
+"""What waits for a device: each brings a tensor's numbers to the program."""
+
+
+@pytest.mark.parametrize(("every", "reads"), [(1, 12), (4, 3), (12, 1)])
+def test_the_device_is_waited_for_at_checks_alone(monkeypatch: pytest.MonkeyPatch, every: int, reads: int) -> None:
+    line, inside = Line(rate=0.25), [0]
+    counts: dict[str, int] = dict.fromkeys(READS, 0)
+    for name in READS:
+        read = getattr(Tensor, name)
+
+        def watch(self: Tensor, *args: Any, name: str = name, read: Any = read, **options: Any) -> Any:
+            counts[name] += inside[0] == 0
+            inside[0] += 1
+            try:
+                return read(self, *args, **options)
+            finally:
+                inside[0] -= 1
+
+        monkeypatch.setattr(Tensor, name, watch)
+    states = line.steps(dict.fromkeys(range(12), 1.0), check=lambda step: step % every == 0)
+    assert counts["cpu"] == reads, counts  # the losses and norms since the last check, in one transfer
+    assert counts["item"] + counts["tolist"] + counts["numpy"] == 0
+    assert all(state.loss.ndim == 0 and not state.loss.requires_grad for state in states)
+
+
+def test_a_check_names_the_first_step_that_was_not_finite() -> None:
+    line = Line()
+    with pytest.raises(FloatingPointError, match=r"step 3: the loss is nan .*nothing since the last saved state can be kept"):
+        line.steps({0: 1.0, 1: 1.0, 2: float("nan"), 3: 1.0, 4: 1.0, 5: 1.0}, check=lambda step: step % 5 == 0)
+    other = Line()
+    with pytest.raises(FloatingPointError, match=r"step 5: the loss is nan .*nothing was updated"):
+        other.steps({0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0, 4: float("nan")}, check=lambda step: step % 5 == 0)
+    assert bool(other.layer.weight.isfinite().all())
 
 
 def test_a_controlnet_survives_a_poisoned_batch(unet: Any) -> None:

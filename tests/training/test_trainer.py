@@ -88,7 +88,7 @@ def test_every_event_has_a_line(whole: tuple[Path, list[Event]]) -> None:
 def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Event]]) -> None:
     first = whole[1][0]
     assert isinstance(first, ProbeEvent)
-    assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at birth
+    assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at initialisation
     assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
 
 
@@ -158,22 +158,6 @@ def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings
         assert not any(p.requires_grad or p.grad is not None for p in network.parameters())
     moved = [name for name, tensor in trainer.network.state_dict().items() if not torch.equal(tensor, born[name])]
     assert moved == list(born)
-
-
-def test_batches_are_made_of_visits_and_emptied_prompts(settings: Settings) -> None:
-    trainer = Trainer(settings(batch_size=7), lambda _: None)
-    batch, again = trainer.batches(3), trainer.batches(3)
-    assert batch.added_conditions is again.added_conditions is None
-    for name in ("z_0", "text", "condition", "t", "epsilon"):
-        assert torch.equal(getattr(batch, name), getattr(again, name))
-    assert batch.z_0.shape == batch.epsilon.shape == (7, 4, 4, 4)
-    assert batch.condition.shape == (7, 3, 32, 32) and set(batch.condition.unique().tolist()) <= {0.0, 1.0}
-    emptied = [
-        [torch.equal(text, trainer.batches.empty_text.hidden_states[0]) for text in trainer.batches(epoch).text]
-        for epoch in range(20)
-    ]
-    share = sum(map(sum, emptied)) / 140
-    assert 0.35 < share < 0.65 and all(any(sample) for sample in zip(*emptied, strict=True))
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings) -> None:
@@ -246,18 +230,6 @@ def test_wrong_requests_end_in_one_line_and_write_nothing(settings: Settings, ch
         train(config)
     assert "\n" not in str(caught.value)
     assert not config.checkpoint.out.exists()
-
-
-def test_pictures_of_several_sizes_are_refused_by_name(settings: Settings, tmp_path: Path) -> None:
-    folder = tmp_path / "mixed"
-    folder.mkdir()
-    lines: list[str] = []
-    for i, side in enumerate((40, 32, 32)):
-        Image.new("RGB", (side, 32), (200, 0, 0)).save(folder / f"{i}.png")
-        lines.append(json.dumps({"file_name": f"{i}.png", "text": "a"}))
-    (folder / "metadata.jsonl").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=r"pair '0\.png' is 40x32, others 32x32: train on pictures of one size"):
-        train(settings(data=str(folder), probe_count=2))
 
 
 def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -> None:

@@ -37,11 +37,11 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a ControlNet, a base or an autoencoder in another layout; nothing is written when anything is wrong."""
-    from zeroconv.checkpoints.formats.controlnet_hints import Rules
+    from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints
     from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
     from zeroconv.conditions import get
     from zeroconv.conversion.base import convert_base, convert_tensors, convert_vae, is_base, is_vae
-    from zeroconv.conversion.controlnet import Order, convert_control
+    from zeroconv.conversion.controlnet import ConversionOptions, convert_control
 
     if out.exists() and not overwrite:
         raise ValueError(f"{out} exists already: choose another name, or add --overwrite")
@@ -53,7 +53,7 @@ def convert(
     if channel_order not in (None, "rgb", "bgr"):
         raise typer.BadParameter(f"got --channel-order {channel_order!r}; expected rgb or bgr")
     kind = type_named(dtype) if dtype is not None else None
-    said = Rules(get(condition).name if condition is not None else None, pooling, channel_order)
+    hints = ControlNetHints(get(condition).name if condition is not None else None, pooling, channel_order)
     of_controls = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
                    "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip
     of_bases = {"--prediction": prediction, "--ema": ema}
@@ -81,7 +81,9 @@ def convert(
             report = convert_base(source, out, to, kind, prediction, bool(ema))
         else:
             bases = [open_base(name, device="cpu", dtype="fp32") if name else None for name in (base, transfer_to)]
-            report = convert_control(source, out, Order(to, kind, rank, (shard_size or 1000) * 10**6), said, *bases)
+            report = convert_control(
+                source, out, ConversionOptions(to, kind, rank, (shard_size or 1000) * 10**6), hints, *bases
+            )
     for note in report.notes:
         say(note)
     if as_json:

@@ -56,15 +56,15 @@ def evaluate(
         name = condition or network.config.condition
         if name is None:
             raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
-        told = dict(map(parse_assignment, judge)) if judge else None
-        warn_of_judge(name, network, told, data)
+        parameters = dict(map(parse_assignment, judge)) if judge else None
+        warn_of_judge(name, network, parameters, data)
         pairs = open_pairs(data, name)
         chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
         with Progress("pair") as progress:
             report = evaluation.evaluate(
                 pipeline, network, name, chosen, num_inference_steps=steps,
                 guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
-                batch_size=batch_size, judge=told, on_progress=progress,
+                batch_size=batch_size, judge=parameters, on_progress=progress,
             )  # fmt: skip
         written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
         write_png(evaluation.fidelity_sheet(report), out / "sheet.png")
@@ -80,7 +80,7 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
     from zeroconv.conditions import get
 
-    told = network.config.extract if judge is None else judge
-    if not get(condition).general_purpose and "method" not in told and not data.startswith("world:"):
+    parameters = network.config.extract if judge is None else judge
+    if not get(condition).general_purpose and "method" not in parameters and not data.startswith("world:"):
         say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
             f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip

@@ -21,8 +21,11 @@ def train(
     condition: Annotated[str | None, typer.Option(help="What to learn (canny).")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder (runs/control).")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
-    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Any setting.")] = [],  # noqa: B006
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings, in groups or flat.")] = None,
+    assignments: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting: probe_every=50, or probe.every=50."),
+    ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Train a ControlNet, probing its fidelity on the way; the same command again resumes."""

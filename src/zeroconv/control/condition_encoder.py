@@ -15,7 +15,7 @@ class ConditionEncoder(nn.Module):
     """The released form: eight 3x3 convolutions, three of them with stride 2, SiLU between, the last one zero.
 
     Published weights have this form, under these names. For 3 input and 320 output channels it has 1,086,480
-    parameters. Its last layer is the first zero convolution of figure 3: at birth the copy sees the latents alone.
+    parameters. Its last layer is the first zero convolution of figure 3: at initialisation the copy sees the latents alone.
 
     Args:
         out_channels: channels of the U-Net's first level (320 for Stable Diffusion).

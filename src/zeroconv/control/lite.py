@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,7 +26,7 @@ class LiteDownBlock(nn.Module):
         )
         self.downsamplers = nn.ModuleList([nn.Conv2d(channels, channels, 3, padding=1, stride=2)]) if downsamples else None
 
-    def forward(self, hidden_states: Tensor, temb: Tensor, **_: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, hidden_states: Tensor, temb: Tensor, **_: object) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The level's last features, and the features after each of its blocks."""
         h, made = hidden_states, ()
         for convolution in (*self.resnets, *(self.downsamplers or ())):
@@ -45,15 +46,15 @@ class LiteMiddle(nn.Module):
         super().__init__()
         self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, h: Tensor, temb: Tensor, **_: Any) -> Tensor:
+    def forward(self, h: Tensor, temb: Tensor, **_: object) -> Tensor:
         """Features like `h`."""
         return functional.silu(self.convolution(h))
 
 
-def lite_blocks(unet: Any) -> nn.ModuleList:
+def lite_blocks(unet: UNet2DConditionModel) -> nn.ModuleList:
     """One `LiteDownBlock` for each level of the U-Net's encoder."""
-    widths = list(unet.config.block_out_channels)
+    widths, levels = list[int](unet.config["block_out_channels"]), list[Any](unet.down_blocks)
     return nn.ModuleList(
         LiteDownBlock(before, width, len(block.resnets), block.downsamplers is not None)
-        for block, before, width in zip(unet.down_blocks, [widths[0], *widths[:-1]], widths, strict=True)
+        for block, before, width in zip(levels, [widths[0], *widths[:-1]], widths, strict=True)
     )

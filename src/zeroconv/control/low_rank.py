@@ -1,8 +1,8 @@
-"""Layers borrowed from the locked encoder, each with a low-rank update of its own: W x + up(down(x)) (`variant="lora"`)."""
+"""LoRA layers around the locked encoder's own: W x + up(down(x)) (`variant="lora"`)."""
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,24 @@ from torch.nn import functional
 from zeroconv.checkpoints.files.model_folder import check_fit
 from zeroconv.checkpoints.formats.control_lora import PARTS, WHOLE, check_update, effective_weight
 
-__all__ = ["Borrowed", "borrow", "borrowed_layers", "borrowed_vectors", "borrows_from", "merge", "take", "update_rank"]
+__all__ = [
+    "LoRALayer",
+    "borrowed_vectors",
+    "borrows_from",
+    "load_lora",
+    "lora_layers",
+    "merge_lora",
+    "update_rank",
+    "wrap_with_lora",
+]
+
+Network = TypeVar("Network", bound=nn.Module)
 
 SHARE = 8
 """An update has at most one eighth of its layer's numbers: in narrow layers more would be no saving."""
 
 
-class Borrowed(nn.Module):
+class LoRALayer(nn.Module):
     """A layer of the locked base, and what the copy has of its own beside it.
 
     `y = W x + b + B A x` with `A` ("down", to r channels) Gaussian and `B` ("up") zero at the start, so that the copy
@@ -67,7 +78,7 @@ class Borrowed(nn.Module):
             return y + functional.conv2d(functional.conv2d(x, self.down, None, stride, padding, dilation), self.up)
         return y + functional.linear(functional.linear(x, self.down), self.up)
 
-    def take(self, tensors: Mapping[str, Tensor], name: str) -> None:
+    def load(self, tensors: Mapping[str, Tensor], name: str) -> None:
         """Make `tensors` the layer's own, and no others: "down" with "up", "weight", "bias".
 
         Args:
@@ -92,7 +103,7 @@ class Borrowed(nn.Module):
         for part in PARTS:
             self.register_parameter(part, nn.Parameter(given[part]) if part in given else None)
 
-    def written_out(self) -> nn.Module:
+    def merge(self) -> nn.Module:
         """An ordinary layer that gives the same: W + up·down as one weight."""
         layer = copy.deepcopy(self.layer)
         with torch.no_grad():
@@ -116,23 +127,23 @@ def update_rank(rank: int, out: int, inside: int) -> int:
     return max(1, min(rank, out * inside // (SHARE * (out + inside))))
 
 
-def borrow(part: nn.Module, rank: int) -> Any:
-    """A part of the base with every layer borrowed: the same structure, no weight copied."""
+def wrap_with_lora(part: Network, rank: int) -> Network:
+    """A part of the base with a `LoRALayer` around every layer: the same structure, no weight copied."""
     layers = [module for module in part.modules() if next(module.parameters(recurse=False), None) is not None]
     assert not any(list(layer.children()) for layer in layers), "weights sit in the leaves alone"
-    return copy.deepcopy(part, {id(layer): Borrowed(layer, rank) for layer in layers})
+    return copy.deepcopy(part, {id(layer): LoRALayer(layer, rank) for layer in layers})
 
 
-def borrowed_layers(network: nn.Module) -> dict[str, Borrowed]:
-    """The borrowed layers of a network, by name."""
-    return {name: module for name, module in network.named_modules() if isinstance(module, Borrowed)}
+def lora_layers(network: nn.Module) -> dict[str, LoRALayer]:
+    """The LoRA layers of a network, by name."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, LoRALayer)}
 
 
 def borrowed_vectors(network: nn.Module) -> dict[str, Tensor]:
     """The base's biases and norms that a network has none of its own for, by their names in the network."""
     return {
         f"{name}.{part}": tensor.detach()
-        for name, borrowed in borrowed_layers(network).items()
+        for name, borrowed in lora_layers(network).items()
         for part, tensor in borrowed.layer.named_parameters()
         if tensor.ndim == 1 and part not in borrowed.replaced
     }
@@ -140,7 +151,7 @@ def borrowed_vectors(network: nn.Module) -> dict[str, Tensor]:
 
 def borrows_from(network: nn.Module, unet: nn.Module) -> bool:
     """Whether every layer that a network borrows is the U-Net's, or equal to it bit by bit and in the same place."""
-    for name, borrowed in borrowed_layers(network).items():
+    for name, borrowed in lora_layers(network).items():
         mine, theirs = borrowed.layer, unet.get_submodule(name)
         for (_, one), (_, other) in zip(mine.named_parameters(), theirs.named_parameters(), strict=True):
             if one is not other and not (one.device == other.device and one.dtype == other.dtype and torch.equal(one, other)):
@@ -148,17 +159,17 @@ def borrows_from(network: nn.Module, unet: nn.Module) -> bool:
     return True
 
 
-def take(network: nn.Module, own: Mapping[str, Tensor]) -> None:
+def load_lora(network: nn.Module, own: Mapping[str, Tensor]) -> None:
     """Make copies of `own` a low-rank network's own tensors, and no others.
 
     Args:
         network: a ControlNet that borrows its copy's layers.
-        own: tensors of layers as in `Borrowed.take`, and all of the modules that the base has no counterpart of.
+        own: tensors of layers as in `LoRALayer.load`, and all of the modules that the base has no counterpart of.
 
     Raises:
         ValueError: when one is missing, unknown or of another shape.
     """
-    layers = borrowed_layers(network)
+    layers = lora_layers(network)
     of_layers: dict[str, dict[str, Tensor]] = {name: {} for name in layers}
     whole: dict[str, Tensor] = {}
     for name, tensor in own.items():
@@ -168,9 +179,9 @@ def take(network: nn.Module, own: Mapping[str, Tensor]) -> None:
     check_fit(whole, shapes, "this Control-LoRA does not fit the base")
     network.load_state_dict(whole, strict=False, assign=True)
     for name, layer in layers.items():
-        layer.take(of_layers[name], name)
+        layer.load(of_layers[name], name)
 
 
-def merge(network: nn.Module) -> Any:
-    """A copy of a network that borrows nothing: every update written out."""
-    return copy.deepcopy(network, {id(layer): layer.written_out() for layer in borrowed_layers(network).values()})
+def merge_lora(network: Network) -> Network:
+    """A copy of a network that borrows nothing: every update is added to its weight."""
+    return copy.deepcopy(network, {id(layer): layer.merge() for layer in lora_layers(network).values()})

@@ -11,9 +11,9 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology
-from zeroconv.checkpoints.formats.control_lora import check_text_width, read_control_lora
-from zeroconv.checkpoints.formats.control_lora_config import config_from_control_lora, drop_borrowed_vectors
+from zeroconv.checkpoints import check_fit, resolve
+from zeroconv.checkpoints.files.shards import WEIGHTS
+from zeroconv.checkpoints.formats.control_lora_config import fit_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import (
     ChannelOrder,
     ConditionEncoderForm,
@@ -22,15 +22,20 @@ from zeroconv.checkpoints.formats.controlnet_config import (
     Variant,
     config_from_unet,
 )
-from zeroconv.checkpoints.formats.controlnet_hints import Rules
-from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.checkpoints.formats.controlnet_file import (
+    ControlNetFile,
+    override_config,
+    read_controlnet,
+    write_controlnet_folder,
+)
+from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints
+from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.control.condition_encoder import build_condition_encoder
 from zeroconv.control.lite import LiteMiddle, lite_blocks
-from zeroconv.control.low_rank import borrow, borrows_from, merge, take
+from zeroconv.control.low_rank import borrowed_vectors, borrows_from, load_lora, merge_lora, wrap_with_lora
 from zeroconv.control.residuals import Residuals, skip_channels
-from zeroconv.control.transfer import transfer
-from zeroconv.control.zero_convolution import connect
-from zeroconv.publishing.hub import open_network, push_network, save_network
+from zeroconv.control.transfer import Base, transfer_tensors, unet_of
+from zeroconv.control.zero_convolution import connect_all
 from zeroconv.stable_diffusion.unet import AddedConditions, check_supported, embed, run_encoder
 
 __all__ = ["ControlNet", "Variant"]
@@ -49,19 +54,16 @@ class ControlNet(nn.Module):
 
     name: str = "unnamed"
 
-    def __init__(self, unet: Any, config: ControlNetConfig, own: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(self, unet: UNet2DConditionModel, config: ControlNetConfig, own: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
-        levels: tuple[int, ...] = tuple(unet.config.block_out_channels)
+        levels: tuple[int, ...] = tuple(unet.config["block_out_channels"])
         copied: Callable[[Any], Any] = copy.deepcopy
         if config.variant == "lora":
-            copied = partial(borrow, rank=config.rank or 0 if own is None else 0)
+            copied = partial(wrap_with_lora, rank=config.rank or 0 if own is None else 0)
         self.config = config
-        self.conv_in = copied(unet.conv_in)
-        self.time_proj = copied(unet.time_proj)
-        self.time_embedding = copied(unet.time_embedding)
+        self.conv_in, self.time_proj, self.time_embedding = map(copied, (unet.conv_in, unet.time_proj, unet.time_embedding))
         if getattr(unet, "add_embedding", None) is not None:
-            self.add_time_proj = copied(unet.add_time_proj)
-            self.add_embedding = copied(unet.add_embedding)
+            self.add_time_proj, self.add_embedding = copied(unet.add_time_proj), copied(unet.add_embedding)
         self.controlnet_cond_embedding = build_condition_encoder(
             config.condition_encoder,
             levels[0],
@@ -72,19 +74,17 @@ class ControlNet(nn.Module):
         if config.variant == "lite":
             self.down_blocks, self.mid_block = lite_blocks(unet), LiteMiddle(levels[-1])
         else:
-            self.down_blocks = copied(unet.down_blocks)
-            self.mid_block = copied(unet.mid_block)
-        widths = skip_channels(unet)
-        self.controlnet_down_blocks = nn.ModuleList(connect(width, width, config.connection) for width in widths)
-        self.controlnet_mid_block = connect(levels[-1], levels[-1], config.connection)
+            self.down_blocks, self.mid_block = copied(unet.down_blocks), copied(unet.mid_block)
+        *skips, middle = connect_all([*skip_channels(unet), levels[-1]], config.connection)
+        self.controlnet_down_blocks, self.controlnet_mid_block = nn.ModuleList(skips), middle
         if own is not None:
-            take(self, own)
+            load_lora(self, own)
         self.requires_grad_(True)
 
     @classmethod
     def from_unet(
         cls,
-        unet: Any,
+        unet: UNet2DConditionModel,
         conditioning_channels: int = 3,
         variant: Variant = "full",
         connection: Connection = "zero",
@@ -93,14 +93,13 @@ class ControlNet(nn.Module):
         base: str | None = None,
         rank: int = 16,
     ) -> Self:
-        """A ControlNet at birth: `unet`'s encoder and middle block copied, every connection zero.
+        """A ControlNet at initialisation: `unet`'s encoder and middle block copied, every connection zero.
 
         Args:
             unet: a diffusers `UNet2DConditionModel` (SD 1.x, 2.x, XL or the tiny base).
             conditioning_channels: channels of the condition image, 3 for RGB maps.
-            variant: "full"; "lite": one convolution in place of each block's copy (figure 8 c); or "lora": the locked
-                encoder itself, plus low-rank updates. `unet` is locked then.
-            connection: "zero", or "gaussian": ordinary convolutions (figure 8 b), which break identity at birth.
+            variant: "full"; "lite" (figure 8 c); or "lora": the locked encoder itself, plus low-rank updates.
+            connection: "zero", or "gaussian": ordinary convolutions (figure 8 b), which break identity at initialisation.
             condition_encoder: "released" (the form of published weights) or "paper" (section 3.2's text).
             conditioning_embedding_out_channels: widths of the condition encoder.
             base: name of the base, kept in the configuration.
@@ -111,16 +110,14 @@ class ControlNet(nn.Module):
         """
         check_supported(unet)
         widths = conditioning_embedding_out_channels
-        return cls(
-            unet,
-            config_from_unet(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank),
-        )
+        config = config_from_unet(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank)
+        return cls(unet, config)
 
     @classmethod
     def from_pretrained(
         cls,
         name_or_path: str | Path,
-        unet: Any = None,
+        unet: UNet2DConditionModel | None = None,
         *,
         condition: str | None = None,
         global_pool_conditions: bool | None = None,
@@ -139,89 +136,98 @@ class ControlNet(nn.Module):
             FileNotFoundError: when there is no such name, folder or file.
             ValueError: when the file is broken, of another kind, or its tensors do not fit its configuration.
         """
-        return open_network(cls, name_or_path, unet, Rules(condition, global_pool_conditions, channel_order))
+        path = resolve(name_or_path, "ControlNet")
+        hints = ControlNetHints(condition, global_pool_conditions, channel_order)
+        network = cls.from_file(read_controlnet(path, unet, hints, name=str(name_or_path)), unet)
+        network.name = pinned_name(name_or_path, path)
+        return network.requires_grad_(True)
 
     @classmethod
-    def from_control_lora(cls, unet: Any, tensors: Mapping[str, Tensor], config: ControlNetConfig | None = None) -> Self:
-        """The network of a Control-LoRA file, of ours or of another tool, on the base whose U-Net is given.
-
-        Its updates are offsets from whatever base that is: on another base of the family this is the transfer.
-        Weights, biases and norms that the file carries whole take the place of the base's, but for biases and norms
-        that its configuration calls borrowed (`vectors`): they are in the file for other tools.
+    def from_file(cls, file: ControlNetFile, unet: UNet2DConditionModel | None = None) -> Self:
+        """The network of a file that was read, in float32.
 
         Args:
-            unet: of the base; it is locked, and its weights are borrowed.
-            tensors: of the file.
-            config: its configuration; read off the tensors if there is none.
+            file: see `read_controlnet`.
+            unet: of the base, which a Control-LoRA locks and takes its weights from; another one is the transfer.
 
         Raises:
-            ValueError: when the file does not fit the base.
+            ValueError: when configuration and tensors do not fit each other, or a base is needed and none is given.
         """
-        check_supported(unet)
-        topology = Topology.of_config(unet.config)
-        check_text_width(tensors, topology.context)
-        own = drop_borrowed_vectors(read_control_lora(tensors, controlnet_table(topology)), config)
-        settings = config_from_control_lora(unet, own, config)
-        with torch.device("meta"):  # every tensor comes from the file or is the base's
-            return cls(unet, settings, {name: tensor.float() for name, tensor in own.items()})
+        if file.layout == "control-lora":
+            if unet is None:
+                base = (file.config and file.config.base) or "not named"
+                raise ValueError(
+                    f"{file.path} is a Control-LoRA, offsets from its base ({base}): "
+                    "open it on a base, with ControlNet.from_pretrained(…, unet=base.unet)"
+                )
+            check_supported(unet)
+            own, config = fit_control_lora(unet, file.tensors, file.config)
+            with torch.device("meta"):  # every tensor comes from the file or is the base's
+                return cls(unet, override_config(config, file.hints), own)
+        assert file.config is not None, "only Control-LoRA files come without a configuration"
+        config_path, weights = (file.path / "config.json", file.path / WEIGHTS) if file.path.is_dir() else (file.path,) * 2
+        try:
+            file.config.check_size(len(file.tensors))
+            network = cls.init_on_meta(file.config)
+        except Exception as error:  # the libraries raise many kinds for broken settings
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            first = str(error).strip().partition("\n")[0]
+            raise ValueError(f"{config_path} describes no ControlNet: {kind}{first}") from error
+        shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        check_fit(file.tensors, shapes, f"{weights} does not fit its config.json")
+        # Copied, not assigned: a file's own memory is not aligned, and sums over it would be rounded differently.
+        network.to_empty(device="cpu").float().load_state_dict(file.tensors)
+        return network
 
-    def merged(self) -> Self:
+    def merge_lora(self) -> Self:
         """A full network that gives the same residuals and borrows nothing: every low-rank update written out."""
-        network = merge(self)
+        network = merge_lora(self)
         if self.config.variant == "lora":
             network.config = replace(self.config, variant="full", rank=None, vectors=None)
         return network.requires_grad_(True)
 
-    def transfer(self, from_base: Any, to_base: Any) -> Self:
+    def transfer(self, from_base: Base, to_base: Base) -> Self:
         """This network on another base of the same family: every tensor of the copy is moved by `to - from`.
 
-        The offset recipe of the authors: what training added to the old encoder is added to the new one. A low-rank
-        network is bound to the new base; its updates are offsets already.
+        A low-rank network is bound to the new base; its updates are offsets already.
 
         Args:
-            from_base: the base it was made for, a `StableDiffusion` or its U-Net.
+            from_base: the base it was made for, or its U-Net.
             to_base: the base it is to act on.
 
         Raises:
             ValueError: when it was not made for `from_base`, or the bases are not of the same family.
         """
-        return transfer(self, from_base, to_base)
+        from_unet, to_unet = unet_of(from_base), unet_of(to_base)
+        self.check_base(from_unet)
+        tensors = transfer_tensors(self.state_dict(), from_unet, to_unet)
+        config = replace(self.config, base=getattr(to_base, "name", None))
+        if config.variant == "lora":
+            with torch.device("meta"):  # every tensor is given or the base's
+                return type(self)(to_unet, config, tensors)
+        new = copy.deepcopy(self)
+        new.load_state_dict(tensors)
+        new.config = config
+        return new
 
     @classmethod
-    def without_memory(cls, config: ControlNetConfig) -> Self:
+    def init_on_meta(cls, config: ControlNetConfig) -> Self:
         """The network of a configuration, its tensors without memory; the decoder of its U-Net is never filled."""
         settings = config.unet_settings
         up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
         with torch.device("meta"):
             return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"]), config)
 
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None, **card: Any) -> Path:
-        """Write `config.json`, `diffusion_pytorch_model.safetensors` and a model card, each whole or not at all.
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
+        """Write `config.json` and `diffusion_pytorch_model.safetensors`, each whole or not at all.
 
         A low-rank network writes `control-lora.safetensors` instead, a Control-LoRA that other tools open by itself.
 
         Args:
             folder: made if it is not there.
-            dtype: type of the stored weights; as they are if left out, but a Control-LoRA in half precision, as they
-                are published.
-            **card: title, metrics, samples, licence and name, as `zeroconv.publishing.model_card.model_card` takes them.
+            dtype: type of the stored weights; as they are if left out, but a Control-LoRA in half precision.
         """
-        return save_network(self, Path(folder), dtype, card)
-
-    def push_to_hub(self, hub_id: str, *, private: bool = False, token: str | None = None, **card: Any) -> str:
-        """Save it, with a model card, to "owner/name" on the hub; the address of the commit.
-
-        Args:
-            hub_id: "owner/name"; made if it is not there.
-            private: whether a new one is private.
-            token: that of the login if left out.
-            **card: as in `save_pretrained`.
-
-        Raises:
-            PermissionError: without a token, or without the right to write there.
-            ConnectionError: when the network fails.
-        """
-        return push_network(self, hub_id, private, token, card)
+        return write_controlnet_folder(Path(folder), self.config, {**borrowed_vectors(self), **self.state_dict()}, dtype)
 
     def forward(
         self,
@@ -277,7 +283,7 @@ class ControlNet(nn.Module):
             condition = condition.flip(1)
         return self.controlnet_cond_embedding(condition)
 
-    def check_base(self, unet: Any) -> None:
+    def check_base(self, unet: UNet2DConditionModel) -> None:
         """Refuse a base that this ControlNet was not made for.
 
         A low-rank network acts on the base whose weights it borrows alone, or on one with equal weights.

@@ -3,17 +3,19 @@
 For `variant="lora"` the offsets are what is stored, so opening it on another base is the transfer itself.
 """
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from zeroconv.checkpoints.formats.controlnet_config import encoder_tensors
+from zeroconv.stable_diffusion.base import StableDiffusion
 
-__all__ = ["Shift", "encoder_shift", "transfer"]
+__all__ = ["Base", "Shift", "encoder_shift", "transfer_tensors", "unet_of"]
+
+Base = StableDiffusion | UNet2DConditionModel
 
 NEAR, FAR = 0.01, 0.17
 """Rules of thumb for `Shift.expectation`, off one experiment, `experiments/tiny/transfer.py`.
@@ -60,9 +62,9 @@ class Shift:
         return "far: expect much weaker control, also after transfer; train on this base, beginning from this ControlNet"
 
 
-def unet_of(base: Any) -> Any:
+def unet_of(base: Base) -> UNet2DConditionModel:
     """The U-Net of a base, or the U-Net itself."""
-    return getattr(base, "unet", base)
+    return base if isinstance(base, UNet2DConditionModel) else base.unet
 
 
 def check_same_family(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
@@ -81,7 +83,7 @@ def check_same_family(before: Mapping[str, Tensor], after: Mapping[str, Tensor])
             )
 
 
-def encoder_shift(from_base: Any, to_base: Any) -> Shift:
+def encoder_shift(from_base: Base, to_base: Base) -> Shift:
     """Measure how far a base has moved from the one it began as.
 
     Args:
@@ -118,28 +120,23 @@ def level_of(name: str) -> str:
     return names.get(first) or f"level {rest.partition('.')[0]}"
 
 
-def transfer(network: Any, from_base: Any, to_base: Any) -> Any:
-    """A ControlNet moved to another base; see `ControlNet.transfer`.
+def transfer_tensors(
+    tensors: Mapping[str, Tensor], from_unet: UNet2DConditionModel, to_unet: UNet2DConditionModel
+) -> dict[str, Tensor]:
+    """The tensors of a ControlNet moved to another base; see `ControlNet.transfer`.
 
     Where the bases agree bit by bit, so do the networks; condition encoder, zero convolutions and low-rank updates
     stay as they are.
+
+    Raises:
+        ValueError: when the bases are not of the same family.
     """
-    from_unet, to_unet = unet_of(from_base), unet_of(to_base)
-    network.check_base(from_unet)
     before, after = encoder_tensors(from_unet), encoder_tensors(to_unet)
     check_same_family(before, after)
-    tensors = {name: moved(tensor, before.get(name), after.get(name)) for name, tensor in network.state_dict().items()}
-    config = replace(network.config, base=getattr(to_base, "name", None))
-    if config.variant == "lora":
-        with torch.device("meta"):  # every tensor is given or the base's
-            return type(network)(to_unet, config, tensors)
-    new = copy.deepcopy(network)
-    new.load_state_dict(tensors)
-    new.config = config
-    return new
+    return {name: add_offset(tensor, before.get(name), after.get(name)) for name, tensor in tensors.items()}
 
 
-def moved(tensor: Tensor, before: Tensor | None, after: Tensor | None) -> Tensor:
+def add_offset(tensor: Tensor, before: Tensor | None, after: Tensor | None) -> Tensor:
     """`tensor + after - before`, computed in float32, in the tensor's type; itself where nothing moved."""
     if before is None or after is None or torch.equal(before, after.to(before)):
         return tensor.clone()

@@ -1,18 +1,20 @@
 """The zero convolution Z(.; .) of section 3.1: a 1x1 convolution whose weight and bias start at zero."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zeroconv.checkpoints.formats.controlnet_config import Connection
 
-__all__ = ["ZeroConvolution", "connect"]
+__all__ = ["ZeroConvolution", "connect", "connect_all"]
 
 
 class ZeroConvolution(nn.Conv2d):
     r"""A 1x1 convolution with weight and bias zero; on tokens, the same map as a linear layer.
 
-    At birth its output is zero and so is the gradient for its input, while its own weight receives
+    At initialisation its output is zero and so is the gradient for its input, while its own weight receives
     \(\partial L / \partial W = \sum_p g_p x_p^\top\), which is not zero as long as the input `x` is not: after one
     step it connects (Zhang, Rao, Agrawala, 2023, arXiv 2302.05543, section 3.1).
 
@@ -60,3 +62,8 @@ def connect(in_channels: int, out_channels: int, connection: Connection) -> nn.C
         nn.init.zeros_(ordinary.bias)  # type: ignore[arg-type]
         return ordinary
     raise ValueError(f"connection is {connection!r}; expected 'zero' (the paper) or 'gaussian' (the ablation)")
+
+
+def connect_all(channels: Sequence[int], connection: Connection) -> nn.ModuleList:
+    """A connection for each output of a copy, by its channels."""
+    return nn.ModuleList(connect(width, width, connection) for width in channels)

@@ -23,7 +23,7 @@ from zeroconv.checkpoints import (
     write_safetensors,
 )  # fmt: skip
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle
 from zeroconv.checkpoints.formats.configs import NORM_GROUPS
@@ -207,7 +207,7 @@ def from_folder(folder: Path) -> tuple[dict[str, Tensor], Family]:
         ValueError: when it is not of SD 1.5, SD 2.1 or SDXL, naming a tensor.
     """
     unet = read_weights(folder / "unet")
-    topology = Topology.of_diffusers(shapes_of(unet))
+    topology = UNetShape.of_diffusers(shapes_of(unet))
     family = topology.family
     check_sayable(folder, family, family.attention_heads(topology.channels))
     text = tuple(

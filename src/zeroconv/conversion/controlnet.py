@@ -3,31 +3,29 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import resolve, write_safetensors
-from zeroconv.checkpoints.formats.controlnet_file import Saved, read_saved, write_saved
-from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NOTHING_SAID, Rules
+from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile, read_controlnet, write_controlnet
+from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
 from zeroconv.checkpoints.formats.single_file import write_original
 from zeroconv.control.network import ControlNet
 from zeroconv.control.transfer import encoder_shift
 from zeroconv.conversion.base import Report
-from zeroconv.publishing.hub import from_saved
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Order", "convert_control"]
+__all__ = ["ConversionOptions", "convert_control"]
 
 
 @dataclass(frozen=True)
-class Order:
+class ConversionOptions:
     """How the converted ControlNet is to be written.
 
     Attributes:
-        layout: one of `checkpoints.layouts.LAYOUTS`, or "sharded".
+        layout: one of `controlnet_layouts.LAYOUTS`, or "sharded".
         dtype: type of the written tensors; as stored if None.
         rank: of the offsets of `control-lora`.
         shard_bytes: of one file of `sharded`.
@@ -42,8 +40,8 @@ class Order:
 def convert_control(
     source: str | Path,
     out: Path,
-    order: Order,
-    said: Rules = NOTHING_SAID,
+    options: ConversionOptions,
+    hints: ControlNetHints = NO_HINTS,
     base: StableDiffusion | None = None,
     to_base: StableDiffusion | None = None,
 ) -> Report:
@@ -52,49 +50,49 @@ def convert_control(
     Args:
         source: a name, folder or file.
         out: folder or file.
-        order: the layout and how it is written.
-        said: what the user says about it.
+        options: the layout and how it is written.
+        hints: what the user says about it.
         base: the base it was made for; offsets, `lllyasviel-full` and a transfer need it.
         to_base: a base of the same family to move it to.
 
     Raises:
         ValueError: one line; nothing was written then.
     """
-    if order.layout not in (*LAYOUTS, "sharded"):
-        raise ValueError(f"layout is {order.layout!r}; expected one of {', '.join((*LAYOUTS, 'sharded'))}")
+    if options.layout not in (*LAYOUTS, "sharded"):
+        raise ValueError(f"layout is {options.layout!r}; expected one of {', '.join((*LAYOUTS, 'sharded'))}")
     if to_base is not None and base is None:
         raise ValueError("a ControlNet is moved from one base to another: give --base, the one it was made for, too")
-    found = read_saved(place_of(source), base.unet if base is not None else None, said, pickles=True)
+    found = read_controlnet(resolve_source(source), base.unet if base is not None else None, hints, pickles=True)
     if base is not None and found.config is not None:
         found.config.check_base(base.unet)
     notes: list[str] = []
-    saved = found
-    if found.layout == order.layout == "control-lora" and to_base is None:
+    file = found
+    if found.layout == options.layout == "control-lora" and to_base is None:
         if found.config is None and base is not None:
-            found = replace(found, config=from_saved(ControlNet, found, base.unet, str(source)).config)
-        if found.config is None and said != NOTHING_SAID:
+            found = replace(found, config=ControlNet.from_file(found, base.unet).config)
+        if found.config is None and hints != NO_HINTS:
             raise ValueError(f"{source} carries no settings to write this down in: give --base, the base it was made for, too")
-        return Report(found.layout, len(found.tensors), copy_offsets(found, out, order.dtype), notes)
+        return Report(found.layout, len(found.tensors), copy_offsets(found, out, options.dtype), notes)
     if found.layout == "control-lora":
-        saved = on_its_base(found, base, str(source))
+        file = merge_into_base(found, base, str(source))
     if to_base is not None:
         assert base is not None
-        saved, notes = moved(saved, base, to_base)
+        file, notes = transfer(file, base, to_base)
         base = to_base
-    layout = "diffusers" if order.layout == "sharded" else order.layout
-    shards = order.shard_bytes if order.layout == "sharded" else None
+    layout = "diffusers" if options.layout == "sharded" else options.layout
+    shards = options.shard_bytes if options.layout == "sharded" else None
     whole = original_of(base) if base is not None and layout == "lllyasviel-full" else None
     unet: dict[str, Tensor] | None = base.unet.state_dict() if base is not None else None
-    files = write_saved(saved, out, layout, unet, whole, order.rank, order.dtype, shards)
-    return Report(found.layout, len(saved.tensors), files, notes)
+    files = write_controlnet(file, out, layout, unet, whole, options.rank, options.dtype, shards)
+    return Report(found.layout, len(file.tensors), files, notes)
 
 
-def place_of(source: str | Path) -> Path:
+def resolve_source(source: str | Path) -> Path:
     """The file or folder that a name means."""
     return Path(source) if Path(source).is_file() else resolve(source, "ControlNet")
 
 
-def copy_offsets(found: Saved, out: Path, dtype: torch.dtype | None) -> list[Path]:
+def copy_offsets(found: ControlNetFile, out: Path, dtype: torch.dtype | None) -> list[Path]:
     """A Control-LoRA written again as it is, with its settings in the file.
 
     Raises:
@@ -108,25 +106,24 @@ def copy_offsets(found: Saved, out: Path, dtype: torch.dtype | None) -> list[Pat
     return [out]
 
 
-def on_its_base(found: Saved, base: StableDiffusion | None, what: str) -> Saved:
-    """A Control-LoRA written out as a full ControlNet.
+def merge_into_base(found: ControlNetFile, base: StableDiffusion | None, what: str) -> ControlNetFile:
+    """A Control-LoRA as a full ControlNet, its offsets added to the base's weights.
 
     Raises:
         ValueError: without a base.
     """
     if base is None:
         raise ValueError(f"{what} holds low-rank offsets from a base (Control-LoRA): give it with --base")
-    network = from_saved(ControlNet, found, base.unet, what).merged()
-    return replace(found, config=network.config, tensors=dict(network.state_dict()))
+    network = ControlNet.from_file(found, base.unet).merge_lora()
+    return replace(found, config=network.config, tensors=dict(network.state_dict()), layout="diffusers")
 
 
-def moved(saved: Saved, base: StableDiffusion, to_base: StableDiffusion) -> tuple[Saved, list[str]]:
+def transfer(file: ControlNetFile, base: StableDiffusion, to_base: StableDiffusion) -> tuple[ControlNetFile, list[str]]:
     """A ControlNet on another base by the offset recipe, and what to expect of it."""
-    assert saved.config is not None
-    network: Any = from_saved(ControlNet, saved, None, "it")
-    there = network.transfer(base, to_base)
+    assert file.config is not None
+    there = ControlNet.from_file(file).transfer(base, to_base)
     lines = encoder_shift(base.unet, to_base.unet).lines()
-    return replace(saved, config=there.config, tensors=dict(there.state_dict())), list(lines)
+    return replace(file, config=there.config, tensors=dict(there.state_dict())), list(lines)
 
 
 def original_of(base: StableDiffusion) -> dict[str, Tensor]:

@@ -9,17 +9,17 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.data.folder_pairs import Row, read_rows
-from zeroconv.data.pairs import open_condition
+from zeroconv.data.pairs import open_condition_map
 from zeroconv.images import open_image
 from zeroconv.sheets import contact_sheet, overlay
 
-__all__ = ["Report", "check"]
+__all__ = ["DataReport", "check"]
 
 SHEET_PAIRS = 8
 
 
 @dataclass
-class Report:
+class DataReport:
     """What was found in a folder.
 
     Attributes:
@@ -48,7 +48,7 @@ class Report:
         return {**vars(self), "sizes": dict(self.sizes), "maps": dict(self.maps)}
 
 
-def check(folder: Path, condition: str = "canny") -> tuple[Report, Image.Image | None]:
+def check(folder: Path, condition: str = "canny") -> tuple[DataReport, Image.Image | None]:
     """Open every file of a folder once.
 
     Args:
@@ -62,7 +62,7 @@ def check(folder: Path, condition: str = "canny") -> tuple[Report, Image.Image |
         FileNotFoundError: when there is no such folder.
         ValueError: when its layout is not understood.
     """
-    report, oddities, columns = Report(str(folder)), Counter[str](), list[list[Image.Image]]()
+    report, oddities, columns = DataReport(str(folder)), Counter[str](), list[list[Image.Image]]()
     unnamed = conditions.get(condition).name
     for row in read_rows(folder):
         report.pairs += 1
@@ -87,11 +87,11 @@ def check(folder: Path, condition: str = "canny") -> tuple[Report, Image.Image |
     return report, contact_sheet(rows, row_titles=["picture", "map", "together"], title=str(folder.name), cell=192)
 
 
-def open_row(row: Row, report: Report) -> tuple[Image.Image, dict[str, Image.Image]] | None:
+def open_row(row: Row, report: DataReport) -> tuple[Image.Image, dict[str, Image.Image]] | None:
     """Picture and maps of a row; None, with the problem noted, when one cannot be used."""
     try:
         image = open_image(row.image)
-        maps = {key: open_condition(path, key) for key, path in row.maps.items()}
+        maps = {key: open_condition_map(path, key) for key, path in row.maps.items()}
     except (OSError, ValueError) as error:
         report.problems.append(str(error))
         return None

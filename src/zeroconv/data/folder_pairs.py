@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv import conditions
-from zeroconv.data.pairs import Pair, open_condition
+from zeroconv.data.pairs import Pair, open_condition_map
+from zeroconv.errors import InputError
 from zeroconv.images import open_image
 
 __all__ = ["CAPTION_KEYS", "FolderPairs", "Row", "open_folder", "read_rows"]
@@ -54,18 +55,22 @@ class FolderPairs:
 
         Raises:
             FileNotFoundError: when a file is not there.
-            ValueError: when one cannot be read, or the map has another size than the picture.
+            InputError: when one cannot be read, or the map has another size than the picture.
         """
         row = self.rows[index]
-        image = open_image(row.image)
         path = row.maps.get(self.condition, row.maps.get("*"))
-        if path is None:
+        try:
+            image = open_image(row.image)
+            found = None if path is None else open_condition_map(path, self.condition)
+        except ValueError as error:
+            raise InputError(str(error), field="data") from error
+        if found is None:
             return Pair(row.name, image, row.caption)
-        found = open_condition(path, self.condition)
         if found.size != image.size:
-            raise ValueError(
-                f"{path} is {found.size[0]}x{found.size[1]} and its picture {image.size[0]}x{image.size[1]}: "
-                "a map must have its picture's size"
+            raise InputError(
+                f"{path} is {found.size[0]}x{found.size[1]} and its picture {image.size[0]}x{image.size[1]}",
+                field="data",
+                hint="a map must have its picture's size",
             )
         return Pair(row.name, image, row.caption, {self.condition: found})
 
@@ -75,7 +80,7 @@ def open_folder(folder: Path, condition: str) -> FolderPairs:
 
     Raises:
         FileNotFoundError: when the folder is not there.
-        ValueError: when no layout is recognised, it is empty, or a line is broken.
+        InputError: when no layout is recognised, it is empty, or a line is broken.
     """
     return FolderPairs(read_rows(folder), condition)
 
@@ -85,29 +90,30 @@ def read_rows(folder: Path) -> list[Row]:
 
     Raises:
         FileNotFoundError: when the folder is not there.
-        ValueError: as `open_folder`.
+        InputError: as `open_folder`.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"no data folder at {folder}; expected a folder, or world:COUNT")
     if (folder / "prompt.json").is_file():
-        rows = [tutorial_row(folder, line, where) for line, where in json_lines(folder / "prompt.json")]
+        rows = [parse_tutorial_row(folder, line, where) for line, where in read_json_lines(folder / "prompt.json")]
     elif (folder / "metadata.jsonl").is_file():
-        rows = [metadata_row(folder, line, where) for line, where in json_lines(folder / "metadata.jsonl")]
+        rows = [parse_metadata_row(folder, line, where) for line, where in read_json_lines(folder / "metadata.jsonl")]
     else:
-        raise ValueError(
+        raise InputError(
             f"{folder} has neither metadata.jsonl (lines with file_name, text and a column per condition) "
-            "nor prompt.json (lines with source, target, prompt)"
+            "nor prompt.json (lines with source, target, prompt)",
+            field="data",
         )
     if not rows:
-        raise ValueError(f"{folder} lists no pairs")
+        raise InputError(f"{folder} lists no pairs", field="data")
     return rows
 
 
-def json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+def read_json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     """The objects of a file of JSON lines, each with its place for messages.
 
     Raises:
-        ValueError: naming the line that is no JSON object.
+        InputError: naming the line that is no JSON object.
     """
     # `splitlines` would also break a caption at the rarer line ends that JSON allows inside a string, such as U+2028.
     for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
@@ -116,36 +122,36 @@ def json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"{where} is not valid JSON") from error
+                raise InputError(f"{where} is not valid JSON", field="data") from error
             if not isinstance(value, dict):
-                raise ValueError(f"{where} is {type(value).__name__}; expected an object")
+                raise InputError(f"{where} is {type(value).__name__}; expected an object", field="data")
             yield value, where
 
 
-def tutorial_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
+def parse_tutorial_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
     """A line of the tutorial layout: source is the map, target the picture."""
-    target, source = inside(folder, line, "target", where), inside(folder, line, "source", where)
+    target, source = path_inside(folder, line, "target", where), path_inside(folder, line, "source", where)
     return Row(str(line["target"]), target, str(line.get("prompt") or ""), {"*": source})
 
 
-def metadata_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
+def parse_metadata_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
     """A line of an image folder: `file_name`, a caption, and a column for each condition."""
     known = {**{name: name for name in conditions.names()}, **conditions.aliases(), **dict.fromkeys(MAP_KEYS, "*")}
-    columns = {known[key]: inside(folder, line, key, where) for key in line if key in known and line[key] is not None}
+    columns = {known[key]: path_inside(folder, line, key, where) for key in line if key in known and line[key] is not None}
     caption = next((str(line[key]) for key in CAPTION_KEYS if line.get(key) is not None), "")
-    return Row(str(line.get("file_name")), inside(folder, line, "file_name", where), caption, columns)
+    return Row(str(line.get("file_name")), path_inside(folder, line, "file_name", where), caption, columns)
 
 
-def inside(folder: Path, line: Mapping[str, Any], key: str, where: str) -> Path:
+def path_inside(folder: Path, line: Mapping[str, Any], key: str, where: str) -> Path:
     """The file that `line[key]` names.
 
     Raises:
-        ValueError: when there is no such key, or the path leads out of the folder.
+        InputError: when there is no such key, or the path leads out of the folder.
     """
     value = line.get(key)
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{where} has no {key!r}; it has {', '.join(line) or 'nothing'}")
+        raise InputError(f"{where} has no {key!r}; it has {', '.join(line) or 'nothing'}", field="data")
     path = folder / value
     if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise ValueError(f"{where}: {key} is {value!r}; expected a path inside the folder")
+        raise InputError(f"{where}: {key} is {value!r}; expected a path inside the folder", field="data")
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 from zeroconv.data.folder_pairs import open_folder
 from zeroconv.data.pairs import Pairs
 from zeroconv.data.world_pairs import WorldPairs
+from zeroconv.errors import InputError
 
 __all__ = ["open_pairs"]
 
@@ -22,12 +23,12 @@ def open_pairs(spec: str | Path, condition: str) -> Pairs:
 
     Raises:
         FileNotFoundError: when there is no such folder.
-        ValueError: when its layout is not understood.
+        InputError: when its layout is not understood.
     """
     match = WORLD.fullmatch(str(spec))
     if match is None:
         return open_folder(Path(spec), condition)
     count = int(match["count"] or DEFAULT_COUNT)
     if count < 1:
-        raise ValueError(f"{spec} asks for {count} scenes; expected 1 or more")
+        raise InputError(f"{spec} asks for {count} scenes; expected 1 or more", field="data")
     return WorldPairs(count, int(match["seed"] or 0), condition)

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.errors import InputError
 from zeroconv.images import open_map
 
-__all__ = ["Pair", "Pairs", "Subset", "condition_of", "conditions_of", "held_out", "open_condition"]
+__all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map", "split_held_out"]
 
 
 @dataclass(frozen=True)
@@ -69,41 +70,43 @@ class Subset:
         return (self[i] for i in range(len(self)))
 
 
-def held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
+def split_held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
     """The pairs to train on, and the last `count` pairs, which are never trained on.
 
     Raises:
-        ValueError: when nothing would be left to train on.
+        InputError: when nothing would be left to train on.
     """
     if len(pairs) <= count:
-        raise ValueError(
-            f"the data set has {len(pairs)} pairs and {count} are held out: give more pairs, or a smaller probe_count"
+        raise InputError(
+            f"the data set has {len(pairs)} pairs and {count} are held out",
+            field="probe.count",
+            hint="give more pairs, or a smaller probe_count",
         )
     split = len(pairs) - count
     return Subset(pairs, range(split)), [pairs[i] for i in range(split, len(pairs))]
 
 
-def open_condition(path: Path, condition: str) -> Image.Image:
+def open_condition_map(path: Path, condition: str) -> Image.Image:
     """A map from a file, as its condition reads it; RGB if the condition is not known.
 
     Raises:
         FileNotFoundError: when it is not there.
-        ValueError: when it cannot be read, or an inpainting map has no hole.
+        InputError: when it cannot be read, or an inpainting map has no hole.
     """
     known = conditions.find(condition)
     return known.open_map(path) if known else open_map(path)
 
 
-def condition_of(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
+def get_map(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
     """The map of a pair: its own if it has one, else extracted from its picture with `parameters`.
 
     Raises:
-        ValueError: when it has none and the condition cannot be extracted from any picture, naming the pair.
+        InputError: when it has none and the condition cannot be extracted from any picture, naming the pair.
     """
-    return conditions_of([pair], condition, [parameters])[0]
+    return get_maps([pair], condition, [parameters])[0]
 
 
-def conditions_of(
+def get_maps(
     pairs: Sequence[Pair], condition: str, parameters: Sequence[Mapping[str, Any]], ready: bool = True
 ) -> list[Image.Image]:
     """The maps of pairs: their own, else extracted from their pictures, which a network sees together.
@@ -115,17 +118,18 @@ def conditions_of(
         ready: False extracts them all and leaves aside those that the pairs have.
 
     Raises:
-        ValueError: when one has none and the condition cannot be extracted from any picture, naming the pair.
+        InputError: when one has none and the condition cannot be extracted from any picture, naming the pair.
     """
     known = conditions.get(condition)
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
         if not known.general_purpose and "method" not in parameters[i]:
-            raise ValueError(
-                f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any "
-                f"picture: add the maps, or name a method, in training with `--set extract.method=…` "
-                f"(`zeroconv extract {known.name} --list` shows them)"
+            raise InputError(
+                f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any picture",
+                field="data",
+                hint="add the maps, or name a method, in training with `--set extract.method=…` "
+                f"(`zeroconv extract {known.name} --list` shows them)",
             )
     found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
     made |= zip(wanted, found, strict=True)

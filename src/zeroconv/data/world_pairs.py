@@ -9,6 +9,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.data.pairs import Pair
+from zeroconv.errors import InputError
 from zeroconv.images import write_png
 from zeroconv.world import Picture, make
 
@@ -84,12 +85,12 @@ def write_world(
         report: called with (written, count).
 
     Raises:
-        ValueError: for an unknown condition, or a count under 1; nothing is written.
+        InputError: for an unknown condition, or a count under 1; nothing is written.
         OSError: when the folder cannot be written.
     """
     wanted = [conditions.get(name).name for name in names]
     if count < 1:
-        raise ValueError(f"{count} scenes are asked for; expected 1 or more")
+        raise InputError(f"{count} scenes are asked for; expected 1 or more", field="count")
     for folder in ("images", *wanted):
         (out / folder).mkdir(parents=True, exist_ok=True)
     lines: list[str] = []

@@ -13,7 +13,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pairs, conditions_of
+from zeroconv.data import Pairs, get_maps
 from zeroconv.errors import InputError
 from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.samples import HeldOut, fit_pair
@@ -87,7 +87,7 @@ def evaluate(
     for first in range(0, len(pairs), batch_size):
         last = min(first + batch_size, len(pairs))
         fitted = [fit_pair(pairs[i], pipeline.base.size) for i in range(first, last)]
-        maps = conditions_of(fitted, known.name, [extract] * len(fitted))
+        maps = get_maps(fitted, known.name, [extract] * len(fitted))
         batch = HeldOut(fitted, maps, range(seed + first, seed + last))
         batch = batch.select([i for i, image in enumerate(maps) if image.getbbox() is not None])  # black asks for nothing
         if batch.pairs:

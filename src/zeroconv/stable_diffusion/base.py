@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.architecture.families import Family
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion.folder import open_folder
@@ -138,7 +138,7 @@ class StableDiffusion:
     @property
     def family(self) -> Family:
         """SD 1.5, SD 2.1 or SDXL, by the topology of its U-Net."""
-        return Topology.of_config(self.unet.config).family
+        return UNetShape.of_config(self.unet.config).family
 
     @property
     def is_xl(self) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from zeroconv.checkpoints.architecture.limits import check_size
-from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.files.model_folder import check_fit
 from zeroconv.checkpoints.keys.legacy import autoencoder_names, text_encoder_names
 from zeroconv.stable_diffusion.unet import check_supported
@@ -95,11 +95,11 @@ def check_topology(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     Raises:
         ValueError: naming the kind, or the first difference.
     """
-    said = Topology.of_config(config)
+    said = UNetShape.of_config(config)
     reason = unsupported(said)
     if reason is not None:
         raise ValueError(reason)
-    found = vars(Topology.of_diffusers(shapes))
+    found = vars(UNetShape.of_diffusers(shapes))
     for name, value in vars(said).items():
         if value != found[name]:
             raise ValueError(

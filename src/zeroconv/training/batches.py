@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv import conditions
-from zeroconv.data import Pair, Pairs, conditions_of
+from zeroconv.data import Pair, Pairs, get_maps
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
 from zeroconv.errors import InputError
@@ -117,7 +117,7 @@ class Batches:
                 (width, height), (w, h) = pair.image.size, self.size
                 raise InputError(
                     f"pair {pair.name!r} is {width}x{height}, others {w}x{h}",
-                    field="data.source",
+                    field="data",
                     hint="train on pictures of one size",
                 )
 
@@ -138,4 +138,4 @@ def make_maps(config: TrainConfig, pairs: Sequence[Pair], generators: Sequence[n
         conditions.draw_parameters(name, generator, pair.image.size, given)
         for pair, generator in zip(pairs, generators, strict=True)
     ]
-    return conditions_of(pairs, name, parameters, ready=not config.data.extract)
+    return get_maps(pairs, name, parameters, ready=not config.data.extract)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pair, conditions_of
+from zeroconv.data import Pair, get_maps
 from zeroconv.evaluation import HeldOut
 from zeroconv.generation import ControlPipeline
 from zeroconv.sheets import contact_sheet
@@ -57,7 +57,7 @@ class Probe:
         maps: Sequence[Image.Image] | None = None,
         judge: Mapping[str, Any] | None = None,
     ) -> None:
-        maps = conditions_of(pairs, condition, [{}] * len(pairs)) if maps is None else maps
+        maps = get_maps(pairs, condition, [{}] * len(pairs)) if maps is None else maps
         self.pipeline, self.condition = pipeline, condition
         self.held_out = HeldOut(pairs, maps, range(len(pairs)))
         self.fidelity = partial(conditions.get(condition).fidelity, **(judge or {}))

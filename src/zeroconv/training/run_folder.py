@@ -9,6 +9,7 @@ from typing import Any
 from zeroconv.checkpoints.files.atomic import replacing, write_text
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
+from zeroconv.publishing import save_with_card
 from zeroconv.training.config import TrainConfig
 
 __all__ = ["RunFolder"]
@@ -101,7 +102,7 @@ class RunFolder:
         folder.mkdir(exist_ok=True)
         with replacing(folder / "samples.png") as part:
             shutil.copyfile(sheet, part)
-        network.save_pretrained(folder, metrics=metrics, samples="samples.png", licence=licence)
+        save_with_card(network, folder, metrics=metrics, samples="samples.png", licence=licence)
         write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity}))
 
     def read_best(self) -> float:

@@ -10,7 +10,7 @@ import torch
 
 from zeroconv import conditions
 from zeroconv.control import ControlledUNet, ControlNet
-from zeroconv.data import conditions_of, held_out, open_pairs
+from zeroconv.data import get_maps, open_pairs, split_held_out
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.generation import ControlPipeline
 from zeroconv.images import write_png
@@ -87,10 +87,10 @@ class Trainer:
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
         self.config, self.report, self.folder = config, report, RunFolder(config.checkpoint.out)
         data, optimization = config.data, config.optimization
-        pairs, probe_pairs = held_out(open_pairs(data.source, data.condition), config.probe.count)
+        pairs, probe_pairs = split_held_out(open_pairs(data.source, data.condition), config.probe.count)
         make_maps(config, [pairs[0]], [np.random.default_rng(0)])  # what is wrong with them is said now
         parameters = [extractor_parameters(config)] * len(probe_pairs)
-        maps = conditions_of(probe_pairs, data.condition, parameters, ready=not data.extract)
+        maps = get_maps(probe_pairs, data.condition, parameters, ready=not data.extract)
         self.base = open_base(config)
         look = config.probe.steps, config.probe.guidance
         self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, judge_parameters(config))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.checkpoints.reduced import PUBLISHED, REDUCED, Shapes, controlnet_on_meta, copy_of, shapes_of, unet_on_meta
 from zeroconv.checkpoints.architecture.families import FAMILIES
-from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.keys import controlnet_table, unet_table
 
 SD15, SDXL = PUBLISHED["sd15"], PUBLISHED["sdxl"]
@@ -16,15 +16,15 @@ KNOWN = {**PUBLISHED, **{f"reduced {name}": topology for name, topology in REDUC
 
 
 @pytest.mark.parametrize("topology", KNOWN.values(), ids=list(KNOWN))
-def test_both_layouts_and_the_configuration_tell_the_same(topology: Topology) -> None:
+def test_both_layouts_and_the_configuration_tell_the_same(topology: UNetShape) -> None:
     unet = unet_on_meta(topology)
     original = shapes_of(unet_table(topology).to_theirs(unet.state_dict()))
-    assert Topology.of_original(original) == topology == Topology.of_diffusers(shapes_of(unet))
-    assert Topology.of_config(unet.config) == topology
+    assert UNetShape.of_original(original) == topology == UNetShape.of_diffusers(shapes_of(unet))
+    assert UNetShape.of_config(unet.config) == topology
     control = controlnet_on_meta(topology)
     original = shapes_of(controlnet_table(topology).to_theirs(control.state_dict()))
-    assert Topology.of_original(original) == copy_of(topology) == Topology.of_diffusers(shapes_of(control))
-    assert Topology.of_config({**control.config, "_class_name": "ControlNetModel"}) == copy_of(topology)
+    assert UNetShape.of_original(original) == copy_of(topology) == UNetShape.of_diffusers(shapes_of(control))
+    assert UNetShape.of_config({**control.config, "_class_name": "ControlNetModel"}) == copy_of(topology)
     assert unsupported(topology) is None and unsupported(copy_of(topology)) is None
 
 
@@ -35,8 +35,8 @@ def test_the_family_is_seen_at_any_width(key: str) -> None:
 
 
 def test_what_a_configuration_leaves_out_has_its_default() -> None:
-    assert Topology.of_config({"cross_attention_dim": 768}) == SD15
-    assert Topology.of_config({"_class_name": "ControlNetModel", "cross_attention_dim": [768] * 4}) == copy_of(SD15)
+    assert UNetShape.of_config({"cross_attention_dim": 768}) == SD15
+    assert UNetShape.of_config({"_class_name": "ControlNetModel", "cross_attention_dim": [768] * 4}) == copy_of(SD15)
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,20 @@ KEY = "transformer_blocks.0.attn2.to_k.weight"
 )
 def test_tensors_that_contradict_each_other_are_one_line(change: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^[^\n]*({message})[^\n]*$"):
-        Topology.of_original(change(original_shapes()))
+        UNetShape.of_original(change(original_shapes()))
 
 
 def test_numbers_in_names_are_followed_up_to_a_bound_only() -> None:
     start: Shapes = {"input_blocks.0.0.weight": (32, 4, 3, 3), "conv_in.weight": (32, 4, 3, 3)}
     blocks = {f"input_blocks.{i}.0.{name}.weight": (32, 32, 3, 3) for i in range(1, 5000) for name in LAYERS}
     with pytest.raises(ValueError, match=r"^the encoder has \[72\] blocks in its levels; "):
-        Topology.of_original({**start, **blocks})
+        UNetShape.of_original({**start, **blocks})
     levels = {f"down_blocks.{i}.resnets.0.{name}.weight": (32, 32, 3, 3) for i in range(5000) for name in ("conv1", "conv2")}
     with pytest.raises(ValueError, match=r"^the encoder has \[(1, ){8}1\] blocks in its levels; "):
-        Topology.of_diffusers({**start, **levels})
+        UNetShape.of_diffusers({**start, **levels})
     deep = {f"input_blocks.1.1.transformer_blocks.{i}.attn2.to_k.weight": (32, 24) for i in range(5000)}
     with pytest.raises(ValueError, match=r"^'input_blocks\.1\.1' has more than 40 transformer layers; "):
-        Topology.of_original({**start, **{name: s for name, s in blocks.items() if ".1.0." in name}, **deep})
+        UNetShape.of_original({**start, **{name: s for name, s in blocks.items() if ".1.0." in name}, **deep})
 
 
 LAYERS = ("in_layers.2", "out_layers.3")
@@ -140,11 +140,11 @@ LAYERS = ("in_layers.2", "out_layers.3")
 )
 def test_settings_that_no_network_has_are_one_line(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^the (configuration has|network's) {name} [^\n]{{,300}}$"):
-        Topology.of_config({"cross_attention_dim": 768, name: value})
+        UNetShape.of_config({"cross_attention_dim": 768, name: value})
 
 
 def test_an_embedding_beside_the_step_must_say_its_width() -> None:
     with pytest.raises(ValueError, match=r"^the configuration has projection_class_embeddings_input_dim None; expected"):
-        Topology.of_config({"addition_embed_type": "text_time"})
-    told = Topology.of_config({"class_embed_type": "projection", "projection_class_embeddings_input_dim": 2048})
+        UNetShape.of_config({"addition_embed_type": "text_time"})
+    told = UNetShape.of_config({"class_embed_type": "projection", "projection_class_embeddings_input_dim": 2048})
     assert told.pooled == 2048 and "unCLIP" in str(unsupported(told))

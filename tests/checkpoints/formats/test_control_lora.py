@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from tests.tiny import FAMILIES, as_keywords, build_control, build_inputs, build_pooled, build_unet, numbers, randomized
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.control_lora import decompose, from_control_lora, read_control_lora, to_control_lora
+from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.table import Table
 from zeroconv.control import ControlNet
@@ -21,7 +22,7 @@ Tensors = dict[str, Tensor]
 
 
 def table_of(unet: Any) -> Table:
-    return controlnet_table(Topology.of_config(unet.config))
+    return controlnet_table(UNetShape.of_config(unet.config))
 
 
 def stranger_file(unet: Any, seed: int = 0) -> Tensors:
@@ -66,7 +67,7 @@ def test_a_strangers_file_gives_the_residuals_of_diffusers(family: str) -> None:
     theirs = ControlNetModel.from_unet(unet)
     theirs.load_state_dict(by_rule)
     down, middle = theirs.eval()(z_t, t, text, condition, return_dict=False, **as_keywords(pooled))
-    network = ControlNet.from_control_lora(unet, file)
+    network = ControlNet.from_file(ControlNetFile(None, file, "control-lora", Path("stranger")), unet)
     ours = network(z_t, t, text, condition, added_conditions=pooled)
     assert all((a - b).abs().max() <= 1e-5 * a.abs().max() for a, b in zip((*down, middle), ours.values(), strict=True))
     full = from_control_lora(file, unet.state_dict(), table_of(unet))
@@ -76,7 +77,7 @@ def test_a_strangers_file_gives_the_residuals_of_diffusers(family: str) -> None:
 
 def test_a_strangers_file_is_written_back_bit_by_bit_and_trains(unet: Any) -> None:
     file = stranger_file(unet)
-    network = ControlNet.from_control_lora(unet, file)
+    network = ControlNet.from_file(ControlNetFile(None, file, "control-lora", Path("stranger")), unet)
     again = to_control_lora(network.state_dict(), table_of(unet))
     assert again.keys() == file.keys()
     assert all(torch.equal(tensor.flatten(), file[name].flatten()) for name, tensor in again.items())
@@ -210,7 +211,7 @@ def test_a_broken_file_is_one_line(unet: Any, damage: Callable[[Tensors], Tensor
     network = build_control(unet, seed=1, variant="lora")
     file = damage(to_control_lora(network.state_dict(), table_of(unet)))
     with pytest.raises(ValueError, match=message) as caught:
-        ControlNet.from_control_lora(unet, file)
+        ControlNet.from_file(ControlNetFile(None, file, "control-lora", Path("stranger")), unet)
     assert "\n" not in str(caught.value)
 
 
@@ -218,7 +219,7 @@ def test_a_file_for_another_family_is_refused(unet: Any) -> None:
     other = build_unet(FAMILIES["sdxl"])
     file = to_control_lora(build_control(other, variant="lora").state_dict(), table_of(other))
     with pytest.raises(ValueError, match=r"^this Control-LoRA does not fit the base: tensor .*use a base of the family"):
-        ControlNet.from_control_lora(unet, file)
+        ControlNet.from_file(ControlNetFile(None, file, "control-lora", Path("stranger")), unet)
 
 
 def test_what_has_no_name_there_is_not_written(unet: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tiny import FAMILIES, build_unet
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY, ControlNetConfig, config_from_unet
 from zeroconv.checkpoints.hub.resolve import assets, embedded_names
 
@@ -28,7 +28,7 @@ def test_through_json_and_back_it_is_equal(family: str, form: dict[str, Any]) ->
     config = replace(config, condition="depth", extract={"method": "dpt", "resolution": 384}, channel_order="bgr")
     written = json.loads(json.dumps(config.to_dict()))
     assert written == config.to_dict() and ControlNetConfig.from_dict(written) == config
-    assert config.unet_shape == replace(Topology.of_config(build_unet(FAMILIES[family]).config), out_channels=None)
+    assert config.unet_shape == replace(UNetShape.of_config(build_unet(FAMILIES[family]).config), out_channels=None)
 
 
 @pytest.mark.parametrize("name", embedded_names("ControlNet"))

@@ -18,7 +18,7 @@ from tests.tiny import build_control
 from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.hub.download import download, endpoint, is_hub_id, pinned_name, push
 from zeroconv.control import ControlNet
-from zeroconv.publishing.model_card import model_card
+from zeroconv.publishing import model_card, push_to_hub
 from zeroconv.stable_diffusion import StableDiffusion
 
 CONTROL = {
@@ -291,7 +291,7 @@ def test_nothing_that_was_fetched_can_be_run(hub: FakeHub) -> None:
 def test_a_controlnet_is_pushed_with_its_card_and_opened_by_its_name(hub: FakeHub, unet: Any) -> None:
     network = build_control(unet, seed=1)
     network.config = replace(network.config, base="owner/base", condition="canny")
-    url = network.push_to_hub("owner/canny", token=WRITER, licence="apache-2.0", metrics={"edge F1": 0.5})
+    url = push_to_hub(network, "owner/canny", token=WRITER, licence="apache-2.0", metrics={"edge F1": 0.5})
     commit = url.rpartition("/")[2]
     opened = ControlNet.from_pretrained("owner/canny")
     assert opened.name == f"owner/canny@{commit}" and opened.config.condition == "canny"

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.tiny import VAE, build_control, build_unet
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS, write_layout
-from zeroconv.checkpoints.formats.identify import what_it_is
+from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.inspect.contents import Contents
 from zeroconv.checkpoints.inspect.describe import describe
 
@@ -98,7 +98,7 @@ def test_autoencoders_by_their_latents(tmp_path: Path) -> None:
 def test_strangers_are_named(names: list[str], kind: str, tmp_path: Path) -> None:
     contents = found(named(*names), tmp_path)
     assert contents.kind == kind and contents.refused
-    assert kind == "unknown" or f"it is {kind}, which this project does not open" == what_it_is(names)
+    assert kind == "unknown" or f"it is {kind}, which this project does not open" == identify(names)
 
 
 def test_a_unet_alone_is_still_one(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 
-__all__ = ["Topology", "other_family", "side", "unsupported"]
+__all__ = ["UNetShape", "other_family", "side", "unsupported"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -23,7 +23,7 @@ OTHER_INPUTS = {
 
 
 @dataclass(frozen=True)
-class Topology:
+class UNetShape:
     """Everything about a U-Net that its tensors show.
 
     Attributes:
@@ -94,8 +94,8 @@ class Topology:
         if not isinstance(listed, (list, tuple)) or not 0 < len(listed) <= MOST_LEVELS:
             raise ValueError(f"the configuration has block_out_channels {listed!r:.80}; expected 1 to {MOST_LEVELS} numbers")
         count = len(listed)
-        channels = each(config, "block_out_channels", count, MOST_CHANNELS, listed)
-        layers = each(config, "transformer_layers_per_block", count, MOST_DEPTH, 1, least=0)
+        channels = per_level(config, "block_out_channels", count, MOST_CHANNELS, listed)
+        layers = per_level(config, "transformer_layers_per_block", count, MOST_DEPTH, 1, least=0)
         kinds = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
         if not isinstance(kinds, (list, tuple)) or len(kinds) != count:
             raise ValueError(f"the configuration has down_block_types {kinds!r:.80}; expected {count} names")
@@ -104,15 +104,15 @@ class Topology:
         told = config.get("addition_embed_type") == "text_time" or config.get("class_embed_type") == "projection"
         decoder = "ControlNet" not in str(config.get("_class_name"))
         return cls(
-            in_channels=one(config, "in_channels", 1, MOST_CHANNELS, 4),
-            out_channels=one(config, "out_channels", 1, MOST_CHANNELS, 4) if decoder else None,
+            in_channels=shared_value(config, "in_channels", 1, MOST_CHANNELS, 4),
+            out_channels=shared_value(config, "out_channels", 1, MOST_CHANNELS, 4) if decoder else None,
             channels=channels,
-            blocks=one(config, "layers_per_block", count, MOST_BLOCKS, 2),
+            blocks=shared_value(config, "layers_per_block", count, MOST_BLOCKS, 2),
             depths=depths,
             middle_depth=layers[-1] if middle else 0,
-            context=one(config, "cross_attention_dim", count, MOST_CHANNELS, 1280) if middle or any(depths) else 0,
+            context=shared_value(config, "cross_attention_dim", count, MOST_CHANNELS, 1280) if middle or any(depths) else 0,
             linear_projection=bool(config.get("use_linear_projection", False)),
-            pooled=one(config, "projection_class_embeddings_input_dim", 1, MOST_CHANNELS, None) if told else None,
+            pooled=shared_value(config, "projection_class_embeddings_input_dim", 1, MOST_CHANNELS, None) if told else None,
         )
 
 
@@ -158,7 +158,7 @@ def read(shapes: Shapes, levels: list[list[Place]], names: Names) -> dict[str, A
             f"the encoder has {[len(level) for level in levels][: MOST_LEVELS + 1]} blocks in its levels; "
             f"expected as many in each, as in {EXPECTED.removeprefix('expected ')}"
         )
-    depths = [same({depth_at(shapes, place.attention) for place in level}, "transformer layers") for level in levels]
+    depths = [require_equal({depth_at(shapes, place.attention) for place in level}, "transformer layers") for level in levels]
     has_decoder = f"{names.conv_out}.weight" in shapes
     if has_decoder:
         check_decoder(shapes, depths, blocks, names.decoder)
@@ -172,12 +172,12 @@ def read(shapes: Shapes, levels: list[list[Place]], names: Names) -> dict[str, A
     return {
         "in_channels": in_channels,
         "out_channels": side(shapes, f"{names.conv_out}.weight", 0, 4) if has_decoder else None,
-        "channels": tuple(same({side(shapes, p.convolution, 0, 4) for p in level}, "channels") for level in levels),
+        "channels": tuple(require_equal({side(shapes, p.convolution, 0, 4) for p in level}, "channels") for level in levels),
         "blocks": blocks,
         "depths": tuple(depths),
         "middle_depth": middle_depth,
-        "context": same({side(shapes, key, 1, 2) for key in keys} or {0}, "channels of the text"),
-        "linear_projection": same(entered, "axes of projections") == 2,
+        "context": require_equal({side(shapes, key, 1, 2) for key in keys} or {0}, "channels of the text"),
+        "linear_projection": require_equal(entered, "axes of projections") == 2,
         "pooled": None if told is None else side(shapes, told, 1, 2),
     }
 
@@ -202,7 +202,7 @@ def depth_at(shapes: Shapes, attention: str) -> int:
     raise ValueError(f"{attention!r} has more than {MOST_DEPTH} transformer layers; {EXPECTED}")
 
 
-def same(found: set[int], what: str) -> int:
+def require_equal(found: set[int], what: str) -> int:
     """The one number that all places of a network agree on."""
     if len(found) != 1:
         raise ValueError(f"the network's {what} differ where they must be the same ({sorted(found)[:4]}); {EXPECTED}")
@@ -223,7 +223,7 @@ def side(shapes: Shapes, name: str, axis: int, axes: int) -> int:
     return shape[axis]
 
 
-def each(config: Mapping[str, Any], name: str, count: int, most: int, default: Any, least: int = 1) -> tuple[int, ...]:
+def per_level(config: Mapping[str, Any], name: str, count: int, most: int, default: Any, least: int = 1) -> tuple[int, ...]:
     """A setting that is one whole number, or one for each level."""
     value = config.get(name, default)
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * count
@@ -233,12 +233,12 @@ def each(config: Mapping[str, Any], name: str, count: int, most: int, default: A
     return values
 
 
-def one(config: Mapping[str, Any], name: str, count: int, most: int, default: Any) -> int:
+def shared_value(config: Mapping[str, Any], name: str, count: int, most: int, default: Any) -> int:
     """A setting that must be the same number at every level."""
-    return same(set(each(config, name, count, most, default)), name)
+    return require_equal(set(per_level(config, name, count, most, default)), name)
 
 
-def unsupported(topology: Topology) -> str | None:
+def unsupported(topology: UNetShape) -> str | None:
     """Why a network cannot be used here: what it is, what is expected, what to do; None when it can."""
     into, out, told = topology.in_channels, topology.out_channels, topology.pooled is not None
     if into in OTHER_INPUTS and (out not in (into, None) or (out is None and into != 8)):  # the tiny base has 8
@@ -255,7 +255,7 @@ def unsupported(topology: Topology) -> str | None:
     return None
 
 
-def other_family(control: Topology, base: Topology, what: str = "this ControlNet") -> str | None:
+def other_family(control: UNetShape, base: UNetShape, what: str = "this ControlNet") -> str | None:
     """Why a ControlNet cannot act on a base of another family, naming both; None when they are of one."""
     if control.family == base.family:
         return None

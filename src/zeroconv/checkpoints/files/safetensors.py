@@ -85,7 +85,7 @@ def read_header(path: Path) -> Header:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if length > HEADER_BYTES or 8 + length > size:
-            raise ValueError(what_it_is(path, start, size, length))
+            raise ValueError(explain_foreign_bytes(path, start, size, length))
         check_marks(path, file, length)
         file.seek(8)
         raw = file.read(length)
@@ -128,7 +128,7 @@ def check_marks(path: Path, file: BinaryIO, length: int) -> None:
                 raise ValueError(f"{path} announces more than {HEADER_TENSORS} tensors; refused")
 
 
-def what_it_is(path: Path, start: bytes, size: int, length: int) -> str:
+def explain_foreign_bytes(path: Path, start: bytes, size: int, length: int) -> str:
     """Why a file cannot be a whole safetensors file, by its first bytes."""
     if start.startswith((b"PK", b"\x80")):
         return (

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zeroconv.checkpoints.architecture.families import HEAD_WIDTH, Family, TextEncoder
-from zeroconv.checkpoints.architecture.unet_shape import Topology, side, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, side, unsupported
 from zeroconv.checkpoints.keys.text_encoder import count_layers
 from zeroconv.checkpoints.keys.vae import VaeShape
 
@@ -20,7 +20,7 @@ SIZE_WIDTH = 256
 """Channels in which published SDXL networks are told each of them; beside 1280 of pooled text that makes 2816."""
 
 
-def unet_config(topology: Topology, family: Family | None = None, pooled_text: int | None = None) -> dict[str, Any]:
+def unet_config(topology: UNetShape, family: Family | None = None, pooled_text: int | None = None) -> dict[str, Any]:
     """`config.json` of diffusers' `UNet2DConditionModel`.
 
     Args:
@@ -43,7 +43,7 @@ def unet_config(topology: Topology, family: Family | None = None, pooled_text: i
 
 
 def controlnet_config(
-    topology: Topology,
+    topology: UNetShape,
     family: Family | None = None,
     pooled_text: int | None = None,
     conditioning_channels: int = 3,
@@ -71,7 +71,7 @@ def controlnet_config(
     }
 
 
-def shared(topology: Topology, family: Family, pooled_text: int | None) -> dict[str, Any]:
+def shared(topology: UNetShape, family: Family, pooled_text: int | None) -> dict[str, Any]:
     """What the configurations of a U-Net and of its ControlNet have in common."""
     if reason := unsupported(topology):
         raise ValueError(reason)

@@ -2,18 +2,46 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from zeroconv.checkpoints.formats.control_lora import WHOLE
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
+from zeroconv.checkpoints.formats.control_lora import WHOLE, check_text_width, read_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import BORROWED, ControlNetConfig, config_from_unet, encoder_tensors
-from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape
+from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
 
-__all__ = ["config_from_control_lora", "drop_borrowed_vectors"]
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+__all__ = ["config_from_control_lora", "drop_borrowed_vectors", "fit_control_lora"]
 
 
-def config_from_control_lora(unet: Any, own: Mapping[str, Tensor], config: ControlNetConfig | None) -> ControlNetConfig:
+def fit_control_lora(
+    unet: "UNet2DConditionModel", tensors: Mapping[str, Tensor], config: ControlNetConfig | None
+) -> tuple[dict[str, Tensor], ControlNetConfig]:
+    """What a Control-LoRA is on a base: its own tensors in our names, in float32, and its configuration.
+
+    Weights, biases and norms that the file carries whole take the place of the base's, but for biases and norms that its
+    configuration calls borrowed (`vectors`): they are in the file for other tools.
+
+    Args:
+        unet: of the base.
+        tensors: of the file, of ours or of another tool.
+        config: of the file, if it carries one.
+
+    Raises:
+        ValueError: when the file does not fit the base.
+    """
+    shape = UNetShape.of_config(unet.config)
+    check_text_width(tensors, shape.context)
+    own = drop_borrowed_vectors(read_control_lora(tensors, controlnet_table(shape)), config)
+    return {name: tensor.float() for name, tensor in own.items()}, config_from_control_lora(unet, own, config)
+
+
+def config_from_control_lora(
+    unet: "UNet2DConditionModel", own: Mapping[str, Tensor], config: ControlNetConfig | None
+) -> ControlNetConfig:
     """The configuration of a Control-LoRA on a base: the given one, checked, or what its tensors say.
 
     Args:
@@ -37,7 +65,7 @@ def config_from_control_lora(unet: Any, own: Mapping[str, Tensor], config: Contr
     return replace(config, rank=config.rank or rank, vectors=own_vectors(unet, own))
 
 
-def own_vectors(unet: Any, own: Mapping[str, Tensor]) -> Literal["borrowed"] | tuple[str, ...] | None:
+def own_vectors(unet: nn.Module, own: Mapping[str, Tensor]) -> Literal["borrowed"] | tuple[str, ...] | None:
     """Which biases and norms are a low-rank network's own, as `ControlNetConfig.vectors` says it."""
     vectors = {name for name, tensor in encoder_tensors(unet).items() if tensor.ndim == 1}
     found = vectors & own.keys()

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from zeroconv.checkpoints.architecture.limits import MOST_LAYERS, check_size
-from zeroconv.checkpoints.architecture.unet_shape import Topology, other_family
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
+
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 __all__ = [
     "BORROWED",
@@ -167,13 +170,13 @@ class ControlNetConfig:
         return CLASS_NAME if (self.variant, self.condition_encoder) == ("full", "released") else OWN_CLASS_NAME
 
     @property
-    def unet_shape(self) -> Topology:
+    def unet_shape(self) -> UNetShape:
         """The shape of the encoder that it copies.
 
         Raises:
             ValueError: when the U-Net's settings are beyond any network.
         """
-        return Topology.of_config({**self.unet_settings, "_class_name": CLASS_NAME})
+        return UNetShape.of_config({**self.unet_settings, "_class_name": CLASS_NAME})
 
     def check_size(self, tensors: int) -> None:
         """Refuse settings beyond any network, or of more layers than there are tensors: building alone could take hours.
@@ -187,7 +190,7 @@ class ControlNetConfig:
         _ = self.unet_shape
         check_size(self.to_dict(), tensors if self.variant == "full" else MOST_LAYERS, "ControlNet")
 
-    def check_base(self, unet: Any) -> None:
+    def check_base(self, unet: "UNet2DConditionModel") -> None:
         """Refuse a U-Net of another family or of other sizes than this ControlNet was made for.
 
         Args:
@@ -196,7 +199,7 @@ class ControlNetConfig:
         Raises:
             ValueError: naming both families, or what differs.
         """
-        if reason := other_family(self.unet_shape, Topology.of_config(unet.config)):
+        if reason := other_family(self.unet_shape, UNetShape.of_config(unet.config)):
             raise ValueError(reason)
         for name in (
             "in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block",
@@ -240,7 +243,7 @@ def thawed(value: Any) -> Any:
 
 
 def config_from_unet(
-    unet: Any,
+    unet: "UNet2DConditionModel",
     conditioning_channels: int = 3,
     variant: Variant = "full",
     connection: Connection = "zero",
@@ -271,6 +274,6 @@ def config_from_unet(
 ENCODER = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
 
 
-def encoder_tensors(unet: Any) -> dict[str, Tensor]:
+def encoder_tensors(unet: nn.Module) -> dict[str, Tensor]:
     """The tensors of a U-Net's encoder and middle block, which a ControlNet copies."""
     return {name: tensor for name, tensor in unet.state_dict().items() if name.startswith(ENCODER)}

@@ -5,19 +5,19 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import read_config, read_safetensors, read_weights, write_model_folder, write_safetensors
-from zeroconv.checkpoints.architecture.unet_shape import Topology, other_family
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import WEIGHTS, remove_shards, write_shards
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle, write_pickle
 from zeroconv.checkpoints.formats.configs import controlnet_config
-from zeroconv.checkpoints.formats.control_lora import FILE
+from zeroconv.checkpoints.formats.control_lora import FILE, to_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import (
     CLASS_NAME,
     OWN_CLASS_NAME,
@@ -25,90 +25,118 @@ from zeroconv.checkpoints.formats.controlnet_config import (
     ControlNetConfig,
     config_from_unet,
 )
-from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NOTHING_SAID, Rules, guess_rules, rules_in
-from zeroconv.checkpoints.formats.controlnet_layouts import layout_of, read_layout, write_layout
+from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints, config_in_metadata, guess_hints
+from zeroconv.checkpoints.formats.controlnet_layouts import Layout, layout_of, read_layout, write_layout
 from zeroconv.checkpoints.formats.single_file import shapes_of
-from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape
+from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
 
-__all__ = ["Saved", "override_config", "read_saved", "read_stored_config", "write_saved"]
+if TYPE_CHECKING:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+__all__ = [
+    "ControlNetFile",
+    "override_config",
+    "read_controlnet",
+    "read_stored_config",
+    "write_controlnet",
+    "write_controlnet_folder",
+]
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A ControlNet as it lies in a file.
+class ControlNetFile:
+    """A ControlNet as it lies in a file or folder.
 
     Attributes:
         config: None for a Control-LoRA that came without.
         tensors: in our names, but of a Control-LoRA in the file's.
-        layout: one of `checkpoints.layouts.LAYOUTS`.
-        rules: what was said or guessed about a Control-LoRA that came without settings.
+        layout: of the file.
+        path: of the file or folder.
+        hints: what was said or guessed about a Control-LoRA that came without a configuration.
     """
 
     config: ControlNetConfig | None
     tensors: dict[str, Tensor]
-    layout: str
-    rules: Rules = NOTHING_SAID
+    layout: Layout
+    path: Path
+    hints: ControlNetHints = NO_HINTS
 
 
-def read_saved(
-    place: Path, unet: Any = None, said: Rules = NOTHING_SAID, pickles: bool = False, called: str | None = None
-) -> Saved:
+def read_controlnet(
+    path: Path,
+    unet: "UNet2DConditionModel | None" = None,
+    hints: ControlNetHints = NO_HINTS,
+    pickles: bool = False,
+    name: str | None = None,
+) -> ControlNetFile:
     """Read a ControlNet in whatever layout it is; what had to be guessed is announced as a warning.
 
     Args:
-        place: a folder in the diffusers layout, or a file.
-        unet: the base's U-Net: files that hold offsets need it, and files without settings take the base's.
-        said: what the user says about it; believed before anything else.
+        path: a folder in the diffusers layout, or a file.
+        unet: the base's U-Net: files that hold offsets need it, and files without a configuration take the base's.
+        hints: what the user says about it; believed before anything else.
         pickles: whether `.pth` files are opened too.
-        called: what the user called a folder: a hub's folder is named by a commit.
+        name: what the user called a folder: a hub's folder is named by a commit.
 
     Raises:
         FileNotFoundError: when there is nothing.
         ValueError: one line, when it is broken, of another kind, or needs a base that is not given.
     """
-    if place.is_dir():
-        stored = read_config(place, CLASS_NAME, OWN_CLASS_NAME)
-        config = parse_config(stored, place)
-        if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
-            rules = Rules(guess_rules(Path(called or place).name).condition)
-            announce(called or place.name, rules, said)
-            config = override_config(config, rules)
-        low_rank = config.variant == "lora"
-        tensors = read_safetensors(place / FILE) if low_rank else read_weights(place)
-        return Saved(override_config(config, said), tensors, "control-lora" if low_rank else "diffusers")
-    if place.suffix in PICKLE_ENDINGS:
-        if not pickles:
-            raise ValueError(
-                f"{place} is a pickle, which only `zeroconv convert` opens: zeroconv convert {place} "
-                f"{place.with_suffix('.safetensors').name} --to webui"
-            )
-        tensors, metadata = read_pickle(place), {}
-    else:
-        tensors, metadata = read_safetensors(place), read_header(place).metadata
-    layout = layout_of(tensors.keys())
+    if path.is_dir():
+        return read_folder(path, hints, name or path.name)
+    if path.suffix not in PICKLE_ENDINGS:
+        return read_file(path, read_safetensors(path), read_header(path).metadata, unet, hints)
+    if not pickles:
+        raise ValueError(
+            f"{path} is a pickle, which only `zeroconv convert` opens: zeroconv convert {path} "
+            f"{path.with_suffix('.safetensors').name} --to webui"
+        )
+    return read_file(path, read_pickle(path), {}, unet, hints)
+
+
+def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
+    """A folder in the layout of diffusers, of ours or of a stranger."""
+    stored = read_config(folder, CLASS_NAME, OWN_CLASS_NAME)
+    config = parse_config(stored, folder)
+    if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
+        guess = ControlNetHints(guess_hints(Path(name).name).condition)
+        announce(name, guess, hints)
+        config = override_config(config, guess)
+    low_rank = config.variant == "lora"
+    tensors = read_safetensors(folder / FILE) if low_rank else read_weights(folder)
+    return ControlNetFile(override_config(config, hints), tensors, "control-lora" if low_rank else "diffusers", folder)
+
+
+def read_file(
+    path: Path,
+    tensors: dict[str, Tensor],
+    metadata: Mapping[str, str],
+    unet: "UNet2DConditionModel | None",
+    hints: ControlNetHints,
+) -> ControlNetFile:
+    """A single file, by the reader of its layout; with the configuration it carries, or one that is guessed."""
+    layout, carried = layout_of(tensors.keys()), config_in_metadata(metadata)
     if layout == "control-lora":
-        carried = rules_in(metadata)
-        if carried:
-            return Saved(override_config(parse_config(carried, place), said), tensors, layout)
-        return Saved(None, tensors, layout, said.over(announced(place, said)))
-    ours = read_layout(tensors, None if unet is None else unet.state_dict(), str(place))
-    carried = rules_in(metadata)
-    config = parse_config(carried, place) if carried else guessed(place, ours, unet, said)
-    return Saved(override_config(config, said), ours, layout or "diffusers")
+        if carried is None:
+            return ControlNetFile(None, tensors, layout, path, hints.or_else(guess_from_name(path, hints)))
+        return ControlNetFile(override_config(parse_config(carried, path), hints), tensors, layout, path)
+    ours = read_layout(tensors, None if unet is None else unet.state_dict(), str(path))
+    config = guess_config(path, ours, unet, hints) if carried is None else parse_config(carried, path)
+    return ControlNetFile(override_config(config, hints), ours, layout or "diffusers", path)
 
 
-def read_stored_config(place: Path) -> ControlNetConfig | None:
+def read_stored_config(path: Path) -> ControlNetConfig | None:
     """The configuration that a folder or file carries, read without its tensors; None for a file that carries none.
 
     Raises:
         OSError: when it cannot be read.
         ValueError: when it describes no ControlNet.
     """
-    carried = read_config(place) if place.is_dir() else rules_in(read_header(place).metadata)
-    return parse_config(carried, place) if carried else None
+    carried = read_config(path) if path.is_dir() else config_in_metadata(read_header(path).metadata)
+    return parse_config(carried, path) if carried is not None else None
 
 
-def parse_config(config: Mapping[str, Any], place: Path) -> ControlNetConfig:
+def parse_config(config: Mapping[str, Any], path: Path) -> ControlNetConfig:
     """The configuration that a file or folder holds.
 
     Raises:
@@ -117,48 +145,76 @@ def parse_config(config: Mapping[str, Any], place: Path) -> ControlNetConfig:
     try:
         return ControlNetConfig.from_dict(config)
     except ValueError as error:
-        where = place / "config.json" if place.is_dir() else place
+        where = path / "config.json" if path.is_dir() else path
         raise ValueError(f"{where} describes no ControlNet: {error}") from error
 
 
-def override_config(config: ControlNetConfig, said: Rules) -> ControlNetConfig:
-    """The configuration with what the user said in place of what the file says."""
-    return replace(config, **{name: value for name, value in vars(said).items() if value is not None})
+def override_config(config: ControlNetConfig, hints: ControlNetHints) -> ControlNetConfig:
+    """The configuration with what the hints say in place of what it says."""
+    given = {name: value for name, value in vars(hints).items() if value is not None}
+    return replace(config, **given) if given else config
 
 
-def announced(place: Path, said: Rules) -> Rules:
+def guess_from_name(path: Path, hints: ControlNetHints) -> ControlNetHints:
     """What a file's name says about it, announced as a warning as far as the user did not say it."""
-    rules = guess_rules(place.stem)
-    announce(place.name, rules, said)
-    return rules
+    guess = guess_hints(path.stem)
+    announce(path.name, guess, hints)
+    return guess
 
 
-def announce(name: str, rules: Rules, said: Rules) -> None:
+def announce(name: str, guess: ControlNetHints, hints: ControlNetHints) -> None:
     """Warn of what was guessed from a name and not said by the user."""
-    new = Rules(**{key: value for key, value in vars(rules).items() if getattr(said, key) is None})
+    new = ControlNetHints(**{key: value for key, value in vars(guess).items() if getattr(hints, key) is None})
     if new.sentences():
         warnings.warn(f"{name}: guessed from its name: {'; '.join(new.sentences())}", UserWarning, stacklevel=6)
 
 
-def guessed(place: Path, tensors: Mapping[str, Tensor], unet: Any, said: Rules) -> ControlNetConfig:
-    """Settings of a file that carries none: the base's where it fits, else from shapes; and, announced, from its name."""
-    rules = announced(place, said)
+def guess_config(
+    path: Path, tensors: Mapping[str, Tensor], unet: "UNet2DConditionModel | None", hints: ControlNetHints
+) -> ControlNetConfig:
+    """That of a file that carries none: the base's where it fits, else from shapes; and, announced, from its name."""
+    guess = guess_from_name(path, hints)
     shapes = shapes_of(tensors)
-    encoder, topology = condition_encoder_shape(shapes), Topology.of_diffusers(shapes)
-    if unet is not None and (reason := other_family(topology, Topology.of_config(unet.config), str(place))):
+    encoder, shape = condition_encoder_shape(shapes), UNetShape.of_diffusers(shapes)
+    base = None if unet is None else UNetShape.of_config(unet.config)
+    if base is not None and (reason := other_family(shape, base, str(path))):
         raise ValueError(reason)
-    if unet is not None and replace(Topology.of_config(unet.config), out_channels=None) == topology:
+    if unet is not None and base is not None and replace(base, out_channels=None) == shape:
         config = config_from_unet(unet, encoder.channels, conditioning_embedding_out_channels=encoder.widths)
     else:
         try:
-            config = parse_config(controlnet_config(topology, None, None, encoder.channels, encoder.widths), place)
+            settings = controlnet_config(shape, None, None, encoder.channels, encoder.widths)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-    return override_config(config, rules)
+            raise ValueError(f"{path}: {error}") from error
+        config = parse_config(settings, path)
+    return override_config(config, guess)
 
 
-def write_saved(
-    saved: Saved,
+def write_controlnet_folder(
+    folder: Path, config: ControlNetConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype | None = None
+) -> Path:
+    """Write a folder in the layout of diffusers; of a low-rank network with a Control-LoRA that other tools open too.
+
+    Args:
+        folder: made if it is not there.
+        config: written as `config.json`.
+        tensors: in our names; of a low-rank network its own and the base's biases and norms.
+        dtype: type of the stored weights; as they are if left out, but a Control-LoRA in half precision, as published.
+
+    Raises:
+        OSError: when it cannot be written, naming it.
+    """
+    low_rank = config.variant == "lora"
+    dtype = dtype or (torch.float16 if low_rank else None)
+    stored, settings = {name: tensor.to(dtype or tensor.dtype) for name, tensor in tensors.items()}, config.to_dict()
+    if not low_rank:
+        return write_model_folder(folder, settings, stored)
+    file = to_control_lora(stored, controlnet_table(config.unet_shape))
+    return write_model_folder(folder, settings, file, FILE, {METADATA: json.dumps(settings)})
+
+
+def write_controlnet(
+    file: ControlNetFile,
     out: Path,
     layout: str,
     unet: Mapping[str, Tensor] | None = None,
@@ -170,9 +226,9 @@ def write_saved(
     """Write a ControlNet in a layout; every file is complete, or as it was before.
 
     Args:
-        saved: its tensors in our names.
+        file: its tensors in our names.
         out: a folder for `diffusers`, a file for the others, ending in `.safetensors` or `.pth`.
-        layout: one of `checkpoints.layouts.LAYOUTS`.
+        layout: one of `controlnet_layouts.LAYOUTS`.
         unet: the base's U-Net, for offsets.
         base: the whole base in the original layout, for `lllyasviel-full`.
         rank: of the offsets of `control-lora`.
@@ -186,39 +242,39 @@ def write_saved(
         ValueError: for an ending or layout that is not known, or something the layout needs and that is not given.
         OSError: when it cannot be written.
     """
-    assert saved.config is not None, "a Control-LoRA is opened on its base before it is written otherwise"
+    assert file.config is not None, "a Control-LoRA is opened on its base before it is written otherwise"
     if layout == "diffusers":
         if out.suffix in (".safetensors", *PICKLE_ENDINGS):
             raise ValueError(f"{out} looks like a file; the layout 'diffusers' is a folder: give one")
-        if saved.config.class_name == CLASS_NAME:
-            write_layout(saved.tensors, "webui")  # names what is missing or too much: such a folder would open nowhere
-        tensors = cast(saved.tensors, dtype)
+        if file.config.class_name == CLASS_NAME:
+            write_layout(file.tensors, "webui")  # names what is missing or too much: such a folder would open nowhere
+        tensors = cast(file.tensors, dtype)
         if shard_bytes is not None:
             files = write_shards(out, tensors, shard_bytes)
-            write_text(out / "config.json", json.dumps(saved.config.to_dict(), indent=2, sort_keys=True) + "\n")
+            write_text(out / "config.json", json.dumps(file.config.to_dict(), indent=2, sort_keys=True) + "\n")
             return [*files, out / "config.json"]
-        write_model_folder(out, saved.config.to_dict(), tensors)
+        write_model_folder(out, file.config.to_dict(), tensors)
         remove_shards(out)
         return [out / "config.json", out / WEIGHTS]
-    if saved.config.variant == "lite" or saved.config.condition_encoder == "paper":
-        form = "the lite form" if saved.config.variant == "lite" else "the paper's condition encoder"
+    if file.config.variant == "lite" or file.config.condition_encoder == "paper":
+        form = "the lite form" if file.config.variant == "lite" else "the paper's condition encoder"
         raise ValueError(f"{form} has no place in the layout {layout!r}: write it as diffusers")
     if out.suffix not in (".safetensors", ".pth"):
         raise ValueError(f"the layout {layout!r} is one file; expected a name ending in .safetensors or .pth, got {out.name!r}")
-    written = cast(write_layout(saved.tensors, layout, unet, base, rank), dtype)
+    written = cast(write_layout(file.tensors, layout, unet, base, rank), dtype)
     out.parent.mkdir(parents=True, exist_ok=True)
-    rules = Rules(
-        global_pool_conditions=saved.config.global_pool_conditions or None,
-        channel_order=saved.config.channel_order,
+    hints = ControlNetHints(
+        global_pool_conditions=file.config.global_pool_conditions or None,
+        channel_order=file.config.channel_order,
     )
     pickled = out.suffix == ".pth"
     reader = "which cannot carry settings" if pickled else "whose settings other tools do not read"
-    for sentence in rules.sentences():
+    for sentence in hints.sentences():
         warnings.warn(f"{out.name} is a {out.suffix}, {reader}: say when it is used that {sentence}", stacklevel=2)
     if pickled:
         write_pickle(out, written)
     else:
-        config = saved.config
+        config = file.config
         if layout == "control-lora":
             config = replace(config, variant="lora", rank=rank, vectors=None)
         write_safetensors(out, written, {METADATA: json.dumps(config.to_dict())})

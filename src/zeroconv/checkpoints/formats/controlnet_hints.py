@@ -8,7 +8,7 @@ from typing import Any
 
 from zeroconv.checkpoints.formats.controlnet_config import ChannelOrder
 
-__all__ = ["METADATA", "NOTHING_SAID", "Rules", "guess_rules", "rules_in"]
+__all__ = ["METADATA", "NO_HINTS", "ControlNetHints", "config_in_metadata", "guess_hints"]
 
 METADATA = "zeroconv"
 """Key of the safetensors metadata under which single files of ours carry their settings."""
@@ -23,7 +23,7 @@ CONDITIONS = {
 
 
 @dataclass(frozen=True)
-class Rules:
+class ControlNetHints:
     """What must be known beside the tensors; None where nobody said it.
 
     Attributes:
@@ -36,10 +36,10 @@ class Rules:
     global_pool_conditions: bool | None = None
     channel_order: ChannelOrder | None = None
 
-    def over(self, other: "Rules") -> "Rules":
-        """These rules, and `other`'s where these say nothing."""
+    def or_else(self, other: "ControlNetHints") -> "ControlNetHints":
+        """These hints, and `other`'s where these say nothing."""
         mine, theirs = vars(self), vars(other)
-        return Rules(**{f.name: mine[f.name] if mine[f.name] is not None else theirs[f.name] for f in fields(self)})
+        return ControlNetHints(**{f.name: mine[f.name] if mine[f.name] is not None else theirs[f.name] for f in fields(self)})
 
     def sentences(self) -> list[str]:
         """What they say, for people."""
@@ -53,11 +53,11 @@ class Rules:
         return said
 
 
-NOTHING_SAID = Rules()
+NO_HINTS = ControlNetHints()
 
 
-def guess_rules(stem: str) -> Rules:
-    """Rules guessed from a file's name, such as `control_v11e_sd15_shuffle`: to be announced, and overruled by the user.
+def guess_hints(stem: str) -> ControlNetHints:
+    """Hints guessed from a file's name, such as `control_v11e_sd15_shuffle`: to be announced, and overruled by the user.
 
     Args:
         stem: the name without its ending.
@@ -65,17 +65,17 @@ def guess_rules(stem: str) -> Rules:
     words = re.split(r"[^a-z0-9]+", stem.lower())
     condition = next((CONDITIONS[word] for word in words if word in CONDITIONS), None)
     first_version = "normal" in words and not any(word in ("xl", "sdxl") or word.startswith("v1") for word in words)
-    return Rules(
+    return ControlNetHints(
         condition,
         True if condition == "shuffle" else None,
         "bgr" if first_version else None,
     )
 
 
-def rules_in(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+def config_in_metadata(metadata: Mapping[str, str]) -> dict[str, Any] | None:
     """The settings that a file of ours carries in its metadata; None for other files, or when they are broken."""
     try:
         found = json.loads(metadata[METADATA])
     except (KeyError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and found else None

@@ -1,15 +1,15 @@
 """The layouts of a published ControlNet: told apart by their names, read into diffusers' names, and written back."""
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology, other_family
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
-from zeroconv.checkpoints.formats.identify import what_it_is
+from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 
 __all__ = ["LAYOUTS", "Layout", "layout_of", "read_layout", "write_layout"]
@@ -66,27 +66,50 @@ def read_layout(
     if layout is None:
         raise ValueError(
             f"{what} holds no ControlNet: none of its {len(tensors)} tensors is a condition encoder; "
-            + what_it_is(tensors.keys())
+            + identify(tensors.keys())
         )
-    if layout == "diffusers":
-        return dict(tensors)
-    if layout in ("difference", "control-lora") and unet is None:
-        kind = "offsets from a base" if layout == "difference" else "low-rank offsets from a base (Control-LoRA)"
-        raise ValueError(f"{what} holds {kind}: give the base it was made for too")
-    if layout == "control-lora":
-        assert unet is not None
-        topology = Topology.of_diffusers(shapes_of(unet))
-        check_text_width(tensors, topology.context, what)
-        return from_control_lora(tensors, unet, controlnet_table(topology))
+    return READERS[layout](tensors, unet, what)
+
+
+def read_diffusers(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
+    """Of `diffusers`: they have our names already."""
+    return dict(tensors)
+
+
+def read_original(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
+    """Of `webui`, `lllyasviel` and `lllyasviel-full`: whole tensors under the original names."""
     bare = bare_names(tensors)
-    topology = Topology.of_original(shapes_of(bare))
-    ours = controlnet_table(topology).to_ours(bare, what)
-    if layout == "difference":
-        assert unet is not None
-        if reason := other_family(topology, Topology.of_diffusers(shapes_of(unet)), what):
-            raise ValueError(reason)
-        return added(ours, unet, 1, what)
-    return ours
+    return controlnet_table(UNetShape.of_original(shapes_of(bare))).to_ours(bare, what)
+
+
+def read_difference(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
+    """Of `difference`: offsets, added to the base's tensors."""
+    if unet is None:
+        raise ValueError(f"{what} holds offsets from a base: give the base it was made for too")
+    ours = read_original(tensors, unet, what)
+    if reason := other_family(UNetShape.of_diffusers(shapes_of(ours)), UNetShape.of_diffusers(shapes_of(unet)), what):
+        raise ValueError(reason)
+    return added(ours, unet, 1, what)
+
+
+def read_low_rank(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
+    """Of `control-lora`: low-rank offsets, multiplied out and added to the base's tensors."""
+    if unet is None:
+        raise ValueError(f"{what} holds low-rank offsets from a base (Control-LoRA): give the base it was made for too")
+    shape = UNetShape.of_diffusers(shapes_of(unet))
+    check_text_width(tensors, shape.context, what)
+    return from_control_lora(tensors, unet, controlnet_table(shape))
+
+
+READERS: dict[Layout, Callable[[Mapping[str, Tensor], Mapping[str, Tensor] | None, str], dict[str, Tensor]]] = {
+    "diffusers": read_diffusers,
+    "webui": read_original,
+    "lllyasviel": read_original,
+    "lllyasviel-full": read_original,
+    "difference": read_difference,
+    "control-lora": read_low_rank,
+}
+"""What turns a file's tensors, with the base's and the file's name, into those of a ControlNet under our names."""
 
 
 def write_layout(
@@ -112,7 +135,7 @@ def write_layout(
         raise ValueError(f"layout is {layout!r}; expected one of {', '.join(LAYOUTS)}")
     if layout == "diffusers":
         return dict(tensors)
-    table = controlnet_table(Topology.of_diffusers(shapes_of(tensors)))
+    table = controlnet_table(UNetShape.of_diffusers(shapes_of(tensors)))
     if layout == "webui":
         return table.to_theirs(tensors)
     if layout == "lllyasviel":

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from zeroconv.checkpoints.keys.lora import ENDINGS, split
 
-__all__ = ["stranger_among", "what_it_is"]
+__all__ = ["foreign_model_type", "identify"]
 
 STRANGERS = {
     "model.diffusion_model.double_blocks.0.": "a Flux checkpoint",
@@ -31,7 +31,7 @@ AUTOENCODERS = ("first_stage_model.decoder.conv_in.", "decoder.conv_in.")
 UNETS = ("input_blocks.0.0.", "down_blocks.0.resnets.")
 
 
-def stranger_among(names: Collection[str]) -> str | None:
+def foreign_model_type(names: Collection[str]) -> str | None:
     """The kind of file that this project does not open, by a name that only it has; None if there is no such name.
 
     Args:
@@ -41,7 +41,7 @@ def stranger_among(names: Collection[str]) -> str | None:
     return next((what for mark, what in STRANGERS.items() if any(mark in name for name in own)), None)
 
 
-def what_it_is(names: Collection[str]) -> str:
+def identify(names: Collection[str]) -> str:
     """The end of a sentence about a file of the wrong kind: what it is instead, and what to do with it.
 
     Args:
@@ -51,7 +51,7 @@ def what_it_is(names: Collection[str]) -> str:
         return "it is a ControlNet: open it with ControlNet.from_pretrained, or --control"
     if any(name.startswith(BASES) for name in names):
         return "it is a Stable Diffusion: open it with StableDiffusion.from_pretrained, or --base"
-    if stranger := stranger_among(names):
+    if stranger := foreign_model_type(names):
         return f"it is {stranger}, which this project does not open"
     if {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None} & {"down", "up"}:
         return "it is a LoRA: add it to a base with add_lora, or --lora"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.families import width_title
 from zeroconv.checkpoints.files.safetensors import read_header, read_safetensors
-from zeroconv.checkpoints.formats.identify import what_it_is
+from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.formats.lora_update import LowRankUpdate, assemble
 from zeroconv.checkpoints.keys.lora import (
     ENDINGS,
@@ -136,7 +136,7 @@ def check_kind(tensors: Mapping[str, Tensor], roles: set[Role], what: str) -> No
         if kind is not None:
             raise ValueError(f"{what} holds {kind}, by its tensor {name!r}; {SUPPORTED}")
     if not roles & {"down", "up"}:
-        raise ValueError(f"{what} holds no LoRA tensors: {what_it_is(tensors.keys())}; {SUPPORTED}")
+        raise ValueError(f"{what} holds no LoRA tensors: {identify(tensors.keys())}; {SUPPORTED}")
 
 
 def check_text_width(downs: Mapping[str, Tensor], shapes: Mapping[Part, Shapes], what: str) -> None:

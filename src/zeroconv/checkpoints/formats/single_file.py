@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family, TextEncoder
-from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.formats.configs import scheduler_config, text_config, unet_config, vae_config
-from zeroconv.checkpoints.formats.identify import what_it_is
+from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.keys.legacy import COUNTER, text_encoder_names
 from zeroconv.checkpoints.keys.table import Table
 from zeroconv.checkpoints.keys.text_encoder import clip_table, count_layers, open_clip_table
@@ -89,9 +89,9 @@ def read_original(
     shapes = bare_of(shapes_of(tensors), UNET)
     if not shapes:
         raise ValueError(
-            f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {what_it_is(tensors.keys())}"
+            f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {identify(tensors.keys())}"
         )
-    topology = Topology.of_original(shapes)
+    topology = UNetShape.of_original(shapes)
     if reason := unsupported(topology) or other_noise(tensors):
         raise ValueError(f"{what}: {reason}")
     known = topology.family if family is None else family_named(family)
@@ -189,7 +189,7 @@ def read_vae(tensors: Mapping[str, Tensor], family: Family, what: str) -> Part:
     if "encoder.conv_in.weight" not in bare or "decoder.conv_in.weight" not in bare:
         raise ValueError(
             f"{what} holds no autoencoder of Stable Diffusion: 'encoder.conv_in.weight' or its decoder is missing; "
-            + what_it_is(tensors.keys())
+            + identify(tensors.keys())
         )
     shape = vae_shape(shapes_of(bare))
     if "encoder.mid.block_1.conv1.weight" in bare:
@@ -225,7 +225,7 @@ def write_original(
         ValueError: when a network is not of the family, naming its first tensor that is missing or unknown.
     """
     shape = vae_shape(shapes_of(vae))
-    made = unet_table(Topology.of_diffusers(shapes_of(unet))).prefixed(UNET).to_theirs(unet, "the U-Net")
+    made = unet_table(UNetShape.of_diffusers(shapes_of(unet))).prefixed(UNET).to_theirs(unet, "the U-Net")
     made |= vae_table(shape.channels, shape.blocks).prefixed(VAE).to_theirs(vae, "the autoencoder")
     for encoder, tensors in zip(family.text_encoders, text, strict=True):
         ours = text_encoder_names(tensors, encoder.projection)

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 
 from zeroconv.version import __version__
 
-__all__ = ["LOG_IN", "Asked", "client", "endpoint", "is_hub_id", "offline", "one_line", "parse"]
+__all__ = ["LOG_IN", "RepoRef", "client", "endpoint", "is_hub_id", "offline", "one_line", "parse"]
 
 HUB_ID = re.compile(
     r"(?!.*\.\.)(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95})(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII
@@ -28,7 +28,7 @@ LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RepoRef:
     """A repository and the branch, tag or commit that was asked for; None is its main branch."""
 
     repository: str
@@ -41,7 +41,7 @@ def is_hub_id(text: str) -> bool:
     return found is not None and not found["repository"].endswith(FILES) and not Path(text).exists()
 
 
-def parse(hub_id: str, revision: str | None = None) -> Asked:
+def parse(hub_id: str, revision: str | None = None) -> RepoRef:
     """The parts of a hub id.
 
     Raises:
@@ -52,7 +52,7 @@ def parse(hub_id: str, revision: str | None = None) -> Asked:
         raise ValueError(f"got {hub_id!r}; expected a name on the hub: owner/name or owner/name@revision")
     if revision is not None and found["revision"] not in (None, revision):
         raise ValueError(f"got {hub_id!r} and revision {revision!r}; expected one of the two")
-    return Asked(found["repository"], revision or found["revision"])
+    return RepoRef(found["repository"], revision or found["revision"])
 
 
 def endpoint() -> str:
@@ -72,37 +72,37 @@ def client(token: str | None) -> HfApi:
 
 
 @contextmanager
-def one_line(asked: Asked, writing: bool = False) -> Generator[None]:
+def one_line(repo: RepoRef, writing: bool = False) -> Generator[None]:
     """Every failure of the hub's client as one line of a kind that callers know."""
     try:
         yield
     except HfHubHTTPError as error:
-        raise refusal(error, asked, writing) from error
+        raise refusal(error, repo, writing) from error
     except EntryNotFoundError as error:  # the client looked into the cache after the hub failed
-        raise ConnectionError(f"{endpoint()} failed while {asked.repository} was fetched: try again") from error
+        raise ConnectionError(f"{endpoint()} failed while {repo.repository} was fetched: try again") from error
     except ValueError as error:
-        raise ValueError(f"{asked.repository}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{repo.repository}: {' '.join(str(error).split())}") from error
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
-        raise OSError(f"cannot {'upload' if writing else 'store'} {asked.repository}: {reason}") from error
+        raise OSError(f"cannot {'upload' if writing else 'store'} {repo.repository}: {reason}") from error
     except Exception as error:  # the transport's own kinds, sometimes wrapped
         cause = error.__cause__ or error
         if isinstance(cause, HfHubHTTPError):
-            raise refusal(cause, asked, writing) from error
+            raise refusal(cause, repo, writing) from error
         reason = str(cause).strip().partition("\n")[0]
-        said = f"no answer that can be used from {endpoint()} for {asked.repository}"
+        said = f"no answer that can be used from {endpoint()} for {repo.repository}"
         raise ConnectionError(f"{said}: {type(cause).__name__}: {reason}") from error
 
 
-def refusal(error: HfHubHTTPError, asked: Asked, writing: bool) -> Exception:
+def refusal(error: HfHubHTTPError, repo: RepoRef, writing: bool) -> Exception:
     """What an answer of the hub means."""
-    status, name = error.response.status_code, asked.repository
+    status, name = error.response.status_code, repo.repository
     if writing and status in (401, 403, 404):
         return PermissionError(f"{endpoint()} does not let this token write to {name} ({status}): {LOG_IN}, with the right to")
     if isinstance(error, GatedRepoError):
         return PermissionError(f"{name} is gated: accept its conditions at {endpoint()}/{name}, then {LOG_IN}")
     if isinstance(error, RevisionNotFoundError):
-        return FileNotFoundError(f"{name} has no revision {asked.revision!r}; expected a branch, a tag or a whole commit hash")
+        return FileNotFoundError(f"{name} has no revision {repo.revision!r}; expected a branch, a tag or a whole commit hash")
     if isinstance(error, RepositoryNotFoundError):
         return FileNotFoundError(
             f"no folder {name!r} here and no such model at {endpoint()}: check the spelling; if it is private, {LOG_IN}"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
-from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.formats.control_lora import MARKER
-from zeroconv.checkpoints.formats.controlnet_hints import rules_in
+from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
 from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
-from zeroconv.checkpoints.formats.identify import stranger_among
+from zeroconv.checkpoints.formats.identify import foreign_model_type
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, prediction_of
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.lora import ENDINGS, kind_of, split
@@ -95,7 +95,7 @@ def contents_of(path: Path, header: Header) -> Contents:
     if other is not None:
         refused = f"it holds {other}; expected LoRA of linear maps and convolutions"
         return Contents(path, "LoRA", other, None, *common, refused=refused)
-    if stranger := stranger_among(names):
+    if stranger := foreign_model_type(names):
         return Contents(path, stranger, "unknown", None, *common, refused=f"it is {stranger}; {EXPECTED}")
     roles = {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None}
     if roles & {"down", "up"}:
@@ -103,8 +103,8 @@ def contents_of(path: Path, header: Header) -> Contents:
     bare = bare_of(names, VAE) or names
     if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
         return vae_contents(path, header, bare)
-    for read, mark, layout in ((Topology.of_diffusers, "down_blocks.0.resnets.", "diffusers"),
-                               (Topology.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
+    for read, mark, layout in ((UNetShape.of_diffusers, "down_blocks.0.resnets.", "diffusers"),
+                               (UNetShape.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
         if any(name.startswith(mark) for name in names):
             topology = read(names)
             missing = ("vae", "text_encoder", "tokenizer")
@@ -116,13 +116,13 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     """A ControlNet."""
     names = bare_of(header.shapes, CONTROL)
     names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
-    details = details_of(rules_in(header.metadata) or {})
-    topology: Topology | None = None
+    details = details_of(config_in_metadata(header.metadata) or {})
+    topology: UNetShape | None = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
         details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
     else:
-        topology = (Topology.of_diffusers if layout == "diffusers" else Topology.of_original)(names)
+        topology = (UNetShape.of_diffusers if layout == "diffusers" else UNetShape.of_original)(names)
     if topology:
         details["widths"] = ", ".join(map(str, topology.channels))
     refused = None
@@ -151,7 +151,7 @@ def own_control_contents(path: Path, header: Header, config: Mapping[str, Any]) 
     Raises:
         ValueError: when the configuration describes no network.
     """
-    topology = Topology.of_config(config)
+    topology = UNetShape.of_config(config)
     details = {"widths": ", ".join(map(str, topology.channels))}
     refused = unsupported(topology)
     return Contents(path, "ControlNet", "diffusers", topology.family, count(header), types(header), 0, details,
@@ -186,7 +186,7 @@ def family_of_offsets(names: Mapping[str, tuple[int, ...]]) -> Family | None:
 def base_contents(path: Path, header: Header) -> Contents:
     """A whole Stable Diffusion in the original layout."""
     names = header.shapes
-    topology = Topology.of_original(bare_of(names, UNET))
+    topology = UNetShape.of_original(bare_of(names, UNET))
     family = topology.family
     missing = [] if any(name.startswith(VAE) for name in names) else ["vae"]
     missing += [f"text encoder ({e.prefix}…)" for e in family.text_encoders if not any(n.startswith(e.prefix) for n in names)]
@@ -242,7 +242,7 @@ def lora_contents(path: Path, header: Header) -> Contents:
                     refused=refused, fits="" if refused else fits)  # fmt: skip
 
 
-def fits_of(kind: str, topology: Topology) -> str:
+def fits_of(kind: str, topology: UNetShape) -> str:
     """What a base or ControlNet can be used with."""
     title = f"{topology.family.title} (text width {topology.context}, {topology.in_channels} latent channels)"
     return f"bases of {title}" if kind == "ControlNet" else f"ControlNets and LoRAs made for {title}"

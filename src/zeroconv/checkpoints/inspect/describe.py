@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.files.atomic import read_json
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import STEM, weight_files
@@ -86,7 +86,7 @@ def describe_base_folder(path: Path) -> Contents:
     headers = {part: joined([read_header(file) for file in found]) for part, found in files.items()}
     if "unet" not in headers:
         raise ValueError(f"{path} is no complete base: it has no folder 'unet'")
-    topology = Topology.of_diffusers(headers["unet"].shapes)
+    topology = UNetShape.of_diffusers(headers["unet"].shapes)
     scheduler = path / "scheduler" / "scheduler_config.json"
     noise = read_json(scheduler) if scheduler.is_file() else {}
     needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if topology.pooled is not None else ()))

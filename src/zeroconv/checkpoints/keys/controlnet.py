@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology, side
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, side
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 from zeroconv.checkpoints.keys.unet import encoder_entries, skip_count
 
@@ -25,7 +25,7 @@ class ConditionEncoderShape(NamedTuple):
     widths: tuple[int, ...]
 
 
-def controlnet_table(topology: Topology) -> Table:
+def controlnet_table(topology: UNetShape) -> Table:
     """Every tensor of a ControlNet: 340 for SD 1.5 and 2.1, 844 for SDXL.
 
     Theirs are the bare names, without the prefix `control_model.` of some files.

@@ -6,7 +6,7 @@ No name of a file is ever taken apart at its underscores: it is looked up, or it
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.keys.unet import unet_table
 
 __all__ = ["ENDINGS", "Part", "Place", "Role", "Shapes", "kind_of", "layout_of", "original_spellings", "own_spellings", "split"]
@@ -112,7 +112,7 @@ def own_spellings(shapes: Mapping[Part, Shapes]) -> dict[str, Place]:
 def original_spellings(unet: Shapes) -> dict[str, Place]:
     """The original names of a U-Net's modules, as kohya's scripts write them for SDXL -> the part and our name."""
     modules = set(modules_of(unet))
-    entries = unet_table(Topology.of_diffusers(unet)).entries
+    entries = unet_table(UNetShape.of_diffusers(unet)).entries
     names = ((entry.theirs.removesuffix(".weight"), entry.ours[0].removesuffix(".weight")) for entry in entries)
     return {"lora_unet_" + theirs.replace(".", "_"): ("unet", ours) for theirs, ours in names if ours in modules}
 

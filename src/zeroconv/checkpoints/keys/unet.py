@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zeroconv.checkpoints.architecture.unet_shape import Topology
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 
 __all__ = ["encoder_entries", "skip_count", "unet_table"]
@@ -16,7 +16,7 @@ INSIDE = ("norm1", "norm2", "norm3", "attn1.to_out.0", "attn2.to_out.0", "ff.net
 UNBIASED = tuple(f"{attention}.to_{letter}" for attention in ("attn1", "attn2") for letter in "qkv")
 
 
-def unet_table(topology: Topology) -> Table:
+def unet_table(topology: UNetShape) -> Table:
     """Every tensor of a U-Net: 686 for SD 1.5 and 2.1, 1680 for SDXL.
 
     Theirs are without the prefix `model.diffusion_model.` of a whole checkpoint.
@@ -24,13 +24,13 @@ def unet_table(topology: Topology) -> Table:
     return Table((*encoder_entries(topology), *decoder_entries(topology)))
 
 
-def skip_count(topology: Topology) -> int:
+def skip_count(topology: UNetShape) -> int:
     """Skip connections: one of the input convolution, one of each block, one of each downsampling; 12 for SD 1.5."""
     levels = len(topology.channels)
     return 1 + levels * topology.blocks + levels - 1
 
 
-def encoder_entries(topology: Topology) -> Iterator[Entry]:
+def encoder_entries(topology: UNetShape) -> Iterator[Entry]:
     """Time embedding, encoder and middle block: what a ControlNet copies."""
     yield from layer("time_embed.0", "time_embedding.linear_1")
     yield from layer("time_embed.2", "time_embedding.linear_2")
@@ -54,7 +54,7 @@ def encoder_entries(topology: Topology) -> Iterator[Entry]:
     yield from residual(f"middle_block.{last}", "mid_block.resnets.1", False)
 
 
-def decoder_entries(topology: Topology) -> Iterator[Entry]:
+def decoder_entries(topology: UNetShape) -> Iterator[Entry]:
     """Decoder and output: each level takes one skip connection more than it has blocks in the encoder."""
     index, before = 0, topology.channels[-1]
     for turn, level in enumerate(reversed(range(len(topology.channels)))):

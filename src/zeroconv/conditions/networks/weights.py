@@ -1,9 +1,8 @@
 """Published weights that a learned extractor may use: where they are, their licence, and how they come to this machine."""
 
-import glob
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 __all__ = ["WEIGHTS", "Weights", "find_weights", "methods_of", "weights_of"]
@@ -127,42 +126,17 @@ def find_weights(method: str, weights: str | Path | None = None, cache_folder: P
         if not (Path(weights) / mark).is_file():
             raise FileNotFoundError(f"{weights} has no {mark}; expected a folder with {mark} and safetensors weights")
         return Path(weights)
+    from zeroconv.checkpoints.hub.download import download_files  # here, because the hub's client takes half a second
+
     name = f"{known.repository}@{known.revision}"
     licence = f" (licence: {known.licence})" if weights is None else ""
     try:
-        return from_hub(str(weights or name), known.family, cache_folder)
+        return download_files(str(weights or name), partial(files_of, known.family), mark_of(known.family), cache=cache_folder)
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{method} needs the weights {str(weights or name)!r}{licence}, which are not on this machine: {error}. "
             "Fetch them once with a network, or give a folder that has them as weights=FOLDER"
         ) from error
-
-
-def from_hub(hub_id: str, family: str, cache_folder: Path | None) -> Path:
-    """The folder of a repository on this machine, named after its commit; fetched if it is not complete."""
-    from zeroconv.checkpoints.hub.client import client, is_hub_id, offline, one_line, parse
-    from zeroconv.checkpoints.hub.download import find_here, list_files
-    from zeroconv.checkpoints.hub.file_selection import no_weights
-
-    if not is_hub_id(hub_id):
-        raise FileNotFoundError("it is neither a folder nor owner/name[@revision] on the hub")
-    asked = parse(hub_id)
-    here = find_here(asked, cache_folder)
-    if here is not None and files_of(family, [path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()]):
-        return here
-    if offline():
-        raise ConnectionError("HF_HUB_OFFLINE is set")
-    commit, names = list_files(asked, None)
-    files = files_of(family, names)
-    if not files:
-        mark = mark_of(family)
-        said = no_weights(names, "network", asked.repository) if mark in names else f"{asked.repository} has no {mark}"
-        raise FileNotFoundError(said)
-    with one_line(asked):
-        found = client(None).snapshot_download(
-            asked.repository, revision=commit, cache_dir=cache_folder, allow_patterns=[glob.escape(file) for file in files]
-        )
-    return Path(found)
 
 
 def mark_of(family: str) -> str:

@@ -1,6 +1,6 @@
-"""Write the file tree of the README, one line per file, from the first line of each file.
+"""Write the tree of `docs/architecture.md`, one line per file, from the first line of each file.
 
-    python docs/tree.py            rewrites the tree in README.md
+    python docs/tree.py            rewrites the tree in docs/architecture.md
     python docs/tree.py --check    exit code 1 if it is not current
 
 A Python file is described by the first line of its docstring (a package by that of its `__init__.py`), a Markdown file by
@@ -29,7 +29,7 @@ FOLDERS = {
     "docs": "",
     "docs/conditions": "A page for each condition: what it sees, its parameters in pictures, where it fails",
     "docs/dev": "Notes for those who work on it",
-    "docs/images": "Pictures of this page",
+    "docs/images": "Pictures of the pages",
     "docs/results": "Measured results, with date, hardware and command",
 }
 FILES = {
@@ -79,7 +79,7 @@ def tree() -> str:
     """The whole tree as a block of Markdown."""
     root = [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt", "LICENSE")]
     root += sorted(ROOT.glob("*.md"))
-    written = [line(path, 0) for path in root if path.name != "README.md"]
+    written = [line(path, 0) for path in root]
     written += [f"{'.ci/run':{WIDTH}}{FILES['.ci/run']}"]
     for name in ("src", "tests", "examples", "experiments", "benchmarks", "docs"):
         written += [line(ROOT / name, 0), *lines(ROOT / name, 1)]
@@ -88,17 +88,17 @@ def tree() -> str:
 
 def main() -> int:
     """Rewrite the tree, or compare it."""
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
+    page = ROOT / "docs" / "architecture.md"
+    text = page.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, found, after = rest.partition(END)
-    assert found, f"README.md has no {BEGIN} … {END}"
+    assert found, f"docs/architecture.md has no {BEGIN} … {END}"
     current = before + tree() + after
     if "--check" in sys.argv[1:]:
         if current != text:
-            print("the tree in README.md is not current: run `python docs/tree.py`", file=sys.stderr)
+            print("the tree in docs/architecture.md is not current: run `python docs/tree.py`", file=sys.stderr)
         return int(current != text)
-    readme.write_text(current, "utf-8")
+    page.write_text(current, "utf-8")
     return 0
 
 

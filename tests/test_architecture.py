@@ -4,7 +4,6 @@ import ast
 import graphlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -84,11 +83,10 @@ def test_every_room_has_a_floor() -> None:
     assert {room(module) for module in INSIDE} == {name for floor in FLOORS for name in floor}
 
 
-@pytest.mark.parametrize("module", INSIDE)
-def test_arrows_run_down(module: str) -> None:
+def test_arrows_run_down() -> None:
     level = {name: height for height, floor in enumerate(FLOORS) for name in floor}
-    too_high = {name for name in rooms_below(module) if level[name] >= level[room(module)]}
-    assert not too_high, f"{module} is on the floor of {room(module)} and imports {too_high}"
+    pairs = ((module, name) for module in INSIDE for name in rooms_below(module))
+    assert not [f"{module} imports {name}" for module, name in pairs if level[name] >= level[room(module)]]
 
 
 def test_no_circle_between_modules() -> None:
@@ -236,11 +234,10 @@ def test_files_from_strangers_do_nothing() -> None:
         assert shell is None or (isinstance(shell, ast.Constant) and shell.value is False), where
 
 
-@pytest.mark.parametrize("path", FILES, ids=module_of)
-def test_files_are_short_and_say_what_they_are(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= 300
-    assert ast.get_docstring(tree_of(path))
-    assert path.stem not in ("utils", "util", "helpers", "common", "misc")
+def test_files_are_short_and_say_what_they_are() -> None:
+    assert not [module_of(path) for path in FILES if len(path.read_text("utf-8").splitlines()) > 300]
+    assert not [module_of(path) for path in FILES if not ast.get_docstring(tree_of(path))]
+    assert not [module_of(path) for path in FILES if path.stem in ("utils", "util", "helpers", "common", "misc")]
 
 
 def python(code: str) -> str:
@@ -254,16 +251,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert python(f"import sys, zeroconv; print([name for name in {heavy!r} if name in sys.modules])").strip() == "[]"
 
 
-def test_importing_the_package_takes_less_than_300_ms() -> None:
-    measure = "import time; t = time.perf_counter(); import zeroconv; print(time.perf_counter() - t)"
-    assert min(float(python(measure)) for _ in range(3)) < 0.3
+def test_importing_the_package_imports_itself_and_little_of_the_standard_library() -> None:
+    """A count does not depend on how busy the machine is; so many modules take a tenth of a second on a slow one."""
+    show = "import sys; before = set(sys.modules); import zeroconv; print(*sorted(set(sys.modules) - before))"
+    new = python(show).split()
+    assert {name for name in new if name.split(".")[0] not in sys.stdlib_module_names} == {"zeroconv", "zeroconv.version"}
+    assert len(new) <= 60
 
 
 def test_help_is_there_without_loading_torch() -> None:
     show = "import sys; from zeroconv.cli import main; main(['generate', '--help']); print('torch' in sys.modules)"
-    started = time.monotonic()
     assert python(show).splitlines()[-1] == "False"
-    assert time.monotonic() - started < 20
 
 
 def test_a_ready_map_needs_no_opencv() -> None:

@@ -3,9 +3,12 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from zeroconv import __version__
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,3 +50,24 @@ def test_the_tree_is_current() -> None:
 def test_nothing_of_a_workplace_is_left(document: Path) -> None:
     text = document.read_text("utf-8")
     assert not re.search(r"(?<![\w.])/(work|tmp|root|home)/|issue #?\d", text)
+
+
+def test_the_map_of_contributing_is_right() -> None:
+    section = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Where is …?")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| the ") or (line.startswith("| ") and ".py" in line)]
+    paths = [path for row in rows for path in re.findall(r"`([\w/]+\.py)`", row)]
+    assert len(rows) >= 20
+    assert not [path for path in paths if not (ROOT / "src" / "zeroconv" / path).is_file()]
+
+
+def test_there_is_one_version() -> None:
+    changelog = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.MULTILINE)
+    citation = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text("utf-8"), flags=re.MULTILINE)
+    assert changelog and citation and changelog[1] == citation[1] == __version__ == version("zeroconv")
+
+
+def test_the_lock_agrees_with_the_constraints() -> None:
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text("utf-8"), flags=re.MULTILINE))
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text("utf-8"), flags=re.MULTILINE))
+    pinned = {name.lower().replace("_", "-"): number for name, number in pins.items()}
+    assert {name: number for name, number in locked.items() if name in pinned} == pinned

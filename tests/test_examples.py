@@ -27,14 +27,21 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 def test_every_example_has_a_test() -> None:
     names = {path.stem for path in EXAMPLES.glob("*.py")}
-    assert names == {"zero_convolution_mlp", "controlnet_any_unet", "train_tiny", "generate", "compose_two"}
+    assert names == {
+        "zero_convolution_mlp",
+        "controlnet_any_unet",
+        "train_tiny",
+        "generate",
+        "compose_two",
+        "teaching_controlnet",
+    }
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_docstring_says_command_hardware_and_time(path: Path) -> None:
     head = path.read_text("utf-8")
     assert f"python examples/{path.name}" in head and "Hardware:" in head and "Time:" in head and "Expected:" in head
-    assert len(head.splitlines()) <= 110
+    assert len(head.splitlines()) <= 112
 
 
 def test_zero_convolution_mlp(run: Run) -> None:
@@ -44,6 +51,13 @@ def test_zero_convolution_mlp(run: Run) -> None:
     assert printed[2] == "step 1: gradient in zero_out, copy, zero_in"
     begin, end = (float(number) for number in re.findall(r"\d+\.\d+", printed[-1]))
     assert end < begin / 5
+
+
+def test_teaching_controlnet(run: Run) -> None:
+    printed = run("teaching_controlnet", "--steps", "40")
+    assert "equal before training: True" in printed
+    begin, end = (float(number) for number in re.findall(r"\d+\.\d+", printed))
+    assert end < begin / 3
 
 
 def test_controlnet_any_unet(run: Run) -> None:

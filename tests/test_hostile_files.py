@@ -16,6 +16,7 @@ import torch
 
 from tests.shelf import GUEST, Runs, Shelf, doors, happened, refused, refused_by_command, settle, watching
 from tests.tiny import NOISE
+from tests.work import little_work
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
@@ -228,9 +229,8 @@ def test_hostile_settings_of_a_control_are_one_line_and_cost_nothing(
 ) -> None:
     folder = Path(shutil.copytree(shelf["sd15-folder"], tmp_path / "control"))
     settle(folder / "config.json", **change)
-    started = time.monotonic()
-    refused(lambda: ControlNet.from_pretrained(folder, unet=shelf.base.unet), "control")
-    assert time.monotonic() - started < 5
+    with little_work():
+        refused(lambda: ControlNet.from_pretrained(folder, unet=shelf.base.unet), "control")
 
 
 @pytest.fixture

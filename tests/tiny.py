@@ -210,7 +210,7 @@ def build_map(width: int = 64, height: int = 64, seed: int = 0) -> Image.Image:
     return Image.fromarray(blocks.numpy()).resize((width, height), Image.Resampling.NEAREST)
 
 
-def counted(network: nn.Module) -> list[int]:
+def count_calls(network: nn.Module) -> list[int]:
     """A list that grows by the batch size at each forward pass of `network`."""
     calls: list[int] = []
     network.register_forward_hook(lambda _module, args, _output: calls.append(len(args[0])))

@@ -25,7 +25,7 @@ KERNEL, BIAS = 0, 1  # of a layer's variables, in Keras' files
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
     """Every array of a Keras weight file by its name, such as "block1/layers/conv2d/vars/0"."""
-    import h5py
+    import h5py  # pyright: ignore[reportMissingImports] - the docstring says how to get it
 
     arrays: dict[str, np.ndarray] = {}
     with h5py.File(path) as file:

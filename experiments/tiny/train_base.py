@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from experiments.tiny.working_copy import WorkingCopy, has_fast_bfloat16, write_out_attention
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer

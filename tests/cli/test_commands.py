@@ -46,7 +46,7 @@ def test_a_judge_is_named_and_all_that_it_measures_is_told(
     Path("data/metadata.jsonl").write_text(json.dumps(line), "utf-8")
     words = ["--control", control_folder, "--condition", "depth", "--data", "data", "--steps", 1, "--out", "report"]
     plain = run("evaluate", *words, "--json")
-    assert plain.code == 0 and "warning: the judge is the embedded annotator" in plain.err
+    assert plain.code == 0 and "is read by the embedded annotator" in plain.err
     assert list(plain.json["others"]) == ["RMSE", "correlation"]
     network = tiny_networks.save("dpt", tmp_path / "dpt")
     named = run("evaluate", *words, "--judge", "method=dpt", "--judge", f"weights={network}", "--json")
@@ -87,6 +87,8 @@ def test_data_world_then_check(run: Run) -> None:
 def test_demo_makes_a_sheet_and_a_report(run: Run, base_folder: Path, control_folder: Path) -> None:
     result = run("demo", "--base", base_folder, "--control", control_folder, "--steps", 1, "--json")
     assert result.code == 0, result.err
+    ours = ("demo: step", "warning: the prompt has")  # this base reads 16 tokens alone
+    assert [line for line in result.err.splitlines() if not line.startswith(ours)] == []  # of others
     report, folder = result.json, Path("outputs/demo")
     assert report["folder"] == str(folder)
     assert len(report["pictures"]) == 4
@@ -137,3 +139,10 @@ def test_a_control_with_odd_numbers_is_refused(text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_durations(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text
+
+
+def test_the_demo_says_in_sentences_where_to_look(run: Run, base_folder: Path, control_folder: Path) -> None:
+    result = run("demo", "--base", base_folder, "--control", control_folder, "--steps", 1)
+    assert result.code == 0, result.err
+    assert result.out.startswith("Four pictures in ")
+    assert result.out.endswith("Look at outputs/demo/sheet.png. The numbers are in outputs/demo/report.json.\n")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.tiny import SDXL, build_control, build_inputs, build_pooled, build_unet, counted
+from tests.tiny import SDXL, build_control, build_inputs, build_pooled, build_unet, count_calls
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.controlled_unet import add
 from zeroconv.stable_diffusion import decode, encode
@@ -123,7 +123,7 @@ def test_on_some_rows_it_leaves_the_others_alone_and_costs_nothing_there(unet: A
     z_t, t, text, condition = build_inputs(unet, batch=4)
     controlled, plain = ControlledUNet(unet), unet(z_t, t, text).sample
     everywhere = controlled(z_t, t, text, [acting(pair[0], condition)])
-    calls = counted(pair[0])
+    calls = count_calls(pair[0])
     half = controlled(z_t, t, text, [acting(pair[0], condition[2:], rows=slice(2, None))])
     assert calls == [2]
     assert torch.equal(half[:2], plain[:2])

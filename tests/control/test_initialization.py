@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, counted, numbers
+from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, count_calls, numbers
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -88,7 +88,7 @@ def test_gaussian_connections_break_it(unet: Any, variant: str) -> None:
 def test_at_scale_zero_a_trained_network_changes_nothing_and_is_not_run(unet: Any, zero: float) -> None:
     inputs, network = build_inputs(unet), build_control(unet, seed=1)
     features, plain = network.encode_condition(inputs[3]), unet(*inputs[:3]).sample
-    calls = counted(network)
+    calls = count_calls(network)
     off = ActiveControl(network, features, torch.full((13,), zero))
     assert torch.equal(ControlledUNet(unet)(*inputs[:3], [off, off]), plain) and calls == []
     on = ActiveControl(network, features, torch.tensor([*[zero] * 12, 0.5]))

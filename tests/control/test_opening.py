@@ -232,7 +232,8 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
     )
     assert any("the encoder has moved by" in note for note in report.notes)
     moved = read_safetensors(tmp_path / "moved" / "diffusion_pytorch_model.safetensors")
-    offsets = {name: tensor - dict(base.unet.state_dict())[name] for name, tensor in community.unet.state_dict().items()}
+    before = base.unet.state_dict()
+    offsets = {name: tensor - before[name] for name, tensor in community.unet.state_dict().items()}
     for name, tensor in network.state_dict().items():
         wanted = tensor + offsets[name] if name in offsets else tensor
         torch.testing.assert_close(moved[name], wanted, rtol=0, atol=1e-5)
@@ -240,6 +241,7 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
         convert_control(tmp_path / "folder", tmp_path / "x", ConversionOptions("diffusers"), to_base=community)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) -> None:
     with torch.device("meta"):  # 361 million parameters

@@ -132,6 +132,7 @@ FULL: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "parameters"), [("sd15", 859_520_964), ("sdxl", 2_567_463_684)])
 @torch.no_grad()
 def test_one_step_of_512_pixels_at_full_size(family: str, parameters: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.random import default_rng
 from PIL import Image
 
-from tests.tiny import build_base, counted
+from tests.tiny import build_base, count_calls
 from zeroconv.data import Pair
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.images import normalize, to_tensor
@@ -43,7 +43,7 @@ def test_rows_are_the_encoders_own_in_half_precision(base: StableDiffusion, pair
 def test_second_time_the_same_and_nothing_is_encoded(base: StableDiffusion, pairs: list[Pair], tmp_path: Path) -> None:
     first = arrays(tmp_path, base).read([0, 1, 2], pairs)
     again = arrays(tmp_path, base)
-    calls = counted(base.vae.encoder)
+    calls = count_calls(base.vae.encoder)
     second = again.read([1, 1, 0], [pairs[1], pairs[1], pairs[0]])
     assert calls == []
     for one, other in ((first[0], second[0]), (first[1].hidden_states, second[1].hidden_states)):
@@ -84,7 +84,7 @@ def test_a_pair_replaced_under_its_old_name_is_encoded_anew(
 ) -> None:
     before = arrays(tmp_path, base).read([0, 1, 2], pairs)
     other = replace(pairs[1], image=pairs[0].image) if change == "picture" else replace(pairs[1], caption="new")
-    cache, calls = arrays(tmp_path, base), counted(base.vae.encoder)
+    cache, calls = arrays(tmp_path, base), count_calls(base.vae.encoder)
     latents, text = cache.read([0, 1, 2], [pairs[0], other, pairs[2]])
     assert calls == [1]  # the row that changed, and no other
     wanted = base.encode_images(normalize(to_tensor(other.image)[None])).half().float()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.tiny import build_control, build_inputs, build_map, counted
+from tests.tiny import build_control, build_inputs, build_map, count_calls
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, StepWindow
 from zeroconv.diffusion import CFGDenoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.generation import Control, ControlledDenoiser, ControlPipeline
@@ -38,7 +38,7 @@ def test_without_controls_it_is_the_plain_unet_bit_by_bit(unet: Any, inputs: Inp
 def test_a_control_of_scale_0_is_bitwise_nothing(unet: Any, network: ControlNet, inputs: Inputs) -> None:
     z_t, t, text, _ = inputs
     off = activate(Control(network, build_map(), scale=0.0), network, range(2), "uniform", guided=False)
-    calls, plain = counted(network), ControlledDenoiser(ControlledUNet(unet), text)
+    calls, plain = count_calls(network), ControlledDenoiser(ControlledUNet(unet), text)
     assert torch.equal(ControlledDenoiser(ControlledUNet(unet), text, [off])(z_t, t[0], 0), plain(z_t, t[0], 0))
     assert calls == []
 

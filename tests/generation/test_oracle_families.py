@@ -12,7 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
 from tests.generation.test_oracle import SCHEDULERS, SD, compare
-from tests.tiny import NOISE, SD21, build_base, build_control, build_map, counted, diffusers_twin
+from tests.tiny import NOISE, SD21, build_base, build_control, build_map, count_calls, diffusers_twin
 from zeroconv.control import ControlNet
 from zeroconv.control.weighting import Weighting
 from zeroconv.diffusion import Sampler
@@ -84,7 +84,7 @@ def test_xl_without_guidance_by_two_controls(xl: StableDiffusion, network: Contr
 def test_xl_pictures_alone_and_together(xl: StableDiffusion, network: ControlNet, weighting: Weighting) -> None:
     """Ten connections, every weighting, and the conditional rows of the pooled text where only those are asked."""
     pipe, maps = ControlPipeline(xl), [build_map(seed=seed) for seed in range(2)]
-    calls = counted(network)
+    calls = count_calls(network)
     request: dict[str, Any] = {"weighting": weighting, "num_inference_steps": 2, "seed": 7}
     each, together = (pipe([PROMPT, "sea"], [Control(network, maps)], batch_size=size, **request) for size in (1, 2))
     scale = each.latents.abs().max().item()

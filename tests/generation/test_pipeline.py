@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.tiny import SD15, build_control, build_map, build_unet, counted, numbers
+from tests.tiny import SD15, build_control, build_map, build_unet, count_calls, numbers
 from zeroconv.control import ControlNet
 from zeroconv.control.weighting import Weighting
 from zeroconv.diffusion import SAMPLERS, Sampler
@@ -73,7 +73,7 @@ def test_same_request_same_picture_other_seed_another(pipe: ControlPipeline) -> 
 
 def test_newborn_and_scale_zero_and_black_mask_change_nothing(pipe: ControlPipeline, network: ControlNet) -> None:
     plain = pipe("a red house", **STEPS).latents
-    calls = counted(network)
+    calls = count_calls(network)
     newborn = build_control(pipe.base.unet)
     assert torch.equal(pipe("a red house", [Control(newborn, build_map())], **STEPS).latents, plain)
     offs: list[dict[str, Any]] = [{"scale": 0.0}, {"layers": [0.0] * 13}]
@@ -91,7 +91,7 @@ def test_newborn_and_scale_zero_and_black_mask_change_nothing(pipe: ControlPipel
 def test_outside_its_window_a_network_is_not_run(
     pipe: ControlPipeline, network: ControlNet, start: float, end: float, runs: int
 ) -> None:
-    calls = counted(network)
+    calls = count_calls(network)
     control = Control(network, build_map(), start=start, end=end)
     windowed = pipe("a red house", [control], **request(num_inference_steps=5)).latents
     assert calls == [2] * runs  # both sides of the guidance in one batch
@@ -99,7 +99,7 @@ def test_outside_its_window_a_network_is_not_run(
 
 
 def test_condition_is_encoded_once_for_all_steps(pipe: ControlPipeline, network: ControlNet) -> None:
-    calls = counted(network.controlnet_cond_embedding)
+    calls = count_calls(network.controlnet_cond_embedding)
     pipe("a red house", [Control(network, build_map())], **STEPS)
     assert calls == [1]
 
@@ -118,14 +118,14 @@ def test_condition_is_encoded_once_for_all_steps(pipe: ControlPipeline, network:
 def test_weightings_act_on_the_conditional_side(
     pipe: ControlPipeline, network: ControlNet, weighting: Weighting, guidance_scale: float, rows: int
 ) -> None:
-    calls = counted(network)
+    calls = count_calls(network)
     pipe("a red house", [Control(network, build_map())], weighting=weighting, guidance_scale=guidance_scale, **STEPS)
     assert calls == [rows] * 2
 
 
 def test_networks_that_give_means_act_on_the_conditional_side(pipe: ControlPipeline, network: ControlNet) -> None:
     network.config = replace(network.config, global_pool_conditions=True)
-    calls = counted(network)
+    calls = count_calls(network)
     pipe("a red house", [Control(network, build_map())], **STEPS)
     assert calls == [1] * 2
 
@@ -179,7 +179,7 @@ def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weight
 
 
 def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
-    calls = counted(pipe.unet)
+    calls = count_calls(pipe.unet)
     one, two = (pipe("a red house", guidance_scale=1, negative_prompt=n, **STEPS).latents for n in ("", "sea"))
     assert torch.equal(one, two) and calls == [1] * 4
     assert differs(*(pipe("a red house", guidance_scale=4, negative_prompt=n, **STEPS).latents for n in ("", "sea")))

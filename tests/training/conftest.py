@@ -1,7 +1,7 @@
 """A small folder of pairs, and the settings of a run that takes a second."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig
+from zeroconv.training.defaults import open_base
 
 SIDE = 32
 COUNT = 9
@@ -26,6 +28,19 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(json.dumps({"file_name": f"{i}.png", "text": "abcdefghi"[i] * (1 + i % 3)}))
     (folder / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
     return folder
+
+
+@pytest.fixture(scope="package", autouse=True)
+def opened_once(base: StableDiffusion, base_folder: Path) -> Iterator[None]:
+    """The tiny random base is opened for all runs together: no run changes it, which is one of the things proven here."""
+
+    def open_or_take(config: TrainConfig) -> StableDiffusion:
+        plain = config.model.base == str(base_folder) and config.model.vae is config.model.prediction_type is None
+        return base if plain else open_base(config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zeroconv.training.trainer.open_base", open_or_take)
+        yield
 
 
 Settings = Callable[..., TrainConfig]

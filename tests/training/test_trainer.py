@@ -116,7 +116,7 @@ def test_an_interrupt_saves_whole_steps_alone(whole: tuple[Path, list[Event]], s
             raise KeyboardInterrupt
 
     trainer = Trainer(config, lambda _: None)
-    trainer.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet counted
+    trainer.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet count_calls
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
     assert int(state(config.checkpoint.out)["step"]) == 2
@@ -216,8 +216,8 @@ def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: 
     ("changed", "message"),
     [
         ({"condition": "depht"}, "unknown condition 'depht'"),
-        ({"condition": "depth"}, "has no depth map, and without a method none can be extracted from any picture: add the maps"),
-        ({"condition": "normal"}, "has no normal map, and without a method none can be extracted"),
+        ({"condition": "depth"}, "has no depth map: add the maps, as depth is read by the embedded annotator"),
+        ({"condition": "normal"}, "has no normal map: add the maps, as normal is read by the embedded annotator"),
         ({"probe_count": 9}, "the data set has 9 pairs and 9 are held out"),
         ({"data": "nowhere"}, "no data folder at nowhere"),
         ({"base": "nowhere"}, "no base called 'nowhere'"),

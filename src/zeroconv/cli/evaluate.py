@@ -81,6 +81,6 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     from zeroconv.conditions import get
 
     parameters = network.config.extract if judge is None else judge
-    if not get(condition).general_purpose and "method" not in parameters and not data.startswith("world:"):
-        say("warning: the judge is the embedded annotator, which knows the tiny world alone: for other pictures name one "
-            f"with --judge method=… (`zeroconv extract {get(condition).name} --list` shows them)")  # fmt: skip
+    warning = get(condition).domain_warning(parameters, "--judge method=…")
+    if warning and not data.startswith("world:"):
+        say(f"warning: {warning}")

@@ -46,9 +46,8 @@ def extract(
     shorter, pixels, mode = parse_resolution(resolution), parse_size(size) if size else None, parse_mode(resize)
     if mode is not None and pixels is None:
         raise typer.BadParameter("--resize says how maps get another size; expected --size too")
-    if not known.general_purpose and "method" not in parameters:
-        say(f"warning: {known.name} is read by the embedded annotator, which knows the tiny world alone: for photographs "
-            f"choose another --set method=… (`zeroconv extract {known.name} --list` shows them)")  # fmt: skip
+    if warning := known.domain_warning(parameters, "--set method=…"):
+        say(f"warning: {warning}")
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
     written: list[Path] = []

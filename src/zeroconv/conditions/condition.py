@@ -161,6 +161,23 @@ class Condition:
             return {self.metric: found}
         return {self.metric: found[self.metric], **found}
 
+    def domain_warning(self, parameters: Mapping[str, Any], option: str) -> str | None:
+        """A sentence for users when the embedded annotator would see pictures that need not be of the tiny world.
+
+        Args:
+            parameters: of `extract` or `score`, as they were given.
+            option: how another method is named, such as "--set method=…".
+
+        Returns:
+            The sentence; None when a method was named, or the default method serves any picture.
+        """
+        if self.general_purpose or "method" in parameters:
+            return None
+        return (
+            f"{self.name} is read by the embedded annotator, which knows the tiny world alone: for other pictures name "
+            f"another {option} (`zeroconv extract {self.name} --list` shows them)"
+        )
+
     def open_map(self, path: str | Path) -> Image.Image:
         """A map from a file, in the contract's mode.
 

@@ -124,13 +124,8 @@ def get_maps(
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
-        if not known.general_purpose and "method" not in parameters[i]:
-            raise InputError(
-                f"pair {pairs[i].name!r} has no {known.name} map, and without a method none can be extracted from any picture",
-                field="data",
-                hint="add the maps, or name a method, in training with `--set extract.method=…` "
-                f"(`zeroconv extract {known.name} --list` shows them)",
-            )
+        if warning := known.domain_warning(parameters[i], "`--set extract.method=…`"):
+            raise InputError(f"pair {pairs[i].name!r} has no {known.name} map: add the maps, as {warning}", field="data")
     found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
     made |= zip(wanted, found, strict=True)
     return [made[i] for i in range(len(pairs))]

@@ -13,7 +13,6 @@ from zeroconv.data import Pair, Pairs, get_maps
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
 from zeroconv.errors import InputError
-from zeroconv.images import to_masked_tensor, to_tensor
 from zeroconv.stable_diffusion import AddedConditions, StableDiffusion
 from zeroconv.training.config import TrainConfig
 from zeroconv.training.defaults import extractor_parameters
@@ -99,11 +98,11 @@ class Batches:
         shape, dropout = tuple(z_0.shape[1:]), config.data.prompt_dropout
         drawn = [draw_randomness(ref, seed, shape, self.timesteps, dropout) for ref in refs]
         text = text.replace_rows(torch.tensor([d.empty_prompt for d in drawn]), self.empty_text)
-        maps = make_maps(config, pairs, [d.extraction for d in drawn])
+        known, maps = conditions.get(config.data.condition), make_maps(config, pairs, [d.extraction for d in drawn])
         batch = Batch(
             z_0,
             text.hidden_states,
-            torch.stack([to_masked_tensor(m) if m.mode == "RGBA" else to_tensor(m) for m in maps]),
+            torch.stack([known.to_tensor(image) for image in maps]),
             torch.tensor([d.t for d in drawn]),
             torch.stack([d.epsilon for d in drawn]),
             self.base.added_conditions(text, *self.size),

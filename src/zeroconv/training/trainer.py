@@ -160,10 +160,9 @@ class Trainer:
     def warn_of_judge(self) -> None:
         """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
         data, judge = self.config.data, self.config.probe.judge
-        tiny_alone = not conditions.get(data.condition).general_purpose
-        if tiny_alone and "method" not in data.extract | judge and not data.source.startswith("world:"):
-            self.report(Message("probes are judged by the embedded annotator, which knows the tiny world alone: "
-                                "for other pictures name a network with --set judge.method=…"))  # fmt: skip
+        warning = conditions.get(data.condition).domain_warning(data.extract | judge, "--set judge.method=…")
+        if warning and not data.source.startswith("world:"):
+            self.report(Message(f"in probes {warning}"))
 
     def run_steps(self, states: Iterator[StepState]) -> None:
         """Count, log, probe and save while the optimisation goes on; losses are read where they are logged."""

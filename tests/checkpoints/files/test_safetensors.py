@@ -2,7 +2,6 @@
 
 import json
 import struct
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.work import little_work
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 
 TYPES = [
@@ -64,11 +64,10 @@ def test_not_a_number_infinity_and_minus_zero_survive(tmp_path: Path) -> None:
 def test_a_million_tensors_are_refused_quickly(tmp_path: Path) -> None:
     one = b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
     many = [b"".join(one % i for i in range(count)) for count in (400_000, 100_001)]
-    started = time.perf_counter()
     for text in many:
-        with pytest.raises(ValueError, match=r"announces more than 100000 tensors; refused$"):
-            read_safetensors(write_raw(tmp_path / "many", b"{" + text[:-1] + b"}"))
-    assert time.perf_counter() - started < 5
+        path = write_raw(tmp_path / "many", b"{" + text[:-1] + b"}")
+        with little_work(), pytest.raises(ValueError, match=r"announces more than 100000 tensors; refused$"):
+            read_safetensors(path)
     million = struct.pack("<Q", 60_000_000) + bytes(60_000_000)
     (tmp_path / "more").write_bytes(million)
     with pytest.raises(ValueError, match="header length 60000000"):
@@ -108,10 +107,8 @@ HOSTILE: dict[str, tuple[bytes | dict[str, Any], bytes]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_headers_that_lie_are_one_line(name: str, tmp_path: Path) -> None:
     path = write_raw(tmp_path / "a.safetensors", *HOSTILE[name])
-    started = time.perf_counter()
-    with pytest.raises(ValueError, match=r"a\.safetensors") as caught:
+    with little_work(), pytest.raises(ValueError, match=r"a\.safetensors") as caught:
         read_safetensors(path)
-    assert time.perf_counter() - started < 2
     assert "\n" not in str(caught.value) and len(str(caught.value)) < len(str(path)) + 300
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from tests.conditions.scenes import rendering
 from zeroconv.checkpoints import write_safetensors
-from zeroconv.conditions.networks import hed
-from zeroconv.conditions.networks.hed import DEPTHS, HED, hed_edges, open_hed, tiled
+from zeroconv.conditions.networks import edge_detector, hed
+from zeroconv.conditions.networks.edge_detector import predict_in_tiles
+from zeroconv.conditions.networks.hed import DEPTHS, HED, hed_edges, open_hed
 from zeroconv.conditions.soft_edge import soft_edge
 
 TINY = (4, 4, 6, 6, 8)
@@ -81,19 +82,20 @@ def test_the_paper_s_network_has_as_many_parameters_as_vgg_16_and_its_sides() ->
 
 
 @pytest.mark.parametrize("size", [(300, 200), (290, 171)])
-def test_tiles_give_what_the_whole_gives(size: tuple[int, int], network: HED, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_give_what_the_whole_gives(size: tuple[int, int], network: HED) -> None:
     pixels = torch.rand((1, 3, size[1], size[0]), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         whole = network(pixels)[0, 0]
-        assert torch.allclose(tiled(pixels, network, "learned", 96), whole, atol=1e-5)
-        monkeypatch.setattr(hed, "MARGIN", 16)  # less than the network looks
-        assert not torch.allclose(tiled(pixels, network, "learned", 96), whole, atol=1e-5)
+        cpu = torch.device("cpu")
+        assert torch.allclose(predict_in_tiles(pixels, network, cpu, 96, hed.MARGIN)[0, 0], whole, atol=1e-5)
+        less = predict_in_tiles(pixels, network, cpu, 96, 16)  # than the network looks at
+        assert not torch.allclose(less[0, 0], whole, atol=1e-5)
 
 
 def test_large_pictures_go_through_tiles(network: HED, monkeypatch: pytest.MonkeyPatch) -> None:
     image = rendering(0).resize((430, 420))
     whole = hed_edges([image], network)[0]
-    monkeypatch.setattr(hed, "TILE", 416)
+    monkeypatch.setattr(edge_detector, "TILE", 416)
     calls: list[torch.Size] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0].shape))
     edges = hed_edges([image], network)[0]
@@ -145,12 +147,12 @@ def test_soft_edges_by_hed(file: Path, network: HED, monkeypatch: pytest.MonkeyP
     assert all(np.array_equal(np.asarray(edges)[..., channel], wanted) for channel in range(3))
     assert edges != soft_edge(image, "hed", weights=str(file), fusion="mean")
     assert set(np.unique(np.asarray(soft_edge(image, "hed", safe=True, weights=str(file))))) <= {0, 128, 255}
-    monkeypatch.setenv(hed.VARIABLE, str(file))
+    monkeypatch.setenv(hed.HED_DETECTOR.variable, str(file))
     assert soft_edge(image, "hed") == edges == soft_edge(image.convert("RGBA"), "hed")
 
 
 def test_without_weights_one_line_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(hed.VARIABLE, raising=False)
+    monkeypatch.delenv(hed.HED_DETECTOR.variable, raising=False)
     for weights, begin in ((None, "HED needs its weights"), (str(tmp_path / "no.safetensors"), "no HED weights at ")):
         with pytest.raises(FileNotFoundError) as caught:
             soft_edge(rendering(0), "hed", weights=weights)

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from tests.conditions.scenes import rendering
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.cli import main
-from zeroconv.conditions.networks import pidinet
-from zeroconv.conditions.networks.pidinet import PiDiNet, open_pidinet, pidinet_edges, plain_kernel, tiled
+from zeroconv.conditions.networks import edge_detector, pidinet
+from zeroconv.conditions.networks.edge_detector import predict_in_tiles
+from zeroconv.conditions.networks.pidinet import PiDiNet, open_pidinet, pidinet_edges, plain_kernel
 from zeroconv.conditions.soft_edge import soft_edge
 
 WIDTHS, BRANCH = (20, 40, 80, 80), 8  # of PiDiNet-Tiny, the smallest that was published
@@ -197,17 +198,18 @@ def test_a_file_that_changes_is_read_again_and_harms_no_network(file: Path, tens
 
 
 @pytest.mark.parametrize("size", [(640, 24), (24, 640), (232, 240)])
-def test_tiles_give_what_the_whole_gives(size: tuple[int, int], network: PiDiNet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_give_what_the_whole_gives(size: tuple[int, int], network: PiDiNet) -> None:
     pixels = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         whole = network(pixels)
-        assert torch.allclose(tiled(pixels, network, 160), whole, atol=1e-5)
-        monkeypatch.setattr(pidinet, "MARGIN", 32)  # less than the network looks
-        assert not torch.allclose(tiled(pixels, network, 160), whole, atol=1e-5)
+        cpu = torch.device("cpu")
+        assert torch.allclose(predict_in_tiles(pixels, network, cpu, 160, pidinet.MARGIN), whole, atol=1e-5)
+        less = predict_in_tiles(pixels, network, cpu, 160, 32)  # than the network looks at
+        assert not torch.allclose(less, whole, atol=1e-5)
 
 
 def test_large_pictures_go_through_tiles(network: PiDiNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pidinet, "TILE", 96)
+    monkeypatch.setattr(edge_detector, "TILE", 96)
     monkeypatch.setattr(pidinet, "MARGIN", 16)
     seen: list[Sizes] = []
     handle = network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
@@ -236,7 +238,7 @@ def test_soft_edges_by_pidinet(file: Path, network: PiDiNet, monkeypatch: pytest
     assert (edges.mode, edges.size) == ("RGB", (50, 33))
     assert all(np.array_equal(np.asarray(edges)[..., channel], wanted) for channel in range(3))
     assert set(np.unique(np.asarray(soft_edge(image, "pidinet", safe=True, weights=str(file))))) <= {0, 128, 255}
-    monkeypatch.setenv(pidinet.VARIABLE, str(file))
+    monkeypatch.setenv(pidinet.PIDINET_DETECTOR.variable, str(file))
     assert soft_edge(image, "pidinet") == edges == soft_edge(image.convert("RGBA"), "pidinet")
 
 
@@ -247,7 +249,7 @@ def test_the_network_sees_blue_green_red_as_they_are(file: Path, network: PiDiNe
 
 
 def test_without_weights_one_line_says_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(pidinet.VARIABLE, raising=False)
+    monkeypatch.delenv(pidinet.PIDINET_DETECTOR.variable, raising=False)
     cases = (
         (None, "PiDiNet needs its weights"),
         (str(tmp_path / "no.safetensors"), "no PiDiNet weights at "),

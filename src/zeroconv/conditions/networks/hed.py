@@ -4,10 +4,9 @@ Each of five blocks of convolutions gives a side output, logits enlarged to the 
 them by a learned 1x1 convolution; ControlNet 1.1 by their mean. Source: https://arxiv.org/abs/1504.06375
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
+from os import PathLike
 from typing import Literal, Self, get_args
 
 import torch
@@ -15,18 +14,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zeroconv.checkpoints import check_fit, read_safetensors
-from zeroconv.conditions.networks.batching import in_batches
+from zeroconv.checkpoints import check_fit
+from zeroconv.conditions.networks.edge_detector import EdgeDetector, predict_edges
+from zeroconv.errors import InputError
 from zeroconv.images import to_tensor
 
-__all__ = ["HED", "Fusion", "hed_edges", "open_hed", "weights_path"]
+__all__ = ["HED", "HED_DETECTOR", "Fusion", "hed_edges", "open_hed"]
 
 Fusion = Literal["learned", "mean"]
 WIDTHS = (64, 128, 256, 512, 512)
 DEPTHS = (2, 2, 3, 3, 3)
 MEAN = (122.67892, 116.66877, 104.00699)  # of ImageNet in 0 … 255: red, green, blue
-VARIABLE = "ZEROCONV_HED"
-TILE = 1024  # pictures of more pixels than TILE * TILE are seen in tiles of this side, margins included
 # A pixel looks at the nearest units of each block: those of the fifth are 16 px apart and see 196 px, so it knows
 # nothing of what is 98 + 16 px away. Tiles begin at multiples of 16 so that their units are the whole picture's.
 MARGIN = 128
@@ -103,70 +101,22 @@ def block(inputs: int, outputs: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def weights_path(weights: str | os.PathLike[str] | None = None) -> Path:
-    """Where the weights lie: `weights`, or what the environment variable ZEROCONV_HED says.
-
-    Raises:
-        FileNotFoundError: when neither is given, or there is no such file.
-    """
-    given = weights or os.environ.get(VARIABLE)
-    if not given:
-        raise FileNotFoundError(f"HED needs its weights: give weights=FILE, or set {VARIABLE} to it; {ADVICE}")
-    if not Path(given).is_file():
-        raise FileNotFoundError(f"no HED weights at {given}; expected a .safetensors file: {ADVICE}")
-    return Path(given)
+HED_DETECTOR = EdgeDetector("HED", "ZEROCONV_HED", ADVICE, HED.from_tensors)
 
 
-def open_hed(weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> HED:
-    """The network with the weights of a file, opened once for as long as the file does not change.
-
-    Raises:
-        FileNotFoundError: when there are no weights.
-        ValueError: when the file is not a HED's, or there is no such device.
-    """
-    path = weights_path(weights)
-    return load(path, path.stat().st_mtime_ns, device)
-
-
-@lru_cache(maxsize=2)
-def load(path: Path, stamp: int, device: str) -> HED:
-    """Read a file; `stamp` says which writing of it."""
-    network = HED.from_tensors(read_safetensors(path), str(path))
-    try:
-        return network.to(device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        raise ValueError(f"HED cannot run on {device!r}: {str(error).splitlines()[0]}") from error
+def open_hed(weights: str | PathLike[str] | None = None, device: str = "cpu") -> HED:
+    """The network with the weights of a file; arguments and errors as `EdgeDetector.open`."""
+    return HED_DETECTOR.open(weights, device)
 
 
 @torch.inference_mode()
 def hed_edges(images: Sequence[Image.Image], network: HED, fusion: Fusion = "learned") -> list[Tensor]:
-    """Edge probabilities of each picture, (H, W) in [0, 1], on the CPU; pictures of one size are seen together.
-
-    A large picture is seen in tiles that overlap as far as the network looks, so they give what the whole would.
+    """Edge probabilities of each picture, (H, W) in [0, 1], on the CPU; pictures of one size are seen in one batch.
 
     Raises:
-        ValueError: for an unknown fusion.
+        InputError: for an unknown fusion.
     """
     if fusion not in get_args(Fusion):
-        raise ValueError(f"the fusion of HED is {fusion!r}; expected one of {', '.join(get_args(Fusion))}")
-
-    def run(pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, 1, H, W)."""
-        if pixels[0, 0].numel() > TILE * TILE:
-            return torch.stack([tiled(one[None], network, fusion, TILE - 2 * MARGIN)[None] for one in pixels])
-        return network(pixels.to(network.mean.device), fusion).cpu()
-
-    return [edges[0, 0] for edges in in_batches([to_tensor(image)[None] for image in images], run)]
-
-
-def tiled(pixels: Tensor, network: HED, fusion: Fusion, core: int) -> Tensor:
-    """The same from tiles of `core` (a multiple of 16) x `core` pixels, each seen with MARGIN pixels around it."""
-    height, width = pixels.shape[-2:]
-    edges = torch.empty(height, width)
-    for top in range(0, height, core):
-        for left in range(0, width, core):
-            y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-            tile = pixels[..., y : top + core + MARGIN, x : left + core + MARGIN].to(network.mean.device)
-            found = network(tile, fusion)[0, 0, top - y : top - y + core, left - x : left - x + core]
-            edges[top : top + core, left : left + core] = found.cpu()
-    return edges
+        raise InputError(f"the fusion of HED is {fusion!r}; expected one of {', '.join(get_args(Fusion))}", field="fusion")
+    pictures = [to_tensor(image)[None] for image in images]
+    return predict_edges(pictures, partial(network, fusion=fusion), network.mean.device, MARGIN)

@@ -6,12 +6,10 @@ read; nothing is lost. Source: https://arxiv.org/abs/2108.07009 and the publishe
 https://github.com/hellozhuo/pidinet.
 """
 
-import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from itertools import cycle
-from pathlib import Path
+from os import PathLike
 from typing import Self
 
 import torch
@@ -19,20 +17,18 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zeroconv.checkpoints import check_fit, read_safetensors
-from zeroconv.conditions.networks.batching import in_batches
+from zeroconv.checkpoints import check_fit
+from zeroconv.conditions.networks.edge_detector import EdgeDetector, predict_edges
 from zeroconv.images import to_tensor
 
-__all__ = ["PiDiNet", "open_pidinet", "pidinet_edges", "plain_kernel"]
+__all__ = ["PIDINET_DETECTOR", "PiDiNet", "open_pidinet", "pidinet_edges", "plain_kernel"]
 
 DEPTHS = (3, 4, 4, 4)  # blocks of the four stages
 BRANCHES = {60: 24, 30: 12, 20: 8}  # channels beside those of the trunk: PiDiNet, PiDiNet-Small, PiDiNet-Tiny
 DILATIONS = (5, 7, 9, 11)
 LAYERS = ("init_block", *(f"block{s}_{i}.conv1" for s, depth in enumerate(DEPTHS, 1) for i in range(1, depth + 1)))
 KINDS = dict(zip(LAYERS, cycle(("cd", "ad", "rd", "cv"))))  # central, angular, radial, vanilla: "CARV", four times
-VARIABLE = "ZEROCONV_PIDINET"
 STRIDE = 8  # of the fourth stage
-TILE = 1024  # pictures of more pixels than TILE * TILE are seen in tiles of this side, margins included
 # A pixel looks at nothing that is 192 px away: 75 px of blocks and 7 of pooling, then 88 of dilation, 8 of attention
 # and 8 of enlarging. Tiles begin at multiples of 8, so their units are the whole picture's.
 MARGIN = 192
@@ -185,70 +181,25 @@ def plain_kernel(kind: str, weights: Tensor) -> Tensor:
     return kernel
 
 
-def open_pidinet(weights: str | os.PathLike[str] | None = None, device: str = "cpu") -> PiDiNet:
-    """The network with the weights of a file, opened once for as long as the file does not change.
+PIDINET_DETECTOR = EdgeDetector("PiDiNet", "ZEROCONV_PIDINET", ADVICE, PiDiNet.from_tensors)
 
-    Args:
-        weights: a .safetensors with the published names; if left out, the environment variable ZEROCONV_PIDINET
-            names it. The published .pth is a pickle: `zeroconv convert` makes one of it.
-        device: such as "cpu" or "cuda".
 
-    Raises:
-        FileNotFoundError: when there are no weights.
-        ValueError: when the file is not a PiDiNet's, or there is no such device.
+def open_pidinet(weights: str | PathLike[str] | None = None, device: str = "cpu") -> PiDiNet:
+    """The network with the weights of a file, with the published names; arguments and errors as `EdgeDetector.open`.
+
+    The published .pth is a pickle: `zeroconv convert` makes a .safetensors of it.
     """
-    given = weights or os.environ.get(VARIABLE)
-    if not given:
-        raise FileNotFoundError(f"PiDiNet needs its weights: give weights=FILE, or set {VARIABLE} to it; {ADVICE}")
-    path = Path(given)
-    if path.suffix in (".pth", ".pt"):
-        raise ValueError(
-            f"{given} is a pickle; `zeroconv convert {given} pidinet.safetensors --to safetensors` reads it safely"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(f"no PiDiNet weights at {given}; expected a .safetensors file: {ADVICE}")
-    return load(path, path.stat().st_mtime_ns, device)
-
-
-@lru_cache(maxsize=2)
-def load(path: Path, stamp: int, device: str) -> PiDiNet:
-    """Read a file; `stamp` says which writing of it."""
-    network = PiDiNet.from_tensors(read_safetensors(path), str(path))
-    try:
-        return network.to(device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        raise ValueError(f"PiDiNet cannot run on {device!r}: {str(error).splitlines()[0]}") from error
+    return PIDINET_DETECTOR.open(weights, device)
 
 
 @torch.inference_mode()
 def pidinet_edges(images: Sequence[Image.Image], network: PiDiNet) -> list[Tensor]:
-    """Edge probabilities of each picture, (H, W) in [0, 1], on the CPU; pictures of one size are seen together.
+    """Edge probabilities of each picture, (H, W) in [0, 1], on the CPU; pictures of one size are seen in one batch.
 
     The network was trained on red, green, blue with ImageNet's mean and deviation (edge_dataloader.py of its authors).
     The annotator of ControlNet 1.1 (annotator/pidinet of lllyasviel/ControlNet-v1-1-nightly; controlnet_aux does the
     same) gives it blue, green, red in [0, 1] instead, and so does this, because published ControlNets are used with
     such maps: edges are fainter, textures mostly gone.
     """
-
-    def run(pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) to (B, 1, H, W)."""
-        height, width = pixels.shape[-2:]
-        # Continued by its border to whole units of every stage, so that none of them is stretched and all see it.
-        pixels = F.pad(pixels, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        core = TILE - 2 * MARGIN if height * width > TILE * TILE else max(pixels.shape)
-        return tiled(pixels, network, core)[..., :height, :width]
-
-    return [edges[0, 0] for edges in in_batches([to_tensor(image).flip(0)[None] for image in images], run)]
-
-
-def tiled(pixels: Tensor, network: PiDiNet, core: int) -> Tensor:
-    """The answer, (B, 1, H, W), from tiles of `core` (a multiple of 8) x `core` pixels, each seen with MARGIN around it."""
-    height, width = pixels.shape[-2:]
-    edges, device = torch.empty(len(pixels), 1, height, width), network.classifier.weight.device
-    for top in range(0, height, core):
-        for left in range(0, width, core):
-            y, x = max(0, top - MARGIN), max(0, left - MARGIN)
-            tile = pixels[..., y : top + core + MARGIN, x : left + core + MARGIN].to(device)
-            found = network(tile)[..., top - y : top - y + core, left - x : left - x + core]
-            edges[..., top : top + core, left : left + core] = found.cpu()
-    return edges
+    pictures = [to_tensor(image).flip(0)[None] for image in images]
+    return predict_edges(pictures, network, network.classifier.weight.device, MARGIN, STRIDE)

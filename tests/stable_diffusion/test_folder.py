@@ -141,8 +141,8 @@ def older_names(folder: Path) -> None:
         return tensors
 
     def text(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        count_calls = {"text_model.embeddings.position_ids": torch.arange(16)[None]}
-        return {**{f"text_model.{name.removeprefix('text_model.')}": t for name, t in tensors.items()}, **count_calls}
+        counted = {"text_model.embeddings.position_ids": torch.arange(16)[None]}
+        return {**{f"text_model.{name.removeprefix('text_model.')}": t for name, t in tensors.items()}, **counted}
 
     rewrite(folder / "vae" / "diffusion_pytorch_model.safetensors", vae)
     rewrite(folder / "text_encoder" / "model.safetensors", text)

@@ -116,7 +116,7 @@ def test_an_interrupt_saves_whole_steps_alone(whole: tuple[Path, list[Event]], s
             raise KeyboardInterrupt
 
     trainer = Trainer(config, lambda _: None)
-    trainer.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet count_calls
+    trainer.optimizer.register_step_post_hook(after_update)  # the third update is made and not yet counted
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
     assert int(state(config.checkpoint.out)["step"]) == 2

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,12 @@ def test_every_room_has_a_floor() -> None:
     assert {room(module) for module in INSIDE} == {name for floor in FLOORS for name in floor}
 
 
+def test_the_floors_are_the_documented_ones() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    documented = re.findall(r"^\d+\. ((?:`\w+`(?:, )?)+)$", page, flags=re.MULTILINE)
+    assert [tuple(re.findall(r"`(\w+)`", floor)) for floor in documented] == list(FLOORS)
+
+
 def test_arrows_run_down() -> None:
     level = {name: height for height, floor in enumerate(FLOORS) for name in floor}
     pairs = ((module, name) for module in INSIDE for name in rooms_below(module))
@@ -142,15 +149,19 @@ def fetches(module: str) -> set[str]:
     return outside(module) & FETCHERS | named & FETCHING | hub
 
 
-ALLOWED_TO_FETCH = {"urllib": {"zeroconv.publishing.model_card"}}
-"""`urllib.parse.quote` opens nothing."""
+CARD = "zeroconv.publishing.model_card"
+
+
+def test_the_model_card_takes_from_packages_that_fetch_only_what_opens_nothing() -> None:
+    nodes = (node for node in ast.walk(tree_of(MODULES[CARD])) if isinstance(node, ast.ImportFrom))
+    taken = {alias.name for node in nodes if (node.module or "").split(".")[0] in FETCHERS for alias in node.names}
+    assert taken == {"quote", "ModelCard", "ModelCardData"}
+    used = {spelled(call.func) for module, call in calls() if module == CARD}
+    assert {name for name in used if name.startswith("ModelCard")} == {"ModelCard.from_template", "ModelCardData"}
 
 
 def test_only_the_hub_of_checkpoints_downloads() -> None:
-    found = {module: fetches(module) for module in INSIDE}
-    found = {
-        module: {name for name in names if module not in ALLOWED_TO_FETCH.get(name, ())} for module, names in found.items()
-    }
+    found = {module: fetches(module) for module in INSIDE if module != CARD}
     users = {module for module, names in found.items() if names}
     assert users and all(module.startswith("zeroconv.checkpoints.hub.") for module in users), found
 
@@ -193,7 +204,12 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
-    [("typer", {"cli"}), ("click", {"cli"}), ("cv2", {"conditions", "metrics"}), ("huggingface_hub", {"checkpoints"})],
+    [
+        ("typer", {"cli"}),
+        ("click", {"cli"}),
+        ("cv2", {"conditions", "metrics"}),
+        ("huggingface_hub", {"checkpoints", "publishing"}),
+    ],
 )
 def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
     assert {room(module) for module in INSIDE if package in outside(module)} <= rooms

@@ -160,7 +160,6 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
             TrainConfig.build(file),
             TrainConfig.build(**names),
             TrainConfig.build(assignments=[f"{name}={value}" for name, value in names.items()]),
-            TrainConfig.build().change(**names),
         ):
             assert read(config, *given) == list(given.values())
 

@@ -53,7 +53,8 @@ def run(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathF
 
 def make_others(run: Trainer, condition: str, **extract: Any) -> Batches:
     """The batches of the run with other maps."""
-    run.batches.config = run.config.change(condition=condition, extract=extract)
+    data = run.config.data.model_copy(update={"condition": condition, "extract": extract})
+    run.batches.config = run.config.model_copy(update={"data": data})
     return run.batches
 
 

@@ -19,9 +19,9 @@ from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.samples import HeldOut, fit_pair
 from zeroconv.generation import ControlPipeline
 
-__all__ = ["Judge", "evaluate", "measure"]
+__all__ = ["Score", "evaluate", "measure"]
 
-Judge = Callable[[Image.Image, Image.Image], Mapping[str, float]]
+Score = Callable[[Image.Image, Image.Image], Mapping[str, float]]
 """All that is measured of a picture and its map, by name, the fidelity first."""
 
 EXAMPLES = 8
@@ -105,7 +105,7 @@ def evaluate(
 
 
 def measure(
-    batch: HeldOut, pipeline: ControlPipeline, network: ControlNet, judge: Judge, scale: float, request: Mapping[str, Any]
+    batch: HeldOut, pipeline: ControlPipeline, network: ControlNet, score: Score, scale: float, request: Mapping[str, Any]
 ) -> list[tuple[Row, Example]]:
     """Make and measure one batch: with the control, without it, and through the autoencoder."""
     shared: dict[str, Any] = {**request, "batch_size": len(batch.pairs)}
@@ -114,7 +114,7 @@ def measure(
     ceiling = batch.reconstruct(pipeline.base)
     measured: list[tuple[Row, Example]] = []
     for i, (pair, image) in enumerate(zip(batch.pairs, batch.maps, strict=True)):
-        first, *others = (judge(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
+        first, *others = (score(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
         measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
         row = Row(pair.name, pair.caption, batch.seeds[i], *next(iter(measures.values())), measures)
         measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))

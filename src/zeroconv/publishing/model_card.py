@@ -8,6 +8,8 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from huggingface_hub import ModelCard, ModelCardData
+
 from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME, ControlNetConfig
 from zeroconv.checkpoints.hub.download import is_hub_id
 from zeroconv.conditions import Condition, get
@@ -24,6 +26,57 @@ VARIANTS = {
     "lora": "the base's own encoder with low-rank updates; the file is a Control-LoRA, small, and opened with its base",
 }
 CONDITION_ENCODERS = {"paper": "its condition encoder has the form of the paper's text, not that of released weights"}
+TEMPLATE = """\
+---
+{{ card_data }}
+---
+
+# {{ title }}
+
+A ControlNet: a network that makes a text-to-image diffusion model follow a picture, here **{{ what }}**, while the model \
+itself stays as it is. {{ origin }}; a base with the same encoder, fine-tuned or merged, usually works too.
+{%- if samples %}
+
+![Samples]({{ samples }})
+{%- endif %}
+{%- if metrics %}
+
+## Measured
+
+| measure | value |
+|---|---|
+{%- for name, value in metrics %}
+| {{ name }} | {{ value }} |
+{%- endfor %}
+{%- endif %}
+
+## The map
+
+{{ map_lines }}
+
+## Use
+
+```sh
+{{ commands }}
+```
+
+```python
+{{ zeroconv_python }}
+```
+{%- if diffusers_python %}
+
+The same in diffusers:
+
+```python
+{{ diffusers_python }}
+```
+{%- endif %}
+
+## Details
+
+{{ details }}
+"""
+"""Of the hub's own kind (Jinja); every text is made harmless before it is put in."""
 LONGEST = 200  # letters of a name
 HERE, SOME_BASE = "this-folder", "your-base"  # in examples, for what is not known
 
@@ -54,17 +107,23 @@ def model_card(
     base, condition = base_name(config.base), plain(config.condition)
     contract = known(condition)
     subject = contract.name if contract else code(condition) if condition else "an unnamed condition"
-    parts = [
-        front_matter(config, base, contract.name if contract else condition, licence),
-        "# " + (html.escape(plain(title), quote=False) or f"ControlNet for {subject}"),
-        introduction(base, f"{subject}: {contract.summary}" if contract else subject),
-        f"![Samples]({quote(plain(samples))})" if plain(samples) else "",
-        measured(metrics),
-        what_the_map_is(config, contract),
-        examples(config, plain(name) or HERE, base or SOME_BASE, contract),
-        details(config, licence),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    name, at = plain(name) or HERE, base or SOME_BASE
+    theirs = opens_in_diffusers(config)
+    card = ModelCard.from_template(
+        card_data(config, base, contract.name if contract else condition, licence),
+        template_str=TEMPLATE,
+        title=html.escape(plain(title), quote=False) or f"ControlNet for {subject}",
+        what=f"{subject}: {contract.summary}" if contract else subject,
+        origin=f"It was made for the base {code(base)}" if base else "Its maker did not say for which base it was made",
+        samples=quote(plain(samples)),
+        metrics=[(cell(measure), cell(value)) for measure, value in (metrics or {}).items()],
+        map_lines="\n".join(map_lines(config, contract)),
+        commands="\n".join(commands(config, name, at, contract)),
+        zeroconv_python="\n".join(zeroconv_lines(name, at, config.variant == "lora")),
+        diffusers_python="\n".join(diffusers_lines(name, at, is_sdxl(config))) if theirs else "",
+        details="\n".join(details(config, licence)),
+    )
+    return card.content + "\n"
 
 
 def plain(text: object) -> str:
@@ -99,19 +158,20 @@ def is_sdxl(config: ControlNetConfig) -> bool:
     return config.unet_settings.get("addition_embed_type") == "text_time"
 
 
-def front_matter(config: ControlNetConfig, base: str, condition: str, licence: str | None) -> str:
-    """What the hub reads: a JSON string is a YAML string too, so nothing can break out of its quotes."""
-    library = "diffusers" if opens_in_diffusers(config) else "zeroconv"
+def card_data(config: ControlNetConfig, base: str, condition: str, licence: str | None) -> ModelCardData:
+    """What the hub reads, as the front matter."""
     tags = ["controlnet", "stable-diffusion-xl" if is_sdxl(config) else "stable-diffusion", "text-to-image", "zeroconv"]
-    lines = [f"license: {word(plain(licence) or 'other')}", f"library_name: {library}", "pipeline_tag: image-to-image"]
-    if is_hub_id(base):  # the hub refuses anything else
-        lines.insert(1, f"base_model: {word(base.partition('@')[0])}")
-    tags += [condition] if condition else []
-    return "\n".join(["---", *lines, "tags:", *(f"- {word(tag)}" for tag in tags), "---"])
+    return ModelCardData(
+        license=plain(licence) or "other",
+        base_model=base.partition("@")[0] if is_hub_id(base) else None,  # the hub refuses anything else
+        library_name="diffusers" if opens_in_diffusers(config) else "zeroconv",
+        pipeline_tag="image-to-image",
+        tags=tags + ([condition] if condition else []),
+    )
 
 
 def word(text: str) -> str:
-    """A string of YAML, and of Python."""
+    """A string of Python."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -120,55 +180,34 @@ def code(text: str) -> str:
     return f"`{plain(text)}`"
 
 
-def introduction(base: str, what: str) -> str:
-    """What it is, in two sentences."""
-    made = f"It was made for the base {code(base)}" if base else "Its maker did not say for which base it was made"
-    return (
-        f"A ControlNet: a network that makes a text-to-image diffusion model follow a picture, here **{what}**, while the "
-        f"model itself stays as it is. {made}; a base with the same encoder, fine-tuned or merged, usually works too."
-    )
-
-
-def measured(metrics: Mapping[str, str | float] | None) -> str:
-    """The table of what was measured."""
-    if not metrics:
-        return ""
-    rows = [f"| {cell(name)} | {cell(value)} |" for name, value in metrics.items()]
-    return "\n".join(["## Measured", "", "| measure | value |", "|---|---|", *rows])
-
-
 def cell(value: str | float) -> str:
     """One cell of a table."""
     text = value if isinstance(value, str) else f"{value:.4g}"
     return html.escape(plain(text), quote=False).replace("|", "\\|")
 
 
-def what_the_map_is(config: ControlNetConfig, contract: Condition | None) -> str:
+def map_lines(config: ControlNetConfig, contract: Condition | None) -> list[str]:
     """The contract of the map."""
-    lines = ["## The map", ""]
-    lines += [f"**{contract.contract}** Values from 0 to 255 are given to the network as 0 to 1."] if contract else []
-    if not contract:
-        lines += ["Its condition is not one that zeroconv knows: ask its maker what the map must look like."]
+    lines = ["Its condition is not one that zeroconv knows: ask its maker what the map must look like."]
+    if contract:
+        lines = [f"**{contract.contract}** Values from 0 to 255 are given to the network as 0 to 1."]
     if config.conditioning_channels != 3:
         lines += [f"The network reads {config.conditioning_channels} channels."]
     if config.channel_order != "rgb":
         lines += [f"The network reads the channels in the order {code(config.channel_order)}; both libraries see to that."]
     if config.global_pool_conditions:
         lines += ["Its residuals are averaged over the picture: it steers content and colours, not places."]
-    return "\n".join(lines)
+    return lines
 
 
-def examples(config: ControlNetConfig, name: str, base: str, contract: Condition | None) -> str:
-    """Commands and Python for zeroconv, and Python for diffusers where it opens there."""
-    command = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
-    lines = ["## Use", "", "```sh", f'{command} --prompt "your prompt" --out pictures']
+def commands(config: ControlNetConfig, name: str, base: str, contract: Condition | None) -> list[str]:
+    """One picture from a map, and the map of a picture, as commands of zeroconv."""
+    generate = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} --condition map.png"
+    lines = [f'{generate} --prompt "your prompt" --out pictures']
     if contract:
         extract = f"zeroconv extract {contract.name} photo.png{trained_with(config.extract)} --out maps"
         lines += [f"{extract}    # from a picture to its map"]
-    lines += ["```", "", "```python", *zeroconv_lines(name, base, config.variant == "lora"), "```"]
-    if opens_in_diffusers(config):
-        lines += ["", "The same in diffusers:", "", "```python", *diffusers_lines(name, base, is_sdxl(config)), "```"]
-    return "\n".join(lines)
+    return lines
 
 
 def trained_with(extract: Mapping[str, Any]) -> str:
@@ -215,7 +254,7 @@ def at_revision(name: str) -> str:
     return word(repository) + (f", revision={word(revision)}" if revision else "")
 
 
-def details(config: ControlNetConfig, licence: str | None) -> str:
+def details(config: ControlNetConfig, licence: str | None) -> list[str]:
     """Form, origin and licence."""
     encoder = CONDITION_ENCODERS.get(config.condition_encoder)
     lines = [f"- Variant {code(config.variant)}: {VARIANTS[config.variant]}."]
@@ -225,4 +264,4 @@ def details(config: ControlNetConfig, licence: str | None) -> str:
     if not opens_in_diffusers(config):
         lines += ["- diffusers has no class for this form; zeroconv opens it."]
     lines += [] if plain(licence) else ["- Licence: not stated by its maker."]
-    return "\n".join(["## Details", "", *lines, f"- Method: {PAPER}."])
+    return [*lines, f"- Method: {PAPER}."]

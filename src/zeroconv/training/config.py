@@ -186,12 +186,6 @@ class TrainConfig(Group):
             message = f"training setting {name!r}: {first['msg'].lower()}, got {first['input']!r}"
             raise InputError(message, field=name) from error
 
-    def change(self, **settings: Any) -> Self:
-        """The same with some settings, by short or full name, replaced; errors as `build`."""
-        values = self.model_dump()
-        set_all(values, settings)
-        return type(self).model_validate(values)
-
     def to_toml(self) -> str:
         """The settings as a TOML file that `--config` reads, one table per group."""
         lines: list[str] = []

@@ -4,6 +4,7 @@ from typing import Any
 
 from zeroconv import conditions
 from zeroconv.diffusion import NoiseSchedule
+from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config import TrainConfig
 
@@ -12,8 +13,8 @@ __all__ = [
     "default_channels",
     "default_learning_rate",
     "extractor_parameters",
-    "judge_parameters",
     "open_base",
+    "reextract_parameters",
 ]
 
 
@@ -23,7 +24,7 @@ def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
     return {**({"device": config.optimization.device} if learned else {}), **config.data.extract}
 
 
-def judge_parameters(config: TrainConfig) -> dict[str, Any]:
+def reextract_parameters(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
     name, device = config.data.condition, {"device": config.optimization.device}
     if config.probe.judge:
@@ -44,13 +45,15 @@ def build_schedule(base: StableDiffusion) -> NoiseSchedule:
     """The noise schedule a base was trained with.
 
     Raises:
-        ValueError: for betas that are not "scaled_linear", or rescaled.
+        InputError: for betas that are not "scaled_linear", or rescaled.
     """
     kind = base.scheduler_config.get("beta_schedule")
     if kind != "scaled_linear":
-        raise ValueError(f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'")
+        message = f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'"
+        raise InputError(message, field="model.base")
     if base.scheduler_config.get("rescale_betas_zero_snr"):
-        raise ValueError(f"{base.name} has zero terminal SNR (rescale_betas_zero_snr), which training does not understand")
+        message = f"{base.name} has zero terminal SNR (rescale_betas_zero_snr), which training does not understand"
+        raise InputError(message, field="model.base")
     return NoiseSchedule.scaled_linear(
         base.scheduler_config["num_train_timesteps"], base.scheduler_config["beta_start"], base.scheduler_config["beta_end"]
     )

@@ -72,7 +72,7 @@ def optimize(
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
         loss = loss.detach()
-        unchecked.append((step + 1, torch.stack([loss, norm.to(loss)])))
+        unchecked.append((step + 1, torch.stack([loss.float(), norm.float()])))
         if check(step + 1):
             check_finite(unchecked)
             unchecked.clear()

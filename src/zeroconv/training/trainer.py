@@ -21,8 +21,8 @@ from zeroconv.training.defaults import (
     default_channels,
     default_learning_rate,
     extractor_parameters,
-    judge_parameters,
     open_base,
+    reextract_parameters,
 )  # fmt: skip
 from zeroconv.training.events import Event, Message, ProbeEvent, Progress
 from zeroconv.training.loop import StepState, optimize, training_loss
@@ -66,7 +66,7 @@ def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None)
         report: called with every event.
 
     Raises:
-        ValueError: for settings, data or a folder that do not fit.
+        InputError: for settings, data or a folder that do not fit.
         FloatingPointError: when loss or gradient is not finite.
         KeyboardInterrupt: after the state was saved; an interrupt in the middle of an update leaves the last one.
     """
@@ -93,7 +93,7 @@ class Trainer:
         maps = get_maps(probe_pairs, data.condition, parameters, ready=not data.extract)
         self.base = open_base(config)
         look = config.probe.steps, config.probe.guidance
-        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, judge_parameters(config))
+        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, reextract_parameters(config))
         self.network = self.build_network().to(optimization.device).train()
         self.network.check_base(self.base.unet)
         rate = optimization.learning_rate or default_learning_rate(self.base)
@@ -141,7 +141,7 @@ class Trainer:
         optimization = self.config.optimization
         states = optimize(
             lambda batch: training_loss(self.unet, self.network, batch, self.schedule, self.base.prediction_type),
-            lambda step: self.batches(step),
+            self.batches,
             self.optimizer,
             optimization.scale_learning_rate,
             optimization.max_gradient_norm,

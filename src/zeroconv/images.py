@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from zeroconv.checkpoints.files.atomic import replacing
+from zeroconv.data_uri import is_data_uri, picture_name, read_data_uri
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,18 +32,19 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """Open a picture as upright 8-bit RGB; transparent parts become white.
 
     Args:
-        path: a PNG, JPEG or WebP file of at most 32 megapixels. 16-bit, grey, palette and CMYK are converted.
+        path: a PNG, JPEG or WebP file of at most 32 megapixels, or a `data:` URI that holds one. 16-bit, grey, palette and CMYK
+            are converted.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: not a PNG, JPEG or WebP, damaged, or too large; the message is one line and names the file.
     """
-    return _flatten(_decode(Path(path)), WHITE)
+    return _flatten(_decode(path), WHITE)
 
 
 def open_map(path: str | os.PathLike[str]) -> Image.Image:
     """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here"."""
-    return _flatten(_decode(Path(path)), BLACK)
+    return _flatten(_decode(path), BLACK)
 
 
 def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
@@ -51,7 +53,7 @@ def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         ValueError: also when nothing in it is transparent.
     """
-    image = _decode(Path(path))
+    image, path = _decode(path), picture_name(path)
     if not image.has_transparency_data:
         raise ValueError(f"{path} has no transparency; expected a picture whose transparent pixels are the hole to fill")
     image = image.convert("RGBA")
@@ -62,7 +64,7 @@ def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height in pixels from the header alone (as stored, before EXIF rotation); errors as `open_image`."""
-    with _open(Path(path)) as image:
+    with _open(path) as image:
         return image.size
 
 
@@ -221,16 +223,27 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     return cast(dict[str, Any], settings)
 
 
-def _open(path: Path) -> Image.Image:
-    """Open lazily: read and judge the header, decode nothing."""
+def existing(path: Path) -> Path:
+    """A file that is there.
+
+    Raises:
+        FileNotFoundError: when nothing is.
+        ValueError: when it is a folder.
+    """
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if not path.is_file():
         raise ValueError(f"{path} is not a file; expected a PNG, JPEG or WebP image")
+    return path
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    """Open lazily: read and judge the header, decode nothing."""
+    file, path = read_data_uri(path) if is_data_uri(path) else existing(Path(path)), picture_name(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow only warns about large images; we refuse them below
-            image = Image.open(path, formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path} is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except PermissionError as error:
@@ -245,9 +258,9 @@ def _open(path: Path) -> Image.Image:
     return image
 
 
-def _decode(path: Path) -> Image.Image:
+def _decode(path: str | os.PathLike[str]) -> Image.Image:
     """Decode fully and turn upright, in whatever mode the file has."""
-    image = _open(path)
+    image, path = _open(path), picture_name(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -10,7 +10,8 @@ from PIL import Image
 from tests.cli.conftest import Run
 from tests.tiny import build_control
 from zeroconv.conditions import extract, extract_at_size, fit_map
-from zeroconv.images import fit, open_image, read_settings, write_png
+from zeroconv.generation import read_metadata
+from zeroconv.images import fit, open_image, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 
 ARGUMENTS = ["--prompt", "a red house", "--steps", "1"]
@@ -25,8 +26,9 @@ def test_pictures_maps_and_settings(run: Run, base_folder: Path, control_folder:
     report = result.json
     assert report["pictures"] == ["made/seed-4.png", "made/seed-5.png"]
     assert [one["seed"] for one in report["settings"]] == [4, 5]
-    entry = read_settings(report["pictures"][1])["controls"][0]
-    assert (entry["scale"], entry["start"], entry["end"], entry["condition"]) == (0.5, 0.0, 0.8, "canny")
+    metadata = read_metadata(report["pictures"][1])
+    control = metadata.request.controls[0]
+    assert (control.scale, control.start, control.end, metadata.controls[0].condition) == (0.5, 0.0, 0.8, "canny")
     wanted = extract("canny", fit(open_image(photo), 64))
     assert open_image(report["maps"][0]).tobytes() == wanted.tobytes()
     assert sorted(path.name for path in Path("made").iterdir()) == sorted(
@@ -50,10 +52,11 @@ def test_images_and_conditions_pair_with_the_controls_in_order(
     sources = ["--condition", edge_map, f"--image={photo}"]
     result = run("generate", "--base", base_folder, *ARGUMENTS, *two, *sources, "--out", "made", "--json")
     assert result.code == 0, result.err
-    first, second = read_settings(result.json["pictures"][0])["controls"]
-    assert (first["scale"], second["scale"]) == (0.5, 0.25)
+    metadata = read_metadata(result.json["pictures"][0])
+    assert [control.scale for control in metadata.request.controls] == [0.5, 0.25]
+    first, second = metadata.controls
     assert open_image(result.json["maps"][0]).tobytes() == open_image(edge_map).tobytes()
-    assert first["map_sha256"] != second["map_sha256"]
+    assert first.map_sha256 != second.map_sha256
 
 
 def test_a_map_of_another_size_is_fitted_when_asked(run: Run, base_folder: Path, control_folder: Path, photo: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_base_in_one_file_makes_the_pictures_of_its_folder(run: Run, shelf: Sh
     file = shelf["base.safetensors"]
     result = run("generate", "--base", file, *WORDS, "--out", "file", "--json")
     assert result.code == 0, result.err
-    assert result.json["settings"][0]["base"] == str(file)
+    assert result.json["settings"][0]["base"]["name"] == str(file)
     assert run("convert", file, "base", "--to", "diffusers").code == 0
     assert run("generate", "--base", "base", *WORDS, "--vae", file, "--out", "folder").code == 0
     assert np.array_equal(pixels("file/seed-0.png"), pixels("folder/seed-0.png"))
@@ -51,8 +51,9 @@ def test_loras_add_up_are_remembered_and_made_again(run: Run, base_folder: Path,
     assert result.code == 0, result.err
     assert "a.safetensors: LoRA of rank 2 (kohya) at weight 0.5, changed 1 modules of the U-Net" in result.err
     assert "b.safetensors: LoRA of rank 2 (PEFT) at weight -1" in result.err
-    wanted = {"loras": [["a.safetensors", 0.5], ["b.safetensors", -1.0]]}
-    assert result.json["settings"][0]["base_options"] == read_settings("two/seed-0.png")["base_options"] == wanted
+    wanted = [{"path": "a.safetensors", "weight": 0.5}, {"path": "b.safetensors", "weight": -1.0}]
+    kept = read_settings("two/seed-0.png")["request"]["base"]["loras"]
+    assert result.json["settings"][0]["base"]["loras"] == kept == wanted
     for name, words in (("none", []), ("one", more[:2])):
         assert run("generate", "--base", base_folder, *WORDS, *words, "--out", name).code == 0
     assert len({pixels(f"{name}/seed-0.png").tobytes() for name in ("none", "one", "two")}) == 3

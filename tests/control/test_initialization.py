@@ -71,7 +71,7 @@ def test_residuals_at_birth_are_zero_everywhere(unet: Any, newborns: dict[str, C
     z_t, t, text, condition = build_inputs(unet)
     for name, network in newborns.items():
         given = condition[:, : network.config.conditioning_channels]
-        assert not any(r.any() for r in network(z_t, t, text, given).all), name
+        assert not any(r.any() for r in network(z_t, t, text, given).values()), name
 
 
 @pytest.mark.parametrize("variant", ["full", "lite"])
@@ -89,9 +89,9 @@ def test_at_scale_zero_a_trained_network_changes_nothing_and_is_not_run(unet: An
     inputs, network = build_inputs(unet), build_control(unet, seed=1)
     features, plain = network.encode_condition(inputs[3]), unet(*inputs[:3]).sample
     calls = count_calls(network)
-    off = ActiveControl(network, features, [zero] * 13)
+    off = ActiveControl(network, features, torch.full((13,), zero))
     assert torch.equal(ControlledUNet(unet)(*inputs[:3], [off, off]), plain) and calls == []
-    on = ActiveControl(network, features, [*[zero] * 12, 0.5])
+    on = ActiveControl(network, features, torch.tensor([*[zero] * 12, 0.5]))
     assert not torch.equal(ControlledUNet(unet)(*inputs[:3], [on]), plain) and calls == [2]
 
 

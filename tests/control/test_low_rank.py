@@ -132,7 +132,9 @@ def test_where_the_base_goes_its_copy_follows() -> None:
         unet.double()
         z_t, t, text, condition = (x.double() if x.is_floating_point() else x for x in inputs)
         double = network.double()(z_t, t, text, condition)
-    assert all(torch.allclose(a, b.float(), rtol=1e-3, atol=1e-4) for a, b in zip(single.all, double.all, strict=True))
+    assert all(
+        torch.allclose(a, b.float(), rtol=1e-3, atol=1e-4) for a, b in zip(single.values(), double.values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -144,7 +146,7 @@ def test_written_out_it_is_a_full_network_that_diffusers_opens(family: str, tmp_
     assert full.config.variant == "full" and network.config.variant == "lora"
     assert full.state_dict().keys() == build_control(unet).state_dict().keys()
     residuals = network(z_t, t, text, condition, added_conditions=pooled)
-    for one, two in zip(residuals.all, full(z_t, t, text, condition, added_conditions=pooled).all, strict=True):
+    for one, two in zip(residuals.values(), full(z_t, t, text, condition, added_conditions=pooled).values(), strict=True):
         assert (one - two).abs().max() <= 1e-5 * one.abs().max().clamp_min(1)
     theirs: Any = ControlNetModel.from_pretrained(full.save_pretrained(tmp_path), use_safetensors=True, low_cpu_mem_usage=False)
     assert all(torch.equal(tensor, full.state_dict()[name]) for name, tensor in theirs.state_dict().items())
@@ -162,7 +164,7 @@ def test_saved_and_opened_it_is_the_same(family: str, tmp_path: Path) -> None:
     assert again.config == network.config and again.config.rank == 16
     assert unchanged(again, network.state_dict()) and all(p.requires_grad for p in again.parameters())
     ours, theirs = (n(z_t, t, text, condition, added_conditions=pooled) for n in (network, again))
-    assert all(torch.equal(one, two) for one, two in zip(ours.all, theirs.all, strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(ours.values(), theirs.values(), strict=True))
 
 
 @pytest.mark.parametrize("alone", [False, True], ids=["folder", "file alone"])
@@ -178,7 +180,7 @@ def test_opened_again_it_borrows_biases_and_norms_of_whatever_base(unet: Any, al
         assert unchanged(opened, network.state_dict())
         assert all(layer.layer is base.get_submodule(name) for name, layer in lora_layers(opened).items())
         moved, inputs = network.transfer(unet, base), build_inputs(unet)
-        assert all(torch.equal(one, two) for one, two in zip(moved(*inputs).all, opened(*inputs).all, strict=True))
+        assert all(torch.equal(one, two) for one, two in zip(moved(*inputs).values(), opened(*inputs).values(), strict=True))
 
 
 @pytest.mark.parametrize("share", [1, 2, 3])

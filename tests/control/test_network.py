@@ -93,7 +93,7 @@ def test_saved_and_opened_it_is_the_same(unet: Any, settings: dict[str, Any], tm
     assert again.config == network.config and again.name == str(tmp_path / "a" / "b")
     z_t, t, text, condition = build_inputs(unet)
     condition = condition[:, : network.config.conditioning_channels]
-    for one, two in zip(network(z_t, t, text, condition).all, again(z_t, t, text, condition).all, strict=True):
+    for one, two in zip(network(z_t, t, text, condition).values(), again(z_t, t, text, condition).values(), strict=True):
         assert torch.equal(one, two)
     again.check_base(unet)
 

@@ -41,7 +41,7 @@ def compare(unet: Any, ours: ControlNet, theirs: ControlNetModel, inputs: Given,
     residuals = ours(z_t, t, text, condition, added_conditions=pooled)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False, **extra)
     assert len(residuals.skips) == len(skips)
-    for mine, other in zip(residuals.all, (*skips, middle), strict=True):
+    for mine, other in zip(residuals.values(), (*skips, middle), strict=True):
         close(mine, other)
     wanted = unet(z_t, t, text, down_block_additional_residuals=skips, mid_block_additional_residual=middle, **extra).sample
     control = ActiveControl(ours, ours.encode_condition(condition))
@@ -77,7 +77,7 @@ def test_two_controls_at_once(unet: Any) -> None:
     skips, middle = theirs(z_t, t, text, conditions, scales, return_dict=False)
     wanted = unet(z_t, t, text, down_block_additional_residuals=skips, mid_block_additional_residual=middle).sample
     controls = [
-        ActiveControl(network, network.encode_condition(c), [scale] * 13)
+        ActiveControl(network, network.encode_condition(c), torch.full((13,), scale))
         for network, c, scale in zip(networks, conditions, scales, strict=True)
     ]
     close(ControlledUNet(unet)(z_t, t, text, controls), wanted)
@@ -93,7 +93,7 @@ def test_global_pooling_and_reversed_channels(unet: Any) -> None:
     network.config = replace(network.config, channel_order="bgr")
     z_t, t, text, condition = build_inputs(unet)
     skips, middle = theirs(z_t, t, text, condition, return_dict=False)
-    for mine, other in zip(network(z_t, t, text, condition).all, (*skips, middle), strict=True):
+    for mine, other in zip(network(z_t, t, text, condition).values(), (*skips, middle), strict=True):
         close(mine, other.expand_as(mine))
 
 

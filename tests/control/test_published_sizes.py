@@ -55,7 +55,7 @@ def residuals_of(config: dict[str, Any], side: int, pooled: AddedConditions | No
 
 
 def test_output_shapes_at_512_pixels_are_those_of_figure_3() -> None:
-    shapes = [tuple(r.shape[1:]) for r in residuals_of(SD_15, 64).all]
+    shapes = [tuple(r.shape[1:]) for r in residuals_of(SD_15, 64).values()]
     assert shapes == [(c, h, h) for c, h in (
         (320, 64), (320, 64), (320, 64), (320, 32), (640, 32), (640, 32), (640, 16),
         (1280, 16), (1280, 16), (1280, 8), (1280, 8), (1280, 8), (1280, 8),
@@ -64,7 +64,7 @@ def test_output_shapes_at_512_pixels_are_those_of_figure_3() -> None:
 
 def test_output_shapes_of_sdxl() -> None:
     pooled = AddedConditions(torch.empty(1, 1280, device="meta"), torch.empty(1, 6, device="meta"))
-    shapes = [tuple(r.shape[1:]) for r in residuals_of(SDXL, 128, pooled).all]
+    shapes = [tuple(r.shape[1:]) for r in residuals_of(SDXL, 128, pooled).values()]
     assert [c for c, *_ in shapes] == [320] * 4 + [640] * 3 + [1280] * 3
     assert [h for _, h, _ in shapes] == [128] * 3 + [64] * 3 + [32] * 4
 

@@ -95,4 +95,4 @@ def test_half_precision(unet: Any) -> None:
     z_t, t, text, condition = (x.to(torch.bfloat16) if x.is_floating_point() else x for x in build_inputs(unet))
     with torch.no_grad():
         residuals = network(z_t, t, text, condition)
-    assert all(r.dtype == torch.bfloat16 and r.isfinite().all() for r in residuals.all)
+    assert all(r.dtype == torch.bfloat16 and r.isfinite().all() for r in residuals.values())

@@ -66,7 +66,7 @@ def test_low_rank_is_bound_to_the_other_base_and_equals_the_full_transfer(unet: 
     with pytest.raises(ValueError, match="borrows the weights of another base"):
         moved.check_base(unet)
     full = network.merge_lora().transfer(unet, community)
-    for one, two in zip(moved(*inputs).all, full(*inputs).all, strict=True):
+    for one, two in zip(moved(*inputs).values(), full(*inputs).values(), strict=True):
         assert (one - two).abs().max() <= 1e-4 * one.abs().max()
 
 

@@ -6,8 +6,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from tests.tiny import NOISE, numbers
-from zeroconv.diffusion import SAMPLERS, NoiseSchedule, build_scheduler, initial_noise, sample_latents
-from zeroconv.diffusion.sampling import Denoiser
+from zeroconv.diffusion import SAMPLERS, Denoiser, NoiseSchedule, build_scheduler, initial_noise, sample_latents
 
 SHAPE, ANCESTRAL = (4, 3, 3), ("euler-a", "lcm")
 CLEAN = numbers(*SHAPE, seed=42)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import NOISE, numbers
-from zeroconv.diffusion import NoiseSchedule, denoising_loss, guide, training_target
+from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
 
 steps = st.lists(st.integers(0, 999), min_size=2, max_size=2)
 
@@ -66,13 +66,3 @@ def test_loss_is_the_mean_square_of_each_sample_in_float32() -> None:
 def test_unknown_prediction_type_is_one_line(schedule: NoiseSchedule) -> None:
     with pytest.raises(ValueError, match=r"^prediction type is 'sample'; expected 'epsilon' or 'v_prediction'$"):
         training_target("sample", schedule, numbers(1, 1), numbers(1, 1), torch.tensor([0]))
-
-
-@given(seed=st.integers(0, 1000), scale=st.floats(-10, 20))
-def test_guidance(seed: int, scale: float) -> None:
-    without, with_prompt = numbers(2, 4, 3, 3, seed=seed), numbers(2, 4, 3, 3, seed=seed + 1)
-    assert torch.equal(guide(without, with_prompt, 0.0), without)
-    assert torch.equal(guide(without, without, scale), without)
-    torch.testing.assert_close(guide(without, with_prompt, 1.0), with_prompt)
-    wanted = (1 - scale) * without + scale * with_prompt  # a line through both
-    torch.testing.assert_close(guide(without, with_prompt, scale), wanted, atol=1e-4, rtol=1e-4)

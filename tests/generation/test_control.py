@@ -7,6 +7,7 @@ import pytest
 
 from tests.tiny import build_control, build_map
 from zeroconv.control import ControlNet
+from zeroconv.errors import InputError
 from zeroconv.generation import Control
 
 
@@ -17,10 +18,12 @@ def network(unet: Any) -> ControlNet:
 
 @pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
 def test_scales_that_are_not_finite_are_one_line(network: ControlNet, scale: float) -> None:
-    wrongs: list[dict[str, Any]] = [{"scale": scale}, {"layers": [1.0] * 12 + [scale]}]
-    for wrong in wrongs:
-        with pytest.raises(ValueError, match=r"^scale is -?(nan|inf); expected a finite number, usually 0 to 2$"):
-            Control(network, build_map(), **wrong)
+    with pytest.raises(InputError, match=r"^scale is -?(nan|inf); expected a finite number, usually 0 to 2$") as caught:
+        Control(network, build_map(), scale=scale)
+    assert caught.value.field == "scale"
+    with pytest.raises(InputError, match=r"^a layer weight is -?(nan|inf); expected a finite number$") as caught:
+        Control(network, build_map(), layers=[1.0] * 12 + [scale])
+    assert caught.value.field == "layers"
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.6, 0.4), (-0.1, 1), (0, 1.2), (math.nan, 1), (0, math.nan)])

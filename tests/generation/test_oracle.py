@@ -14,7 +14,7 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 
 from tests.tiny import build_control, build_map, diffusers_twin, numbers
 from zeroconv.control import ControlNet
-from zeroconv.diffusion import initial_noise
+from zeroconv.diffusion import Sampler, initial_noise
 from zeroconv.generation import Control, ControlPipeline, Output
 from zeroconv.images import to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
@@ -35,7 +35,7 @@ def network(base: StableDiffusion) -> ControlNet:
     return build_control(base.unet, seed=1)
 
 
-def theirs(base: StableDiffusion, networks: list[ControlNet], sampler: str) -> Any:
+def theirs(base: StableDiffusion, networks: list[ControlNet], sampler: Sampler) -> Any:
     twins: list[Any] = [diffusers_twin(network, base.unet) for network in networks]
     pipe: Any = StableDiffusionControlNetPipeline(
         vae=base.vae,
@@ -55,7 +55,7 @@ def theirs(base: StableDiffusion, networks: list[ControlNet], sampler: str) -> A
 def compare(base: StableDiffusion, ours: Output, pipe: Any, **request: Any) -> None:
     """The latents to 1e-4 of their largest number, then the pictures to 1e-4 and one grey level."""
     start = initial_noise(base.latent_shape(64, 64), [7])
-    request = {"num_inference_steps": ours.settings[0]["num_inference_steps"], "latents": start, **request}
+    request = {"num_inference_steps": ours.requests[0].num_inference_steps, "latents": start, **request}
     latents = pipe(**request, output_type="latent").images
     scale = max(1.0, latents.abs().max().item())
     torch.testing.assert_close(ours.latents, latents, atol=1e-4 * scale, rtol=0)
@@ -68,7 +68,7 @@ def compare(base: StableDiffusion, ours: Output, pipe: Any, **request: Any) -> N
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++2m"])
-def test_twenty_steps_with_guidance_and_a_negative_prompt(base: StableDiffusion, network: ControlNet, sampler: str) -> None:
+def test_twenty_steps_with_guidance_and_a_negative_prompt(base: StableDiffusion, network: ControlNet, sampler: Sampler) -> None:
     ours = ControlPipeline(base)("a red house", [Control(network, build_map())], negative_prompt="sea", seed=7, sampler=sampler)
     compare(
         base,
@@ -82,7 +82,7 @@ def test_twenty_steps_with_guidance_and_a_negative_prompt(base: StableDiffusion,
 
 
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
-def test_without_guidance(base: StableDiffusion, network: ControlNet, sampler: str) -> None:
+def test_without_guidance(base: StableDiffusion, network: ControlNet, sampler: Sampler) -> None:
     ours = ControlPipeline(base)(
         "a red house", [Control(network, build_map(), 0.7)], num_inference_steps=8, guidance_scale=1, seed=7, sampler=sampler
     )
@@ -113,8 +113,8 @@ def test_decay_is_guess_mode_but_for_rounded_weights(base: StableDiffusion, netw
     condition = to_tensor(build_map())[None]
     with torch.no_grad():
         skips, middle = twin(z_t, 5, text, condition, guess_mode=True, return_dict=False)
-        residuals = network(z_t, 5, text, condition).scaled([0.825 ** (12 - i) for i in range(13)])
-    for mine, other in zip(residuals.all, (*skips, middle), strict=True):
+        residuals = network(z_t, 5, text, condition).scale(torch.tensor([0.825 ** (12 - i) for i in range(13)]))
+    for mine, other in zip(residuals.values(), (*skips, middle), strict=True):
         torch.testing.assert_close(mine, other, rtol=0.007, atol=1e-5)
 
 

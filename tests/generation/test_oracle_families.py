@@ -14,6 +14,8 @@ from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteSchedule
 from tests.generation.test_oracle import SCHEDULERS, SD, compare
 from tests.tiny import NOISE, SD21, build_base, build_control, build_map, count_calls, diffusers_twin
 from zeroconv.control import ControlNet
+from zeroconv.control.weighting import Weighting
+from zeroconv.diffusion import Sampler
 from zeroconv.generation import Control, ControlPipeline
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -26,7 +28,7 @@ def network(xl: StableDiffusion) -> ControlNet:
     return build_control(xl.unet, seed=1)
 
 
-def theirs(xl: StableDiffusion, networks: list[ControlNet], sampler: str) -> Any:
+def theirs(xl: StableDiffusion, networks: list[ControlNet], sampler: Sampler) -> Any:
     """The pipeline of diffusers around the same parts."""
     twins: list[Any] = [diffusers_twin(network, xl.unet) for network in networks]
     pipe: Any = StableDiffusionXLControlNetPipeline(
@@ -45,7 +47,7 @@ def theirs(xl: StableDiffusion, networks: list[ControlNet], sampler: str) -> Any
 
 
 @pytest.mark.parametrize(("sampler", "negative"), [("ddim", ""), ("dpm++2m", "sea")])
-def test_xl_with_guidance(xl: StableDiffusion, network: ControlNet, sampler: str, negative: str) -> None:
+def test_xl_with_guidance(xl: StableDiffusion, network: ControlNet, sampler: Sampler, negative: str) -> None:
     """A negative prompt that is left out is told as zeros on both sides."""
     controls = [Control(network, build_map(), 0.8)]
     ours = ControlPipeline(xl)(PROMPT, controls, num_inference_steps=6, negative_prompt=negative, seed=7, sampler=sampler)
@@ -79,7 +81,7 @@ def test_xl_without_guidance_by_two_controls(xl: StableDiffusion, network: Contr
 
 
 @pytest.mark.parametrize("weighting", ["uniform", "resolution", "decay", "condition-only"])
-def test_xl_pictures_alone_and_together(xl: StableDiffusion, network: ControlNet, weighting: str) -> None:
+def test_xl_pictures_alone_and_together(xl: StableDiffusion, network: ControlNet, weighting: Weighting) -> None:
     """Ten connections, every weighting, and the conditional rows of the pooled text where only those are asked."""
     pipe, maps = ControlPipeline(xl), [build_map(seed=seed) for seed in range(2)]
     calls = count_calls(network)
@@ -107,7 +109,7 @@ V_SCHEDULERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("sampler", V_SCHEDULERS)
-def test_a_base_that_predicts_v(sampler: str, tmp_path: Path) -> None:
+def test_a_base_that_predicts_v(sampler: Sampler, tmp_path: Path) -> None:
     base = build_base(tmp_path / "v", config=SD21, noise={**NOISE, "prediction_type": "v_prediction"})
     network = build_control(base.unet, seed=1)
     pipe: Any = StableDiffusionControlNetPipeline(

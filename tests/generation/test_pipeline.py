@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from tests.tiny import SD15, build_control, build_map, build_unet, count_calls, numbers
 from zeroconv.control import ControlNet
-from zeroconv.diffusion import SAMPLERS
+from zeroconv.control.weighting import Weighting
+from zeroconv.diffusion import SAMPLERS, Sampler
+from zeroconv.errors import InputError
 from zeroconv.generation import Control, ControlPipeline
-from zeroconv.generation.pipeline import connection_heights
+from zeroconv.generation.denoiser import connection_heights
 from zeroconv.stable_diffusion import StableDiffusion, encode
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "seed": 7}
@@ -39,20 +42,20 @@ def differs(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_picture_i_is_the_same_alone_with_seed_plus_i(pipe: ControlPipeline, network: ControlNet, sampler: str) -> None:
+def test_picture_i_is_the_same_alone_with_seed_plus_i(pipe: ControlPipeline, network: ControlNet, sampler: Sampler) -> None:
     controls = [Control(network, build_map())]
     several = pipe("a red house", controls, num_images=2, sampler=sampler, **STEPS)
     for i in range(2):
         alone = pipe("a red house", controls, sampler=sampler, **request(seed=7 + i))
         assert torch.equal(alone.latents[0], several.latents[i])
         assert alone.images[0].tobytes() == several.images[i].tobytes()
-        assert alone.settings[0] == several.settings[i]
+        assert alone.requests[0] == several.requests[i]
     assert differs(several.latents[0], several.latents[1])
 
 
 @pytest.mark.parametrize(("sampler", "weighting"), [("dpm++2m", "uniform"), ("euler-a", "condition-only")])
 def test_pictures_computed_together_are_equal_up_to_rounding(
-    pipe: ControlPipeline, network: ControlNet, sampler: str, weighting: str
+    pipe: ControlPipeline, network: ControlNet, sampler: Sampler, weighting: Weighting
 ) -> None:
     maps, prompts = [build_map(seed=seed) for seed in range(3)], ["a red house", "a tree", "sea"]
     given, controls = request(sampler=sampler, weighting=weighting), [Control(network, maps)]
@@ -113,7 +116,7 @@ def test_condition_is_encoded_once_for_all_steps(pipe: ControlPipeline, network:
     ],
 )
 def test_weightings_act_on_the_conditional_side(
-    pipe: ControlPipeline, network: ControlNet, weighting: str, guidance_scale: float, rows: int
+    pipe: ControlPipeline, network: ControlNet, weighting: Weighting, guidance_scale: float, rows: int
 ) -> None:
     calls = count_calls(network)
     pipe("a red house", [Control(network, build_map())], weighting=weighting, guidance_scale=guidance_scale, **STEPS)
@@ -140,9 +143,39 @@ def test_layers_multiply_the_weighting(pipe: ControlPipeline, network: ControlNe
 
 
 def test_order_of_controls_does_not_matter(pipe: ControlPipeline, network: ControlNet) -> None:
-    other = build_control(pipe.base.unet, seed=2)
-    a, b = Control(network, build_map(), 0.8), Control(other, build_map(seed=1), 0.5, end=0.5)
-    assert torch.equal(pipe("a red house", [a, b], **STEPS).latents, pipe("a red house", [b, a], **STEPS).latents)
+    others = [build_control(pipe.base.unet, seed=seed) for seed in (2, 3)]
+    a, b, c = Control(network, build_map(), 0.8), *(Control(other, build_map(seed=1), 0.5, end=0.5) for other in others)
+    orders = [pipe("a red house", order, **STEPS).latents for order in ([a, b, c], [c, a, b], [b, c, a])]
+    for latents in orders[1:]:
+        torch.testing.assert_close(latents, orders[0], atol=1e-3, rtol=1e-3)
+    assert differs(orders[0], pipe("a red house", [a, b], **STEPS).latents)
+
+
+def test_what_is_handed_over_is_left_as_it_was(base: StableDiffusion, base_folder: Any, network: ControlNet) -> None:
+    network.train()
+    network.mid_block.eval()
+    before = {name: (tensor.dtype, tensor.clone()) for name, tensor in network.state_dict().items()}
+    modes = [module.training for module in network.modules()]
+    pipe = ControlPipeline(StableDiffusion.from_pretrained(base_folder)).to("cpu", torch.bfloat16)
+    for one in (pipe, ControlPipeline(base)):
+        one("a red house", [Control(network, build_map(), 0.1)], **STEPS)
+        assert [module.training for module in network.modules()] == modes
+        assert all(tensor.requires_grad for tensor in network.parameters())
+        for name, tensor in network.state_dict().items():
+            assert tensor.dtype == before[name][0] and torch.equal(tensor, before[name][1])
+
+
+def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weights(
+    pipe: ControlPipeline, network: ControlNet
+) -> None:
+    wanted = pipe("a red house", [Control(network.eval(), build_map())], **STEPS).latents
+    for module in network.down_blocks.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    assert torch.equal(pipe("a red house", [Control(network.train(), build_map())], **STEPS).latents, wanted)
+    with torch.no_grad():
+        network.controlnet_mid_block.weight.mul_(2)
+    assert differs(pipe("a red house", [Control(network, build_map())], **STEPS).latents, wanted)
 
 
 def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
@@ -165,7 +198,7 @@ def test_heights_of_the_connections_are_those_of_the_residuals(base: StableDiffu
 @pytest.mark.parametrize("size", [(72, 40), (8, 8)])
 def test_pictures_have_the_size_of_their_map(pipe: ControlPipeline, network: ControlNet, size: tuple[int, int]) -> None:
     out = pipe("a red house", [Control(network, build_map(*size))], weighting="resolution", **STEPS)
-    assert out.images[0].size == size and out.settings[0]["size"] == list(size)
+    assert out.images[0].size == size and out.requests[0].size == size
     assert pipe("a red house", size=size, **STEPS).images[0].size == size
 
 
@@ -202,9 +235,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"prompt": []}, "0 pictures are asked for"),
     ({"batch_size": 0}, "1 pictures are asked for, 0 at a time; expected 1 or more of both"),
     ({"seed": [1, 2]}, "2 seeds for 1 pictures; give one seed, or one each"),
-    ({"sampler": "plms"}, "unknown sampler 'plms'; expected one of ddim, "),
-    ({"weighting": "steep"}, "weighting is 'steep'; expected one of uniform, "),
-    ({"num_inference_steps": 0}, "got 0 steps; expected 1 to 999 for this sampler"),
+    ({"sampler": "plms"}, "sampler is 'plms'; expected 'ddim', "),
+    ({"weighting": "steep"}, "weighting is 'steep'; expected 'uniform', "),
+    ({"num_inference_steps": 0}, "num_inference_steps is 0; expected greater than or equal to 1"),
+    ({"num_inference_steps": 1000}, "got 1000 steps; expected 1 to 999 for this sampler"),
     ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
     ({"size": (60, 64)}, "pictures of 60x64 are asked for; expected multiples of 8"),
 ]
@@ -215,6 +249,7 @@ def test_wrong_requests_are_one_line(pipe: ControlPipeline, change: dict[str, An
     with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
         pipe(**request(**{"prompt": "a red house", **change}))
     assert str(caught.value).startswith(message)
+    assert isinstance(caught.value, InputError) and caught.value.field in {*change, "num_images"}
 
 
 def test_maps_and_masks_of_another_size_are_one_line(pipe: ControlPipeline, network: ControlNet) -> None:

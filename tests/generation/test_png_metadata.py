@@ -1,19 +1,24 @@
 """A saved picture carries what makes it again."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.tiny import build_control, build_map
 from zeroconv.control import ControlNet
-from zeroconv.generation import Control, ControlPipeline, Output, parameters_text, reproduce, save_images
-from zeroconv.generation.png_metadata import control_from_metadata, decode_png, encode_png, fingerprint, quote
-from zeroconv.images import open_image, read_settings, write_png
+from zeroconv.data_uri import PNG_URI
+from zeroconv.generation import Control, ControlPipeline, Output, parameters_text, read_metadata, reproduce, save_images
+from zeroconv.generation.parameters_text import quote
+from zeroconv.generation.png_metadata import fingerprint
+from zeroconv.images import open_image, open_map, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
+
+OLD = Path(__file__).parent / "files" / "picture-0.1.0.png"
 
 Make = Callable[..., tuple[Output, list[Control]]]
 
@@ -48,7 +53,7 @@ def test_a_saved_picture_is_made_again_to_the_pixel(make: Make, base: StableDiff
         path.unlink()
     repeated, _, opened = reproduce(moved)
     assert repeated.images[0].tobytes() == open_image(moved).tobytes() == output.images[1].tobytes()
-    assert repeated.settings[0] == output.settings[1]
+    assert repeated.requests[0] == output.requests[1]
     assert opened.name == base.name
 
 
@@ -66,7 +71,7 @@ def test_a_picture_of_other_settings_is_never_replaced(make: Make, base: StableD
     (tmp_path / "seed-7.png").write_bytes(b"somebody else's")
     saved = save_images(output, controls, tmp_path, base)
     assert saved.pictures == [tmp_path / "seed-7-2.png"]
-    other = replace(output, settings=[{**output.settings[0], "prompt": "another"}])
+    other = replace(output, requests=[output.requests[0].model_copy(update={"prompt": "another"})])
     assert save_images(other, controls, tmp_path, base).pictures == [tmp_path / "seed-7-3.png"]
     assert (tmp_path / "seed-7.png").read_bytes() == b"somebody else's"
 
@@ -80,7 +85,7 @@ def test_the_parameters_text_reads_as_in_web_ui(make: Make, base: StableDiffusio
     assert lines[2].startswith("Steps: 2, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 7, Size: 64x64, Model: ")
     assert 'ControlNet 0: "Module: canny, Model: ' in lines[2]
     assert "Weight: 0.8, Guidance Start: 0.0, Guidance End: 0.7, Control Mode: Balanced" in lines[2]
-    assert "Negative prompt" not in parameters_text({**output.settings[0], "negative_prompt": ""})
+    assert "Negative prompt" not in parameters_text(output.requests[0].model_copy(update={"negative_prompt": ""}))
 
 
 def test_a_value_that_holds_a_comma_is_quoted() -> None:
@@ -88,23 +93,61 @@ def test_a_value_that_holds_a_comma_is_quoted() -> None:
     assert quote('a, "b"') == '"a, \\"b\\""'
 
 
-def test_maps_survive_packing() -> None:
-    image = build_map()
-    assert np.array_equal(np.asarray(decode_png(encode_png(image))), np.asarray(image))
-    for damaged in ("", "not base64!", encode_png(image)[:40]):
-        with pytest.raises(ValueError, match="damaged"):
-            decode_png(damaged)
+def test_a_request_survives_the_picture(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
+    output, controls = make(num_images=2)
+    paths = save_images(output, controls, tmp_path, base).pictures
+    assert [read_metadata(path).request for path in paths] == output.requests
+    first = read_metadata(paths[0])
+    assert first.controls[0].condition == "canny" and first.request.controls[1].scale == 1.0
+    assert open_map(first.request.controls[0].condition or "").tobytes() == build_map().tobytes()
 
 
 def test_training_changes_the_fingerprint_and_a_warning_says_so(
     make: Make, base: StableDiffusion, network: ControlNet, tmp_path: Path
 ) -> None:
     output, controls = make()
-    entry = read_settings(save_images(output, controls, tmp_path, base).pictures[0])["controls"][0]
-    assert entry["fingerprint"] == fingerprint(network)
-    assert control_from_metadata(entry, base).scale == 0.8
-    with pytest.warns(UserWarning, match="has other weights now"):
-        control_from_metadata({**entry, "fingerprint": fingerprint(build_control(base.unet, seed=4))}, base)
+    path = save_images(output, controls, tmp_path, base).pictures[0]
+    settings = read_settings(path)
+    assert settings["controls"][0]["fingerprint"] == fingerprint(network)
+    settings["controls"][0]["fingerprint"] = fingerprint(build_control(base.unet, seed=4))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reproduce(write_png(output.images[0], path, None, settings), base)
+    assert sum("has other weights now" in str(warning.message) for warning in caught) == 1
+
+
+def test_the_fingerprint_is_of_what_was_handed_over(base: StableDiffusion, network: ControlNet, tmp_path: Path) -> None:
+    """Not of the copy that a pipeline of another dtype runs."""
+    half = ControlPipeline(StableDiffusion.from_pretrained(base.name)).to("cpu", torch.bfloat16)
+    controls = [Control(network, build_map(), 0.1)]
+    output = half("a red house", controls, num_inference_steps=1)
+    record = read_metadata(save_images(output, controls, tmp_path, half.base).pictures[0])
+    assert record.controls[0].fingerprint == fingerprint(network) and record.request.base.dtype == "bfloat16"
+
+
+def test_a_picture_of_an_earlier_version_is_made_again(tmp_path: Path) -> None:
+    """Written by `zeroconv generate` before there were requests: two controls with masks, weights, a window."""
+    request = read_metadata(OLD).request
+    assert (request.seed, request.sampler, request.weighting, request.guidance_scale) == (7, "euler-a", "decay", 4.0)
+    assert [(c.network, c.scale, c.end) for c in request.controls] == [("tiny-canny", 0.8, 0.7), ("tiny-depth", 0.5, 1.0)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        output, controls, _ = reproduce(OLD)
+    assert output.requests[0].size == request.size and all(control.mask for control in controls)
+    retrained = any("has other weights now" in str(warning.message) for warning in caught)  # the embedded networks, since then
+    assert retrained or output.images[0].tobytes() == open_image(OLD).tobytes()
+
+
+@pytest.mark.parametrize("damaged", ["not base64!", "", "AAAA", "../secret.png"])
+def test_damaged_maps_are_refused_in_one_line(damaged: str, make: Make, base: StableDiffusion, tmp_path: Path) -> None:
+    output, controls = make()
+    path = save_images(output, controls, tmp_path, base).pictures[0]
+    settings = read_settings(path)
+    prefix = "" if damaged.endswith(".png") else PNG_URI
+    settings["request"]["controls"][0]["condition"] = prefix + damaged
+    write_png(output.images[0], path, None, settings)
+    with pytest.raises(ValueError, match=r"^[^\n]*(damaged|not a readable)[^\n]*$"):
+        reproduce(path, base)
 
 
 def test_pictures_without_settings_are_refused_in_one_line(tmp_path: Path, base: StableDiffusion) -> None:
@@ -114,3 +157,6 @@ def test_pictures_without_settings_are_refused_in_one_line(tmp_path: Path, base:
     partial = write_png(build_map(), tmp_path / "partial.png", None, {"base": base.name})
     with pytest.raises(ValueError, match=r"partial\.png are incomplete"):
         reproduce(partial, base)
+    strange = write_png(build_map(), tmp_path / "strange.png", None, {"request": {"prompt": 3}})
+    with pytest.raises(ValueError, match=r"^the settings in [^\n]*strange\.png are incomplete or damaged: [^\n]*$"):
+        reproduce(strange, base)

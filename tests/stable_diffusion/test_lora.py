@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from tests import loras
 from tests.loras import ALPHA, Parts, Updates, build_parts, random_updates
-from tests.tiny import FAMILIES, as_keywords, build_inputs, build_pooled, copies, unchanged
-from zeroconv.stable_diffusion import lora
+from tests.tiny import FAMILIES, as_keywords, build_control, build_inputs, build_pooled, copies, unchanged
+from zeroconv.stable_diffusion import StableDiffusion, lora
 from zeroconv.stable_diffusion.lora import add_lora
 
 RANK = 2
@@ -139,6 +139,20 @@ def test_weights_that_are_mapped_from_a_file_are_changed_in_memory_alone(parts: 
     assert not any(torch.equal(parts.unet.get_parameter(f"{n}.weight"), before[f"{n}.weight"]) for n in updates["unet"])
     assert all(torch.equal(mapped[name], before[name]) for name in mapped)
     assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
+
+
+def test_every_merge_raises_the_revision_of_the_base(base_folder: Path, tmp_path: Path) -> None:
+    opened = StableDiffusion.from_pretrained(base_folder)
+    network = build_control(opened.unet, variant="lora", rank=2)
+    assert opened.revision == 0
+    file, _ = write(tmp_path, Parts(opened.unet, opened.text_encoder))
+    for revision in (1, 2):
+        opened.add_lora(file, 0.5)
+        assert opened.revision == revision
+    with pytest.raises(ValueError, match="expected a finite number"):
+        opened.add_lora(file, math.nan)
+    assert opened.revision == 2 and opened.options["loras"] == [[str(file), 0.5]] * 2
+    network.check_base(opened.unet)  # it borrows the weights themselves, merged or not
 
 
 def test_the_report_says_what_was_changed_and_by_how_much(parts: Parts, tmp_path: Path) -> None:

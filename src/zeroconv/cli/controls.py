@@ -1,37 +1,16 @@
-"""`--control NAME[:scale[:start-end]]` and the pictures that belong to it."""
+"""`--control NAME[:SCALE[:START-END]]` and the pictures that belong to it, as plain values of a request."""
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 
-from zeroconv.cli.console import say
+__all__ = ["MODES", "Source", "parse_control", "parse_controls", "parse_mode", "parse_size"]
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from zeroconv.conditions import Condition
-    from zeroconv.control import ControlNet
-    from zeroconv.generation import Control
-    from zeroconv.stable_diffusion import StableDiffusion
-
-__all__ = [
-    "MODES",
-    "Request",
-    "Source",
-    "build_controls",
-    "condition_of",
-    "parse_control",
-    "parse_mode",
-    "parse_requests",
-    "parse_size",
-]
-
-MODES = ("crop", "stretch", "fill")  # those of `fit_map`, named here so that reading the words loads nothing
+MODES = ("crop", "stretch", "fill")  # those of `ResizeMode`, named here so that reading the words loads nothing
 PATTERN = re.compile(r"(?P<name>.+?)(?::(?P<scale>[^:]+)(?::(?P<start>[\d.]+)-(?P<end>[\d.]+))?)?")
 
 
@@ -46,23 +25,6 @@ class Source:
 
     path: Path
     ready: bool
-
-
-@dataclass(frozen=True)
-class Request:
-    """One control as it was asked for; nothing is opened yet.
-
-    Attributes:
-        name: of the ControlNet.
-        numbers: scale, start and end as far as they were given.
-        source: its picture or map.
-        mask: where it acts; None is everywhere.
-    """
-
-    name: str
-    numbers: dict[str, float]
-    source: Source
-    mask: Path | None
 
 
 def parse_control(text: str) -> tuple[str, dict[str, float]]:
@@ -106,8 +68,11 @@ def parse_mode(text: str | None) -> str | None:
     return text
 
 
-def parse_requests(controls: Sequence[str], sources: Sequence[Source], masks: Sequence[Path]) -> list[Request]:
+def parse_controls(controls: Sequence[str], sources: Sequence[Source], masks: Sequence[Path]) -> list[dict[str, Any]]:
     """Each control with its own picture or map, or with one picture that all share; masks likewise.
+
+    Returns:
+        The fields of a `ControlRequest` for each.
 
     Raises:
         typer.BadParameter: when they cannot be paired, or a control cannot be read.
@@ -120,101 +85,9 @@ def parse_requests(controls: Sequence[str], sources: Sequence[Source], masks: Se
         )
     if masks and len(masks) not in (1, count):
         raise typer.BadParameter(f"got {len(masks)} --mask for {count} --control; give one, or one each")
-    return [
-        Request(*parse_control(control), sources[i % len(sources)], masks[i % len(masks)] if masks else None)
-        for i, control in enumerate(controls)
-    ]
-
-
-def condition_of(network: "ControlNet") -> str | None:
-    """The condition a ControlNet was trained for, if it says so."""
-    return network.config.condition
-
-
-def build_controls(
-    requests: Sequence[Request], base: "StableDiffusion", size: tuple[int, int], resize: str | None
-) -> "list[Control]":
-    """Open every ControlNet, make its map and say what is odd about it.
-
-    Args:
-        requests: the controls.
-        base: the base.
-        size: of the pictures, width and height.
-        resize: how pictures, maps and masks of another size are fitted: "crop", "stretch" or "fill". None cuts pictures
-            and refuses maps and masks.
-
-    Raises:
-        ValueError: for a map of another size, a base that does not fit, a name that is not known.
-    """
-    from zeroconv.control import ControlNet
-    from zeroconv.generation import Control
-    from zeroconv.images import open_map
-
-    opened: dict[str, ControlNet] = {}
-    controls: list[Control] = []
-    for request in requests:
-        if request.name not in opened:
-            opened[request.name] = ControlNet.from_pretrained(request.name, unet=base.unet)
-            opened[request.name].check_base(base.unet)
-        network = opened[request.name]
-        mask = load(request.mask, size, resize, "mask", open_map).convert("L") if request.mask else None
-        image, numbers = map_of(network, request, size, resize), request.numbers
-        controls.append(
-            Control(network, image, numbers.get("scale", 1.0), numbers.get("start", 0.0), numbers.get("end", 1.0), mask)
-        )
-    return controls
-
-
-def map_of(network: "ControlNet", request: Request, size: tuple[int, int], resize: str | None) -> "Image.Image":
-    """The ready map, or the one extracted from a picture, as the network's maps were in training."""
-    from zeroconv import conditions
-    from zeroconv.images import open_image, open_map
-
-    condition, source = condition_of(network), request.source
-    known = conditions.get(condition) if condition else None
-    if not source.ready:
-        if known is None:
-            raise ValueError(
-                f"{request.name} does not say which condition it follows: extract a map and give it as --condition"
-            )
-        if known.needs_mask:
-            raise ValueError(
-                f"{request.name} fills a hole, and only you know where: give it as --condition, RGBA and transparent there"
-            )
-        trained = network.config.extract
-        if trained:
-            say(f"the map of {source.path} is extracted as in training, with {json.dumps(dict(trained))}")
-        picture, mode = open_image(source.path), resize or "crop"
-        image = conditions.extract_at_size(known.name, picture, size, mode, **trained)
-    else:
-        image = load(source.path, size, resize, "map", known.open_map if known else open_map, known)
-    for warning in known.check(image) if known else ():
-        say(f"warning: {source.path}: {warning}")
-    return image
-
-
-def load(
-    path: Path,
-    size: tuple[int, int],
-    resize: str | None,
-    what: str,
-    opened: "Callable[[Path], Image.Image]",
-    condition: "Condition | None" = None,
-) -> "Image.Image":
-    """A map or mask of the pictures' size.
-
-    Raises:
-        ValueError: when it has another size and `resize` is not set.
-    """
-    image = opened(path)
-    if image.size == size:
-        return image
-    if resize is not None:
-        from zeroconv.conditions.raster.resizing import NEAREST, resize_map
-
-        return resize_map(image, size, condition.resizing if condition else NEAREST, resize)
-    (width, height), (wanted_width, wanted_height) = image.size, size
-    raise ValueError(
-        f"the {what} {path} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "
-        f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
-    )
+    requests: list[dict[str, Any]] = []
+    for i, control in enumerate(controls):
+        (network, numbers), source = parse_control(control), sources[i % len(sources)]
+        picture = {"condition" if source.ready else "image": str(source.path)}
+        requests.append({"network": network, **numbers, **picture, "mask": str(masks[i % len(masks)]) if masks else None})
+    return requests

@@ -84,12 +84,12 @@ def show(
     obeyed = [edge_f1(image, piece.edges) for image, piece in zip(controlled.images, pieces, strict=True)]
     without = [edge_f1(image, piece.edges) for image, piece in zip(uncontrolled.images, pieces, strict=True)]
     means = sum(obeyed) / len(obeyed), sum(without) / len(without)
-    one = controlled.settings[0]
+    one = controlled.requests[0]
     footer = (
         f"Edge F1 {means[1]:.2f} without control, {means[0]:.2f} with it: mean of {len(pieces)} pictures, where 1 is a "
-        f"perfect match within one pixel. {one['controls'][0]['control']} on {one['base']}, "
-        f"seeds {one['seed']} to {controlled.settings[-1]['seed']}, {one['num_inference_steps']} steps, "
-        f"guidance {one['guidance_scale']:g}."
+        f"perfect match within one pixel. {one.controls[0].network} on {one.base.name}, "
+        f"seeds {one.seed} to {controlled.requests[-1].seed}, {one.num_inference_steps} steps, "
+        f"guidance {one.guidance_scale:g}."
     )
     saved = save_images(controlled, controls, out / "with-control", base)
     plain = save_images(uncontrolled, [], out / "without-control", base)
@@ -100,7 +100,7 @@ def show(
         {
             "input": piece.name,
             "prompt": piece.prompt,
-            "seed": controlled.settings[i]["seed"],
+            "seed": controlled.requests[i].seed,
             "edge_f1_controlled": obeyed[i],
             "edge_f1_uncontrolled": without[i],
             "controlled": saved.pictures[i].relative_to(out).as_posix(),
@@ -111,11 +111,11 @@ def show(
     return {
         "edge_f1_controlled": means[0],
         "edge_f1_uncontrolled": means[1],
-        "base": one["base"],
-        "control": one["controls"][0]["control"],
-        "steps": one["num_inference_steps"],
-        "guidance_scale": one["guidance_scale"],
-        "sampler": one["sampler"],
+        "base": one.base.name,
+        "control": one.controls[0].network,
+        "steps": one.num_inference_steps,
+        "guidance_scale": one.guidance_scale,
+        "sampler": one.sampler,
         "sheet": "sheet.png",
         "pictures": pictures,
     }

@@ -11,7 +11,6 @@ import typer
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, named_base, open_base
 from zeroconv.cli.console import Progress, print_json, say
-from zeroconv.cli.controls import condition_of
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
 
@@ -54,7 +53,7 @@ def evaluate(
 
         pipeline = ControlPipeline(open_base(base or named_base(control) or "tiny", vae, lora, prediction, device, dtype))
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
-        name = condition or condition_of(network)
+        name = condition or network.config.condition
         if name is None:
             raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
         parameters = dict(map(parse_assignment, judge)) if judge else None

@@ -1,6 +1,5 @@
 """`zeroconv generate`: pictures from a prompt and any number of controls, or a saved picture again."""
 
-import math
 import time
 from itertools import zip_longest
 from pathlib import Path
@@ -11,7 +10,7 @@ from typer.core import TyperCommand
 
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base
 from zeroconv.cli.console import Progress, print_json, say
-from zeroconv.cli.controls import MODES, Source, build_controls, parse_mode, parse_requests, parse_size
+from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.folders import output_folder
 
 if TYPE_CHECKING:
@@ -76,23 +75,30 @@ def generate(
         return
     if prompt is None:
         raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
-    pixels, mode = parse_size(size) if size else None, parse_mode(resize)
-    requests = parse_requests(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
-    if not math.isfinite(guidance):
-        raise ValueError(f"guidance is {guidance}; expected a finite number, usually 1 to 15")
+    controls = parse_controls(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
+    values: dict[str, Any] = {
+        "prompt": prompt,
+        "negative_prompt": negative,
+        "controls": controls,
+        "base": {"name": base, "vae": vae and str(vae), "prediction_type": prediction},
+        "seed": seed,
+        "num_images": num_images,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "weighting": weighting,
+        "sampler": sampler,
+        "size": parse_size(size) if size else None,
+        "resize": parse_mode(resize),
+    }
     with output_folder(out):
-        from zeroconv.generation import ControlPipeline, save_images
+        from zeroconv import generation
 
         opened = open_base(base, vae, lora, prediction, device, dtype)
-        pixels = pixels or (opened.size, opened.size)
-        controls = build_controls(requests, opened, pixels, mode)
+        request = generation.GenerationRequest(**values)
         with Progress("step") as progress:
-            output = ControlPipeline(opened)(
-                prompt, controls, weighting, steps, guidance, seed, num_images, negative, sampler, pixels,
-                on_step=progress,
-            )  # fmt: skip
-        saved = save_images(output, controls, out, opened)
-    finish(saved, {"settings": output.settings}, started, as_json)
+            output, steering = generation.generate(request, opened, notify=say, on_step=progress)
+        saved = generation.save_images(output, steering, out, opened)
+    finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)
 
 
 def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]:
@@ -114,7 +120,8 @@ def make_again(path: Path, out: Path) -> "tuple[SavedImages, dict[str, Any]]":
         output, controls, base = reproduce(path)
         same = output.images[0].tobytes() == before.tobytes()
         say(f"the same pixels as {path}" if same else f"not the same pixels as {path}")
-        return save_images(output, controls, out, base), {"settings": output.settings, "same_pixels": same}
+        settings = [one.without_pictures() for one in output.requests]
+        return save_images(output, controls, out, base), {"settings": settings, "same_pixels": same}
 
 
 def finish(saved: "SavedImages", report: dict[str, Any], started: float, as_json: bool) -> None:

@@ -178,7 +178,7 @@ class Condition:
             f"another {option} (`zeroconv extract {self.name} --list` shows them)"
         )
 
-    def open_map(self, path: Path) -> Image.Image:
+    def open_map(self, path: str | Path) -> Image.Image:
         """A map from a file, in the contract's mode.
 
         Raises:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.control.network import ControlNet
-from zeroconv.control.residuals import Residuals
+from zeroconv.control.residuals import Residuals, shapes_of, summary
+from zeroconv.control.weighting import ALL_STEPS, StepWindow
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
 __all__ = ["ActiveControl", "ControlledUNet"]
@@ -23,36 +24,31 @@ class ActiveControl:
     Attributes:
         network: the ControlNet.
         features: `network.encode_condition(condition)`, (1 or B, C, h, w).
-        weights: one per connection, the middle's last; None is 1 everywhere.
+        weights: one for each connection, (connections,), the middle's last; None is 1 everywhere.
         mask: region in which it acts, (1 or B, 1, H, W) in [0, 1]; None is everywhere.
         rows: rows of the batch it acts on; None is all. The others get residuals of zero and cost nothing.
+        window: the steps in which it acts; whoever counts the steps leaves it out of the others.
     """
 
     network: ControlNet
     features: Tensor
-    weights: Sequence[float] | None = None
+    weights: Tensor | None = None
     mask: Tensor | None = None
     rows: slice | None = None
+    window: StepWindow = ALL_STEPS
 
     def residuals(
         self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None
     ) -> Residuals | None:
         """What this control adds for a batch, or None when every weight is zero: then the network is not run."""
-        if self.weights is not None and not any(self.weights):
+        if self.weights is not None and not self.weights.any():
             return None
         rows, steps = self.rows or slice(None), torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
         part = added_conditions and added_conditions.map(lambda tensor: tensor[rows])
         residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, added_conditions=part)
-        residuals = residuals.scaled(self.weights) if self.weights is not None else residuals
-        residuals = residuals.masked(self.mask) if self.mask is not None else residuals
-        return residuals if self.rows is None else residuals.map(lambda _, r: spread(r, self.rows, z_t.shape[0]))
-
-
-def spread(residual: Tensor, rows: slice | None, batch: int) -> Tensor:
-    """`residual` at `rows` of a batch of zeros."""
-    whole = residual.new_zeros((batch, *residual.shape[1:]))
-    whole[rows or slice(None)] = residual
-    return whole
+        residuals = residuals.scale(self.weights) if self.weights is not None else residuals
+        residuals = residuals.mask(self.mask) if self.mask is not None else residuals
+        return residuals.scatter(self.rows, z_t.shape[0]) if self.rows is not None else residuals
 
 
 def add(encoded: Encoded, residuals: Residuals) -> Encoded:
@@ -61,14 +57,14 @@ def add(encoded: Encoded, residuals: Residuals) -> Encoded:
     Raises:
         ValueError: when the ControlNet was made for another base.
     """
-    locked, given = ([tuple(r.shape[-3:]) for r in (*of.skips, of.middle)] for of in (encoded, residuals))
-    if locked != given:
+    locked = Residuals.of_unet(encoded.skips, encoded.middle)
+    if shapes_of(locked) != shapes_of(residuals):
         raise ValueError(
-            f"the ControlNet gives residuals {given[0]} … {given[-1]} ({len(given)}), this base has features {locked[0]} … "
-            f"{locked[-1]} ({len(locked)}): it was made for another base"
+            f"the ControlNet gives residuals {summary(residuals)}, this base has features {summary(locked)}: it was made for "
+            "another base"
         )
-    skips = tuple(skip + residual for skip, residual in zip(encoded.skips, residuals.skips, strict=True))
-    return replace(encoded, skips=skips, middle=encoded.middle + residuals.middle)
+    total = locked + residuals
+    return replace(encoded, skips=total.skips, middle=total.middle)
 
 
 class ControlledUNet(nn.Module):

@@ -264,11 +264,11 @@ class ControlNet(nn.Module):
             )
         embedding = embed(self, z_t, t, added_conditions)
         skips, middle = run_encoder(self, self.conv_in(z_t) + features, embedding, text)
-        residuals = Residuals(
-            tuple(zero(skip) for zero, skip in zip(self.controlnet_down_blocks, skips, strict=True)),
+        residuals = Residuals.of_unet(
+            [zero(skip) for zero, skip in zip(self.controlnet_down_blocks, skips, strict=True)],
             self.controlnet_mid_block(middle),
         )
-        return residuals.pooled() if self.config.global_pool_conditions else residuals
+        return residuals.pool() if self.config.global_pool_conditions else residuals
 
     def encode_condition(self, condition: Tensor) -> Tensor:
         """E(c), which no step changes: (B, C_1, H/8, W/8) from condition images (B, 3, H, W) in [0, 1].

@@ -10,9 +10,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["WEIGHTINGS", "StepWindow", "Weighting", "condition_side_only", "layer_weights"]
+import torch
+from torch import Tensor
+
+from zeroconv.errors import InputError
+
+__all__ = ["ALL_STEPS", "WEIGHTINGS", "StepWindow", "Weighting", "condition_side_only", "layer_weights"]
 
 Weighting = Literal["uniform", "resolution", "decay", "condition-only"]
 WEIGHTINGS: tuple[str, ...] = get_args(Weighting)
@@ -25,10 +31,10 @@ def check_weighting(weighting: str) -> None:
     """Refuse an unknown name.
 
     Raises:
-        ValueError: listing the known ones.
+        InputError: listing the known ones.
     """
     if weighting not in WEIGHTINGS:
-        raise ValueError(f"weighting is {weighting!r}; expected one of {', '.join(WEIGHTINGS)}")
+        raise InputError(f"weighting is {weighting!r}; expected one of {', '.join(WEIGHTINGS)}", field="weighting")
 
 
 def condition_side_only(weighting: str) -> bool:
@@ -37,8 +43,8 @@ def condition_side_only(weighting: str) -> bool:
     return weighting != "uniform"
 
 
-def layer_weights(weighting: str, heights: Sequence[int]) -> list[float]:
-    """The weight of each connection, skips first, the middle last.
+def layer_weights(weighting: str, heights: Sequence[int]) -> Tensor:
+    """The weight of each connection, skips first, the middle last: (connections,), float64 on the CPU.
 
     `resolution` is the paper's `w_i = 64 / h_i` for latents of 64: 1 at full size, 8 at the deepest. For latents of
     any height H it is `H / h_i`, so that full-size connections keep weight 1 and each halving doubles it.
@@ -51,45 +57,53 @@ def layer_weights(weighting: str, heights: Sequence[int]) -> list[float]:
         heights: the latent height h_i at each connection, the middle's last.
 
     Raises:
-        ValueError: for an unknown weighting.
+        InputError: for an unknown weighting.
     """
     check_weighting(weighting)
+    weights = [1.0] * len(heights)
     if weighting == "resolution":
-        return [max(heights) / height for height in heights]
+        weights = [max(heights) / height for height in heights]
     if weighting == "decay":
-        return [DECAY ** (len(heights) - 1 - i) for i in range(len(heights))]
-    return [1.0] * len(heights)
+        weights = [DECAY ** (len(heights) - 1 - i) for i in range(len(heights))]
+    return torch.tensor(weights, dtype=torch.float64)
 
 
+@dataclass(frozen=True)
 class StepWindow:
     """The share of the steps in which a control acts; outside it its network is not run.
 
     Step i of n lies in the window when `start <= i / n` and `(i + 1) / n <= end`, the rule of diffusers.
 
-    Args:
+    Attributes:
         start: from 0 (the first, noisiest step).
         end: to 1 (the last step).
 
     Raises:
-        ValueError: unless 0 <= start < end <= 1.
+        InputError: unless 0 <= start < end <= 1.
     """
 
-    def __init__(self, start: float = 0.0, end: float = 1.0) -> None:
-        if not (0.0 <= start < end <= 1.0):  # also false for NaN
-            raise ValueError(f"the step window is {start} to {end}; expected 0 <= start < end <= 1")
-        self.start, self.end = start, end
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the order."""
+        if not (0.0 <= self.start < self.end <= 1.0):  # also false for NaN
+            raise InputError(f"the step window is {self.start} to {self.end}; expected 0 <= start < end <= 1", field="start")
 
     def contains(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` (counted from 0) lies inside."""
         return not (step / steps < self.start or (step + 1) / steps > self.end)
 
 
+ALL_STEPS = StepWindow()
+
+
 def check_scale(scale: float) -> float:
     """A finite strength.
 
     Raises:
-        ValueError: for NaN and infinities.
+        InputError: for NaN and infinities.
     """
     if not math.isfinite(scale):
-        raise ValueError(f"scale is {scale}; expected a finite number, usually 0 to 2")
+        raise InputError(f"scale is {scale}; expected a finite number, usually 0 to 2", field="scale")
     return float(scale)

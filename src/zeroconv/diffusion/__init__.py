@@ -1,18 +1,21 @@
 """Loss, guidance, sampling and keyed noise, for any callable denoiser (section 3.3)."""
 
-from zeroconv.diffusion.guidance import guide
+from zeroconv.diffusion.denoiser import Denoiser
+from zeroconv.diffusion.guidance import CFGDenoiser
 from zeroconv.diffusion.objective import denoising_loss, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
-from zeroconv.diffusion.sampling import SAMPLERS, build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion.sampling import SAMPLERS, Sampler, build_scheduler, initial_noise, sample_latents
 from zeroconv.diffusion.schedule import NoiseSchedule
 
 __all__ = [
     "SAMPLERS",
+    "CFGDenoiser",
+    "Denoiser",
     "NoiseSchedule",
+    "Sampler",
     "build_scheduler",
     "denoising_loss",
     "generator",
-    "guide",
     "initial_noise",
     "keyed_noise",
     "sample_latents",

@@ -2,17 +2,22 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import diffusers
 import torch
 from torch import Tensor
 
+from zeroconv.diffusion.denoiser import Denoiser
 from zeroconv.diffusion.randomness import generator
+from zeroconv.errors import InputError
 
-__all__ = ["SAMPLERS", "build_scheduler", "initial_noise", "sample_latents"]
+__all__ = ["SAMPLERS", "Sampler", "build_scheduler", "initial_noise", "sample_latents"]
 
-SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+Sampler = Literal["ddim", "dpm++2m", "euler", "euler-a", "unipc", "lcm"]
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
     "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "steps_offset": 1}),
     "euler": ("EulerDiscreteScheduler", {"steps_offset": 1}),
@@ -20,32 +25,30 @@ SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc": ("UniPCMultistepScheduler", {"steps_offset": 1}),
     "lcm": ("LCMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
 }
-"""Name: the class in diffusers, and the settings that Stable Diffusion uses with it."""
+"""The class in diffusers, and the settings that Stable Diffusion uses with it."""
 
 NOISE_SETTINGS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type", "rescale_betas_zero_snr",
 )  # fmt: skip
 
-Denoiser = Callable[[Tensor, Tensor, int], Tensor]
-"""`(z_t, t, step) -> prediction`; `step` counts from 0."""
 
-
-def build_scheduler(sampler: str, noise: Mapping[str, Any]) -> Any:
-    """A scheduler by name, for a base's noise settings.
+def build_scheduler(sampler: str, scheduler_config: Mapping[str, Any]) -> Any:
+    """A scheduler of diffusers by the sampler's name, for a base's noise schedule.
 
     Args:
         sampler: one of `SAMPLERS`.
-        noise: the base's scheduler configuration; its betas, prediction type and zero terminal SNR are used.
+        scheduler_config: of the base; its betas, prediction type and zero terminal SNR are used.
 
     Raises:
-        ValueError: for an unknown name, listing the known ones.
+        InputError: for an unknown name, listing the known ones.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"unknown sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}")
-    name, settings = SAMPLERS[sampler]
-    if noise.get("rescale_betas_zero_snr"):  # the last step is pure noise, and sampling must begin on it
+    if sampler not in SCHEDULERS:
+        raise InputError(f"unknown sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}", field="sampler")
+    name, settings = SCHEDULERS[sampler]
+    if scheduler_config.get("rescale_betas_zero_snr"):  # the last step is pure noise, and sampling must begin on it
         settings = {**settings, "timestep_spacing": "trailing"}
-    return getattr(diffusers, name)(**{key: noise[key] for key in NOISE_SETTINGS if key in noise}, **settings)
+    schedule = {key: scheduler_config[key] for key in NOISE_SETTINGS if key in scheduler_config}
+    return getattr(diffusers, name)(**schedule, **settings)
 
 
 def initial_noise(shape: Sequence[int], seeds: Sequence[int]) -> Tensor:
@@ -68,7 +71,7 @@ def sample_latents(
     """Latents, (B, C, h, w).
 
     Args:
-        denoiser: `(z_t, t, step) -> prediction`.
+        denoiser: gives the prediction for each step.
         z: standard normal noise, (B, C, h, w).
         scheduler: from `build_scheduler`.
         steps: number of denoising steps, 1 … 999 (1 … 50 for lcm).
@@ -76,13 +79,13 @@ def sample_latents(
         on_step: called with (step, steps) after each step.
 
     Raises:
-        ValueError: when `steps` is out of range.
+        InputError: when `steps` is out of range.
         FloatingPointError: when the latents are no longer finite.
     """
     # One less than the base was trained with: with all of them several schedulers step past the end of their tables.
     most = getattr(scheduler.config, "original_inference_steps", scheduler.config.num_train_timesteps - 1)
     if not 1 <= steps <= most:
-        raise ValueError(f"got {steps} steps; expected 1 to {most} for this sampler")
+        raise InputError(f"got {steps} steps; expected 1 to {most} for this sampler", field="num_inference_steps")
     scheduler.set_timesteps(steps, device=z.device)
     z = z * scheduler.init_noise_sigma
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters

@@ -1,6 +1,7 @@
-"""One control of a request: a ControlNet, its map, and how, where and when it acts."""
+"""One control of a request, opened: a ControlNet, its map, and how, where and when it acts."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
@@ -9,6 +10,8 @@ from torch import Tensor
 from zeroconv import conditions
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
+from zeroconv.errors import InputError
+from zeroconv.generation.request import ControlRequest
 from zeroconv.images import to_tensor
 
 __all__ = ["Control"]
@@ -29,7 +32,7 @@ class Control:
         layers: a further weight for each connection, shallow to deep, the middle's last; None is 1 everywhere.
 
     Raises:
-        ValueError: for a scale or layer weight that is not finite, or an empty or reversed step window.
+        InputError: for a scale or layer weight that is not finite, or an empty or reversed step window.
     """
 
     network: ControlNet
@@ -42,8 +45,10 @@ class Control:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        for number in (self.scale, *(self.layers or ())):
-            check_scale(number)
+        check_scale(self.scale)
+        for weight in self.layers or ():
+            if not math.isfinite(weight):
+                raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
         StepWindow(self.start, self.end)
 
     @property
@@ -65,12 +70,29 @@ class Control:
         """The map of picture `picture`.
 
         Raises:
-            ValueError: when there are fewer maps than pictures.
+            InputError: when there are fewer maps than pictures.
         """
         if isinstance(self.image, Image.Image):
             return self.image
         if picture >= len(self.image):
-            raise ValueError(
-                f"a control has {len(self.image)} maps, picture {picture + 1} needs one: give one map, or one each"
-            )
+            message = f"a control has {len(self.image)} maps, picture {picture + 1} needs one"
+            raise InputError(message, field="condition", hint="give one map, or one each")
         return self.image[picture]
+
+    def describe(self, picture: int, embed: Callable[[Image.Image, str], str]) -> ControlRequest:
+        """The request that makes this control again for one picture.
+
+        Args:
+            picture: which.
+            embed: `embed(image, mode)` gives a picture, in a Pillow mode, as text that holds it.
+        """
+        known = conditions.find(self.network.config.condition)
+        return ControlRequest(
+            network=self.network.name,
+            condition=embed(self.map_of(picture), known.contract.mode if known else "RGB"),
+            mask=embed(self.mask, "L") if self.mask else None,
+            scale=self.scale,
+            start=self.start,
+            end=self.end,
+            layers=None if self.layers is None else tuple(self.layers),
+        )

@@ -12,6 +12,7 @@ from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.architecture.families import Family
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.hub.download import pinned_name
+from zeroconv.errors import InputError
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
 from zeroconv.stable_diffusion.single_file import open_single_file
@@ -37,6 +38,8 @@ class StableDiffusion:
         tokenizer_2: its tokenizer.
         force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
         options: how it was opened and what LoRAs were added, as plain values; `from_options` takes them.
+        revision: how often the weights were changed since it was opened: whatever was made from them (a low-rank network's
+            plan, cached features) compares it.
     """
 
     unet: Any
@@ -49,6 +52,7 @@ class StableDiffusion:
     tokenizer_2: Any = None
     force_zeros_for_empty_prompt: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    revision: int = 0
 
     @classmethod
     def from_pretrained(
@@ -103,8 +107,12 @@ class StableDiffusion:
         return base
 
     def add_lora(self, path: str | Path, weight: float = 1.0) -> LoraReport:
-        """Add a LoRA to the weights, for good; several add up. See `zeroconv.stable_diffusion.lora.add_lora`."""
+        """Merge a LoRA into the weights, for good, and raise `revision`; several add up.
+
+        See `zeroconv.stable_diffusion.lora.add_lora`.
+        """
         report = add_lora(self, path, weight)
+        self.revision += 1
         self.options = {**self.options, "loras": [*self.options.get("loras", ()), [str(path), weight]]}
         return report
 
@@ -166,10 +174,11 @@ class StableDiffusion:
         """Channels, height and width of the latents of a picture.
 
         Raises:
-            ValueError: unless both sides are multiples of 8 times the U-Net's smallest step.
+            InputError: unless both sides are multiples of 8, the autoencoder's step.
         """
         if width < 1 or height < 1 or width % self.vae_scale_factor or height % self.vae_scale_factor:
-            raise ValueError(f"pictures of {width}x{height} are asked for; expected multiples of {self.vae_scale_factor}")
+            message = f"pictures of {width}x{height} are asked for; expected multiples of {self.vae_scale_factor}"
+            raise InputError(message, field="size")
         return int(self.unet.config.in_channels), height // self.vae_scale_factor, width // self.vae_scale_factor
 
     def encode_text(self, prompts: Sequence[str]) -> PromptEncoding:

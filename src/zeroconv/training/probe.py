@@ -74,10 +74,7 @@ class Probe:
 
     def run(self, network: ControlNet | None) -> ProbeResult:
         """Make the pictures, with the ControlNet or without any control, always from the same noise."""
-        training = network is not None and network.training
         images = self.held_out.generate(self.pipeline, network, **self.request)
-        if network is not None:
-            network.train(training)
         return ProbeResult(self.mean_fidelity(images), images)
 
     def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:

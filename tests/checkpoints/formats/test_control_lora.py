@@ -69,7 +69,7 @@ def test_a_strangers_file_gives_the_residuals_of_diffusers(family: str) -> None:
     down, middle = theirs.eval()(z_t, t, text, condition, return_dict=False, **as_keywords(pooled))
     network = ControlNet.from_file(ControlNetFile(None, file, "control-lora", Path("stranger")), unet)
     ours = network(z_t, t, text, condition, added_conditions=pooled)
-    assert all((a - b).abs().max() <= 1e-5 * a.abs().max() for a, b in zip((*down, middle), ours.all, strict=True))
+    assert all((a - b).abs().max() <= 1e-5 * a.abs().max() for a, b in zip((*down, middle), ours.values(), strict=True))
     full = from_control_lora(file, unet.state_dict(), table_of(unet))
     assert full.keys() == by_rule.keys() and all(torch.allclose(full[name], by_rule[name], atol=1e-6) for name in full)
     network.check_base(unet)
@@ -82,7 +82,7 @@ def test_a_strangers_file_is_written_back_bit_by_bit_and_trains(unet: Any) -> No
     assert again.keys() == file.keys()
     assert all(torch.equal(tensor.flatten(), file[name].flatten()) for name, tensor in again.items())
     z_t, t, text, condition = build_inputs(unet, side=16)
-    torch.stack([r.square().mean() for r in network(z_t, t, text, condition).all]).sum().backward()
+    torch.stack([r.square().mean() for r in network(z_t, t, text, condition).values()]).sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
@@ -171,7 +171,7 @@ def test_webui_binds_it_to_the_same_residuals(family: str, made: str, tmp_path: 
     if family != "sdxl":
         assert "input_blocks.11.0.in_layers.0.weight" in file  # by which SD 1.5 is told
     down, middle = as_webui_binds(file, unet)(z_t, t, text, condition, return_dict=False, **as_keywords(pooled))
-    for one, two in zip((*down, middle), network(z_t, t, text, condition, added_conditions=pooled).all, strict=True):
+    for one, two in zip((*down, middle), network(z_t, t, text, condition, added_conditions=pooled).values(), strict=True):
         assert two.abs().max() > 1e-3
         assert (one - two).abs().max() <= 1e-5 * two.abs().max().clamp_min(1)
 

@@ -39,7 +39,7 @@ def trained(unet: Any, seed: int = 3) -> ControlNet:
 def residuals(network: ControlNet, unet: Any) -> tuple[Tensor, ...]:
     z_t, t, text, condition = build_inputs(unet)
     with torch.no_grad():
-        return network(z_t, t, text, condition, added_conditions=build_pooled(unet)).all
+        return network(z_t, t, text, condition, added_conditions=build_pooled(unet)).values()
 
 
 def write(network: ControlNet, unet: Any, layout: str, folder: Path) -> Path:
@@ -168,7 +168,7 @@ def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) 
     assert opened.config.unet_settings["attention_head_dim"] == 8 and opened.config.unet_settings["cross_attention_dim"] == 768
     z_t, t, _, condition = build_inputs(unet, batch=1)
     text = numbers(1, 77, 768)
-    for one, two in zip(network(z_t, t, text, condition).all, opened(z_t, t, text, condition).all, strict=True):
+    for one, two in zip(network(z_t, t, text, condition).values(), opened(z_t, t, text, condition).values(), strict=True):
         assert one.abs().max() > 1e-3
         torch.testing.assert_close(two, one, rtol=0, atol=1e-5 * max(1.0, one.abs().max().item()))
     back = write_layout(opened.state_dict(), "lllyasviel")

@@ -1,0 +1,93 @@
+"""The denoiser of one call: the controlled U-Net with its text, its controls and the steps in which each acts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, layer_weights
+from zeroconv.control.weighting import Weighting, condition_side_only
+from zeroconv.errors import InputError
+from zeroconv.generation.control import Control
+from zeroconv.images import to_tensor
+from zeroconv.stable_diffusion import AddedConditions
+
+__all__ = ["ControlledDenoiser", "activate", "connection_heights"]
+
+
+@dataclass(frozen=True)
+class ControlledDenoiser:
+    """A `Denoiser`: the prediction of the controlled U-Net, with the controls whose window has the step.
+
+    ```python
+    pair = base.encode_text(["", "a red house"]).hidden_states
+    guided = CFGDenoiser(ControlledDenoiser(ControlledUNet(base.unet), pair, [control], steps=20), scale=7.5)
+    z = sample_latents(guided, initial_noise(base.latent_shape(128, 128), [7]), scheduler, 20, [7])
+    ```
+
+    Attributes:
+        unet: the controlled U-Net.
+        text: text states, (B, N, D); under `CFGDenoiser` the unconditional rows come first.
+        controls: for the same rows.
+        steps: how many there are, for the controls' windows.
+        added_conditions: for SDXL, of the same rows.
+    """
+
+    unet: ControlledUNet
+    text: Tensor
+    controls: Sequence[ActiveControl] = ()
+    steps: int = 1
+    added_conditions: AddedConditions | None = None
+
+    def __call__(self, z_t: Tensor, t: Tensor, step: int) -> Tensor:
+        """The prediction, like `z_t` (B, C, h, w)."""
+        acting = [control for control in self.controls if control.window.contains(step, self.steps)]
+        return self.unet(z_t, t, self.text, acting, self.added_conditions)
+
+
+def activate(control: Control, network: ControlNet, rows: range, weighting: Weighting, guided: bool) -> ActiveControl:
+    """A control as it acts on a batch, with everything that no step changes computed once.
+
+    Under guidance the unconditional rows come first, and the control acts on them only if it may: the weightings but
+    "uniform", and networks that give means over the picture (ControlNet 1.1 "shuffle"), act on the conditional rows alone.
+
+    Args:
+        control: what it is, for all pictures.
+        network: the ControlNet, on the device and in the dtype to compute with.
+        rows: which pictures are computed together.
+        weighting: of the connections.
+        guided: whether each picture has an unconditional row.
+
+    Raises:
+        InputError: when a map is missing, or there are not as many layer weights as connections.
+    """
+    first = next(network.parameters())
+    maps = torch.stack([control.tensor_of(i) for i in rows]).to(first.device, first.dtype)
+    if network.config.conditioning_channels == 1:
+        maps = maps.mean(dim=1, keepdim=True)
+    features = network.encode_condition(maps)
+    weights = control.scale * layer_weights(weighting, connection_heights(network, features.shape[-2]))
+    if control.layers is not None:
+        if len(control.layers) != len(weights):
+            message = f"got {len(control.layers)} layer weights; this ControlNet has {len(weights)} connections"
+            raise InputError(message, field="layers")
+        weights = weights * torch.tensor(control.layers, dtype=weights.dtype)
+    mask = to_tensor(control.mask.convert("L").convert("RGB"))[None, :1].to(features) if control.mask else None
+    both_sides = not (condition_side_only(weighting) or network.config.global_pool_conditions)
+    if guided and both_sides:
+        features = torch.cat([features, features])
+    acting = slice(len(rows), None) if guided and not both_sides else None
+    return ActiveControl(network, features, weights, mask, acting, control.window)
+
+
+def connection_heights(network: Any, height: int) -> list[int]:
+    """The latent height at each connection, skips first, the middle last."""
+    heights = [height]
+    for block in network.down_blocks:
+        heights += [height] * len(block.resnets)
+        if block.downsamplers is not None:
+            height = (height + 1) // 2
+            heights.append(height)
+    return [*heights, height]

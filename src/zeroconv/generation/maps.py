@@ -1,0 +1,141 @@
+"""From the controls of a request to controls with their networks and maps: opened, extracted, fitted and looked over."""
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+from PIL import Image
+
+from zeroconv import conditions
+from zeroconv.conditions.condition import Condition
+from zeroconv.conditions.raster.resizing import NEAREST, resize_map
+from zeroconv.control import ControlNet
+from zeroconv.data_uri import picture_name
+from zeroconv.errors import InputError
+from zeroconv.generation.control import Control
+from zeroconv.generation.request import ControlRequest, ResizeMode
+from zeroconv.images import open_image, open_map
+from zeroconv.stable_diffusion import StableDiffusion
+
+__all__ = ["make_controls", "make_map"]
+
+Notify = Callable[[str], None]
+
+
+def ignore(_: str) -> None:
+    """Tell nobody."""
+
+
+def make_controls(
+    requests: Sequence[ControlRequest],
+    base: StableDiffusion,
+    size: tuple[int, int],
+    resize: ResizeMode | None = None,
+    notify: Notify = ignore,
+) -> list[Control]:
+    """Open every ControlNet once and make its map.
+
+    Args:
+        requests: the controls.
+        base: the base.
+        size: of the pictures, width and height.
+        resize: how pictures, maps and masks of another size are fitted. None cuts pictures and refuses maps and masks.
+        notify: told in a sentence what looks wrong about a map, and how it is extracted, if not in the usual way.
+
+    Raises:
+        InputError: for a network or picture that cannot be opened, a map of another size, a base that does not fit.
+    """
+    opened: dict[str, ControlNet] = {}
+    controls: list[Control] = []
+    for index, request in enumerate(requests):
+        with name_field(f"controls.{index}.network"):
+            if request.network not in opened:
+                opened[request.network] = ControlNet.from_pretrained(request.network, unet=base.unet)
+                opened[request.network].check_base(base.unet)
+        network, mask = opened[request.network], None
+        if request.mask is not None:
+            with name_field(f"controls.{index}.mask"):
+                mask = open_fitted(request.mask, open_map, "mask", None, size, resize).convert("L")
+        with name_field(f"controls.{index}.{'image' if request.condition is None else 'condition'}"):
+            image = make_map(network, request, size, resize, notify)
+        controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers))
+    return controls
+
+
+def make_map(
+    network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None, notify: Notify = ignore
+) -> Image.Image:
+    """The ready map of a request, or the one extracted from its picture, as the network's maps were in training.
+
+    Raises:
+        FileNotFoundError: when the picture is not there.
+        ValueError: when it cannot be read, has another size, or no map can be extracted for this network.
+    """
+    known = conditions.find(network.config.condition)
+    if request.condition is not None:
+        opener = known.open_map if known else open_map
+        image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
+    else:
+        assert request.image is not None, "a request has one of both"
+        image, source = extract_map(network, request.image, request.network, size, resize, notify), request.image
+    for oddity in known.check(image) if known else ():
+        notify(f"warning: {picture_name(source)}: {oddity}")
+    return image
+
+
+def extract_map(
+    network: ControlNet, source: str, what: str, size: tuple[int, int], resize: ResizeMode | None, notify: Notify
+) -> Image.Image:
+    """The map of a picture, with the parameters of the network's training.
+
+    Raises:
+        ValueError: when the network follows no condition that is extracted.
+    """
+    known, parameters = conditions.find(network.config.condition), dict(network.config.extract)
+    if known is None:
+        raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
+    if known.needs_mask:
+        raise ValueError(f"{what} fills a hole, and only you know where: give it as --condition, RGBA and transparent there")
+    if parameters:
+        notify(f"the map of {picture_name(source)} is extracted as in training, with {json.dumps(parameters)}")
+    return conditions.extract_at_size(known.name, open_image(source), size, resize or "crop", **parameters)
+
+
+def open_fitted(
+    source: str,
+    opener: Callable[[str], Image.Image],
+    what: str,
+    condition: Condition | None,
+    size: tuple[int, int],
+    resize: ResizeMode | None,
+) -> Image.Image:
+    """A map or mask of the pictures' size.
+
+    Raises:
+        ValueError: when it has another size and `resize` is None.
+    """
+    image = opener(source)
+    if image.size == size:
+        return image
+    if resize is not None:
+        return resize_map(image, size, condition.resizing if condition else NEAREST, resize)  # no value that was not there
+    (width, height), (wanted_width, wanted_height) = image.size, size
+    raise ValueError(
+        f"the {what} {picture_name(source)} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "
+        f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
+    )
+
+
+@contextmanager
+def name_field(field: str) -> Generator[None]:
+    """Whatever a user can mend inside becomes an `InputError` with the field's name.
+
+    Raises:
+        InputError: in place of a `ValueError` or an `OSError` with a message.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if isinstance(error, InputError) or (isinstance(error, OSError) and error.strerror):
+            raise
+        raise InputError(str(error), field=field) from error

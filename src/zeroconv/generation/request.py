@@ -1,0 +1,138 @@
+"""What is asked for, as plain values: one description for the command line, for a picture's metadata and for HTTP.
+
+A request names networks and pictures and opens nothing. A picture is a path, or a `data:` URI that holds it, so a request
+with embedded maps is complete in itself. `GenerationRequest.model_json_schema()` is the form to fill in.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from zeroconv.control.weighting import StepWindow, Weighting
+from zeroconv.diffusion import Sampler
+from zeroconv.errors import InputError
+
+__all__ = ["BaseRequest", "ControlRequest", "GenerationRequest", "LoRARequest", "Precision", "ResizeMode"]
+
+Precision = Literal["float32", "float16", "bfloat16", "float64"]
+ResizeMode = Literal["crop", "stretch", "fill"]
+
+
+class Request(BaseModel):
+    """A frozen model whose errors are one line with the field's path.
+
+    Raises:
+        InputError: for the first value that cannot be used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise input_error(error) from None
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """From a dictionary, such as one of JSON."""
+        try:
+            return super().model_validate(obj, **settings)
+        except ValidationError as error:
+            raise input_error(error) from None
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
+        """From JSON text."""
+        try:
+            return super().model_validate_json(json_data, **settings)
+        except ValidationError as error:
+            raise input_error(error) from None
+
+
+class LoRARequest(Request):
+    """A LoRA to merge into the base."""
+
+    path: str = Field(min_length=1, description="the file, or a folder that a trainer wrote")
+    weight: FiniteFloat = Field(default=1.0, description="strength; 1 as trained")
+
+
+class BaseRequest(Request):
+    """Which base, and how it is opened."""
+
+    name: str = Field(default="tiny", min_length=1, description='"tiny", a folder, a file or a hub id')
+    vae: str | None = Field(default=None, description="another autoencoder, a file or a folder")
+    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(default=None, description="if the base is mistaken")
+    family: Literal["sd15", "sd21", "sdxl"] | None = Field(default=None, description="of a file, if its shapes mislead")
+    ema: bool = Field(default=False, description="the averaged weights of a file that holds both")
+    loras: tuple[LoRARequest, ...] = Field(default=(), description="merged in this order")
+    device: str | None = Field(default=None, description="cpu, cuda, cuda:1, mps; the best there is if left out")
+    dtype: Precision | None = Field(default=None, description="float32 on a CPU, float16 elsewhere, if left out")
+
+
+class ControlRequest(Request):
+    """One control: a ControlNet, a picture for it, and how, where and when it acts."""
+
+    network: str = Field(min_length=1, description="name, folder, file or hub id of the ControlNet")
+    image: str | None = Field(default=None, description="a picture whose map is extracted: a path or data: URI")
+    condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
+    mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")
+    scale: FiniteFloat = Field(default=1.0, description="strength; 1 as trained, 0 off")
+    start: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it begins")
+    end: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it stops")
+    layers: tuple[FiniteFloat, ...] | None = Field(default=None, description="a weight per connection, the middle's last")
+
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """One picture, and a window that is not empty."""
+        StepWindow(self.start, self.end)
+        if (self.image is None) == (self.condition is None):
+            got = "neither" if self.image is None else "both"
+            raise InputError(f"{self.network} got {got} of image and condition; expected one of them", field="condition")
+        return self
+
+
+class GenerationRequest(Request):
+    """Pictures from a prompt and any number of controls."""
+
+    prompt: str = Field(description="what to see")
+    negative_prompt: str = Field(default="", description="what not to see")
+    controls: tuple[ControlRequest, ...] = Field(default=(), description="any number; their residuals are added")
+    base: BaseRequest = Field(default=BaseRequest(), description="a name, or how it is opened")
+    seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
+    num_images: int = Field(default=1, ge=1, description="how many pictures")
+    num_inference_steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
+    guidance_scale: FiniteFloat = Field(default=7.5, description="of classifier-free guidance; 1 is none")
+    weighting: Weighting = Field(default="uniform", description="of the connections")
+    sampler: Sampler = "dpm++2m"
+    size: tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None, description="width and height; the base's own if left out"
+    )
+    resize: ResizeMode | None = Field(default=None, description="how maps of another size are fitted; refused if left out")
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def expand_name(cls, value: Any) -> Any:
+        """A base's name alone is a base opened in the usual way."""
+        return {"name": value} if isinstance(value, str) else value
+
+    def without_pictures(self) -> dict[str, Any]:
+        """As JSON, but for the pictures of the controls: for reports."""
+        return self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask"}}})
+
+
+def input_error(error: ValidationError) -> InputError:
+    """The first thing pydantic found, as one line with its field."""
+    first = error.errors()[0]
+    inner, place = first.get("ctx", {}).get("error"), [str(part) for part in first["loc"]]
+    if isinstance(inner, InputError):
+        place += [inner.field] if inner.field else []
+        return InputError(str(inner), field=".".join(place) or None)
+    field = ".".join(place) or None
+    kind, message = first["type"], first["msg"].removeprefix("Value error, ")
+    if kind == "missing":
+        return InputError(f"{field} is missing", field=field)
+    if kind == "extra_forbidden":
+        return InputError(f"{field} is not known", field=field)
+    wanted = message.removeprefix("Input should be ")
+    return InputError(f"{field or 'the request'} is {first['input']!r:.80}; expected {wanted}", field=field)

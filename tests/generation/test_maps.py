@@ -1,0 +1,72 @@
+"""From the controls of a request to controls with their maps; wrong ones are one line with their field."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.tiny import build_control, build_map
+from zeroconv.conditions import extract
+from zeroconv.data_uri import encode_png
+from zeroconv.errors import InputError
+from zeroconv.generation import ControlRequest
+from zeroconv.generation.maps import make_controls
+from zeroconv.images import write_png
+from zeroconv.stable_diffusion import StableDiffusion
+
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def canny(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ControlNet for edges that were extracted with thresholds of its own."""
+    network = build_control(base.unet, seed=3)
+    network.config = replace(network.config, condition="canny", extract={"low": 5, "high": 9})
+    return str(network.save_pretrained(tmp_path_factory.mktemp("control")))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    return write_png(build_map(), tmp_path / "picture.png")
+
+
+def test_an_embedded_map_is_the_file(canny: str, base: StableDiffusion, picture: Path) -> None:
+    sources = (str(picture), encode_png(build_map()))
+    file, embedded = make_controls([ControlRequest(network=canny, condition=s) for s in sources], base, SIZE)
+    assert file.image == embedded.image == build_map() and file.network is embedded.network
+
+
+def test_a_map_is_extracted_as_in_training_and_somebody_is_told(canny: str, base: StableDiffusion, picture: Path) -> None:
+    told: list[str] = []
+    (control,) = make_controls([ControlRequest(network=canny, image=str(picture))], base, SIZE, notify=told.append)
+    assert control.image == extract("canny", build_map(), low=5, high=9)
+    assert len(told) == 1 and "as in training" in told[0]
+
+
+def test_what_is_odd_about_a_map_is_told(canny: str, base: StableDiffusion) -> None:
+    white = encode_png(Image.new("RGB", SIZE, "white"))
+    told: list[str] = []
+    make_controls([ControlRequest(network=canny, condition=white)], base, SIZE, notify=told.append)
+    assert len(told) == 1 and told[0].startswith("warning: the embedded picture: this map looks inverted")
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"network": "caany"}, "controls.1.network", "no ControlNet called 'caany'"),
+    ({"condition": "nowhere.png"}, "controls.1.condition", "no such file: nowhere.png"),
+    ({"condition": "data:image/png;base64,AAAA"}, "controls.1.condition", "the embedded picture is not a readable PNG"),
+    ({"condition": encode_png(build_map(32, 64))}, "controls.1.condition", "the map the embedded picture is 32x64 pixels"),
+    ({"mask": encode_png(build_map(32, 64))}, "controls.1.mask", "the mask the embedded picture is 32x64 pixels"),
+    ({"image": "nowhere.png", "condition": None}, "controls.1.image", "no such file: nowhere.png"),
+]
+
+
+@pytest.mark.parametrize(("change", "field", "message"), WRONG)
+def test_wrong_controls_are_one_line_with_their_field(
+    canny: str, base: StableDiffusion, picture: Path, change: dict[str, Any], field: str, message: str
+) -> None:
+    good: dict[str, Any] = {"network": canny, "condition": str(picture)}
+    with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
+        make_controls([ControlRequest(**good), ControlRequest(**{**good, **change})], base, SIZE)
+    assert caught.value.field == field and str(caught.value).startswith(message)

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.cli.conftest import Run
 from tests.conditions import tiny_networks
 from tests.tiny import build_map
-from zeroconv.cli.console import seconds_text
+from zeroconv.cli.console import format_seconds
 from zeroconv.cli.controls import parse_control
 from zeroconv.cli.demo_sheet import edges_of, open_showpieces
 from zeroconv.conditions import extract, get
@@ -138,7 +138,7 @@ def test_a_control_with_odd_numbers_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (61, "1:01"), (3725, "1:02:05")])
 def test_durations(seconds: float, text: str) -> None:
-    assert seconds_text(seconds) == text
+    assert format_seconds(seconds) == text
 
 
 def test_the_demo_says_in_sentences_where_to_look(run: Run, base_folder: Path, control_folder: Path) -> None:

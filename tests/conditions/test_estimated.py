@@ -1,14 +1,11 @@
 """Depth, segmentation and pose read from pictures of the tiny world by the embedded annotator."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
-from zeroconv.conditions import extract, get
-from zeroconv.conditions.depth import depth, inverse_depth
+from zeroconv.conditions.depth import inverse_depth
 from zeroconv.conditions.openpose.drawing import read_joints
 from zeroconv.conditions.pose import estimate_people, pose
 from zeroconv.conditions.segmentation import UNKNOWN, read_classes, segmentation
@@ -17,22 +14,6 @@ from zeroconv.metrics.keypoints import pck
 from zeroconv.metrics.segmentation import mean_iou
 
 PEOPLE = [i for i in range(COUNT) if picture(i).keypoints is not None]
-
-
-@pytest.mark.parametrize("extractor", [depth, segmentation, pose])
-@pytest.mark.parametrize("size", [(1, 1), (3, 50), (200, 90)])
-def test_maps_have_the_pictures_size_and_the_same_bytes_again(extractor: Any, size: tuple[int, int]) -> None:
-    image = rendering(0).resize(size)
-    made = extractor(image)
-    assert (made.mode, made.size) == ("RGB", size)
-    assert made == extractor(image) == extractor(image.convert("RGBA"))
-
-
-@pytest.mark.parametrize("name", ["depth", "segmentation", "pose", "normal"])
-def test_they_are_found_by_name(name: str) -> None:
-    assert extract(name, rendering(0)).size == (128, 128)
-    with pytest.raises(ValueError, match=f"{name}: "):
-        extract(name, rendering(0), colour="red")
 
 
 def test_depth_meets_the_truth() -> None:
@@ -70,15 +51,6 @@ def test_positions_are_in_pixels_of_the_picture() -> None:
 def test_thresholds_that_make_no_sense_are_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="expected 0 … 1"):
         pose(rendering(0), threshold=threshold)
-
-
-@pytest.mark.parametrize("name", ["depth", "segmentation", "pose"])
-def test_what_was_read_is_obeyed(name: str) -> None:
-    image, known = rendering(PEOPLE[0]), get(name)
-    made = known.extract(image)
-    assert known.fidelity(image, made) > 0.9  # compared on a grid of 64
-    with pytest.raises(ValueError, match="expected the same size"):
-        known.fidelity(image, made.resize((64, 64)))
 
 
 def test_a_drawn_pose_has_the_joints_that_were_found() -> None:

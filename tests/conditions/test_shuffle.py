@@ -15,9 +15,9 @@ from zeroconv.conditions.shuffle import (
     colour_similarity,
     flow_field,
     lab_histogram,
-    lab_of,
     random_flow,
     shuffle,
+    to_lab,
 )
 
 
@@ -103,7 +103,7 @@ def test_every_visit_has_its_own_seed() -> None:
     ],
 )  # fmt: skip
 def test_lab_is_the_published_one(rgb: tuple[int, int, int], lab: tuple[float, float, float]) -> None:
-    assert lab_of(Image.new("RGB", (2, 1), rgb))[0, 1].tolist() == pytest.approx(lab, abs=0.05)
+    assert to_lab(Image.new("RGB", (2, 1), rgb))[0, 1].tolist() == pytest.approx(lab, abs=0.05)
 
 
 def test_a_histogram_by_hand() -> None:

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-from zeroconv.conditions.networks.transformers import CLASSES, network_class
+from zeroconv.conditions.networks.transformers import CLASSES, find_network_class
 from zeroconv.conditions.networks.weights import WEIGHTS
 
 transformers: Any = library  # its settings are typed in part only
@@ -99,7 +99,7 @@ def save(method: str, folder: Path, points: int | None = None) -> Path:
     """A random network of a method in a folder; of poses with a number of points."""
     torch.manual_seed(0)
     family = WEIGHTS[method].family
-    network = network_class(CLASSES[method])(settings_of(family, points or POINTS.get(method, 0)))
+    network = find_network_class(CLASSES[method])(settings_of(family, points or POINTS.get(method, 0)))
     with torch.no_grad():
         for name, parameter in network.named_parameters():  # zeros and ones say nothing
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -38,15 +38,16 @@ def test_tensors_are_converted_once_and_again_when_they_changed(network: Control
     assert {tensor.dtype for tensor in first.parameters()} == {torch.bfloat16}
     assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
     assert all(a.data_ptr() == b.data_ptr() for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    optimizer = torch.optim.SGD([network.conv_in.weight], 0.1)
-    network.conv_in.weight.grad = torch.ones_like(network.conv_in.weight)
+    weight, bias = (network.get_parameter(f"conv_in.{part}") for part in ("weight", "bias"))
+    optimizer = torch.optim.SGD([weight], 0.1)
+    weight.grad = torch.ones_like(weight)
     optimizer.step()
-    network.conv_in.bias.data = network.conv_in.bias.data + 1
+    bias.data = bias.data + 1
     third = copies.get(network, CPU, torch.bfloat16)
-    assert torch.equal(third.conv_in.weight, network.conv_in.weight.bfloat16())
-    assert torch.equal(third.conv_in.bias, network.conv_in.bias.bfloat16())
-    kept = third.time_embedding.linear_1.weight
-    assert kept.data_ptr() == first.time_embedding.linear_1.weight.data_ptr()
+    assert torch.equal(third.get_parameter("conv_in.weight"), weight.bfloat16())
+    assert torch.equal(third.get_parameter("conv_in.bias"), bias.bfloat16())
+    kept = "time_embedding.linear_1.weight"
+    assert third.get_parameter(kept).data_ptr() == first.get_parameter(kept).data_ptr()
 
 
 @torch.no_grad()

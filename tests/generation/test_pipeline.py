@@ -174,7 +174,7 @@ def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weight
             module.p = 0.5
     assert torch.equal(pipe("a red house", [Control(network.train(), build_map())], **STEPS).latents, wanted)
     with torch.no_grad():
-        network.controlnet_mid_block.weight.mul_(2)
+        network.get_parameter("controlnet_mid_block.weight").mul_(2)
     assert differs(pipe("a red house", [Control(network, build_map())], **STEPS).latents, wanted)
 
 

@@ -172,6 +172,30 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings)
     assert all(bool(tensor.isfinite().all()) for tensor in saved.values())
 
 
+def test_where_looking_waits_a_bad_step_is_found_before_anything_is_kept(settings: Settings) -> None:
+    """As on a GPU, whose losses are looked at before a report, a probe and a saved state alone."""
+    config = settings(probe_every=100, save_every=2)
+    trainer = Trainer(config, lambda _: None)
+    elsewhere = config.optimization.model_copy(update={"device": "cuda"})
+    watched = Trainer.is_check_due
+    trainer.batches(2)
+    trainer.cache.latents[[ref.index for ref in samples_of_step(2, 2, 7, 0)]] = float("nan")
+
+    def check_as_on_a_gpu(step: int) -> bool:
+        trainer.config = config.model_copy(update={"optimization": elsewhere})
+        due = watched(trainer, step)
+        trainer.config = config
+        return due
+
+    trainer.is_check_due = check_as_on_a_gpu
+    assert [step for step in range(1, 5) if trainer.is_check_due(step)] == [2, 4]
+    with pytest.raises(FloatingPointError, match=r"step 3: the loss is nan .*nothing since the last saved state can be kept"):
+        trainer.fit()
+    saved = state(config.checkpoint.out)
+    assert trainer.done == 3 and int(saved["step"]) == 2
+    assert all(bool(tensor.isfinite().all()) for tensor in saved.values())
+
+
 def test_the_jump_is_announced_once(settings: Settings) -> None:
     """The marks are moved so that the real probe's fidelity, whatever it is, closes five sixths of the gap."""
     config, events = settings(), list[Event]()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zeroconv.cli.app import app
-from zeroconv.cli.console import plain, say
+from zeroconv.cli.console import say, to_printable
 
 __all__ = ["app", "main"]
 
@@ -42,7 +42,7 @@ class Once:
 
     def __call__(self, message: Warning | str, *_: Any, **__: Any) -> None:
         """Say a warning."""
-        line = plain(str(message))
+        line = to_printable(str(message))
         if line not in self.said:
             self.said.add(line)
             say(f"warning: {line}")

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-__all__ = ["Progress", "plain", "print_json", "say", "seconds_text"]
+__all__ = ["Progress", "format_seconds", "print_json", "say", "to_printable"]
 
 QUIET_SECONDS = 5.0  # between two progress lines when nobody watches a terminal
 
@@ -15,7 +15,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def plain(text: str) -> str:
+def to_printable(text: str) -> str:
     """One line of letters: what a stranger's file says may hold line breaks, or codes that steer a terminal."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
@@ -25,7 +25,7 @@ def print_json(report: dict[str, Any]) -> None:
     print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
 
 
-def seconds_text(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A duration as m:ss, or h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -63,7 +63,7 @@ class Progress:
         now = time.monotonic()
         self.first = self.first or (done, now)  # opening the weights is no step: time is counted from the first one on
         begun, since = self.first
-        left = f", {seconds_text((now - since) / (done - begun) * (total - done))} left" if begun < done < total else ""
+        left = f", {format_seconds((now - since) / (done - begun) * (total - done))} left" if begun < done < total else ""
         self.show(f"{self.label} {done}/{total}{left}", last=done == total)
 
     def show(self, line: str, last: bool = False) -> None:

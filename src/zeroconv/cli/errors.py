@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from zeroconv.cli.console import plain, say
+from zeroconv.cli.console import say, to_printable
 
 __all__ = ["Commands", "one_line"]
 
@@ -61,4 +61,4 @@ def one_line(error: BaseException) -> str:
     """The message of an error without line breaks; for the system's own errors, file and reason."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    return plain(str(error)) or type(error).__name__
+    return to_printable(str(error)) or type(error).__name__

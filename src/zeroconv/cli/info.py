@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zeroconv.cli.console import plain, print_json
+from zeroconv.cli.console import print_json, to_printable
 
 __all__ = ["info"]
 
@@ -42,7 +42,7 @@ def info(
             "use with": found.fits or "nothing here",
         }
         for name, value in lines.items():
-            typer.echo(f"{plain(name):14} {plain(value):.500}")
+            typer.echo(f"{to_printable(name):14} {to_printable(value):.500}")
     if found.refused:
         raise ValueError(f"{path} cannot be used here: {found.refused}")
 

@@ -73,7 +73,7 @@ def random_flow(generator: np.random.Generator) -> Mapping[str, int]:
     return {"seed": int(generator.integers(2**32))}
 
 
-def lab_of(image: Image.Image) -> np.ndarray:
+def to_lab(image: Image.Image) -> np.ndarray:
     """CIE L*a*b* (1976, white D65) of an sRGB picture: (H, W, 3) float32, L in 0 … 100, a and b around 0."""
     level = np.arange(256, dtype=np.float32) / 255
     linear = np.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).astype(np.float32)
@@ -92,7 +92,7 @@ def lab_histogram(image: Image.Image) -> np.ndarray:
     counted = (min(image.width, COUNTED), min(image.height, COUNTED))
     image = image.convert("RGB").resize(counted, Image.Resampling.NEAREST)
     last = np.array(CELLS, np.float32) - 1
-    place = (lab_of(image).reshape(-1, 3) * (0.01, 0.005, 0.005) + (0, 0.5, 0.5)).clip(0, 1) * last
+    place = (to_lab(image).reshape(-1, 3) * (0.01, 0.005, 0.005) + (0, 0.5, 0.5)).clip(0, 1) * last
     below = np.minimum(place.astype(int), np.array(CELLS) - 2)
     above = place - below  # the share of the upper cell, in [0, 1]
     total = np.zeros(int(np.prod(CELLS)))

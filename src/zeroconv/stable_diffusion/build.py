@@ -95,12 +95,12 @@ def check_topology(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     Raises:
         ValueError: naming the kind, or the first difference.
     """
-    said = UNetShape.of_config(config)
-    reason = unsupported(said)
+    configured = UNetShape.of_config(config)
+    reason = unsupported(configured)
     if reason is not None:
         raise ValueError(reason)
     found = vars(UNetShape.of_diffusers(shapes))
-    for name, value in vars(said).items():
+    for name, value in vars(configured).items():
         if value != found[name]:
             raise ValueError(
                 f"the U-Net's configuration says {name} {value}, its tensors {found[name]}: they are of two networks"

@@ -157,11 +157,11 @@ def check_parts(parts: Any) -> None:
             f"{' + '.join(map(str, widths))}; expected the same: the parts are of different families"
         )
     if len(encoders) == 2:
-        told = 6 * unet.addition_time_embed_dim + int(encoders[1].config.projection_dim)
-        if unet.projection_class_embeddings_input_dim != told:
+        inputs = 6 * unet.addition_time_embed_dim + int(encoders[1].config.projection_dim)
+        if unet.projection_class_embeddings_input_dim != inputs:
             raise ValueError(
-                f"its U-Net is told {unet.projection_class_embeddings_input_dim} numbers beside the text, text and sizes "
-                f"make {told}; expected the same: is it an SDXL refiner, which this project does not run?"
+                f"its U-Net takes {unet.projection_class_embeddings_input_dim} numbers beside the text, text and sizes "
+                f"make {inputs}; expected the same: is it an SDXL refiner, which this project does not run?"
             )
 
 

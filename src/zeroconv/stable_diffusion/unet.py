@@ -109,7 +109,7 @@ def encode(unet: Any, z_t: Tensor, t: Tensor | float, text: Tensor, added_condit
 def decode(unet: Any, encoded: Encoded, text: Tensor) -> Tensor:
     """The decoder of a diffusers `UNet2DConditionModel`: the prediction, like `z_t`.
 
-    Sizes that are no multiple of the U-Net's reduction are handled as diffusers does: each decoder block is told
+    Sizes that are no multiple of the U-Net's downsampling are handled as diffusers does: each decoder block is given
     the size of the skip connection that it will meet next.
     """
     h, skips = encoded.middle, encoded.skips
@@ -128,7 +128,7 @@ def decode(unet: Any, encoded: Encoded, text: Tensor) -> Tensor:
 
 
 def check_supported(unet: nn.Module) -> None:
-    """Refuse U-Nets that are told things this project does not know (class labels, image embeddings).
+    """Refuse U-Nets with inputs that this project does not know (class labels, image embeddings).
 
     Raises:
         ValueError: naming the setting that was found and the ones that are understood.

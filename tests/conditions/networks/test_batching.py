@@ -20,7 +20,7 @@ from tests.conditions.tiny_networks import save
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.conditions import draw_parameters, extract, extract_all, get, names
 from zeroconv.conditions.networks import batching as batches
-from zeroconv.conditions.networks.batching import in_batches
+from zeroconv.conditions.networks.batching import run_in_batches
 from zeroconv.conditions.networks.hed import open_hed
 from zeroconv.conditions.networks.transformers import open_network
 
@@ -114,7 +114,7 @@ def test_batches_keep_the_order_and_their_limit(shapes: list[tuple[int, int]], m
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "PIXELS", most)
-        answers = in_batches(inputs, run)
+        answers = run_in_batches(inputs, run)
     assert [tuple(answer.shape) for answer in answers] == [(1, 1, *shape) for shape in shapes]
     assert [answer[0, 0, 0, 0].item() for answer in answers] == [i + 1 for i in range(len(shapes))]
     assert sum(shape[0] for shape in seen) == len(shapes)

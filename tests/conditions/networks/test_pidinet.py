@@ -15,7 +15,7 @@ from zeroconv.checkpoints import write_safetensors
 from zeroconv.cli import main
 from zeroconv.conditions.networks import edge_detector, pidinet
 from zeroconv.conditions.networks.edge_detector import predict_in_tiles
-from zeroconv.conditions.networks.pidinet import PiDiNet, open_pidinet, pidinet_edges, plain_kernel
+from zeroconv.conditions.networks.pidinet import PiDiNet, open_pidinet, pidinet_edges, to_plain_kernel
 from zeroconv.conditions.soft_edge import soft_edge
 
 WIDTHS, BRANCH = (20, 40, 80, 80), 8  # of PiDiNet-Tiny, the smallest that was published
@@ -140,7 +140,7 @@ def test_a_plain_convolution_takes_the_differences(kind: str, inputs: int, outpu
     generator = torch.Generator().manual_seed(0)
     x = torch.randn((1, inputs, 9, 12), generator=generator)
     weights = torch.randn((outputs, inputs // groups, 3, 3), generator=generator)
-    kernel = plain_kernel(kind, weights)
+    kernel = to_plain_kernel(kind, weights)
     assert kernel.shape[-1] == (5 if kind == "rd" else 3)
     found = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2, groups=groups)
     assert torch.allclose(found, difference_convolution(x, kind, weights), atol=1e-5)
@@ -148,7 +148,7 @@ def test_a_plain_convolution_takes_the_differences(kind: str, inputs: int, outpu
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_differences_do_not_see_the_level(kind: str) -> None:
-    kernel = plain_kernel(kind, torch.randn((6, 2, 3, 3), generator=torch.Generator().manual_seed(1)))
+    kernel = to_plain_kernel(kind, torch.randn((6, 2, 3, 3), generator=torch.Generator().manual_seed(1)))
     assert (kernel.sum((2, 3)).abs().max() < 1e-5) == (kind != "cv")
 
 

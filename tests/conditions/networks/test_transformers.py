@@ -29,11 +29,11 @@ from tests.conditions.tiny_networks import RECIPES, save, save_all
 from zeroconv.conditions import extract, extract_all
 from zeroconv.conditions.depth import depth
 from zeroconv.conditions.networks.depth import learned_depth
-from zeroconv.conditions.networks.normal import SEED, in_our_frame, learned_normals, place_in
-from zeroconv.conditions.networks.pose import LAYOUTS, cut, frame_of, peak_of, people_of_points, person_boxes
+from zeroconv.conditions.networks.normal import SEED, fit_into, learned_normals, to_camera_frame
+from zeroconv.conditions.networks.pose import LAYOUTS, crop_frame, frame_around, locate_peak, people_from_points, person_boxes
 from zeroconv.conditions.networks.segmentation import SEMANTIC_TASK, argmax_at_size, learned_classes
 from zeroconv.conditions.networks.transformers import RECIPES as PUBLISHED
-from zeroconv.conditions.networks.transformers import Recipe, network_class, normalised, open_network, pixels_of
+from zeroconv.conditions.networks.transformers import Recipe, find_network_class, normalize, open_network, to_input
 from zeroconv.conditions.networks.weights import WEIGHTS, methods_of
 from zeroconv.conditions.normal import normal, normal_map
 from zeroconv.conditions.openpose.drawing import JOINTS
@@ -107,7 +107,7 @@ def test_depth_is_the_librarys_own_on_its_own_preprocessing(folders: dict[str, P
     shape = {"keep_aspect_ratio": True, "ensure_multiple_of": 14} if method == "depth-anything" else {}
     processor = DPTImageProcessorPil(**shape, **RECIPES[family])
     network, pixels = open_network(method, folders[method]), processor(image, return_tensors="pt")["pixel_values"]
-    assert torch.allclose(pixels, pixels_of(image, network), atol=1e-5)
+    assert torch.allclose(pixels, to_input(image, network), atol=1e-5)
     theirs: Any = processor.post_process_depth_estimation(judged(network, pixels), [(100, 120)])[0]["predicted_depth"]
     theirs = theirs.numpy()
     theirs = (theirs - theirs.min()) / (theirs.max() - theirs.min())
@@ -124,7 +124,7 @@ def test_segformer_is_the_librarys_own(folders: dict[str, Path]) -> None:
 
 def test_mask2former_is_the_librarys_own(folders: dict[str, Path]) -> None:
     image, network = rendering(3), open_network("mask2former", folders["mask2former"])
-    seen = judged(network, pixels_of(image, network))
+    seen = judged(network, to_input(image, network))
     theirs = Mask2FormerImageProcessorPil().post_process_semantic_segmentation(seen, [(128, 128)])[0].numpy()
     assert (learned_classes([image], "mask2former", folders["mask2former"])[0] == theirs).mean() > 0.999
 
@@ -133,7 +133,7 @@ def test_oneformer_is_asked_for_a_semantic_answer(folders: dict[str, Path]) -> N
     """The task goes in as numbers of tokens; another task gives another answer."""
     network = open_network("oneformer", folders["oneformer"])
     assert network.model.config.task_seq_len == 77 and len(SEMANTIC_TASK) == 7
-    pixels, task = pixels_of(rendering(0), network), torch.zeros(1, 77)
+    pixels, task = to_input(rendering(0), network), torch.zeros(1, 77)
     with torch.inference_mode():
         other = network.model(pixels, task_inputs=task).class_queries_logits
         task[0, :7] = torch.tensor(SEMANTIC_TASK)
@@ -149,7 +149,7 @@ def test_other_classes_than_ade20ks_are_refused(folders: dict[str, Path], tmp_pa
     shutil.copytree(folders["segformer"], tmp_path / "other")
     settings = open_network("segformer", folders["segformer"]).model.config.to_dict()
     settings["id2label"] = dict.fromkeys(range(19), "street")
-    kind = network_class("SegformerForSemanticSegmentation")
+    kind = find_network_class("SegformerForSemanticSegmentation")
     kind(kind.config_class.from_dict(settings)).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="know 19 classes; expected the 150 of ADE20K"):
         segmentation(rendering(0), "segformer", tmp_path / "other")
@@ -170,7 +170,7 @@ def test_the_largest_score_is_found_in_parts(seed: int, step: int) -> None:
 def test_normals_get_our_frame_and_both_conventions(vectors: tuple[float, float, float]) -> None:
     """The networks answer x right, y up, z to the camera; red is left, green top, blue front."""
     answer = torch.tensor(vectors).reshape(1, 3, 1, 1).expand(1, 3, 4, 6) * 7.0  # of no unit length
-    found = in_our_frame(answer, (9, 5))
+    found = to_camera_frame(answer, (9, 5))
     assert found.shape == (9, 5, 3) and np.allclose(found, np.array(vectors) * [1, 1, -1], atol=1e-6)
     left, top, front = (np.array(vectors) * [-1, 1, 1] * 127.5 + 127.5).tolist()
     assert np.abs(np.asarray(normal_map(found))[4, 2] - [left, top, front]).max() <= 1
@@ -180,7 +180,7 @@ def test_normals_get_our_frame_and_both_conventions(vectors: tuple[float, float,
 @given(width=st.integers(1, 4000), height=st.integers(1, 4000))
 def test_a_picture_lies_in_the_middle_of_its_frame(width: int, height: int) -> None:
     """The library's own size, or one pixel where that has none; and as much room on both sides."""
-    left, top, wide, high = place_in((768, 1024), (width, height))
+    left, top, wide, high = fit_into((768, 1024), (width, height))
     theirs = get_image_size_for_max_height_width((height, width), 1024, 768)
     assert (high, wide) == (max(1, theirs[0]), max(1, theirs[1]))
     assert 0 <= 768 - wide - 2 * left <= 1 and 0 <= 1024 - high - 2 * top <= 1
@@ -190,7 +190,7 @@ def test_sapiens2s_normals_are_the_networks_own(folders: dict[str, Path]) -> Non
     """Of a picture in the frame's shape, as unit vectors in our frame; of another picture there are as many."""
     network, image = open_network("sapiens2-normal", folders["sapiens2"]), rendering(1).resize((48, 64))
     with torch.inference_mode():
-        raw = network.model(normalised(np.asarray(image), network.recipe)[None]).normals[0].permute(1, 2, 0).numpy()
+        raw = network.model(normalize(np.asarray(image), network.recipe)[None]).normals[0].permute(1, 2, 0).numpy()
     theirs = raw / np.linalg.norm(raw, axis=-1, keepdims=True) * [1, 1, -1]
     assert np.abs(learned_normals(image, "sapiens2", folders["sapiens2"]) - theirs).max() < 1e-4
     wide = learned_normals(rendering(1), "sapiens2", folders["sapiens2"])
@@ -328,10 +328,10 @@ def test_whole_body_weights_of_vitpose_mark_hands_and_faces_too(folders: dict[st
 def test_a_crops_peak_is_brought_back_to_the_picture(spot: tuple[int, int], size: tuple[int, int]) -> None:
     ys, xs = np.mgrid[:100, :140]
     light = 255 * np.exp(-((xs - spot[0]) ** 2 + (ys - spot[1]) ** 2) / 8)
-    centre, extent = frame_of(np.array([25, 15, 100, 90], np.float32))
-    crop = cut(np.repeat(light.astype(np.uint8)[..., None], 3, axis=2), (centre, extent), size)
+    centre, extent = frame_around(np.array([25, 15, 100, 90], np.float32))
+    crop = crop_frame(np.repeat(light.astype(np.uint8)[..., None], 3, axis=2), (centre, extent), size)
     assert crop.shape == (size[1], size[0], 3) and extent[0] / extent[1] == pytest.approx(size[0] / size[1])
-    found = peak_of(crop[..., 0].astype(np.float32), 0.8) / (np.array(size) - 1) * extent + centre - extent / 2
+    found = locate_peak(crop[..., 0].astype(np.float32), 0.8) / (np.array(size) - 1) * extent + centre - extent / 2
     assert np.abs(found - spot).max() < 0.6
 
 
@@ -339,17 +339,17 @@ def test_a_crops_peak_is_brought_back_to_the_picture(spot: tuple[int, int], size
 def test_a_peak_is_located_between_the_places(x: float, y: float, wide: tuple[float, float]) -> None:
     ys, xs = np.mgrid[:64, :48]
     heat = np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * wide[0] ** 2)).astype(np.float32)
-    assert np.abs(peak_of(heat, wide[1]) - [x, y]).max() < 0.02
+    assert np.abs(locate_peak(heat, wide[1]) - [x, y]).max() < 0.02
 
 
 def test_a_flat_heat_map_has_its_first_place() -> None:
-    assert peak_of(np.zeros((64, 48), np.float32), 0.8).tolist() == [0, 0]
+    assert locate_peak(np.zeros((64, 48), np.float32), 0.8).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("names", [COCO, SAPIENS], ids=["coco", "sapiens"])
 def test_joints_get_openposes_names(names: tuple[str, ...]) -> None:
     points = np.arange(1, 3 * 308 + 1, dtype=float).reshape(1, 308, 3)[:, : 17 if names is COCO else 308]
-    (person,) = people_of_points(points).body
+    (person,) = people_from_points(points).body
     for i, name in enumerate(JOINTS):
         if name != "neck":
             assert np.array_equal(person[i], points[0, names.index(name)]), name

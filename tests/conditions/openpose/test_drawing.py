@@ -87,7 +87,7 @@ def test_points_below_the_threshold_are_hidden() -> None:
     sure = np.array([0.2, 0.5, 0.9])
     body, hands = np.ones((1, 18, 3)), np.ones((1, 2, 21, 3))
     body[0, :3, 2], hands[0, 1, :3, 2] = sure, sure
-    kept = People(body, hands).believed(0.5)
+    kept = People(body, hands).drop_uncertain(0.5)
     assert kept.hands is not None and kept.face is None
     for part in (kept.body[0], kept.hands[0, 1]):
         assert part[:3].tolist() == [[0, 0, 0], [1, 1, 0.5], [1, 1, 0.9]] and part[3:].all()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.conditions.scenes import COUNT, picture
 from zeroconv.conditions.openpose.drawing import draw_pose
-from zeroconv.conditions.openpose.json_format import people_of, people_to_json, read_people, write_people
+from zeroconv.conditions.openpose.json_format import people_from_json, people_to_json, read_people, write_people
 from zeroconv.conditions.openpose.keypoints import People
 
 
@@ -20,7 +20,7 @@ def test_people_survive(seed: int, count: int) -> None:
     people = np.random.default_rng(seed).uniform(0, 500, (count, 18, 3)).astype(np.float32)
     document = json.loads(json.dumps(people_to_json(people, (512, 400))))
     assert (document["canvas_width"], document["canvas_height"], len(document["people"])) == (512, 400, count)
-    found = people_of(document)
+    found = people_from_json(document)
     assert found.body.shape == (count, 18, 3) and found.hands is None and found.face is None
     assert np.abs(found.body - people).max(initial=0) < 1e-3
 
@@ -35,7 +35,7 @@ def test_hands_and_faces_survive(seed: int, count: int, parts: str) -> None:
     names = {"pose_keypoints_2d"} | ({"face_keypoints_2d"} if parts != "hands" else set[str]())
     names |= {"hand_left_keypoints_2d", "hand_right_keypoints_2d"} if parts != "face" else set()
     assert all(person.keys() == names for person in document["people"])
-    found = people_of(document)
+    found = people_from_json(document)
     for given_part, found_part in ((people.body, found.body), (hands, found.hands), (face, found.face)):
         assert (given_part is None) == (found_part is None)
         if given_part is not None and found_part is not None:
@@ -48,7 +48,7 @@ def test_what_one_person_lacks_is_hidden() -> None:
     """Other programs leave a hand out, or give null or nothing; and a face of 68 points has no pupils."""
     body: dict[str, Any] = {"pose_keypoints_2d": [1.0] * 54}
     first = body | {"hand_left_keypoints_2d": None, "hand_right_keypoints_2d": [2.0] * 63, "face_keypoints_2d": []}
-    people = people_of({"people": [first, body, body | {"face_keypoints_2d": [3.0] * 204}]})
+    people = people_from_json({"people": [first, body, body | {"face_keypoints_2d": [3.0] * 204}]})
     assert people.hands is not None and people.face is not None
     assert people.hands[0, 1].all() and not people.hands[0, 0].any() and not people.hands[1:].any()
     assert not people.face[:2].any() and people.face[2, :68].all() and not people.face[2, 68:].any()
@@ -72,13 +72,13 @@ def test_several_people_are_all_drawn() -> None:
 def test_a_body_of_25_joints_becomes_18() -> None:
     """Its 9th joint is the middle of the hips, its last six are feet."""
     values = [float(i) for i in range(75)]
-    (person,) = people_of({"people": [{"pose_keypoints_2d": values}]}).body
+    (person,) = people_from_json({"people": [{"pose_keypoints_2d": values}]}).body
     assert person[:8].ravel().tolist() == values[:24]
     assert person[8:].ravel().tolist() == values[27:57]
 
 
 def test_people_without_keypoints_are_left_out() -> None:
-    assert people_of({"people": [{"pose_keypoints_2d": None}, {}, {"pose_keypoints_2d": []}]}).body.shape == (0, 18, 3)
+    assert people_from_json({"people": [{"pose_keypoints_2d": None}, {}, {"pose_keypoints_2d": []}]}).body.shape == (0, 18, 3)
 
 
 @pytest.mark.parametrize(

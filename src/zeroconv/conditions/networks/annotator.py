@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.conditions.networks.batching import in_batches
+from zeroconv.conditions.networks.batching import run_in_batches
 from zeroconv.images import resize, to_tensor
 
 FOLDER = Path(__file__).parents[2] / "assets" / "tiny-annotator"
@@ -192,12 +192,12 @@ def annotate(*images: Image.Image) -> list[Annotation]:
     found: list[Tensor] = []
     for first in range(0, len(images), AT_ONCE):
         group = [image.convert("RGB") for image in images[first : first + AT_ONCE]]  # palettes would not be resized smoothly
-        pictures = [to_tensor(resize(image, judged_size(*image.size)))[None] for image in group]
-        found += in_batches(pictures, annotator().answers)
+        pictures = [to_tensor(resize(image, input_size(*image.size)))[None] for image in group]
+        found += run_in_batches(pictures, annotator().answers)
     return [Annotation.of(answers) for answers in found]
 
 
-def judged_size(width: int, height: int) -> tuple[int, int]:
+def input_size(width: int, height: int) -> tuple[int, int]:
     """Width and height at which a picture is judged."""
     scale = min(SIZE / min(width, height), LONGEST * SIZE / max(width, height))
     across, down = (max(1, round(scale * side / STRIDE)) * STRIDE for side in (width, height))

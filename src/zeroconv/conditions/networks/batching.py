@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["in_batches"]
+__all__ = ["run_in_batches"]
 
 PIXELS = 2**21  # seen at once at most: eight pictures of 512 x 512
 
 
-def in_batches(pictures: Sequence[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
+def run_in_batches(pictures: Sequence[Tensor], run: Callable[[Tensor], Tensor]) -> list[Tensor]:
     """What a network answers to each picture; those of one shape are seen together.
 
     Args:

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from zeroconv.conditions.networks.batching import in_batches
-from zeroconv.conditions.networks.transformers import open_network, pixels_of
+from zeroconv.conditions.networks.batching import run_in_batches
+from zeroconv.conditions.networks.transformers import open_network, to_input
 
 __all__ = ["learned_depth", "stretch"]
 
@@ -32,8 +32,8 @@ def learned_depth(
         ValueError: when they are not of this method.
     """
     network = open_network(method, weights, device)
-    pixels = [pixels_of(image, network) for image in images]
-    found = in_batches(pixels, lambda batch: network.model(batch).predicted_depth[:, None])
+    pixels = [to_input(image, network) for image in images]
+    found = run_in_batches(pixels, lambda batch: network.model(batch).predicted_depth[:, None])
     metric = getattr(network.model.config, "depth_estimation_type", "relative") == "metric"
     return [enlarge(one, (image.height, image.width), metric) for one, image in zip(found, images, strict=True)]
 

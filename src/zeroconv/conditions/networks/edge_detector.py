@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.checkpoints import read_safetensors
-from zeroconv.conditions.networks.batching import in_batches
+from zeroconv.conditions.networks.batching import run_in_batches
 from zeroconv.errors import InputError
 
 __all__ = ["TILE", "EdgeDetector", "predict_edges", "predict_in_tiles"]
@@ -103,7 +103,7 @@ def predict_edges(
         core = TILE - 2 * margin if height * width > TILE * TILE else max(pixels.shape)
         return predict_in_tiles(pixels, network, device, core, margin)[..., :height, :width]
 
-    return [edges[0, 0] for edges in in_batches(pictures, run)]
+    return [edges[0, 0] for edges in run_in_batches(pictures, run)]
 
 
 def predict_in_tiles(

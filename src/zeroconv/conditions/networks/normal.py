@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from zeroconv.checkpoints import check_fit, read_json, read_weights
 from zeroconv.checkpoints.keys.legacy import autoencoder_names
-from zeroconv.conditions.networks.transformers import fill, normalised, open_network, quiet, ready
+from zeroconv.conditions.networks.transformers import fill, normalize, open_network, prepare, quiet
 from zeroconv.conditions.networks.weights import CONFIG, PIPELINE, find_weights
 
-__all__ = ["in_our_frame", "learned_normals"]
+__all__ = ["learned_normals", "to_camera_frame"]
 
 SEED = 0  # of Marigold's noise: the same picture gives the same map
 STEPS, LONGEST = 4, 768  # of Marigold, when its settings do not say: denoising steps, and pixels of the longer side
@@ -45,10 +45,10 @@ def learned_normals(
         ValueError: when they are not of this method.
     """
     find = marigold_normals if method == "marigold" else sapiens_normals
-    return in_our_frame(find(image.convert("RGB"), weights, device), (image.height, image.width))
+    return to_camera_frame(find(image.convert("RGB"), weights, device), (image.height, image.width))
 
 
-def in_our_frame(vectors: Tensor, size: tuple[int, int]) -> np.ndarray:
+def to_camera_frame(vectors: Tensor, size: tuple[int, int]) -> np.ndarray:
     """Vectors (1, 3, h, w) with z towards the camera at a size (H, W), as (H, W, 3) unit vectors with z away from it."""
     enlarged = F.interpolate(vectors.float().cpu(), size=size, mode="bilinear", align_corners=False)[0]
     return (F.normalize(enlarged, dim=0).permute(1, 2, 0) * torch.tensor([1.0, 1.0, -1.0])).numpy()
@@ -58,15 +58,15 @@ def sapiens_normals(image: Image.Image, weights: str | Path | None, device: str)
     """Sapiens2's answer, (1, 3, h, w): the picture lies in the middle of an upright black frame."""
     network = open_network("sapiens2-normal", weights, device)
     frame = Image.new("RGB", network.recipe.frame)
-    left, top, width, height = place_in(frame.size, image.size)
+    left, top, width, height = fit_into(frame.size, image.size)
     frame.paste(image.resize((width, height), network.recipe.resample), (left, top))
-    found = network.model(normalised(np.asarray(frame), network.recipe)[None].to(network.model.device)).normals
+    found = network.model(normalize(np.asarray(frame), network.recipe)[None].to(network.model.device)).normals
     if found.shape[1] != 3:
         raise ValueError(f"the weights in {network.folder} answer {found.shape[1]} numbers for a normal; expected 3")
     return F.normalize(found, dim=1)[..., top : top + height, left : left + width]
 
 
-def place_in(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def fit_into(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Where a picture lies in a frame, each (width, height), as large as it fits: left, top, width and height."""
     scale = min(frame[0] / size[0], frame[1] / size[1])
     width, height = (max(1, int(scale * side)) for side in size)
@@ -103,11 +103,11 @@ def open_marigold(folder: Path, device: str) -> Any:
     if not all(isinstance(number, int) and 1 <= number <= MOST for number in (steps, longest)):
         raise ValueError(f"{folder / PIPELINE} asks for {steps!r:.20} steps at {longest!r:.20} pixels; expected 1 … {MOST}")
     with quiet():
-        encoder = ready(fill(CLIPTextModel, read_json(words / CONFIG), read_weights(words, "model"), words), device)
+        encoder = prepare(fill(CLIPTextModel, read_json(words / CONFIG), read_weights(words, "model"), words), device)
         pipeline: Any = MarigoldNormalsPipeline(
-            network_in(folder / "unet", UNet2DConditionModel, device),
-            network_in(folder / "vae", AutoencoderKL, device),
-            made(DDIMScheduler, folder / "scheduler" / "scheduler_config.json"),
+            read_network(folder / "unet", UNet2DConditionModel, device),
+            read_network(folder / "vae", AutoencoderKL, device),
+            build_from_settings(DDIMScheduler, folder / "scheduler" / "scheduler_config.json"),
             text_encoder=None,  # pyright: ignore[reportArgumentType]
             tokenizer=None,  # pyright: ignore[reportArgumentType]
             prediction_type="normals",
@@ -122,18 +122,18 @@ def open_marigold(folder: Path, device: str) -> Any:
     return pipeline
 
 
-def network_in(folder: Path, kind: Any, device: str) -> Any:
+def read_network(folder: Path, kind: Any, device: str) -> Any:
     """A network of diffusers from its folder, made without memory and filled with the tensors."""
     with torch.device("meta"):
-        network = made(kind, folder / CONFIG)
+        network = build_from_settings(kind, folder / CONFIG)
     tensors = autoencoder_names(read_weights(folder))
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     check_fit(tensors, shapes, f"the weights in {folder} do not fit their {CONFIG}")
     network.load_state_dict(tensors, assign=True)
-    return ready(network.float(), device)
+    return prepare(network.float(), device)
 
 
-def made(kind: Any, path: Path) -> Any:
+def build_from_settings(kind: Any, path: Path) -> Any:
     """What a class of diffusers makes of a file with settings."""
     told = read_json(path)
     try:

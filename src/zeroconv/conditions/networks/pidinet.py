@@ -21,7 +21,7 @@ from zeroconv.checkpoints import check_fit
 from zeroconv.conditions.networks.edge_detector import EdgeDetector, predict_edges
 from zeroconv.images import to_tensor
 
-__all__ = ["PIDINET_DETECTOR", "PiDiNet", "open_pidinet", "pidinet_edges", "plain_kernel"]
+__all__ = ["PIDINET_DETECTOR", "PiDiNet", "open_pidinet", "pidinet_edges", "to_plain_kernel"]
 
 DEPTHS = (3, 4, 4, 4)  # blocks of the four stages
 BRANCHES = {60: 24, 30: 12, 20: 8}  # channels beside those of the trunk: PiDiNet, PiDiNet-Small, PiDiNet-Tiny
@@ -101,7 +101,7 @@ class PiDiNet(nn.Module):
         for name, tensor in plain.items():
             if not tensor.isfinite().all():
                 raise ValueError(f"{what} is broken: {name!r} holds values that are no numbers; get it again")
-        plain |= {name: plain_kernel(kind, plain[name]) for name, kind in kinds.items()}
+        plain |= {name: to_plain_kernel(kind, plain[name]) for name, kind in kinds.items()}
         # Kernels with channels last take half the time on a CPU.
         last = {name: t.to(memory_format=torch.channels_last) if t.ndim == 4 else t for name, t in plain.items()}
         network.load_state_dict(last, assign=True)
@@ -153,7 +153,7 @@ class Attention(nn.Module):
         return x * self.conv2(self.conv1(x.relu())).sigmoid()
 
 
-def plain_kernel(kind: str, weights: Tensor) -> Tensor:
+def to_plain_kernel(kind: str, weights: Tensor) -> Tensor:
     """The kernel of the plain convolution that a pixel difference convolution is: `Σ w_i (δ(p_i) - δ(q_i))`.
 
     Args:

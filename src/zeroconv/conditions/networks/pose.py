@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zeroconv.conditions.networks.batching import in_batches
-from zeroconv.conditions.networks.transformers import Network, normalised, open_network, pixels_of
+from zeroconv.conditions.networks.batching import run_in_batches
+from zeroconv.conditions.networks.transformers import Network, normalize, open_network, to_input
 from zeroconv.conditions.networks.weights import PERSON_DETECTOR, WEIGHTS
 from zeroconv.conditions.openpose.keypoints import People
 
-__all__ = ["LAYOUTS", "Layout", "learned_people", "people_of_points"]
+__all__ = ["LAYOUTS", "Layout", "learned_people", "people_from_points"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Layout:
     """Which of a network's points is which of ours, -1 for those that it does not mark.
 
     Attributes:
-        body: each of OpenPose's 18 joints; the neck is always -1, see `people_of_points`.
+        body: each of OpenPose's 18 joints; the neck is always -1, see `people_from_points`.
         hands: of the left and the right hand, 21 each; empty where the network marks none.
         face: 70 points; empty where the network marks none.
     """
@@ -93,13 +93,13 @@ def learned_people(
     if count not in LAYOUTS:
         raise ValueError(f"the weights in {reader.folder} mark {count} points; expected {', '.join(map(str, LAYOUTS))}")
     boxes = person_boxes(finder, image, threshold)
-    points = points_in(reader, np.asarray(image.convert("RGB")), boxes) if len(boxes) else np.zeros((0, count, 3))
-    return people_of_points(points).believed(threshold)
+    points = estimate_points(reader, np.asarray(image.convert("RGB")), boxes) if len(boxes) else np.zeros((0, count, 3))
+    return people_from_points(points).drop_uncertain(threshold)
 
 
 def person_boxes(network: Network, image: Image.Image, threshold: float) -> np.ndarray:
     """Boxes of people, the surest first: (N, 4) left, top, right, bottom in pixels."""
-    seen = network.model(pixels_of(image, network))
+    seen = network.model(to_input(image, network))
     names: dict[int, str] = network.model.config.id2label
     person = next((index for index, name in names.items() if name == "person"), 0)
     scores = seen.logits[0, :, int(person)].sigmoid().float().cpu().numpy()
@@ -111,9 +111,9 @@ def person_boxes(network: Network, image: Image.Image, threshold: float) -> np.n
     return boxes[[i for i in order if scores[i] >= threshold and smallest[i] >= 1][:MOST]].astype(np.float32).reshape(-1, 4)
 
 
-def points_in(network: Network, rgb: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def estimate_points(network: Network, rgb: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """A network's K points in each box: (N, K, 3), x and y in pixels of the picture and confidence."""
-    frames = [frame_of(box) for box in boxes]
+    frames = [frame_around(box) for box in boxes]
     size, model = network.recipe.frame, network.model
 
     def look(crops: Tensor) -> Tensor:
@@ -123,24 +123,24 @@ def points_in(network: Network, rgb: np.ndarray, boxes: np.ndarray) -> np.ndarra
             told["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=crops.device)  # 0 is COCO
         return model(crops, **told).heatmaps.float().cpu()
 
-    crops = [normalised(cut(rgb, frame, size), network.recipe)[None].to(model.device) for frame in frames]
+    crops = [normalize(crop_frame(rgb, frame, size), network.recipe)[None].to(model.device) for frame in frames]
     blur = BLURS[model.config.model_type]
     found: list[np.ndarray] = []
-    for (centre, extent), heat in zip(frames, in_batches(crops, look), strict=True):
+    for (centre, extent), heat in zip(frames, run_in_batches(crops, look), strict=True):
         last = np.array([heat.shape[3] - 1, heat.shape[2] - 1], np.float32)
-        places = np.array([peak_of(one, blur) for one in heat[0].numpy()]) / last * extent + centre - extent / 2
+        places = np.array([locate_peak(one, blur) for one in heat[0].numpy()]) / last * extent + centre - extent / 2
         found.append(np.concatenate([places, heat[0].amax((1, 2))[:, None].clamp(0, 1).numpy()], axis=1))
     return np.array(found, np.float32)
 
 
-def frame_of(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def frame_around(box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centre and extent (width, height) of the frame for a box: upright, 3 : 4, with some room around."""
     width, height = box[2:] - box[:2]
     extent = np.array([max(width, height * SHAPE), max(height, width / SHAPE)], np.float32) * PADDING
     return (box[:2] + box[2:]) / 2, extent
 
 
-def cut(rgb: np.ndarray, frame: tuple[np.ndarray, np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def crop_frame(rgb: np.ndarray, frame: tuple[np.ndarray, np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """The pixels of a frame at a size (width, height); what lies outside the picture is black."""
     import cv2
 
@@ -151,7 +151,7 @@ def cut(rgb: np.ndarray, frame: tuple[np.ndarray, np.ndarray], size: tuple[int, 
     return cv2.warpAffine(np.ascontiguousarray(rgb), matrix, size, flags=cv2.INTER_LINEAR)
 
 
-def peak_of(heat: np.ndarray, blur: float) -> np.ndarray:
+def locate_peak(heat: np.ndarray, blur: float) -> np.ndarray:
     """Where a heat map (h, w) has its peak, x and y with parts of a place; `blur` is in places.
 
     The logarithm of a blurred peak is a parabola; its top is one Newton step from the highest place (F. Zhang et al.,
@@ -174,7 +174,7 @@ def peak_of(heat: np.ndarray, blur: float) -> np.ndarray:
     return place - step.clip(-1, 1).astype(np.float32)
 
 
-def people_of_points(points: np.ndarray) -> People:
+def people_from_points(points: np.ndarray) -> People:
     """People from a network's points, (N, K, 3) with K as in `LAYOUTS`: x, y and confidence.
 
     The neck, which COCO does not mark and Sapiens2 marks elsewhere, is the middle of the shoulders, as sure as the less

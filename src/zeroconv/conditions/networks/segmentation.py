@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from zeroconv.conditions.networks.batching import in_batches
-from zeroconv.conditions.networks.transformers import Network, open_network, pixels_of
+from zeroconv.conditions.networks.batching import run_in_batches
+from zeroconv.conditions.networks.transformers import Network, open_network, to_input
 
 __all__ = ["argmax_at_size", "learned_classes"]
 
@@ -41,7 +41,7 @@ def learned_classes(
     labels = network.model.config.num_labels
     if labels != 150:
         raise ValueError(f"the weights in {network.folder} know {labels} classes; expected the 150 of ADE20K")
-    scores = in_batches([pixels_of(image, network) for image in images], lambda pixels: class_scores(network, pixels))
+    scores = run_in_batches([to_input(image, network) for image in images], lambda pixels: class_scores(network, pixels))
     return [argmax_at_size(one, (image.height, image.width)) for one, image in zip(scores, images, strict=True)]
 
 

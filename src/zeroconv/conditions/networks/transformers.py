@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zeroconv.checkpoints import read_json, read_weights
 from zeroconv.conditions.networks.weights import CONFIG, RECIPE, WEIGHTS, find_weights
 
-__all__ = ["Network", "Recipe", "fill", "normalised", "open_network", "pixels_of", "quiet", "ready"]
+__all__ = ["Network", "Recipe", "fill", "normalize", "open_network", "prepare", "quiet", "to_input"]
 
 LONGEST = 4  # times the shorter side: more extreme pictures are made smaller, for memory
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -124,13 +124,13 @@ def _open(method: str, folder: Path, device: str) -> Network:
     if isinstance(kinds, list) and kinds and CLASSES[method] not in kinds:
         raise ValueError(f"{folder} has a {kinds!r:.80}; {method} needs a {CLASSES[method]}")
     with quiet():
-        model = fill(network_class(CLASSES[method]), config, read_weights(folder, "model"), folder)
+        model = fill(find_network_class(CLASSES[method]), config, read_weights(folder, "model"), folder)
     settings = folder / RECIPE
     recipe = RECIPES[family]
-    return Network(ready(model, device), read_recipe(settings, recipe) if settings.is_file() else recipe, folder)
+    return Network(prepare(model, device), read_recipe(settings, recipe) if settings.is_file() else recipe, folder)
 
 
-def ready(model: Any, device: str) -> Any:
+def prepare(model: Any, device: str) -> Any:
     """A network that judges on a device.
 
     Raises:
@@ -144,9 +144,9 @@ def ready(model: Any, device: str) -> Any:
 
 def fill(kind: Any, config: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Any:
     """Build a network and fill it; the library itself translates older names of tensors."""
-    told = {key: value for key, value in config.items() if key != "use_pretrained_backbone"}  # that would ask the hub
+    asked = {key: value for key, value in config.items() if key != "use_pretrained_backbone"}  # that would ask the hub
     try:
-        settings = kind.config_class.from_dict(told)
+        settings = kind.config_class.from_dict(asked)
         model, report = kind.from_pretrained(
             None, config=settings, state_dict=tensors, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
@@ -159,7 +159,7 @@ def fill(kind: Any, config: Mapping[str, Any], tensors: dict[str, Tensor], folde
     return model
 
 
-def network_class(name: str) -> Any:
+def find_network_class(name: str) -> Any:
     """A network's class; those that bring a training loss along are built without it, as it needs another package."""
     import transformers
 
@@ -183,11 +183,11 @@ def read_recipe(path: Path, recipe: Recipe) -> Recipe:
     Raises:
         ValueError: when a number in it makes no sense.
     """
-    told = read_json(path)
-    size: Any = told.get("size", recipe.side)
+    asked = read_json(path)
+    size: Any = asked.get("size", recipe.side)
     side: Any = size.get("shortest_edge", size.get("height")) if isinstance(size, Mapping) else size
-    mean, std = told.get("image_mean") or recipe.mean, told.get("image_std") or recipe.std
-    if told.get("do_normalize") is False:
+    mean, std = asked.get("image_mean") or recipe.mean, asked.get("image_std") or recipe.std
+    if asked.get("do_normalize") is False:
         mean, std = PLAIN
     try:
         made = replace(
@@ -195,7 +195,7 @@ def read_recipe(path: Path, recipe: Recipe) -> Recipe:
             side=int(side),
             mean=tuple(float(value) for value in mean),
             std=tuple(float(value) for value in std),
-            resample=Image.Resampling(told.get("resample", recipe.resample)),
+            resample=Image.Resampling(asked.get("resample", recipe.resample)),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
@@ -205,14 +205,14 @@ def read_recipe(path: Path, recipe: Recipe) -> Recipe:
     return made
 
 
-def pixels_of(image: Image.Image, network: Network) -> Tensor:
+def to_input(image: Image.Image, network: Network) -> Tensor:
     """A picture as the network's input: (1, 3, h, w) on its device."""
     recipe = network.recipe
     small = image.convert("RGB").resize(recipe.size(*image.size), recipe.resample)
-    return normalised(np.asarray(small), recipe)[None].to(network.model.device)
+    return normalize(np.asarray(small), recipe)[None].to(network.model.device)
 
 
-def normalised(rgb: np.ndarray, recipe: Recipe) -> Tensor:
+def normalize(rgb: np.ndarray, recipe: Recipe) -> Tensor:
     """Pixels (h, w, 3) in 0 … 255 as (3, h, w) float32 with the recipe's mean and deviation."""
     values = (rgb.astype(np.float32) / 255 - np.array(recipe.mean, np.float32)) / np.array(recipe.std, np.float32)
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1), np.float32))

@@ -122,7 +122,7 @@ def find_weights(method: str, weights: str | Path | None = None, cache_folder: P
         raise ValueError(f"no published weights are known for {method!r}; expected one of {', '.join(WEIGHTS)}")
     known = WEIGHTS[method]
     if weights is not None and Path(weights).is_dir():
-        mark = mark_of(known.family)
+        mark = marker_file(known.family)
         if not (Path(weights) / mark).is_file():
             raise FileNotFoundError(f"{weights} has no {mark}; expected a folder with {mark} and safetensors weights")
         return Path(weights)
@@ -131,7 +131,9 @@ def find_weights(method: str, weights: str | Path | None = None, cache_folder: P
     name = f"{known.repository}@{known.revision}"
     licence = f" (licence: {known.licence})" if weights is None else ""
     try:
-        return download_files(str(weights or name), partial(files_of, known.family), mark_of(known.family), cache=cache_folder)
+        return download_files(
+            str(weights or name), partial(select_files, known.family), marker_file(known.family), cache=cache_folder
+        )
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"{method} needs the weights {str(weights or name)!r}{licence}, which are not on this machine: {error}. "
@@ -139,12 +141,12 @@ def find_weights(method: str, weights: str | Path | None = None, cache_folder: P
         ) from error
 
 
-def mark_of(family: str) -> str:
+def marker_file(family: str) -> str:
     """The file that a folder with a network of a family must have."""
     return PIPELINE if family == MARIGOLD else CONFIG
 
 
-def files_of(family: str, names: Collection[str]) -> list[str]:
+def select_files(family: str, names: Collection[str]) -> list[str]:
     """Those files of a repository that make a network of a family; [] unless they are all there."""
     from zeroconv.checkpoints.hub.file_selection import choose, whole_or_shards
 

@@ -10,7 +10,7 @@ import numpy as np
 from zeroconv.checkpoints import read_json
 from zeroconv.conditions.openpose.keypoints import BODY, FACE, HAND, People
 
-__all__ = ["people_of", "people_to_json", "read_people", "write_people"]
+__all__ = ["people_from_json", "people_to_json", "read_people", "write_people"]
 
 BODY_KEY, FACE_KEY = "pose_keypoints_2d", "face_keypoints_2d"
 HAND_KEYS = ("hand_left_keypoints_2d", "hand_right_keypoints_2d")
@@ -46,7 +46,7 @@ def people_to_json(people: np.ndarray | People, size: tuple[int, int]) -> dict[s
     }
 
 
-def people_of(document: Mapping[str, Any]) -> People:
+def people_from_json(document: Mapping[str, Any]) -> People:
     """The people of a document, with the hands and faces that are in it.
 
     Joints of OpenPose's model of 25 are brought to the 18; a face may have 68 points or 70. A person without joints of
@@ -62,20 +62,20 @@ def people_of(document: Mapping[str, Any]) -> People:
         )
     bodies, hands, faces = list[np.ndarray](), list[np.ndarray | None](), list[np.ndarray | None]()
     for number, person in enumerate(told):
-        body = points_of(person, BODY_KEY, (BODY, BODY_25), number)
+        body = read_points(person, BODY_KEY, (BODY, BODY_25), number)
         if body is not None:
             bodies.append(body if len(body) == BODY else body[list(FROM_BODY_25)])
-            hands += (points_of(person, key, (HAND,), number) for key in HAND_KEYS)
-            faces.append(points_of(person, FACE_KEY, (FACE, IBUG), number))
-    found = together(hands, HAND)
+            hands += (read_points(person, key, (HAND,), number) for key in HAND_KEYS)
+            faces.append(read_points(person, FACE_KEY, (FACE, IBUG), number))
+    found = stack_parts(hands, HAND)
     return People(
         np.array(bodies, np.float32).reshape(-1, BODY, 3),
         None if found is None else found.reshape(-1, 2, HAND, 3),
-        together(faces, FACE),
+        stack_parts(faces, FACE),
     )
 
 
-def together(parts: list[np.ndarray | None], count: int) -> np.ndarray | None:
+def stack_parts(parts: list[np.ndarray | None], count: int) -> np.ndarray | None:
     """Parts of `count` points or fewer as (N, count, 3) float32, 0 where there are none; None when there are none at all."""
     if all(part is None for part in parts):
         return None
@@ -83,7 +83,7 @@ def together(parts: list[np.ndarray | None], count: int) -> np.ndarray | None:
     return np.array([np.concatenate([part, np.zeros((count - len(part), 3))]) for part in known], np.float32)
 
 
-def points_of(person: Any, key: str, counts: tuple[int, ...], number: int) -> np.ndarray | None:
+def read_points(person: Any, key: str, counts: tuple[int, ...], number: int) -> np.ndarray | None:
     """One part of a person, (K, 3) with K among `counts`; None when it is not there."""
     told = person.get(key) if isinstance(person, Mapping) else person
     if told is None or told == []:
@@ -99,7 +99,7 @@ def points_of(person: Any, key: str, counts: tuple[int, ...], number: int) -> np
 
 
 def read_people(path: Path) -> tuple[People, tuple[int, int] | None]:
-    """The people of a JSON file, as `people_of` gives them, and the picture's (width, height) if the file says it.
+    """The people of a JSON file, as `people_from_json` gives them, and the picture's (width, height) if the file says it.
 
     Raises:
         OSError: when it cannot be read.
@@ -107,7 +107,7 @@ def read_people(path: Path) -> tuple[People, tuple[int, int] | None]:
     """
     document = read_json(path)
     try:
-        people = people_of(document)
+        people = people_from_json(document)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     size = document.get("canvas_width"), document.get("canvas_height")

@@ -30,7 +30,7 @@ class People:
         """Bodies alone, (18, 3) or (N, 18, 3), as people; people as they are."""
         return people if isinstance(people, cls) else cls(np.asarray(people).reshape(-1, BODY, 3))
 
-    def believed(self, threshold: float) -> Self:
+    def drop_uncertain(self, threshold: float) -> Self:
         """The same people without the points that are less sure than this."""
 
         def sure(part: np.ndarray) -> np.ndarray:

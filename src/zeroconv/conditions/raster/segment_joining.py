@@ -78,7 +78,7 @@ class Rows:
         """The rows of some seeds, indices, among the pieces `ends`, (N, 2) complex."""
         step = ends[seeds, 1] - ends[seeds, 0]
         turn = step.conj() / np.maximum(np.abs(step), 1e-6)
-        row, pieces = near(ends, ends[seeds, 0], turn, beside)
+        row, pieces = find_near(ends, ends[seeds, 0], turn, beside)
         origin, turn = ends[seeds, 0][row], turn[row]
         a, b = ((ends[pieces, end] - origin) * turn for end in (0, 1))  # along the seed + i beside it
         alike = np.abs(b.imag - a.imag) <= SAME_ANGLE * np.abs(b - a) + 1
@@ -99,7 +99,7 @@ class Rows:
         return new.cumsum() - 1, new.nonzero()[0]
 
 
-def near(ends: Points, start: Points, turn: Points, beside: float) -> tuple[np.ndarray, np.ndarray]:
+def find_near(ends: Points, start: Points, turn: Points, beside: float) -> tuple[np.ndarray, np.ndarray]:
     """Which pieces may lie on the line of which seed, as two lists of indices: all that do are among them.
 
     Args:

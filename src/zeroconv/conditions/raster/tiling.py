@@ -64,8 +64,8 @@ def tiles(size: tuple[int, int], limit: int, overlap: int, blend: bool) -> Itera
             fade into the next: for depth, whose tiles differ in level.
     """
     assert 0 <= overlap < limit, "tiles advance"
-    for rows, y in spans(size[1], limit, overlap, blend):
-        for columns, x in spans(size[0], limit, overlap, blend):
+    for rows, y in tile_spans(size[1], limit, overlap, blend):
+        for columns, x in tile_spans(size[0], limit, overlap, blend):
             yield (rows, columns), np.multiply.outer(y, x)
 
 
@@ -75,7 +75,7 @@ def check_tile(tile: int | None) -> None:
         raise InputError(f"tiles have {tile} pixels; expected a whole number, {SMALLEST} or more (1024 is usual)", field="tile")
 
 
-def spans(side: int, limit: int, overlap: int, blend: bool) -> list[tuple[slice, np.ndarray]]:
+def tile_spans(side: int, limit: int, overlap: int, blend: bool) -> list[tuple[slice, np.ndarray]]:
     """The tiles along one side: where each lies, and the weight of each of its pixels; weights of a pixel sum to 1."""
     length = min(side, limit)
     count = 1 if side <= limit else int(np.ceil((side - overlap) / (limit - overlap)))

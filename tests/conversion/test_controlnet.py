@@ -103,3 +103,22 @@ def test_transfer_moves_the_copy_and_nothing_else(base: Any, base_folder: Path, 
         torch.testing.assert_close(moved[name], wanted, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="give --base, the one it was made for, too"):
         convert_control(tmp_path / "folder", tmp_path / "x", ConversionOptions("diffusers"), to_base=community)
+
+
+def test_a_control_lora_is_merged_into_its_base_before_it_is_moved(base: Any, base_folder: Path, tmp_path: Path) -> None:
+    network = trained(base.unet)
+    network.save_pretrained(tmp_path / "folder")
+    community = type(base).from_pretrained(base_folder)
+    randomized(community.unet, 9)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="offsets of rank")
+        convert_control(
+            tmp_path / "folder", tmp_path / "a.safetensors", ConversionOptions("control-lora", rank=4096), base=base
+        )
+    diffusers = ConversionOptions("diffusers")
+    for source, out in (("folder", "one"), ("a.safetensors", "two")):
+        convert_control(tmp_path / source, tmp_path / out, diffusers, base=base, to_base=community)
+    one, two = (read_controlnet(tmp_path / name).tensors for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=0, atol=1e-5)

@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from tests.tiny import NOISE, SD15, SD21, build_base, build_unet, build_vae, copies, numbers, unchanged
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.files.model_folder import read_weights
+from zeroconv.checkpoints.files.shards import read_weights
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.build import build_text_encoder, fill
 from zeroconv.stable_diffusion.build import build_unet as build_unet_of

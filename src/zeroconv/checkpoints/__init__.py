@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zeroconv.checkpoints.files.atomic import read_json
-    from zeroconv.checkpoints.files.model_folder import check_fit, read_config, read_model_folder, write_model_folder
+    from zeroconv.checkpoints.files.model_folder import check_fit, read_config, write_model_folder
     from zeroconv.checkpoints.files.safetensors import check_header, read_header, read_safetensors, write_safetensors
     from zeroconv.checkpoints.files.shards import read_weights
     from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
@@ -17,7 +17,6 @@ __all__ = [
     "read_config",
     "read_header",
     "read_json",
-    "read_model_folder",
     "read_safetensors",
     "read_weights",
     "resolve",
@@ -27,7 +26,7 @@ __all__ = [
 
 HOMES = {
     "files.atomic": ("read_json",),
-    "files.model_folder": ("check_fit", "read_config", "read_model_folder", "write_model_folder"),
+    "files.model_folder": ("check_fit", "read_config", "write_model_folder"),
     "files.safetensors": ("check_header", "read_header", "read_safetensors", "write_safetensors"),
     "files.shards": ("read_weights",),
     "hub.resolve": ("embedded_names", "resolve"),

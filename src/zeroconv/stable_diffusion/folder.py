@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from transformers import CLIPTokenizer
 
-from zeroconv.checkpoints.files.model_folder import read_config, read_json, read_weights
+from zeroconv.checkpoints.files.atomic import read_json
+from zeroconv.checkpoints.files.model_folder import read_config
+from zeroconv.checkpoints.files.shards import read_weights
 from zeroconv.stable_diffusion.build import build_text_encoder, build_unet
 from zeroconv.stable_diffusion.vae import VAE_CLASS, open_vae
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import (
+    check_fit,
     embedded_names,
     read_config,
-    read_model_folder,
     resolve,
     write_model_folder,
     write_safetensors,
@@ -21,6 +21,13 @@ from zeroconv.checkpoints.files.shards import WEIGHTS, read_weights
 
 TENSORS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.zeros(2)}
 SHAPES = {"conv.weight": (2, 3), "conv.bias": (2,)}
+
+
+def read_and_check(folder: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """What a folder holds, after names and shapes were compared."""
+    tensors = read_weights(folder)
+    check_fit(tensors, shapes, f"{folder / WEIGHTS} does not fit its config.json")
+    return tensors
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def test_a_folder_of_another_kind_is_one_line(shipped: Path, tmp_path: Path) -> 
 def test_a_model_folder_comes_back(tmp_path: Path) -> None:
     config = {"_class_name": "Some", "width": [1, 2]}
     assert write_model_folder(tmp_path / "a" / "b", config, TENSORS) == tmp_path / "a" / "b"
-    back = read_model_folder(tmp_path / "a" / "b", SHAPES)
+    back = read_and_check(tmp_path / "a" / "b", SHAPES)
     assert read_config(tmp_path / "a" / "b", "Other", "Some") == config == read_config(tmp_path / "a" / "b")
     assert all(torch.equal(back[name], tensor) for name, tensor in TENSORS.items())
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["config.json", WEIGHTS]
@@ -83,7 +90,7 @@ def test_a_tensor_that_does_not_fit_is_named(tensors: dict[str, Tensor | None], 
     wrong = {name: tensor for name, tensor in {**TENSORS, **tensors}.items() if tensor is not None}
     write_model_folder(tmp_path, {}, wrong)
     with pytest.raises(ValueError, match=rf"^[^\n]* does not fit its config\.json: {message}"):
-        read_model_folder(tmp_path, SHAPES)
+        read_and_check(tmp_path, SHAPES)
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[" * 200_000, b"[]", b"3", b'{"_class_name": "Other"}', b"{}"])
@@ -106,7 +113,7 @@ def test_a_failure_leaves_both_files_as_they_were(tmp_path: Path, monkeypatch: p
     monkeypatch.undo()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", WEIGHTS]
     assert json.loads((tmp_path / "config.json").read_text("utf-8")) == {"old": True}
-    assert read_model_folder(tmp_path, SHAPES).keys() == TENSORS.keys()
+    assert read_and_check(tmp_path, SHAPES).keys() == TENSORS.keys()
 
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class UNetShape:
             raise ValueError(f"the configuration has down_block_types {kinds!r:.80}; expected {count} names")
         depths = tuple(depth if "CrossAttn" in str(kind) else 0 for depth, kind in zip(layers, kinds, strict=True))
         middle = config.get("mid_block_type", "UNetMidBlock2DCrossAttn") == "UNetMidBlock2DCrossAttn"
-        told = config.get("addition_embed_type") == "text_time" or config.get("class_embed_type") == "projection"
+        has_pooled = config.get("addition_embed_type") == "text_time" or config.get("class_embed_type") == "projection"
         decoder = "ControlNet" not in str(config.get("_class_name"))
         return cls(
             in_channels=shared_value(config, "in_channels", 1, MOST_CHANNELS, 4),
@@ -112,7 +112,9 @@ class UNetShape:
             middle_depth=layers[-1] if middle else 0,
             context=shared_value(config, "cross_attention_dim", count, MOST_CHANNELS, 1280) if middle or any(depths) else 0,
             linear_projection=bool(config.get("use_linear_projection", False)),
-            pooled=shared_value(config, "projection_class_embeddings_input_dim", 1, MOST_CHANNELS, None) if told else None,
+            pooled=shared_value(config, "projection_class_embeddings_input_dim", 1, MOST_CHANNELS, None)
+            if has_pooled
+            else None,
         )
 
 
@@ -168,7 +170,7 @@ def read(shapes: Shapes, levels: list[list[Place]], names: Names) -> dict[str, A
     entered = {len(shapes.get(f"{place}.proj_in.weight", ())) for place in places} or {4}
     if not entered <= {2, 4}:
         raise ValueError(f"{places[0] + '.proj_in.weight'!r} or one like it is missing or of a shape it cannot have")
-    told = next((f"{name}.weight" for name in names.pooled if f"{name}.weight" in shapes), None)
+    pooled = next((f"{name}.weight" for name in names.pooled if f"{name}.weight" in shapes), None)
     return {
         "in_channels": in_channels,
         "out_channels": side(shapes, f"{names.conv_out}.weight", 0, 4) if has_decoder else None,
@@ -178,7 +180,7 @@ def read(shapes: Shapes, levels: list[list[Place]], names: Names) -> dict[str, A
         "middle_depth": middle_depth,
         "context": require_equal({side(shapes, key, 1, 2) for key in keys} or {0}, "channels of the text"),
         "linear_projection": require_equal(entered, "axes of projections") == 2,
-        "pooled": None if told is None else side(shapes, told, 1, 2),
+        "pooled": None if pooled is None else side(shapes, pooled, 1, 2),
     }
 
 
@@ -240,14 +242,14 @@ def shared_value(config: Mapping[str, Any], name: str, count: int, most: int, de
 
 def unsupported(topology: UNetShape) -> str | None:
     """Why a network cannot be used here: what it is, what is expected, what to do; None when it can."""
-    into, out, told = topology.in_channels, topology.out_channels, topology.pooled is not None
+    into, out, has_pooled = topology.in_channels, topology.out_channels, topology.pooled is not None
     if into in OTHER_INPUTS and (out not in (into, None) or (out is None and into != 8)):  # the tiny base has 8
         return f"this is, or is made for, {OTHER_INPUTS[into]}: {into} channels go in; {EXPECTED}, where only latents go in"
     if out not in (into, None):
         return f"this U-Net takes {into} channels and predicts {out}; {EXPECTED}, where they are as many"
-    if told and topology.depths[0]:
+    if has_pooled and topology.depths[0]:
         return f"this U-Net is told a picture's embedding (SD 2.1 unCLIP, image variations); {EXPECTED}"
-    if told and len(topology.channels) > 3:
+    if has_pooled and len(topology.channels) > 3:
         return f"this is SDXL's refiner, or made for it: it polishes what the base made; {EXPECTED}: take SDXL base"
     if not topology.middle_depth or topology.depths[-1] not in (0, topology.middle_depth):
         found = f"{topology.middle_depth} transformer layers in its middle block and {topology.depths[-1]} before it"

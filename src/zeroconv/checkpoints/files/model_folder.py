@@ -1,4 +1,4 @@
-"""Model folders in the diffusers layout, and the way from a name to a folder."""
+"""Model folders in the diffusers layout: their configuration, and whether tensors fit a network."""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.checkpoints.files.safetensors import write_safetensors
-from zeroconv.checkpoints.files.shards import WEIGHTS, read_weights
+from zeroconv.checkpoints.files.shards import WEIGHTS
 
-__all__ = ["check_fit", "read_config", "read_json", "read_model_folder", "read_weights", "write_model_folder"]  # fmt: skip
+__all__ = ["check_fit", "read_config", "write_model_folder"]
 
 
 def read_config(folder: Path, *class_names: str) -> dict[str, Any]:
@@ -31,18 +31,6 @@ def read_config(folder: Path, *class_names: str) -> dict[str, Any]:
     if class_names and found not in class_names:
         raise ValueError(f"{path} describes {found!r:.80}; expected {' or '.join(class_names)}")
     return config
-
-
-def read_model_folder(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The weights of a model folder, checked against the names and shapes its network has.
-
-    Raises:
-        FileNotFoundError: when there is no weight file.
-        ValueError: naming the first tensor that is missing, unknown or of another shape.
-    """
-    tensors = read_weights(folder)
-    check_fit(tensors, shapes, f"{folder / WEIGHTS} does not fit its config.json")
-    return tensors
 
 
 def check_fit(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], sentence: str) -> None:

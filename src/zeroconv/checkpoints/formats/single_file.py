@@ -203,9 +203,9 @@ def prediction_of(family: Family, tensors: Mapping[str, Tensor], metadata: Mappi
     A file may say it (`modelspec.prediction_type`, or a tensor `v_pred`); otherwise SD 2 is guessed from the spread of
     one norm, and the others predict epsilon.
     """
-    told = metadata.get("modelspec.prediction_type", "").lower()
-    if told:
-        return ("v_prediction" if told in NAMES_OF_V else "epsilon"), "the file's metadata"
+    stated = metadata.get("modelspec.prediction_type", "").lower()
+    if stated:
+        return ("v_prediction" if stated in NAMES_OF_V else "epsilon"), "the file's metadata"
     if V_MARK in tensors:
         return "v_prediction", f"the file's tensor {V_MARK!r}"
     norm = tensors.get(UNET + NORM)

@@ -73,7 +73,7 @@ def test_the_best_network_is_a_controlnet_folder_with_its_card(unet: Any, tmp_pa
     folder.save_best(network, 7, 0.25, sheet, {"edge F1": 0.25}, "apache-2.0")
     assert folder.read_best() == 0.25
     card = (tmp_path / "controlnet" / "README.md").read_text("utf-8")
-    assert 'license: "apache-2.0"' in card and "| edge F1 | 0.25 |" in card and "![Samples](samples.png)" in card
+    assert "license: apache-2.0" in card and "| edge F1 | 0.25 |" in card and "![Samples](samples.png)" in card
     assert (tmp_path / "controlnet" / "samples.png").read_bytes() == sheet.read_bytes()
     assert unchanged(ControlNet.from_pretrained(tmp_path), copies(network.state_dict().items()))
 

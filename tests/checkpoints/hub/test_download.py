@@ -298,7 +298,7 @@ def test_a_controlnet_is_pushed_with_its_card_and_opened_by_its_name(hub: FakeHu
     assert all(torch.equal(tensor, opened.state_dict()[name]) for name, tensor in network.state_dict().items())
     card = hub.repositories["owner/canny"].commits[commit]["README.md"].decode("utf-8")
     assert (
-        'ControlNet.from_pretrained("owner/canny")' in card and "| edge F1 | 0.5 |" in card and 'license: "apache-2.0"' in card
+        'ControlNet.from_pretrained("owner/canny")' in card and "| edge F1 | 0.5 |" in card and "license: apache-2.0" in card
     )
 
 

@@ -297,9 +297,7 @@ def test_a_controlnet_is_pushed_with_its_card_and_opened_by_its_name(hub: FakeHu
     assert opened.name == f"owner/canny@{commit}" and opened.config.condition == "canny"
     assert all(torch.equal(tensor, opened.state_dict()[name]) for name, tensor in network.state_dict().items())
     card = hub.repositories["owner/canny"].commits[commit]["README.md"].decode("utf-8")
-    assert (
-        'ControlNet.from_pretrained("owner/canny")' in card and "| edge F1 | 0.5 |" in card and "license: apache-2.0" in card
-    )
+    assert 'ControlNet.from_pretrained("owner/canny")' in card and "| edge F1 | 0.5 |" in card and "license: apache-2.0" in card
 
 
 def test_a_base_is_opened_by_its_name_and_keeps_its_commit(hub: FakeHub, base_folder: Path) -> None:

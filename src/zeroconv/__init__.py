@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Control", "ControlNet", "ControlPipeline", "StableDiffusion", "__version__"]
 
-HOMES = {
+LAZY_IMPORTS = {
     "Control": "zeroconv.generation",
     "ControlNet": "zeroconv.control",
     "ControlPipeline": "zeroconv.generation",
@@ -22,8 +22,8 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public class when it is first asked for: `import zeroconv` itself stays light."""
-    if name in HOMES:
-        return getattr(import_module(HOMES[name]), name)
+    if name in LAZY_IMPORTS:
+        return getattr(import_module(LAZY_IMPORTS[name]), name)
     raise AttributeError(f"module 'zeroconv' has no attribute {name!r}")
 
 

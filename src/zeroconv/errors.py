@@ -8,7 +8,7 @@ class InputError(ValueError):
 
     Args:
         message: one line: what was got and what was expected.
-        field: where the value stands, as a path such as "controls.0.scale" or "optimizer.learning_rate"; None where it has
+        field: where the value stands, as a path such as "controls.0.scale" or "optimization.learning_rate"; None where it has
             no name. An HTTP answer or a form marks the field by it.
         hint: what to do about it, appended to the message after a colon.
     """

@@ -1,7 +1,4 @@
-"""Images in and out: the only place that knows uint8, HWC, value ranges, decoding and PNG text.
-
-Everywhere else a picture is a Pillow image in mode RGB or a tensor (3, H, W) in [0, 1].
-"""
+"""Images in and out: files and their PNG text, Pillow images (RGB, or RGBA with a hole), tensors (3, H, W) in [0, 1]."""
 
 import json
 import os

@@ -91,8 +91,6 @@ def test_pairs_are_cut_to_the_bases_size_with_their_maps(base: StableDiffusion, 
     ready = Pair(pair.name, pair.image, pair.caption, {"canny": build_map(100, 100)})
     report = evaluate(ControlPipeline(base), network, "canny", Folder([ready]), num_inference_steps=1)
     assert report.examples[0].truth.size == report.examples[0].condition.size == (64, 64)
-    colours = {colour for _, colour in build_map(100, 100).getcolors(10_000) or ()}
-    assert {colour for _, colour in report.examples[0].condition.getcolors(10_000) or ()} <= colours  # nothing mixed
 
 
 def test_a_black_map_asks_for_nothing_and_is_left_out(base: StableDiffusion, network: ControlNet) -> None:

@@ -34,7 +34,7 @@ def test_windows_that_are_empty_or_reversed_are_one_line(network: ControlNet, st
 
 def test_one_map_serves_every_picture_and_several_one_each(network: ControlNet) -> None:
     maps = [build_map(seed=seed) for seed in range(2)]
-    assert Control(network, maps[0]).map_of(5) is maps[0]
-    assert Control(network, maps).map_of(1) is maps[1]
+    assert Control(network, maps[0]).condition_map(5) is maps[0]
+    assert Control(network, maps).condition_map(1) is maps[1]
     with pytest.raises(ValueError, match=r"^a control has 2 maps, picture 3 needs one: give one map, or one each$"):
-        Control(network, maps).map_of(2)
+        Control(network, maps).condition_map(2)

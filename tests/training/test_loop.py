@@ -24,7 +24,7 @@ from tests.tiny import (
 from zeroconv.control import ControlledUNet
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.training.batches import Batch
-from zeroconv.training.loop import StepState, optimize, training_loss
+from zeroconv.training.loop import StepMetrics, optimize, training_loss
 
 
 def batch_for(unet: Any, seed: int = 0) -> Batch:
@@ -89,7 +89,7 @@ class Line:
         limit: float = 100.0,
         rate: Callable[[int], float] = lambda _: 1.0,
         check: Callable[[int], bool] = lambda _: True,
-    ) -> list[StepState]:
+    ) -> list[StepMetrics]:
         def batch_of(step: int) -> Batch:
             x = torch.full((1, 1), values[step])
             return Batch(x, x, x, x, x)

@@ -24,7 +24,7 @@ __all__ = [
     "write_safetensors",
 ]
 
-HOMES = {
+LAZY_IMPORTS = {
     "files.atomic": ("read_json",),
     "files.model_folder": ("check_fit", "read_config", "write_model_folder"),
     "files.safetensors": ("check_header", "read_header", "read_safetensors", "write_safetensors"),
@@ -35,7 +35,7 @@ HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for: whoever writes a PNG or a text atomically needs no torch."""
-    for home, names in HOMES.items():
+    for home, names in LAZY_IMPORTS.items():
         if name in names:
             return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

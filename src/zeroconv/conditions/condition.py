@@ -77,12 +77,12 @@ class RenderedScene(Protocol):
 
     @property
     def distance(self) -> np.ndarray:
-        """Metres along the line of sight: (S, S) float32, infinity in the sky."""
+        """Depth along the viewing axis in metres: (S, S) float32, infinity in the sky."""
         ...
 
     @property
     def normals(self) -> np.ndarray:
-        """Unit vectors: (S, S, 3) float32, x right, y up, z away from the camera; (0, 0, 0) in the sky."""
+        """Unit vectors: (S, S, 3) float32, x right, y up, z away from the camera; 0 in the sky and on mountains."""
         ...
 
     @property
@@ -98,7 +98,7 @@ class RenderedScene(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """One kind of condition (section 4 of the paper): all that the other rooms know about it.
+    """One kind of condition (section 4 of the paper): everything about it in one value.
 
     Attributes:
         name: as users write it.

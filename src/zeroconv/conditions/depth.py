@@ -129,7 +129,7 @@ def depth_map(distance: np.ndarray) -> Image.Image:
     """A depth map from distances.
 
     Args:
-        distance: (H, W), metres along the line of sight, infinity for the sky.
+        distance: (H, W), depth along the viewing axis in metres, infinity for the sky.
     """
     inverse = 1 / np.maximum(distance.astype(np.float32), NEAREST)  # the sky becomes 0
     top = max(float(np.percentile(inverse, TOP)), 1e-6)

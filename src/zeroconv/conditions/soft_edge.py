@@ -42,8 +42,8 @@ def soft_edge(
         safe: keep `steps + 1` grey levels alone, so that nothing of the picture can hide in faint greys.
         steps: 2 … 8; published "safe" maps have 2.
         sigma: of the finest scale in pixels, 0.5 … 8; "gradient" alone.
-        weights: of "hed" a .safetensors file, else the environment variable ZEROCONV_HED names it; of "pidinet" a .pth
-            as published or a .safetensors file, else ZEROCONV_PIDINET names it.
+        weights: a .safetensors file of the method's weights, else the environment variable ZEROCONV_HED or
+            ZEROCONV_PIDINET names it.
         fusion: "learned" as in the paper of HED, or "mean" as in ControlNet 1.1; "hed" alone.
         device: where the network runs, such as "cuda"; not of "gradient".
 

@@ -21,7 +21,7 @@ class ConditionEncoder(nn.Module):
         out_channels: channels of the U-Net's first level (320 for Stable Diffusion).
         conditioning_channels: channels of the condition image.
         channels: width of the stages; each after the first halves the size.
-        connection: "gaussian" leaves the last layer at its ordinary start (the ablation of figure 8 b).
+        connection: "gaussian" leaves the last layer at PyTorch's default initialisation (the ablation of figure 8 b).
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from zeroconv.checkpoints.files.model_folder import check_fit
-from zeroconv.checkpoints.formats.control_lora import PARTS, WHOLE, check_update, effective_weight
+from zeroconv.checkpoints.formats.control_lora import NEW_MODULE_PREFIX, PARTS, check_update, effective_weight
 
 __all__ = [
     "LoRALayer",
@@ -175,7 +175,7 @@ def load_lora(network: nn.Module, own: Mapping[str, Tensor]) -> None:
     for name, tensor in own.items():
         layer, _, part = name.rpartition(".")
         of_layers.get(layer, whole).update({part if layer in layers else name: tensor.clone()})
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if name.startswith(WHOLE)}
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if name.startswith(NEW_MODULE_PREFIX)}
     check_fit(whole, shapes, "this Control-LoRA does not fit the base")
     network.load_state_dict(whole, strict=False, assign=True)
     for name, layer in layers.items():

@@ -31,7 +31,7 @@ class StepRandomness:
     """Everything random about a sample in an epoch.
 
     Attributes:
-        t: the diffusion step, 0 … T-1.
+        t: the timestep, 0 … T-1.
         epsilon: the noise, (C, h, w).
         empty_prompt: whether the prompt is replaced by the empty one (section 3.3: half of them).
         extraction: randomness for the condition's extractor, such as Canny thresholds.

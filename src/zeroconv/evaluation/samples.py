@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from zeroconv.conditions import fit_map
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair
 from zeroconv.generation import Control, ControlPipeline
@@ -59,8 +60,8 @@ class HeldOut:
 
 
 def fit_pair(pair: Pair, side: int) -> Pair:
-    """A pair cut to a square of `side` pixels; maps keep their exact colours."""
-    maps = {name: fit(image, side, nearest=True) for name, image in pair.maps.items()}
+    """A pair cut to a square of `side` pixels; each map as its condition is resized (`Condition.resizing`)."""
+    maps = {name: fit_map(image, (side, side), name, "crop") for name, image in pair.maps.items()}
     return replace(pair, image=fit(pair.image, side), maps=maps)
 
 

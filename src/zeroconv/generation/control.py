@@ -62,11 +62,11 @@ class Control:
         Raises:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
-        image = self.map_of(picture)
+        image = self.condition_map(picture)
         known = conditions.find(self.network.config.condition)
         return known.to_tensor(image) if known else to_tensor(image)
 
-    def map_of(self, picture: int) -> Image.Image:
+    def condition_map(self, picture: int) -> Image.Image:
         """The map of picture `picture`.
 
         Raises:
@@ -89,7 +89,7 @@ class Control:
         known = conditions.find(self.network.config.condition)
         return ControlRequest(
             network=self.network.name,
-            condition=embed(self.map_of(picture), known.contract.mode if known else "RGB"),
+            condition=embed(self.condition_map(picture), known.contract.mode if known else "RGB"),
             mask=embed(self.mask, "L") if self.mask else None,
             scale=self.scale,
             start=self.start,

@@ -129,7 +129,7 @@ class ControlPipeline:
         Raises:
             InputError: when a map or mask has another size.
         """
-        width, height = size or (controls[0].map_of(0).size if controls else (self.base.size, self.base.size))
+        width, height = size or (controls[0].condition_map(0).size if controls else (self.base.size, self.base.size))
         for index, control in enumerate(controls):
             maps = [control.image] if isinstance(control.image, Image.Image) else list(control.image)
             for picture in (*maps, *([control.mask] if control.mask else [])):

@@ -65,7 +65,7 @@ class PictureMetadata(BaseModel):
         """That of picture `picture` of a call."""
         records: list[ControlRecord] = []
         for control in controls:
-            image, condition = control.map_of(picture), control.network.config.condition
+            image, condition = control.condition_map(picture), control.network.config.condition
             pixels = (image if image.mode == "RGBA" else image.convert("RGB")).tobytes()
             digest = hashlib.sha256(pixels).hexdigest()
             records.append(ControlRecord(condition=condition, fingerprint=fingerprint(control.network), map_sha256=digest))
@@ -115,7 +115,7 @@ def save_images(output: Output, controls: Sequence[Control], folder: str | Path,
         for control, record in zip(controls, metadata.controls, strict=True):
             path = folder / f"map-{record.condition or 'condition'}-{record.map_sha256[:8]}.png"
             if path not in maps:
-                maps[write_png(control.map_of(index), path)] = None
+                maps[write_png(control.condition_map(index), path)] = None
         settings = metadata.model_dump(mode="json")
         path = choose_path(folder, f"seed-{request.seed}", settings)
         pictures.append(write_png(image, path, parameters_text(request, [r.condition for r in metadata.controls]), settings))

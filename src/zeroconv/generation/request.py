@@ -101,7 +101,7 @@ class GenerationRequest(Request):
     base: BaseRequest = Field(default=BaseRequest(), description="a name, or how it is opened")
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
     num_images: int = Field(default=1, ge=1, description="how many pictures")
-    num_inference_steps: int = Field(default=20, ge=1, le=1000, description="denoising steps")
+    num_inference_steps: int = Field(default=20, ge=1, le=999, description="denoising steps")
     guidance_scale: FiniteFloat = Field(default=7.5, description="of classifier-free guidance; 1 is none")
     weighting: Weighting = Field(default="uniform", description="of the connections")
     sampler: Sampler = "dpm++2m"

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.checkpoints.hub.download import push
+from zeroconv.checkpoints.hub.upload import push
 from zeroconv.control.network import ControlNet
 from zeroconv.publishing.model_card import model_card
 

@@ -15,8 +15,8 @@ from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
+from zeroconv.stable_diffusion.prompt_encoding import PromptEncoder, PromptEncoding, encode_prompts
 from zeroconv.stable_diffusion.single_file import open_single_file
-from zeroconv.stable_diffusion.text import PromptEncoder, PromptEncoding, encode_prompts
 from zeroconv.stable_diffusion.unet import AddedConditions
 from zeroconv.stable_diffusion.vae import vae_dtype
 
@@ -38,8 +38,8 @@ class StableDiffusion:
         tokenizer_2: its tokenizer.
         force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
         options: how it was opened and what LoRAs were added, as plain values; `from_options` takes them.
-        revision: how often the weights were changed since it was opened: whatever was made from them (a low-rank network's
-            plan, cached features) compares it.
+        revision: how often LoRAs were merged into the weights since it was opened, by which whatever was computed from
+            them can tell that it is out of date.
     """
 
     unet: Any

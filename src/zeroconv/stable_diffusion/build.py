@@ -31,7 +31,7 @@ TEXT_SETTINGS = (
     "max_position_embeddings", "hidden_act", "layer_norm_eps", "pad_token_id", "bos_token_id", "eos_token_id",
 )  # fmt: skip
 """What a text encoder's configuration may say; others can name code that transformers would fetch."""
-HALVES_AND_WHOLES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def build_unet(config: Mapping[str, Any], tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> Any:
@@ -162,7 +162,7 @@ def stored_type(tensors: Mapping[str, Tensor], what: str) -> torch.dtype:
         ValueError: for types that cannot be computed with, such as 8-bit ones.
     """
     found = {tensor.dtype for tensor in tensors.values()}
-    strange = sorted(str(kind) for kind in found - set(HALVES_AND_WHOLES))
+    strange = sorted(str(kind) for kind in found - set(FLOAT_DTYPES))
     if strange:
         raise ValueError(f"the {what} is stored as {strange[0]}, which cannot be computed with as it is: give a dtype")
     return reduce(torch.promote_types, found)

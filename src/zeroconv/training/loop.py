@@ -10,11 +10,11 @@ from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
 from zeroconv.training.batches import Batch
 
-__all__ = ["StepState", "optimize", "training_loss"]
+__all__ = ["StepMetrics", "optimize", "training_loss"]
 
 
 @dataclass(frozen=True)
-class StepState:
+class StepMetrics:
     """After an optimizer step; the numbers are still on the device, and reading one waits for it.
 
     Attributes:
@@ -46,7 +46,7 @@ def optimize(
     max_gradient_norm: float,
     steps: range,
     check: Callable[[int], bool] = lambda _: True,
-) -> Iterator[StepState]:
+) -> Iterator[StepMetrics]:
     """Step through `steps`, yielding after each; the caller logs, probes and saves.
 
     Args:
@@ -78,7 +78,7 @@ def optimize(
             unchecked.clear()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        yield StepState(step + 1, loss, norm)
+        yield StepMetrics(step + 1, loss, norm)
 
 
 def check_finite(measured: list[tuple[int, Tensor]]) -> None:

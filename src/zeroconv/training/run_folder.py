@@ -14,7 +14,7 @@ from zeroconv.training.config import TrainConfig
 
 __all__ = ["RunFolder"]
 
-IDENTITY = (
+FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
     "model.rank", "model.connection", "model.condition_encoder", "model.condition_encoder_channels", "model.control",
     "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
@@ -54,7 +54,7 @@ class RunFolder:
         file = self.path / "config.toml"
         if file.exists():
             before = TrainConfig.build(file)
-            for path in IDENTITY:
+            for path in FIXED_ON_RESUME:
                 group, _, name = path.partition(".")
                 old, new = (getattr(getattr(settings, group), name) for settings in (before, config))
                 if old != new:

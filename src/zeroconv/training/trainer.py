@@ -25,7 +25,7 @@ from zeroconv.training.defaults import (
     reextract_parameters,
 )  # fmt: skip
 from zeroconv.training.events import Event, Message, ProbeEvent, Progress
-from zeroconv.training.loop import StepState, optimize, training_loss
+from zeroconv.training.loop import StepMetrics, optimize, training_loss
 from zeroconv.training.optimizer import build_optimizer
 from zeroconv.training.probe import Probe
 from zeroconv.training.run_folder import RunFolder
@@ -164,7 +164,7 @@ class Trainer:
         if warning and not data.source.startswith("world:"):
             self.report(Message(f"in probes {warning}"))
 
-    def run_steps(self, states: Iterator[StepState]) -> None:
+    def run_steps(self, states: Iterator[StepMetrics]) -> None:
         """Count, log, probe and save while the optimisation goes on; losses are read where they are logged."""
         config, first, started, probing = self.config.optimization, self.done, time.monotonic(), 0.0
         running: float | None = None

@@ -16,7 +16,8 @@ from huggingface_hub import constants
 from tests.checkpoints.fake_hub import READER, WRITER, FakeHub, serve
 from tests.tiny import build_control
 from zeroconv.checkpoints import resolve
-from zeroconv.checkpoints.hub.download import download, endpoint, is_hub_id, pinned_name, push
+from zeroconv.checkpoints.hub.download import download, endpoint, is_hub_id, pinned_name
+from zeroconv.checkpoints.hub.upload import push
 from zeroconv.control import ControlNet
 from zeroconv.publishing import model_card, push_to_hub
 from zeroconv.stable_diffusion import StableDiffusion

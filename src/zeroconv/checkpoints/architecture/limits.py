@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MOST_LAYERS = 1000
-
-
-MOST_LEVELS = 16
+MAX_LAYERS = 1000  # of any network
+MAX_LEVELS = 8  # of a U-Net or an autoencoder; SD has 4, SDXL 3
+MAX_LISTED = 16  # values in any list of a configuration, one for each level or latent channel
+MAX_BLOCKS = 8  # in a level; SD has 2
+MAX_DEPTH = 40  # transformer layers in a block; SDXL has 10
+MAX_CHANNELS = 2**17
+MAX_TEXT_LAYERS = 100  # SDXL's larger text encoder has 32
 
 
 def check_size(config: Mapping[str, Any], tensors: int, what: str) -> None:
@@ -20,10 +23,10 @@ def check_size(config: Mapping[str, Any], tensors: int, what: str) -> None:
     wide = max(numbers(config.get("layers_per_block")), default=1)
     depth = max((number for name in deep for number in numbers(config.get(name))), default=1)
     layers = max(max(levels, 1) * wide * (1 + depth), *numbers(config.get("num_hidden_layers")), 0)
-    if levels > MOST_LEVELS or layers > min(MOST_LAYERS, max(tensors, 2)):
+    if levels > MAX_LISTED or layers > min(MAX_LAYERS, max(tensors, 2)):
         raise ValueError(
             f"the {what}'s configuration announces up to {layers} layers on {levels} levels, its weights have {tensors} "
-            f"tensors; expected at most {MOST_LAYERS} layers, {MOST_LEVELS} levels, and a tensor for each layer"
+            f"tensors; expected at most {MAX_LAYERS} layers, {MAX_LISTED} levels, and a tensor for each layer"
         )
 
 

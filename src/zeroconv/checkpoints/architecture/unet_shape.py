@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
+from zeroconv.checkpoints.architecture.limits import MAX_BLOCKS, MAX_CHANNELS, MAX_DEPTH, MAX_LEVELS
 
 __all__ = ["UNetShape", "other_family", "side", "unsupported"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-MOST_LEVELS, MOST_BLOCKS, MOST_DEPTH, MOST_CHANNELS = 8, 8, 40, 2**17
 """What is looked for at most, whatever a file announces; the largest published U-Net has 4, 2, 10 and 2816."""
 
 EXPECTED = "expected SD 1.5, SD 2.1 or SDXL base, or a fine-tune of one of them"
@@ -73,10 +73,10 @@ class UNetShape:
         levels = [
             [
                 Place(f"down_blocks.{level}.resnets.{block}.conv2.weight", f"down_blocks.{level}.attentions.{block}")
-                for block in range(MOST_BLOCKS + 1)
+                for block in range(MAX_BLOCKS + 1)
                 if f"down_blocks.{level}.resnets.{block}.conv1.weight" in shapes
             ]
-            for level in range(MOST_LEVELS + 1)
+            for level in range(MAX_LEVELS + 1)
             if f"down_blocks.{level}.resnets.0.conv1.weight" in shapes
         ]
         pooled = ("add_embedding.linear_1", "class_embedding.linear_1")
@@ -91,11 +91,11 @@ class UNetShape:
             ValueError: when a setting is no number, not one for each level, or beyond any published network.
         """
         listed = config.get("block_out_channels", (320, 640, 1280, 1280))
-        if not isinstance(listed, (list, tuple)) or not 0 < len(listed) <= MOST_LEVELS:
-            raise ValueError(f"the configuration has block_out_channels {listed!r:.80}; expected 1 to {MOST_LEVELS} numbers")
+        if not isinstance(listed, (list, tuple)) or not 0 < len(listed) <= MAX_LEVELS:
+            raise ValueError(f"the configuration has block_out_channels {listed!r:.80}; expected 1 to {MAX_LEVELS} numbers")
         count = len(listed)
-        channels = per_level(config, "block_out_channels", count, MOST_CHANNELS, listed)
-        layers = per_level(config, "transformer_layers_per_block", count, MOST_DEPTH, 1, least=0)
+        channels = per_level(config, "block_out_channels", count, MAX_CHANNELS, listed)
+        layers = per_level(config, "transformer_layers_per_block", count, MAX_DEPTH, 1, least=0)
         kinds = config.get("down_block_types", ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
         if not isinstance(kinds, (list, tuple)) or len(kinds) != count:
             raise ValueError(f"the configuration has down_block_types {kinds!r:.80}; expected {count} names")
@@ -104,17 +104,15 @@ class UNetShape:
         has_pooled = config.get("addition_embed_type") == "text_time" or config.get("class_embed_type") == "projection"
         decoder = "ControlNet" not in str(config.get("_class_name"))
         return cls(
-            in_channels=shared_value(config, "in_channels", 1, MOST_CHANNELS, 4),
-            out_channels=shared_value(config, "out_channels", 1, MOST_CHANNELS, 4) if decoder else None,
+            in_channels=shared_value(config, "in_channels", 1, MAX_CHANNELS, 4),
+            out_channels=shared_value(config, "out_channels", 1, MAX_CHANNELS, 4) if decoder else None,
             channels=channels,
-            blocks=shared_value(config, "layers_per_block", count, MOST_BLOCKS, 2),
+            blocks=shared_value(config, "layers_per_block", count, MAX_BLOCKS, 2),
             depths=depths,
             middle_depth=layers[-1] if middle else 0,
-            context=shared_value(config, "cross_attention_dim", count, MOST_CHANNELS, 1280) if middle or any(depths) else 0,
+            context=shared_value(config, "cross_attention_dim", count, MAX_CHANNELS, 1280) if middle or any(depths) else 0,
             linear_projection=bool(config.get("use_linear_projection", False)),
-            pooled=shared_value(config, "projection_class_embeddings_input_dim", 1, MOST_CHANNELS, None)
-            if has_pooled
-            else None,
+            pooled=shared_value(config, "projection_class_embeddings_input_dim", 1, MAX_CHANNELS, None) if has_pooled else None,
         )
 
 
@@ -138,7 +136,7 @@ class Names(NamedTuple):
 def original_levels(shapes: Shapes) -> list[list[Place]]:
     """The blocks of each level in the original layout, which numbers them through; a downsampling ends a level."""
     levels: list[list[Place]] = [[]]
-    for index in range(1, MOST_LEVELS * (MOST_BLOCKS + 1) + 1):
+    for index in range(1, MAX_LEVELS * (MAX_BLOCKS + 1) + 1):
         block = f"input_blocks.{index}"
         if f"{block}.0.in_layers.2.weight" in shapes:
             levels[-1].append(Place(f"{block}.0.out_layers.3.weight", f"{block}.1"))
@@ -155,9 +153,9 @@ def read(shapes: Shapes, levels: list[list[Place]], names: Names) -> dict[str, A
     """The fields of a topology from where a layout keeps them."""
     in_channels = side(shapes, f"{names.conv_in}.weight", 1, 4)
     blocks = len(levels[0]) if levels else 0
-    if not 0 < blocks <= MOST_BLOCKS or len(levels) > MOST_LEVELS or {len(level) for level in levels} != {blocks}:
+    if not 0 < blocks <= MAX_BLOCKS or len(levels) > MAX_LEVELS or {len(level) for level in levels} != {blocks}:
         raise ValueError(
-            f"the encoder has {[len(level) for level in levels][: MOST_LEVELS + 1]} blocks in its levels; "
+            f"the encoder has {[len(level) for level in levels][: MAX_LEVELS + 1]} blocks in its levels; "
             f"expected as many in each, as in {EXPECTED.removeprefix('expected ')}"
         )
     depths = [require_equal({depth_at(shapes, place.attention) for place in level}, "transformer layers") for level in levels]
@@ -197,11 +195,11 @@ def check_decoder(shapes: Shapes, depths: list[int], blocks: int, pattern: str) 
 
 
 def depth_at(shapes: Shapes, attention: str) -> int:
-    """Number of transformer layers under a name, counted up to `MOST_DEPTH`."""
-    for depth in range(MOST_DEPTH + 1):
+    """Number of transformer layers under a name, counted up to `MAX_DEPTH`."""
+    for depth in range(MAX_DEPTH + 1):
         if f"{attention}.transformer_blocks.{depth}.attn2.to_k.weight" not in shapes:
             return depth
-    raise ValueError(f"{attention!r} has more than {MOST_DEPTH} transformer layers; {EXPECTED}")
+    raise ValueError(f"{attention!r} has more than {MAX_DEPTH} transformer layers; {EXPECTED}")
 
 
 def require_equal(found: set[int], what: str) -> int:
@@ -220,8 +218,8 @@ def side(shapes: Shapes, name: str, axis: int, axes: int) -> int:
     shape = shapes.get(name)
     if shape is None:
         raise ValueError(f"tensor {name!r} is missing among {len(shapes)}: this is no network of Stable Diffusion, or cut off")
-    if len(shape) != axes or not 0 < shape[axis] <= MOST_CHANNELS:
-        raise ValueError(f"tensor {name!r} has shape {shape}; expected {axes} axes of 1 to {MOST_CHANNELS}")
+    if len(shape) != axes or not 0 < shape[axis] <= MAX_CHANNELS:
+        raise ValueError(f"tensor {name!r} has shape {shape}; expected {axes} axes of 1 to {MAX_CHANNELS}")
     return shape[axis]
 
 

@@ -21,9 +21,9 @@ HEADER_BYTES = 25 * 2**20
 HEADER_TENSORS = 100_000
 HEADER_MARKS = {b":": 5 * HEADER_TENSORS, b",": 10 * HEADER_TENSORS}
 """How many of these a header may have: more than so many tensors and their metadata need, and parsing costs memory."""
-MOST_AXES = 16
+MAX_AXES = 16
 CHUNK = 2**20
-MOST_LETTERS = 256
+MAX_NAME_LENGTH = 256
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
@@ -97,7 +97,7 @@ def read_header(path: Path) -> Header:
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} has a broken safetensors header ({type(error).__name__})") from error
     for name, (begin, end, wanted) in places.items():
-        if len(name) > MOST_LETTERS:
+        if len(name) > MAX_NAME_LENGTH:
             raise ValueError(f"{path} has a broken safetensors header: a tensor's name has {len(name)} letters, {name!r:.40}…")
         if not begin <= end <= size - 8 - length or end - begin != wanted:
             raise ValueError(
@@ -146,7 +146,7 @@ def place(entry: dict[str, Any]) -> tuple[int, int, int]:
     """Where a tensor begins and ends, and how many bytes its shape and type need."""
     shape, (begin, end) = entry["shape"], entry["data_offsets"]
     # Multiplied without a look, a shape of a million sides or of words would cost hours or all memory.
-    if len(shape) > MOST_AXES or not all(isinstance(side, int) and 0 <= side < 2**63 for side in (*shape, begin, end)):
+    if len(shape) > MAX_AXES or not all(isinstance(side, int) and 0 <= side < 2**63 for side in (*shape, begin, end)):
         raise ValueError("sides and offsets must be integers from 0, and few")
     return begin, end, math.prod(shape) * ITEM_BYTES[entry["dtype"]]
 

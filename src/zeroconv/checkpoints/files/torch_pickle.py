@@ -18,14 +18,14 @@ __all__ = ["PICKLE_ENDINGS", "read_pickle", "write_pickle"]
 
 PICKLE_ENDINGS = (".pth", ".ckpt", ".pt", ".bin")
 PICKLE_BYTES = 25 * 2**20
-MOST_RECORDS = 100_000
+MAX_RECORDS = 100_000
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The tensors of a file in PyTorch's zip format, mapped, not copied.
 
-    Only `torch.load(weights_only=True)` looks inside: it builds tensors, plain containers and what `inert` lists, and
+    Only `torch.load(weights_only=True)` looks inside: it builds tensors, plain containers and what `allowed_globals` lists, and
     calls nothing else.
     Before it, the archive is checked: nothing compressed, so that no small file becomes a large one.
 
@@ -37,7 +37,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"no weight file at {path}")
     check_archive(path)
     try:
-        with torch.serialization.safe_globals([*inert()]):
+        with torch.serialization.safe_globals([*allowed_globals()]):
             content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         named = GLOBAL.search(str(error))
@@ -63,7 +63,7 @@ class ModelCheckpoint:
     """Stands in for a training program's bookkeeping, which lies in the checkpoints that program wrote; it does nothing."""
 
 
-def inert() -> Iterator[tuple[Any, str]]:
+def allowed_globals() -> Iterator[tuple[Any, str]]:
     """What may be built beside tensors, with the names it has in files: numbers of numpy, and the stand-in.
 
     Checkpoints as they were published (SD 1.x and 2.x, ControlNets of the authors' trainer) hold the state of
@@ -92,8 +92,8 @@ def check_archive(path: Path) -> None:
         raise ValueError(
             f"{path} is not in the zip format that PyTorch has written since 1.6, or was cut off; ask for a .safetensors file"
         ) from error
-    if len(records) > MOST_RECORDS or any(record.compress_type != zipfile.ZIP_STORED for record in records):
-        raise ValueError(f"{path} is compressed or has more than {MOST_RECORDS} records; PyTorch writes no such file: refused")
+    if len(records) > MAX_RECORDS or any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError(f"{path} is compressed or has more than {MAX_RECORDS} records; PyTorch writes no such file: refused")
     program = sum(record.file_size for record in records if record.filename.endswith("data.pkl"))
     if program > PICKLE_BYTES:
         raise ValueError(f"{path} describes its tensors in {program} bytes; at most {PICKLE_BYTES} are read")

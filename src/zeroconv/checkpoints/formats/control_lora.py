@@ -36,7 +36,7 @@ __all__ = [
 FILE = "control-lora.safetensors"
 MARKER = "lora_controlnet"
 PARTS = ("down", "up", "weight", "bias")
-WHOLE = "controlnet_"  # modules that the base has no counterpart of begin with this in our names
+NEW_MODULE_PREFIX = "controlnet_"  # modules that the base has no counterpart of begin with this in our names
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def read_control_lora(tensors: Mapping[str, Tensor], table: Table) -> dict[str, 
         elif name != MARKER:
             unknown.append(name)
     pairs = (name.removesuffix(a) + b for a, b in ((".up", ".down"), (".down", ".up")) for name in own if name.endswith(a))
-    whole = (name for entry in table.entries for name in entry.ours if name.startswith(WHOLE))
+    whole = (name for entry in table.entries for name in entry.ours if name.startswith(NEW_MODULE_PREFIX))
     missing = [name for name in (*pairs, *whole) if name not in own]
     if unknown or missing:
         first = f"tensor {unknown[0]!r} is unknown" if unknown else f"tensor {missing[0]!r} (in diffusers' names) is missing"
@@ -188,7 +188,7 @@ def decompose(full: Mapping[str, Tensor], unet: Mapping[str, Tensor], rank: int)
     own: dict[str, Tensor] = {}
     lost = whole = 0.0
     for name, tensor in full.items():
-        if name.startswith(WHOLE):
+        if name.startswith(NEW_MODULE_PREFIX):
             own[name] = tensor
             continue
         before = unet.get(name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor, nn
 
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
-from zeroconv.checkpoints.formats.control_lora import WHOLE, check_text_width, read_control_lora
+from zeroconv.checkpoints.formats.control_lora import NEW_MODULE_PREFIX, check_text_width, read_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import BORROWED, ControlNetConfig, config_from_unet, encoder_tensors
 from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
 
@@ -84,5 +84,5 @@ def drop_borrowed_vectors(tensors: Mapping[str, Tensor], config: ControlNetConfi
     return {
         name: tensor
         for name, tensor in tensors.items()
-        if kept is None or tensor.ndim != 1 or name.startswith(WHOLE) or name in kept
+        if kept is None or tensor.ndim != 1 or name.startswith(NEW_MODULE_PREFIX) or name in kept
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from torch import Tensor, nn
 
-from zeroconv.checkpoints.architecture.limits import MOST_LAYERS, check_size
+from zeroconv.checkpoints.architecture.limits import MAX_LAYERS, check_size
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class ControlNetConfig:
             ValueError: naming the setting.
         """
         _ = self.unet_shape
-        check_size(self.to_dict(), tensors if self.variant == "full" else MOST_LAYERS, "ControlNet")
+        check_size(self.to_dict(), tensors if self.variant == "full" else MAX_LAYERS, "ControlNet")
 
     def check_base(self, unet: "UNet2DConditionModel") -> None:
         """Refuse a U-Net of another family or of other sizes than this ControlNet was made for.

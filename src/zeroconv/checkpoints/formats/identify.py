@@ -6,7 +6,7 @@ from zeroconv.checkpoints.keys.lora import ENDINGS, split
 
 __all__ = ["foreign_model_type", "identify"]
 
-STRANGERS = {
+UNSUPPORTED_MODELS = {
     "model.diffusion_model.double_blocks.0.": "a Flux checkpoint",
     "double_blocks.0.img_attn.": "a Flux transformer",
     "single_transformer_blocks.0.": "a Flux transformer",
@@ -38,7 +38,7 @@ def foreign_model_type(names: Collection[str]) -> str | None:
         names: of its tensors; those of a LoRA are passed over, for it names what it changes.
     """
     own = [name for name in names if split(name) is None]
-    return next((what for mark, what in STRANGERS.items() if any(mark in name for name in own)), None)
+    return next((what for mark, what in UNSUPPORTED_MODELS.items() if any(mark in name for name in own)), None)
 
 
 def identify(names: Collection[str]) -> str:

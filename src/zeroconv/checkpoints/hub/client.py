@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 
 from zeroconv.version import __version__
 
-__all__ = ["LOG_IN", "RepoRef", "client", "endpoint", "is_hub_id", "offline", "one_line", "parse"]
+__all__ = ["LOG_IN", "RepoRef", "client", "endpoint", "is_hub_id", "offline", "parse", "translate_hub_errors"]
 
 HUB_ID = re.compile(
     r"(?!.*\.\.)(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95})(?:@(?P<revision>\w[\w./+-]*))?", re.ASCII
@@ -72,7 +72,7 @@ def client(token: str | None) -> HfApi:
 
 
 @contextmanager
-def one_line(repo: RepoRef, writing: bool = False) -> Generator[None]:
+def translate_hub_errors(repo: RepoRef, writing: bool = False) -> Generator[None]:
     """Every failure of the hub's client as one line of a kind that callers know."""
     try:
         yield

@@ -5,16 +5,15 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, get_token, snapshot_download
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
-from zeroconv.checkpoints.hub.client import LOG_IN, RepoRef, client, endpoint, is_hub_id, offline, one_line, parse
+from zeroconv.checkpoints.hub.client import RepoRef, client, endpoint, is_hub_id, offline, parse, translate_hub_errors
 from zeroconv.checkpoints.hub.file_selection import choose, no_weights
 
-__all__ = ["Pinned", "download", "download_files", "endpoint", "is_hub_id", "offline", "pinned_name", "push"]
+__all__ = ["Pinned", "download", "download_files", "endpoint", "is_hub_id", "offline", "pinned_name"]
 
-UPLOADED = (".safetensors", ".json", ".md", ".png", ".jpg", ".jpeg", ".webp")
-PATIENCE = 10.0  # seconds
+TIMEOUT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def download_files(
 
 def fetch(repo: RepoRef, files: list[str], token: str | None, cache: Path | None) -> Path:
     """The folder of a repository in the cache, after these of its files were fetched."""
-    with one_line(repo):
+    with translate_hub_errors(repo):
         patterns = [glob.escape(file) for file in files]
         found = client(token).snapshot_download(
             repo.repository, revision=repo.revision, cache_dir=cache, allow_patterns=patterns
@@ -156,48 +155,7 @@ def pin(repo: RepoRef, folder: Path, files: list[str]) -> Pinned:
 
 def list_files(repo: RepoRef, token: str | None) -> tuple[str, list[str]]:
     """The commit that was asked for, and the names of its files."""
-    with one_line(repo):
-        info = client(token).model_info(repo.repository, revision=repo.revision, timeout=PATIENCE)
+    with translate_hub_errors(repo):
+        info = client(token).model_info(repo.repository, revision=repo.revision, timeout=TIMEOUT)
     assert info.sha, "every answer names its commit"
     return info.sha, [file.rfilename for file in info.siblings or []]
-
-
-def push(
-    folder: str | Path, hub_id: str, private: bool = False, token: str | None = None, message: str = "Upload a ControlNet"
-) -> str:
-    """Upload a saved folder as one commit: settings, weights, model card and pictures.
-
-    Args:
-        folder: such as `ControlNet.save_pretrained` writes.
-        hub_id: "owner/name"; made if it is not there.
-        private: whether a new repository is private.
-        token: with the right to write; that of the login if left out.
-        message: of the commit.
-
-    Returns:
-        The address of the commit.
-
-    Raises:
-        ValueError: when there are no weights in `folder`, or the hub refuses what is in it.
-        PermissionError: without a token, or with one that may not write there.
-        ConnectionError: when the hub cannot be reached.
-    """
-    folder, repo = Path(folder), parse(hub_id)
-    if repo.revision is not None:
-        raise ValueError(f"got {hub_id!r}; expected owner/name without a revision: a push goes to the main branch")
-    files = sorted(path for path in folder.rglob("*") if is_uploaded(path))
-    if not any(path.suffix == ".safetensors" for path in files):
-        raise ValueError(f"{folder} has no safetensors weights to upload; expected a folder that save_pretrained wrote")
-    if offline():
-        raise ConnectionError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it")
-    if token is None and get_token() is None:
-        raise PermissionError(f"no token to upload with: {LOG_IN}")
-    additions = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
-    with one_line(repo, writing=True):
-        client(token).create_repo(repo.repository, private=private, exist_ok=True)
-        return client(token).create_commit(repo.repository, additions, commit_message=message).commit_url
-
-
-def is_uploaded(path: Path) -> bool:
-    """Whether a file belongs to what is published: of a known type, no link, not hidden."""
-    return path.suffix in UPLOADED and path.is_file() and not path.is_symlink() and not path.name.startswith(".")

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from zeroconv.checkpoints.architecture.limits import MAX_TEXT_LAYERS
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 
 __all__ = ["clip_table", "count_layers", "open_clip_table"]
 
-MOST_LAYERS = 100
 LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers|resblocks)\.(\d{1,4})\.", re.ASCII)
 
 TOKENS, POSITIONS, LAST = "embeddings.token_embedding", "embeddings.position_embedding", "final_layer_norm"
@@ -72,9 +72,9 @@ def count_layers(names: Iterable[str]) -> int:
         ValueError: when there is none, when one is left out, or when there are more than any text encoder has.
     """
     found = {int(match[1]) for name in names if (match := LAYER.search(name))}
-    if not found or found != set(range(len(found))) or len(found) > MOST_LAYERS:
+    if not found or found != set(range(len(found))) or len(found) > MAX_TEXT_LAYERS:
         raise ValueError(
             f"the text encoder's layers are numbered {sorted(found)[:3]} … {sorted(found)[-1:]}, {len(found)} of them; "
-            f"expected 0, 1, 2 … without a gap, at most {MOST_LAYERS}"
+            f"expected 0, 1, 2 … without a gap, at most {MAX_TEXT_LAYERS}"
         )
     return len(found)

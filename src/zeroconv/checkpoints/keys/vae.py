@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from zeroconv.checkpoints.architecture.unet_shape import MOST_BLOCKS, MOST_LEVELS, side
+from zeroconv.checkpoints.architecture.limits import MAX_BLOCKS, MAX_LEVELS
+from zeroconv.checkpoints.architecture.unet_shape import side
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 
 __all__ = ["VaeShape", "vae_shape", "vae_table"]
@@ -86,12 +87,12 @@ def vae_shape(shapes: Mapping[str, tuple[int, ...]]) -> VaeShape:
     """
     ours = "encoder.down_blocks.0.resnets.0.conv1.weight" in shapes
     pattern = "encoder.down_blocks.{}.resnets.{}.conv1.weight" if ours else "encoder.down.{}.block.{}.conv1.weight"
-    levels = [level for level in range(MOST_LEVELS + 1) if pattern.format(level, 0) in shapes]
-    blocks = [block for block in range(MOST_BLOCKS + 1) if pattern.format(0, block) in shapes]
-    if not 0 < len(levels) <= MOST_LEVELS or len(blocks) > MOST_BLOCKS:
+    levels = [level for level in range(MAX_LEVELS + 1) if pattern.format(level, 0) in shapes]
+    blocks = [block for block in range(MAX_BLOCKS + 1) if pattern.format(0, block) in shapes]
+    if not 0 < len(levels) <= MAX_LEVELS or len(blocks) > MAX_BLOCKS:
         raise ValueError(
             f"this is no autoencoder of Stable Diffusion: {pattern.format(0, 0)!r} and its like stand for {len(levels)} "
-            f"levels and {len(blocks)} blocks; expected 1 to {MOST_LEVELS} of both"
+            f"levels and {len(blocks)} blocks; expected 1 to {MAX_LEVELS} of both"
         )
     channels = tuple(side(shapes, pattern.format(level, 0), 0, 4) for level in levels)
     return VaeShape(channels, len(blocks), side(shapes, "decoder.conv_in.weight", 1, 4))

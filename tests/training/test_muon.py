@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroconv.training.optimizer import Muon, build_optimizer, orthogonalize
+from zeroconv.training.muon import Muon, orthogonalize
+from zeroconv.training.optimizer import build_optimizer
 
 SHAPES = [(16, 40), (40, 16), (24, 24), (24, 30)]
 

@@ -157,15 +157,14 @@ def resize(image: Image.Image, size: tuple[int, int], nearest: bool = False) -> 
     return image.resize(size, Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS)
 
 
-def fit(image: Image.Image, size: int | tuple[int, int], nearest: bool = False) -> Image.Image:
+def fit(image: Image.Image, size: int | tuple[int, int]) -> Image.Image:
     """Cut the largest centred part with the right aspect ratio and resize it to a square or a (width, height) box."""
     box = (size, size) if isinstance(size, int) else size
     if min(box) < 1:
         raise ValueError(f"expected a size of at least 1 x 1 pixels, got {box[0]} x {box[1]}")
     if image.size == box:
         return image.copy()
-    method = Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS
-    return ImageOps.fit(image, box, method=method, centering=(0.5, 0.5))
+    return ImageOps.fit(image, box, method=Image.Resampling.LANCZOS, centering=(0.5, 0.5))
 
 
 def write_png(

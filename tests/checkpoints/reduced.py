@@ -45,13 +45,13 @@ def on_meta(cls: Any, config: Mapping[str, Any]) -> Any:
 
 
 @cache
-def unet_on_meta(topology: UNetShape) -> UNet2DConditionModel:
-    return on_meta(UNet2DConditionModel, unet_config(topology, pooled_text=pooled_text(topology)))
+def unet_on_meta(unet_shape: UNetShape) -> UNet2DConditionModel:
+    return on_meta(UNet2DConditionModel, unet_config(unet_shape, pooled_text=pooled_text(unet_shape)))
 
 
 @cache
-def controlnet_on_meta(topology: UNetShape) -> ControlNetModel:
-    return on_meta(ControlNetModel, controlnet_config(topology, pooled_text=pooled_text(topology)))
+def controlnet_on_meta(unet_shape: UNetShape) -> ControlNetModel:
+    return on_meta(ControlNetModel, controlnet_config(unet_shape, pooled_text=pooled_text(unet_shape)))
 
 
 @cache
@@ -66,13 +66,13 @@ def text_on_meta(width: int, layers: int, projection: int | None = None, **setti
     return on_meta(CLIPTextModelWithProjection if projection else CLIPTextModel, settings)
 
 
-def pooled_text(topology: UNetShape) -> int | None:
-    return POOLED_TEXT if topology == REDUCED["sdxl"] else None
+def pooled_text(unet_shape: UNetShape) -> int | None:
+    return POOLED_TEXT if unet_shape == REDUCED["sdxl"] else None
 
 
-def copy_of(topology: UNetShape) -> UNetShape:
+def copy_of(unet_shape: UNetShape) -> UNetShape:
     """The topology of a ControlNet on a U-Net."""
-    return replace(topology, out_channels=None)
+    return replace(unet_shape, out_channels=None)
 
 
 def shapes_of(tensors: Mapping[str, Tensor] | nn.Module) -> Shapes:

@@ -18,7 +18,7 @@ from zeroconv.checkpoints.formats.single_file import UNET, bare_of, ema_name
 def test_a_base_to_one_file_and_back(run: Run, shelf: Shelf) -> None:
     file = shelf["base.safetensors"]
     result = run("convert", file, "folder", "--to", "diffusers", "--json")
-    assert result.code == 0 and result.err == "prediction type epsilon: told by the family\n"
+    assert result.code == 0 and result.err == "prediction type epsilon, according to the family\n"
     assert "folder/model_index.json" in result.json["files"]
     assert run("convert", "folder", "file.safetensors", "--to", "original", "--json").json["from"] == "diffusers"
     assert same(read_safetensors(file), read_safetensors(Path("file.safetensors")))
@@ -32,7 +32,7 @@ def test_what_a_base_predicts_travels_with_the_file(run: Run, shelf: Shelf) -> N
     noise = Path("folder/scheduler/scheduler_config.json")
     noise.write_text(json.dumps({**json.loads(noise.read_text("utf-8")), "prediction_type": "v_prediction"}), "utf-8")
     assert run("convert", "folder", "file.safetensors", "--to", "original").code == 0
-    told = "v_prediction (told by the file's metadata)"
+    told = "v_prediction (according to the file's metadata)"
     assert run("info", "file.safetensors", "--json").json["details"]["prediction"] == told
     assert run("convert", "file.safetensors", "again.safetensors", "--to", "original").code == 0
     assert StableDiffusion.from_pretrained("again.safetensors").prediction_type == "v_prediction"
@@ -62,7 +62,7 @@ def test_what_a_base_predicts_can_be_said(run: Run, shelf: Shelf) -> None:
     assert run("convert", shelf["base.safetensors"], "folder", "--to", "diffusers", *words).code == 0
     noise = json.loads(Path("folder/scheduler/scheduler_config.json").read_text("utf-8"))
     assert noise["prediction_type"] == "v_prediction"
-    told = "v_prediction (told by the file's metadata)"
+    told = "v_prediction (according to the file's metadata)"
     for source, out in ((shelf["base.safetensors"], "a.safetensors"), ("folder", "b.safetensors")):
         assert run("convert", source, out, "--to", "original", *words).code == 0
         assert run("info", out, "--json").json["details"]["prediction"] == told

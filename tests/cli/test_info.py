@@ -39,7 +39,7 @@ def test_a_base_in_both_layouts(run: Run, shelf: Shelf) -> None:
     assert [found["layout"] for found in (file, folder)] == ["original", "diffusers"]
     assert [found["family"] for found in (file, folder)] == ["SD 1.5", "SD 1.5"]
     assert file["dtypes"] == {"F16": len(read_safetensors(shelf["base.safetensors"]))} and file["missing"] == []
-    assert file["details"]["prediction"] == "epsilon (told by the family)" and folder["details"]["prediction"] == "epsilon"
+    assert file["details"]["prediction"] == "epsilon (according to the family)" and folder["details"]["prediction"] == "epsilon"
     assert "ControlNets and LoRAs made for SD 1.5" in file["fits"] and folder["sha256"] is None
 
 

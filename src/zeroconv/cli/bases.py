@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "named_base", "open_base"]
+__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "read_base_name", "open_base"]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
 Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]
@@ -44,8 +44,8 @@ def open_base(
     from zeroconv.stable_diffusion import StableDiffusion
 
     parsed = [parse_lora(lora) for lora in loras]
-    place = device_named(device)
-    kind = type_named(dtype or ("fp32" if place.type == "cpu" else "fp16"))
+    place = choose_device(device)
+    kind = parse_dtype(dtype or ("fp32" if place.type == "cpu" else "fp16"))
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
     logging.disable_progress_bar()
@@ -72,7 +72,7 @@ def parse_lora(text: str) -> tuple[str, float]:
         raise typer.BadParameter(f"got --lora {text!r}; expected FILE or FILE:WEIGHT, such as style.safetensors:0.8") from None
 
 
-def type_named(name: str) -> "torch.dtype":
+def parse_dtype(name: str) -> "torch.dtype":
     """A type of weights.
 
     Raises:
@@ -85,7 +85,7 @@ def type_named(name: str) -> "torch.dtype":
     return dict(zip(KINDS, (torch.float32, torch.float16, torch.bfloat16), strict=True))[name]
 
 
-def device_named(name: str | None) -> "torch.device":
+def choose_device(name: str | None) -> "torch.device":
     """The device of that name, or the best there is.
 
     Raises:
@@ -104,7 +104,7 @@ def device_named(name: str | None) -> "torch.device":
         raise typer.BadParameter(f"got --device {name!r}, which is not on this machine; expected cpu, cuda or mps") from None
 
 
-def named_base(control: str) -> str | None:
+def read_base_name(control: str) -> str | None:
     """The base that a ControlNet's settings name, read before the network is opened: some need it for that."""
     from zeroconv.checkpoints import resolve
     from zeroconv.checkpoints.formats.controlnet_file import read_stored_config

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zeroconv.cli.bases import Prediction, open_base, type_named
+from zeroconv.cli.bases import Prediction, open_base, parse_dtype
 from zeroconv.cli.console import print_json, say
 from zeroconv.cli.folders import all_or_nothing
 
@@ -52,7 +52,7 @@ def convert(
         raise ValueError(f"{out} is a {there}, the layout {to!r} is a {wanted}: choose another name")
     if channel_order not in (None, "rgb", "bgr"):
         raise typer.BadParameter(f"got --channel-order {channel_order!r}; expected rgb or bgr")
-    kind = type_named(dtype) if dtype is not None else None
+    kind = parse_dtype(dtype) if dtype is not None else None
     hints = ControlNetHints(get(condition).name if condition is not None else None, pooling, channel_order)
     of_controls = {"--base": base, "--rank": rank, "--condition": condition, "--pooling": pooling,
                    "--channel-order": channel_order, "--transfer-to": transfer_to, "--shard-size": shard_size}  # fmt: skip

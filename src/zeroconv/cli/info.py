@@ -32,7 +32,7 @@ def info(
         lines = {
             "kind": found.kind,
             "layout": found.layout,
-            "family": found.family.title if found.family else "not told by the tensors",
+            "family": found.family.title if found.family else "not known from the tensors",
             "parameters": f"{found.parameters:,}",
             "types": ", ".join(f"{kind} ({number} tensors)" for kind, number in found.dtypes.items()),
             "size": size_text(found.bytes),

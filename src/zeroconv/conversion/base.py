@@ -208,9 +208,9 @@ def from_folder(folder: Path) -> tuple[dict[str, Tensor], Family]:
         ValueError: when it is not of SD 1.5, SD 2.1 or SDXL, naming a tensor.
     """
     unet = read_weights(folder / "unet")
-    topology = UNetShape.of_diffusers(shapes_of(unet))
-    family = topology.family
-    check_sayable(folder, family, family.attention_heads(topology.channels))
+    unet_shape = UNetShape.of_diffusers(shapes_of(unet))
+    family = unet_shape.family
+    check_sayable(folder, family, family.attention_heads(unet_shape.channels))
     text = tuple(
         text_encoder_names(read_weights(folder / name, "model"), encoder.projection)
         for name, encoder in zip(("text_encoder", "text_encoder_2"), family.text_encoders, strict=False)
@@ -246,9 +246,9 @@ def write_file(
     """One file in the original layout; what its U-Net predicts, which no weight says, stands in its metadata and marks."""
     out.parent.mkdir(parents=True, exist_ok=True)
     predicted = str(noise.get("prediction_type", "epsilon"))
-    told = "v" if predicted == "v_prediction" else predicted
+    prediction = "v" if predicted == "v_prediction" else predicted
     tensors = {**tensors, **marks_of(family, noise)}
-    write_safetensors(out, cast(tensors, dtype), {"modelspec.prediction_type": told})
+    write_safetensors(out, cast(tensors, dtype), {"modelspec.prediction_type": prediction})
     return Report(found, len(tensors), [out], [])
 
 
@@ -272,8 +272,8 @@ def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> R
         count += len(names)
     write_json(out / "scheduler" / "scheduler_config.json", found.scheduler)
     write_json(out / "model_index.json", {**index, "force_zeros_for_empty_prompt": True} if is_xl else index)
-    told = f"prediction type {found.scheduler['prediction_type']}: told by {found.told_by}"
-    return Report("original", count, sorted(path for path in out.rglob("*") if path.is_file()), [told])
+    note = f"prediction type {found.scheduler['prediction_type']}, according to {found.prediction_source}"
+    return Report("original", count, sorted(path for path in out.rglob("*") if path.is_file()), [note])
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -21,12 +21,12 @@ def generator(seed: int, *key: int | str) -> torch.Generator:
         seed: any integer.
         key: what the draw is for, such as `(sample, visit, "noise")`; integers or words.
     """
-    text = ":".join(spelled(part) for part in (seed, *key))
+    text = ":".join(encode_part(part) for part in (seed, *key))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
     return torch.Generator().manual_seed(number)
 
 
-def spelled(part: int | str) -> str:
+def encode_part(part: int | str) -> str:
     """One part of a key so that no two keys are spelled alike: words and numbers differ, and so does ("a", "b") from "a:b"."""
     if isinstance(part, str):
         return "str=" + part.replace("\\", "\\\\").replace(":", "\\:")

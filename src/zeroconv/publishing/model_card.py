@@ -154,7 +154,7 @@ def opens_in_diffusers(config: ControlNetConfig) -> bool:
 
 
 def is_sdxl(config: ControlNetConfig) -> bool:
-    """Whether its base is told pooled text and sizes."""
+    """Whether its base is conditioned on pooled text and sizes, too."""
     return config.unet_settings.get("addition_embed_type") == "text_time"
 
 

@@ -42,9 +42,9 @@ def open_single_file(
         ValueError: one line, when it is something else, incomplete or broken.
     """
     found = read_file(path, prediction_type, family, ema)
-    if found.told_by.startswith("a guess"):
+    if found.prediction_source.startswith("a guess"):
         warnings.warn(
-            f"{path.name} does not say what it predicts; {found.scheduler['prediction_type']!r} is {found.told_by}: "
+            f"{path.name} does not say what it predicts; {found.scheduler['prediction_type']!r} is {found.prediction_source}: "
             "if the pictures are noise or burnt, state the other one",
             UserWarning,
             stacklevel=4,

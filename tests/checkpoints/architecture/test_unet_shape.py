@@ -12,20 +12,20 @@ from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.keys import controlnet_table, unet_table
 
 SD15, SDXL = PUBLISHED["sd15"], PUBLISHED["sdxl"]
-KNOWN = {**PUBLISHED, **{f"reduced {name}": topology for name, topology in REDUCED.items()}}
+KNOWN = {**PUBLISHED, **{f"reduced {name}": unet_shape for name, unet_shape in REDUCED.items()}}
 
 
-@pytest.mark.parametrize("topology", KNOWN.values(), ids=list(KNOWN))
-def test_both_layouts_and_the_configuration_tell_the_same(topology: UNetShape) -> None:
-    unet = unet_on_meta(topology)
-    original = shapes_of(unet_table(topology).to_theirs(unet.state_dict()))
-    assert UNetShape.of_original(original) == topology == UNetShape.of_diffusers(shapes_of(unet))
-    assert UNetShape.of_config(unet.config) == topology
-    control = controlnet_on_meta(topology)
-    original = shapes_of(controlnet_table(topology).to_theirs(control.state_dict()))
-    assert UNetShape.of_original(original) == copy_of(topology) == UNetShape.of_diffusers(shapes_of(control))
-    assert UNetShape.of_config({**control.config, "_class_name": "ControlNetModel"}) == copy_of(topology)
-    assert unsupported(topology) is None and unsupported(copy_of(topology)) is None
+@pytest.mark.parametrize("unet_shape", KNOWN.values(), ids=list(KNOWN))
+def test_both_layouts_and_the_configuration_tell_the_same(unet_shape: UNetShape) -> None:
+    unet = unet_on_meta(unet_shape)
+    original = shapes_of(unet_table(unet_shape).to_theirs(unet.state_dict()))
+    assert UNetShape.of_original(original) == unet_shape == UNetShape.of_diffusers(shapes_of(unet))
+    assert UNetShape.of_config(unet.config) == unet_shape
+    control = controlnet_on_meta(unet_shape)
+    original = shapes_of(controlnet_table(unet_shape).to_theirs(control.state_dict()))
+    assert UNetShape.of_original(original) == copy_of(unet_shape) == UNetShape.of_diffusers(shapes_of(control))
+    assert UNetShape.of_config({**control.config, "_class_name": "ControlNetModel"}) == copy_of(unet_shape)
+    assert unsupported(unet_shape) is None and unsupported(copy_of(unet_shape)) is None
 
 
 @pytest.mark.parametrize("key", FAMILIES)

@@ -35,12 +35,12 @@ from zeroconv.checkpoints.keys import (
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tables_hold_every_tensor_of_the_published_networks(family: str) -> None:
-    topology = PUBLISHED[family]
-    unet, control = unet_table(topology), controlnet_table(topology)
+    unet_shape = PUBLISHED[family]
+    unet, control = unet_table(unet_shape), controlnet_table(unet_shape)
     assert len(unet.entries) == {"sd15": 686, "sd21": 686, "sdxl": 1680}[family]
     assert len(control.entries) == {"sd15": 340, "sd21": 340, "sdxl": 844}[family]
-    assert set(unet.ours) == shapes_of(unet_on_meta(topology)).keys()
-    assert set(control.ours) == shapes_of(controlnet_on_meta(topology)).keys()
+    assert set(unet.ours) == shapes_of(unet_on_meta(unet_shape)).keys()
+    assert set(control.ours) == shapes_of(controlnet_on_meta(unet_shape)).keys()
     assert not set(unet.theirs) & set(unet.ours) and not set(control.theirs) & set(control.ours)
 
 
@@ -48,7 +48,7 @@ def test_tables_hold_every_tensor_of_the_published_networks(family: str) -> None
 def test_diffusers_reads_what_the_unet_table_writes(kind: str) -> None:
     unet = unet_on_meta(REDUCED[kind])
     ours = random_tensors(unet)
-    theirs = assert_round_trip(unet_table(REDUCED[kind]).prefixed("model.diffusion_model."), ours)
+    theirs = assert_round_trip(unet_table(REDUCED[kind]).add_prefix("model.diffusion_model."), ours)
     assert equal(convert_ldm_unet_checkpoint(dict(theirs), unet.config), ours)
 
 
@@ -75,7 +75,7 @@ def test_diffusers_reads_what_the_autoencoder_table_writes(shape: Any) -> None:
         assert len(table.entries) == 248
         return
     ours = random_tensors(network)
-    theirs = assert_round_trip(table.prefixed("first_stage_model."), ours)
+    theirs = assert_round_trip(table.add_prefix("first_stage_model."), ours)
     assert theirs["first_stage_model.encoder.mid.attn_1.q.weight"].shape == (96, 96, 1, 1)
     assert equal(convert_ldm_vae_checkpoint(dict(theirs), network.config), ours)
 

@@ -33,7 +33,7 @@ def test_every_form_says_what_it_does() -> None:
 
 
 def test_a_table_with_other_prefixes_and_the_sum_of_two_are_tables() -> None:
-    both = SMALL.prefixed("file.", "net.") + SMALL
+    both = SMALL.add_prefix("file.", "net.") + SMALL
     assert len(both.entries) == 8 and both.theirs[0] == "file.a" and both.ours[3:6] == ("net.q", "net.k", "net.v")
     assert both.to_theirs(both.to_ours({**THEIRS, **{f"file.{k}": t for k, t in THEIRS.items()}})).keys() == set(both.theirs)
 

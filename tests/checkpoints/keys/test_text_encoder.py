@@ -16,7 +16,7 @@ from zeroconv.checkpoints.keys import clip_table, count_layers, open_clip_table
 def test_diffusers_reads_what_the_clip_table_writes() -> None:
     ours = random_tensors(text_on_meta(64, 2))
     for prefix in ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer."):
-        theirs = assert_round_trip(clip_table(2).prefixed(f"{prefix}text_model."), ours)
+        theirs = assert_round_trip(clip_table(2).add_prefix(f"{prefix}text_model."), ours)
         read = convert_ldm_clip_checkpoint(dict(theirs))
         assert equal({name.removeprefix("text_model."): tensor for name, tensor in read.items()}, ours)
 
@@ -25,7 +25,7 @@ def test_diffusers_reads_what_the_clip_table_writes() -> None:
 def test_diffusers_reads_what_the_open_clip_table_writes(projection: int | None) -> None:
     network, prefix = text_on_meta(32, 3, projection), "conditioner.embedders.1.model."
     ours = random_tensors(network)
-    theirs = assert_round_trip(open_clip_table(3, projection is not None).prefixed(prefix), ours)
+    theirs = assert_round_trip(open_clip_table(3, projection is not None).add_prefix(prefix), ours)
     read = convert_open_clip_checkpoint(network, dict(theirs), prefix)
     if projection is None:
         read = {name.removeprefix("text_model."): tensor for name, tensor in read.items()}
@@ -92,7 +92,7 @@ def test_text_tables_hold_every_tensor_of_the_published_encoders(family: Family)
         network = text_on_meta(encoder.width, encoder.used, encoder.width if encoder.projection else None)
         table = clip_table(encoder.used) if encoder.kind == "clip" else open_clip_table(encoder.used, encoder.projection)
         assert set(table.ours) == shapes_of(network).keys()
-        assert count_layers(table.prefixed(encoder.prefix).theirs) == count_layers(table.ours) == encoder.used
+        assert count_layers(table.add_prefix(encoder.prefix).theirs) == count_layers(table.ours) == encoder.used
 
 
 @pytest.mark.parametrize("numbers", [[], [1], [0, 2], [0, 1, 9999], list(range(101))])

@@ -238,19 +238,19 @@ def shared_value(config: Mapping[str, Any], name: str, count: int, most: int, de
     return require_equal(set(per_level(config, name, count, most, default)), name)
 
 
-def unsupported(topology: UNetShape) -> str | None:
+def unsupported(unet_shape: UNetShape) -> str | None:
     """Why a network cannot be used here: what it is, what is expected, what to do; None when it can."""
-    into, out, has_pooled = topology.in_channels, topology.out_channels, topology.pooled is not None
+    into, out, has_pooled = unet_shape.in_channels, unet_shape.out_channels, unet_shape.pooled is not None
     if into in OTHER_INPUTS and (out not in (into, None) or (out is None and into != 8)):  # the tiny base has 8
         return f"this is, or is made for, {OTHER_INPUTS[into]}: {into} channels go in; {EXPECTED}, where only latents go in"
     if out not in (into, None):
         return f"this U-Net takes {into} channels and predicts {out}; {EXPECTED}, where they are as many"
-    if has_pooled and topology.depths[0]:
-        return f"this U-Net is told a picture's embedding (SD 2.1 unCLIP, image variations); {EXPECTED}"
-    if has_pooled and len(topology.channels) > 3:
+    if has_pooled and unet_shape.depths[0]:
+        return f"this U-Net is conditioned on a picture's embedding (SD 2.1 unCLIP, image variations); {EXPECTED}"
+    if has_pooled and len(unet_shape.channels) > 3:
         return f"this is SDXL's refiner, or made for it: it polishes what the base made; {EXPECTED}: take SDXL base"
-    if not topology.middle_depth or topology.depths[-1] not in (0, topology.middle_depth):
-        found = f"{topology.middle_depth} transformer layers in its middle block and {topology.depths[-1]} before it"
+    if not unet_shape.middle_depth or unet_shape.depths[-1] not in (0, unet_shape.middle_depth):
+        found = f"{unet_shape.middle_depth} transformer layers in its middle block and {unet_shape.depths[-1]} before it"
         return f"this network has {found}, as a distilled one (SSD-1B, Vega, Koala) may; {EXPECTED}"
     return None
 

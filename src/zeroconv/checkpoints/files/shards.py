@@ -108,7 +108,7 @@ def write_shards(folder: Path, tensors: Mapping[str, Tensor], size: int) -> list
         OSError: when the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    groups = list(grouped(tensors, size))
+    groups = list(split_by_size(tensors, size))
     places: dict[str, str] = {}
     written: list[Path] = []
     for number, group in enumerate(groups, 1):
@@ -132,7 +132,7 @@ def remove_shards(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def grouped(tensors: Mapping[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:
+def split_by_size(tensors: Mapping[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:
     """Tensors in their order, in groups of at most `size` bytes."""
     group: dict[str, Tensor] = {}
     filled = 0

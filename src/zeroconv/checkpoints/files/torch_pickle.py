@@ -116,7 +116,7 @@ def write_pickle(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         OSError: when it cannot be written, naming it.
     """
-    plain = {name: alone(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
+    plain = {name: copy_if_shared(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
     with replacing(path) as part:
         try:
             torch.save(plain, part)
@@ -124,7 +124,7 @@ def write_pickle(path: Path, tensors: Mapping[str, Tensor]) -> None:
             raise OSError(str(error)) from error
 
 
-def alone(tensor: Tensor) -> Tensor:
+def copy_if_shared(tensor: Tensor) -> Tensor:
     """A tensor whose memory holds nothing else: all of a tensor's memory is written."""
     whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     return tensor if whole else tensor.clone()

@@ -14,36 +14,36 @@ NORM_GROUPS = 32
 """Groups of every normalisation, in every published U-Net and autoencoder."""
 
 SIZES = 6
-"""Numbers that SDXL is told about a picture: original height and width, crop top and left, target height and width."""
+"""Numbers that describe a picture to SDXL: original height and width, crop top and left, target height and width."""
 
 SIZE_WIDTH = 256
-"""Channels in which published SDXL networks are told each of them; beside 1280 of pooled text that makes 2816."""
+"""Channels in which published SDXL networks embed each of them; beside 1280 of pooled text that makes 2816."""
 
 
-def unet_config(topology: UNetShape, family: Family | None = None, pooled_text: int | None = None) -> dict[str, Any]:
+def unet_config(unet_shape: UNetShape, family: Family | None = None, pooled_text: int | None = None) -> dict[str, Any]:
     """`config.json` of diffusers' `UNet2DConditionModel`.
 
     Args:
-        topology: of the U-Net.
-        family: the topology's own if left out; another one's number of heads may be asked for.
+        unet_shape: of the U-Net.
+        family: the shape's own if left out; another one's number of heads may be asked for.
         pooled_text: width of SDXL's pooled text; 1280 if left out, as published.
 
     Raises:
         ValueError: when diffusers has no such network, or a width does not go with the others.
     """
-    family = family or topology.family
-    up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(topology.depths)]
+    family = family or unet_shape.family
+    up = ["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(unet_shape.depths)]
     return {
         "_class_name": "UNet2DConditionModel",
-        **shared(topology, family, pooled_text),
-        "out_channels": topology.in_channels if topology.out_channels is None else topology.out_channels,
+        **common_settings(unet_shape, family, pooled_text),
+        "out_channels": unet_shape.in_channels if unet_shape.out_channels is None else unet_shape.out_channels,
         "up_block_types": up,
         "sample_size": family.size // 8,
     }
 
 
 def controlnet_config(
-    topology: UNetShape,
+    unet_shape: UNetShape,
     family: Family | None = None,
     pooled_text: int | None = None,
     conditioning_channels: int = 3,
@@ -52,7 +52,7 @@ def controlnet_config(
     """`config.json` of diffusers' `ControlNetModel`.
 
     Args:
-        topology: of the ControlNet, or of its base.
+        unet_shape: of the ControlNet, or of its base.
         family: as in `unet_config`.
         pooled_text: as in `unet_config`.
         conditioning_channels: of the condition image.
@@ -63,7 +63,7 @@ def controlnet_config(
     """
     return {
         "_class_name": "ControlNetModel",
-        **shared(topology, family or topology.family, pooled_text),
+        **common_settings(unet_shape, family or unet_shape.family, pooled_text),
         "conditioning_channels": conditioning_channels,
         "conditioning_embedding_out_channels": list(widths),
         "controlnet_conditioning_channel_order": "rgb",
@@ -71,33 +71,33 @@ def controlnet_config(
     }
 
 
-def shared(topology: UNetShape, family: Family, pooled_text: int | None) -> dict[str, Any]:
+def common_settings(unet_shape: UNetShape, family: Family, pooled_text: int | None) -> dict[str, Any]:
     """What the configurations of a U-Net and of its ControlNet have in common."""
-    if reason := unsupported(topology):
+    if reason := unsupported(unet_shape):
         raise ValueError(reason)
     # Levels without attention must be given a number too; the middle block takes the last one.
-    layers = [depth or 1 for depth in topology.depths[:-1]] + [topology.middle_depth]
+    layers = [depth or 1 for depth in unet_shape.depths[:-1]] + [unet_shape.middle_depth]
     return {
-        "in_channels": topology.in_channels,
-        "block_out_channels": list(topology.channels),
-        "layers_per_block": topology.blocks,
-        "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in topology.depths],
+        "in_channels": unet_shape.in_channels,
+        "block_out_channels": list(unet_shape.channels),
+        "layers_per_block": unet_shape.blocks,
+        "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in unet_shape.depths],
         "mid_block_type": "UNetMidBlock2DCrossAttn",
         "transformer_layers_per_block": layers if len(set(layers)) > 1 else layers[0],
-        "cross_attention_dim": topology.context,
-        "attention_head_dim": family.attention_heads(topology.channels),
-        "use_linear_projection": topology.linear_projection,
+        "cross_attention_dim": unet_shape.context,
+        "attention_head_dim": family.attention_heads(unet_shape.channels),
+        "use_linear_projection": unet_shape.linear_projection,
         "upcast_attention": family.upcast_attention,
         "norm_num_groups": NORM_GROUPS,
         "act_fn": "silu",
         "flip_sin_to_cos": True,
         "freq_shift": 0,
-        **pooled_settings(topology.pooled, pooled_text),
+        **pooled_settings(unet_shape.pooled, pooled_text),
     }
 
 
 def pooled_settings(pooled: int | None, text: int | None) -> dict[str, Any]:
-    """How SDXL is told its pooled text and the six sizes; nothing for the others."""
+    """How SDXL's pooled text and six sizes are embedded; nothing for the others."""
     if pooled is None:
         return {}
     text = pooled - SIZES * SIZE_WIDTH if text is None else text

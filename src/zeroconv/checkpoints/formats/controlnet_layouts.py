@@ -89,7 +89,7 @@ def read_difference(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | 
     ours = read_original(tensors, unet, what)
     if reason := other_family(UNetShape.of_diffusers(shapes_of(ours)), UNetShape.of_diffusers(shapes_of(unet)), what):
         raise ValueError(reason)
-    return added(ours, unet, 1, what)
+    return add_unet_weights(ours, unet, 1, what)
 
 
 def read_low_rank(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
@@ -139,16 +139,16 @@ def write_layout(
     if layout == "webui":
         return table.to_theirs(tensors)
     if layout == "lllyasviel":
-        return table.prefixed(CONTROL).to_theirs(tensors)
+        return table.add_prefix(CONTROL).to_theirs(tensors)
     if layout == "lllyasviel-full":
         if base is None:
             raise ValueError("the layout 'lllyasviel-full' holds a whole Stable Diffusion: give the base too")
-        return {**base, **table.prefixed(CONTROL).to_theirs(tensors)}
+        return {**base, **table.add_prefix(CONTROL).to_theirs(tensors)}
     if unet is None:
         raise ValueError(f"the layout {layout!r} holds offsets from a base: give the base too")
     if layout == "difference":
-        offsets = added(tensors, unet, -1, "the ControlNet")
-        return {**table.prefixed(CONTROL).to_theirs(offsets), DIFFERENCE: torch.ones(1)}
+        offsets = add_unet_weights(tensors, unet, -1, "the ControlNet")
+        return {**table.add_prefix(CONTROL).to_theirs(offsets), DIFFERENCE: torch.ones(1)}
     if rank is None:
         raise ValueError("the layout 'control-lora' holds offsets of a low rank: say which, 64 for instance")
     found = decompose(tensors, unet, rank)
@@ -170,7 +170,7 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def added(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor], sign: int, what: str) -> dict[str, Tensor]:
+def add_unet_weights(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor], sign: int, what: str) -> dict[str, Tensor]:
     """Tensors plus (or minus) the U-Net's of the same name, summed in float32 or wider; the others as they are.
 
     Where both numbers are within a factor of two of each other, as after training, the offset is exact and adding it

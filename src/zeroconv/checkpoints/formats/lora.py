@@ -99,7 +99,7 @@ def lora_updates(
             f"{what}: {len(unknown)} of its {len(tensors)} tensors fit no module of this base, the first is {unknown[0]!r}; "
             "expected a LoRA made for a base of this family"
         )
-    found = gathered({name: (known[module], ENDINGS[ending][0]) for name, (module, ending) in spelled.items()}, what)
+    found = group_by_module({name: (known[module], ENDINGS[ending][0]) for name, (module, ending) in spelled.items()}, what)
     settings = adapter_settings(metadata, what)
     updates: dict[Part, dict[str, LowRankUpdate]] = {}
     for (part, module), roles in found.items():
@@ -111,7 +111,7 @@ def lora_updates(
     return Lora(layout, {part: updates[part] for part in shapes if part in updates})
 
 
-def gathered(named: Mapping[str, tuple[Place, Role]], what: str) -> dict[Place, dict[Role, str]]:
+def group_by_module(named: Mapping[str, tuple[Place, Role]], what: str) -> dict[Place, dict[Role, str]]:
     """The names of the tensors of each module, by what they are.
 
     Raises:

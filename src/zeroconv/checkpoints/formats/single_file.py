@@ -18,7 +18,7 @@ from zeroconv.checkpoints.keys.unet import unet_table
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
 
 __all__ = [
-    "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "family_named", "marks_of", "other_noise", "prediction_of",
+    "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "find_family", "marks_of", "other_noise", "prediction_of",
     "read_original", "read_vae", "shapes_of", "write_original",
 ]  # fmt: skip
 
@@ -49,12 +49,12 @@ class OriginalBase:
     """What a single file holds.
 
     Attributes:
-        family: told from names and shapes.
+        family: known from names and shapes.
         unet: its U-Net.
         vae: its autoencoder; None when the file has none.
         text_encoders: one, or two for SDXL.
         scheduler: the noise it was trained with.
-        told_by: how the prediction type is known.
+        prediction_source: how the prediction type is known.
     """
 
     family: Family
@@ -62,7 +62,7 @@ class OriginalBase:
     vae: Part | None
     text_encoders: tuple[Part, ...]
     scheduler: dict[str, Any]
-    told_by: str = field(default="the family")
+    prediction_source: str = field(default="the family")
 
 
 def read_original(
@@ -91,25 +91,25 @@ def read_original(
         raise ValueError(
             f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {identify(tensors.keys())}"
         )
-    topology = UNetShape.of_original(shapes)
-    if reason := unsupported(topology) or other_noise(tensors):
+    unet_shape = UNetShape.of_original(shapes)
+    if reason := unsupported(unet_shape) or other_noise(tensors):
         raise ValueError(f"{what}: {reason}")
-    known = topology.family if family is None else family_named(family)
-    names = unet_table(topology)
-    bare = averaged(tensors, names, what) if ema else bare_of(tensors, UNET)
-    predicted, told_by = prediction_of(known, tensors, metadata)
+    known = unet_shape.family if family is None else find_family(family)
+    names = unet_table(unet_shape)
+    bare = ema_weights(tensors, names, what) if ema else bare_of(tensors, UNET)
+    predicted, prediction_source = prediction_of(known, tensors, metadata)
     if prediction_type is not None:
-        predicted, told_by = prediction_type, "you"
+        predicted, prediction_source = prediction_type, "you"
     text = tuple(read_text_encoder(tensors, encoder, what) for encoder in known.text_encoders)
-    pooled = text[-1].config["projection_dim"] if topology.pooled is not None else None
-    unet = Part(unet_config(topology, known, pooled), names.to_ours(bare, f"{what} (U-Net)"))
+    pooled = text[-1].config["projection_dim"] if unet_shape.pooled is not None else None
+    unet = Part(unet_config(unet_shape, known, pooled), names.to_ours(bare, f"{what} (U-Net)"))
     unet.config["sample_size"] = known.native_size(predicted) // 8
     held = any(name.startswith(VAE) for name in tensors)
     vae = read_vae(tensors, known, what) if held else None
     scheduler = scheduler_config(known, predicted)
     if ZERO_SNR_MARK in tensors:
         scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    return OriginalBase(known, unet, vae, text, scheduler, told_by)
+    return OriginalBase(known, unet, vae, text, scheduler, prediction_source)
 
 
 def other_noise(names: Iterable[str]) -> str | None:
@@ -120,7 +120,7 @@ def other_noise(names: Iterable[str]) -> str | None:
     return f"it was trained on another noise schedule (EDM, by its tensor {mark!r}; Playground, CosXL); expected SDXL base's"
 
 
-def family_named(key: str) -> Family:
+def find_family(key: str) -> Family:
     """A family by its key.
 
     Raises:
@@ -132,7 +132,7 @@ def family_named(key: str) -> Family:
     raise ValueError(f"family is {key!r}; expected one of {', '.join(FAMILIES)}")
 
 
-def averaged(tensors: Mapping[str, Tensor], names: Table, what: str) -> dict[str, Tensor]:
+def ema_weights(tensors: Mapping[str, Tensor], names: Table, what: str) -> dict[str, Tensor]:
     """The U-Net's averaged weights, whose names have lost their dots.
 
     Raises:
@@ -225,13 +225,13 @@ def write_original(
         ValueError: when a network is not of the family, naming its first tensor that is missing or unknown.
     """
     shape = vae_shape(shapes_of(vae))
-    made = unet_table(UNetShape.of_diffusers(shapes_of(unet))).prefixed(UNET).to_theirs(unet, "the U-Net")
-    made |= vae_table(shape.channels, shape.blocks).prefixed(VAE).to_theirs(vae, "the autoencoder")
+    made = unet_table(UNetShape.of_diffusers(shapes_of(unet))).add_prefix(UNET).to_theirs(unet, "the U-Net")
+    made |= vae_table(shape.channels, shape.blocks).add_prefix(VAE).to_theirs(vae, "the autoencoder")
     for encoder, tensors in zip(family.text_encoders, text, strict=True):
         ours = text_encoder_names(tensors, encoder.projection)
         count = count_layers(ours)
         table = clip_table(count) if encoder.kind == "clip" else open_clip_table(count, encoder.projection)
-        made |= table.prefixed(encoder.prefix).to_theirs(ours, "the text encoder")
+        made |= table.add_prefix(encoder.prefix).to_theirs(ours, "the text encoder")
         idle = encoder.layers - encoder.used
         if idle:  # the unused last layers are looked for in such files; the last used one stands in
             last, prefix = count - 1, f"{encoder.prefix}transformer.resblocks."

@@ -20,7 +20,7 @@ from zeroconv.checkpoints.keys.lora import ENDINGS, kind_of, split
 from zeroconv.checkpoints.keys.table import check_names
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
 
-__all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "joined", "own_control_contents", "types"]
+__all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "merge_headers", "own_control_contents", "types"]
 
 EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
 FOREIGN_MODULES = ("double_blocks", "single_blocks", "joint_blocks", "single_transformer_blocks", "motion_modules")
@@ -106,9 +106,9 @@ def contents_of(path: Path, header: Header) -> Contents:
     for read, mark, layout in ((UNetShape.of_diffusers, "down_blocks.0.resnets.", "diffusers"),
                                (UNetShape.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
         if any(name.startswith(mark) for name in names):
-            topology = read(names)
+            unet_shape = read(names)
             missing = ("vae", "text_encoder", "tokenizer")
-            return Contents(path, "U-Net", layout, topology.family, *common, missing=missing, refused=unsupported(topology))
+            return Contents(path, "U-Net", layout, unet_shape.family, *common, missing=missing, refused=unsupported(unet_shape))
     return Contents(path, "unknown", "unknown", None, *common, refused=f"it is nothing this project opens; {EXPECTED}")
 
 
@@ -117,26 +117,26 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     names = bare_of(header.shapes, CONTROL)
     names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
     details = details_of(config_in_metadata(header.metadata) or {})
-    topology: UNetShape | None = None
+    unet_shape: UNetShape | None = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
         details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
     else:
-        topology = (UNetShape.of_diffusers if layout == "diffusers" else UNetShape.of_original)(names)
-    if topology:
-        details["widths"] = ", ".join(map(str, topology.channels))
+        unet_shape = (UNetShape.of_diffusers if layout == "diffusers" else UNetShape.of_original)(names)
+    if unet_shape:
+        details["widths"] = ", ".join(map(str, unet_shape.channels))
     refused = None
-    if topology:
-        table = controlnet_table(topology)
+    if unet_shape:
+        table = controlnet_table(unet_shape)
         known = table.ours if layout == "diffusers" else table.theirs
-        refused = unsupported(topology) or misfit(known, names, "this ControlNet")
+        refused = unsupported(unet_shape) or misfit(known, names, "this ControlNet")
     missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
-    family = topology.family if topology else family_of_offsets(names)
+    family = unet_shape.family if unet_shape else family_of_offsets(names)
     fits = (
         ""
         if refused
-        else fits_of("ControlNet", topology)
-        if topology
+        else fits_of("ControlNet", unet_shape)
+        if unet_shape
         else f"a {family.title} base"
         if family
         else "the base it was made for"
@@ -151,11 +151,11 @@ def own_control_contents(path: Path, header: Header, config: Mapping[str, Any]) 
     Raises:
         ValueError: when the configuration describes no network.
     """
-    topology = UNetShape.of_config(config)
-    details = {"widths": ", ".join(map(str, topology.channels))}
-    refused = unsupported(topology)
-    return Contents(path, "ControlNet", "diffusers", topology.family, count(header), types(header), 0, details,
-                    refused=refused, fits="" if refused else fits_of("ControlNet", topology))  # fmt: skip
+    unet_shape = UNetShape.of_config(config)
+    details = {"widths": ", ".join(map(str, unet_shape.channels))}
+    refused = unsupported(unet_shape)
+    return Contents(path, "ControlNet", "diffusers", unet_shape.family, count(header), types(header), 0, details,
+                    refused=refused, fits="" if refused else fits_of("ControlNet", unet_shape))  # fmt: skip
 
 
 def misfit(expected: Iterable[str], found: Mapping[str, object], what: str) -> str | None:
@@ -186,24 +186,27 @@ def family_of_offsets(names: Mapping[str, tuple[int, ...]]) -> Family | None:
 def base_contents(path: Path, header: Header) -> Contents:
     """A whole Stable Diffusion in the original layout."""
     names = header.shapes
-    topology = UNetShape.of_original(bare_of(names, UNET))
-    family = topology.family
+    unet_shape = UNetShape.of_original(bare_of(names, UNET))
+    family = unet_shape.family
     missing = [] if any(name.startswith(VAE) for name in names) else ["vae"]
     missing += [f"text encoder ({e.prefix}…)" for e in family.text_encoders if not any(n.startswith(e.prefix) for n in names)]
     averaged = ema_name("input_blocks.0.0.weight") in names
     details = {
-        "widths": ", ".join(map(str, topology.channels)),
-        "text width": str(topology.context),
+        "widths": ", ".join(map(str, unet_shape.channels)),
+        "text width": str(unet_shape.context),
         "weights": "with averaged copy (EMA)" if averaged else "pruned",
     }
-    reason = unsupported(topology)
+    reason = unsupported(unet_shape)
     if reason is None:
-        predicted, told_by = prediction_of(family, read_safetensors(path), header.metadata)
-        details |= {"prediction": f"{predicted} (told by {told_by})", "made for": f"{family.native_size(predicted)} px"}
+        predicted, prediction_source = prediction_of(family, read_safetensors(path), header.metadata)
+        details |= {
+            "prediction": f"{predicted} (according to {prediction_source})",
+            "made for": f"{family.native_size(predicted)} px",
+        }
     title = header.metadata.get("modelspec.title")
     details |= {"title": title} if title else {}
     return Contents(path, "base", "original", family, count(header), types(header), path.stat().st_size, details,
-                    tuple(missing), reason, "" if reason else fits_of("base", topology))  # fmt: skip
+                    tuple(missing), reason, "" if reason else fits_of("base", unet_shape))  # fmt: skip
 
 
 def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]) -> Contents:
@@ -242,13 +245,13 @@ def lora_contents(path: Path, header: Header) -> Contents:
                     refused=refused, fits="" if refused else fits)  # fmt: skip
 
 
-def fits_of(kind: str, topology: UNetShape) -> str:
+def fits_of(kind: str, unet_shape: UNetShape) -> str:
     """What a base or ControlNet can be used with."""
-    title = f"{topology.family.title} (text width {topology.context}, {topology.in_channels} latent channels)"
+    title = f"{unet_shape.family.title} (text width {unet_shape.context}, {unet_shape.in_channels} latent channels)"
     return f"bases of {title}" if kind == "ControlNet" else f"ControlNets and LoRAs made for {title}"
 
 
-def joined(headers: list[Header]) -> Header:
+def merge_headers(headers: list[Header]) -> Header:
     """Several headers as one; the same name in two networks is counted twice."""
     one = len(headers) == 1
     places = [(f"{i}." if not one and overlaps(headers) else "", header) for i, header in enumerate(headers)]

@@ -16,7 +16,7 @@ from zeroconv.checkpoints.inspect.contents import (
     count,
     details_of,
     fits_of,
-    joined,
+    merge_headers,
     own_control_contents,
     types,
 )
@@ -68,7 +68,7 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
     widths = config.get("conditioning_embedding_out_channels")
     other_widths = isinstance(widths, list) and len(widths) != PUBLISHED_WIDTHS
     own = details.get("variant") == "lite" or details.get("condition encoder") == "paper" or other_widths
-    found = own_control_contents(folder, joined(headers), config) if own else contents_of(folder, joined(headers))
+    found = own_control_contents(folder, merge_headers(headers), config) if own else contents_of(folder, merge_headers(headers))
     return replace(
         found,
         layout="diffusers, sharded" if len(files) > 1 else found.layout,
@@ -83,20 +83,20 @@ def describe_base_folder(path: Path) -> Contents:
     index = read_json(path / "model_index.json")
     parts = {part: path / part for part in ("unet", "vae", "text_encoder", "text_encoder_2") if (path / part).is_dir()}
     files = {part: weight_files(folder, "model" if "text" in part else STEM) for part, folder in parts.items()}
-    headers = {part: joined([read_header(file) for file in found]) for part, found in files.items()}
+    headers = {part: merge_headers([read_header(file) for file in found]) for part, found in files.items()}
     if "unet" not in headers:
         raise ValueError(f"{path} is no complete base: it has no folder 'unet'")
-    topology = UNetShape.of_diffusers(headers["unet"].shapes)
+    unet_shape = UNetShape.of_diffusers(headers["unet"].shapes)
     scheduler = path / "scheduler" / "scheduler_config.json"
     noise = read_json(scheduler) if scheduler.is_file() else {}
-    needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if topology.pooled is not None else ()))
-    everything, refused = joined(list(headers.values())), unsupported(topology)
+    needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if unet_shape.pooled is not None else ()))
+    everything, refused = merge_headers(list(headers.values())), unsupported(unet_shape)
     return Contents(
-        path, "base", "diffusers", topology.family, count(everything), types(everything),
+        path, "base", "diffusers", unet_shape.family, count(everything), types(everything),
         sum(file.stat().st_size for found in files.values() for file in found),
         {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
-         "widths": ", ".join(map(str, topology.channels)), "text width": str(topology.context)},
-        tuple(part for part in needed if not (path / part).is_dir()), refused, "" if refused else fits_of("base", topology),
+         "widths": ", ".join(map(str, unet_shape.channels)), "text width": str(unet_shape.context)},
+        tuple(part for part in needed if not (path / part).is_dir()), refused, "" if refused else fits_of("base", unet_shape),
     )  # fmt: skip
 
 

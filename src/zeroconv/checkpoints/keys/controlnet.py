@@ -25,12 +25,12 @@ class ConditionEncoderShape(NamedTuple):
     widths: tuple[int, ...]
 
 
-def controlnet_table(topology: UNetShape) -> Table:
+def controlnet_table(unet_shape: UNetShape) -> Table:
     """Every tensor of a ControlNet: 340 for SD 1.5 and 2.1, 844 for SDXL.
 
     Theirs are the bare names, without the prefix `control_model.` of some files.
     """
-    return Table((*encoder_entries(topology), *control_entries(skip_count(topology))))
+    return Table((*encoder_entries(unet_shape), *control_entries(skip_count(unet_shape))))
 
 
 def control_entries(skips: int) -> Iterator[Entry]:

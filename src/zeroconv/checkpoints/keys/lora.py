@@ -124,16 +124,16 @@ def modules_of(tensors: Shapes) -> list[str]:
 
 def unet_forms(module: str) -> list[str]:
     """A module of a U-Net, and, in attention, its name from when diffusers kept LoRA in processors."""
-    return [module, *replaced(module, PROCESSORS)]
+    return [module, *replace_tail(module, PROCESSORS)]
 
 
 def text_forms(module: str) -> list[str]:
     """A module of a text encoder with and without `text_model.`, and the names diffusers had for its projections."""
     bare = module.removeprefix("text_model.")
     both = [bare, f"text_model.{bare}"]
-    return both + [other for form in both for other in replaced(form, TEXT_PROCESSORS)]
+    return both + [other for form in both for other in replace_tail(form, TEXT_PROCESSORS)]
 
 
-def replaced(module: str, tails: Mapping[str, str]) -> list[str]:
+def replace_tail(module: str, tails: Mapping[str, str]) -> list[str]:
     """`module` with another tail, if it has one of those."""
     return [module.removesuffix(tail) + other for tail, other in tails.items() if module.endswith(tail)]

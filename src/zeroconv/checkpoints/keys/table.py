@@ -140,7 +140,7 @@ class Table:
         check_names(self.ours, tensors, what)
         return {entry.theirs: entry.to_theirs(tuple(tensors[name] for name in entry.ours)) for entry in self.entries}
 
-    def prefixed(self, theirs: str = "", ours: str = "") -> "Table":
+    def add_prefix(self, theirs: str = "", ours: str = "") -> "Table":
         """The same table with `theirs` written before each of their names, and `ours` before each of ours."""
         return Table(
             tuple(

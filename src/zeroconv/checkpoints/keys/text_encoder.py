@@ -40,7 +40,7 @@ def open_clip_table(layers: int, projection: bool) -> Table:
         projection: whether the projection of the pooled text belongs to it; ours then has `text_model.` before every
             name but that one, as in transformers' `CLIPTextModelWithProjection`.
     """
-    table = Table(tuple(open_clip_entries(layers))).prefixed(ours="text_model." if projection else "")
+    table = Table(tuple(open_clip_entries(layers))).add_prefix(ours="text_model." if projection else "")
     return table + Table((Entry("text_projection", ("text_projection.weight",), "transposed"),) if projection else ())
 
 

@@ -16,56 +16,56 @@ INSIDE = ("norm1", "norm2", "norm3", "attn1.to_out.0", "attn2.to_out.0", "ff.net
 UNBIASED = tuple(f"{attention}.to_{letter}" for attention in ("attn1", "attn2") for letter in "qkv")
 
 
-def unet_table(topology: UNetShape) -> Table:
+def unet_table(unet_shape: UNetShape) -> Table:
     """Every tensor of a U-Net: 686 for SD 1.5 and 2.1, 1680 for SDXL.
 
     Theirs are without the prefix `model.diffusion_model.` of a whole checkpoint.
     """
-    return Table((*encoder_entries(topology), *decoder_entries(topology)))
+    return Table((*encoder_entries(unet_shape), *decoder_entries(unet_shape)))
 
 
-def skip_count(topology: UNetShape) -> int:
+def skip_count(unet_shape: UNetShape) -> int:
     """Skip connections: one of the input convolution, one of each block, one of each downsampling; 12 for SD 1.5."""
-    levels = len(topology.channels)
-    return 1 + levels * topology.blocks + levels - 1
+    levels = len(unet_shape.channels)
+    return 1 + levels * unet_shape.blocks + levels - 1
 
 
-def encoder_entries(topology: UNetShape) -> Iterator[Entry]:
+def encoder_entries(unet_shape: UNetShape) -> Iterator[Entry]:
     """Time embedding, encoder and middle block: what a ControlNet copies."""
     yield from layer("time_embed.0", "time_embedding.linear_1")
     yield from layer("time_embed.2", "time_embedding.linear_2")
-    if topology.pooled is not None:
+    if unet_shape.pooled is not None:
         yield from layer("label_emb.0.0", "add_embedding.linear_1")
         yield from layer("label_emb.0.2", "add_embedding.linear_2")
     yield from layer("input_blocks.0.0", "conv_in")
-    index, before = 1, topology.channels[0]
-    for level, (width, depth) in enumerate(zip(topology.channels, topology.depths, strict=True)):
+    index, before = 1, unet_shape.channels[0]
+    for level, (width, depth) in enumerate(zip(unet_shape.channels, unet_shape.depths, strict=True)):
         here = f"down_blocks.{level}"
-        for block in range(topology.blocks):
+        for block in range(unet_shape.blocks):
             yield from residual(f"input_blocks.{index}.0", f"{here}.resnets.{block}", before != width)
             yield from attention(f"input_blocks.{index}.1", f"{here}.attentions.{block}", depth)
             index, before = index + 1, width
-        if level < len(topology.channels) - 1:
+        if level < len(unet_shape.channels) - 1:
             yield from layer(f"input_blocks.{index}.0.op", f"{here}.downsamplers.0.conv")
             index += 1
-    last = 2 if topology.middle_depth else 1
+    last = 2 if unet_shape.middle_depth else 1
     yield from residual("middle_block.0", "mid_block.resnets.0", False)
-    yield from attention("middle_block.1", "mid_block.attentions.0", topology.middle_depth)
+    yield from attention("middle_block.1", "mid_block.attentions.0", unet_shape.middle_depth)
     yield from residual(f"middle_block.{last}", "mid_block.resnets.1", False)
 
 
-def decoder_entries(topology: UNetShape) -> Iterator[Entry]:
+def decoder_entries(unet_shape: UNetShape) -> Iterator[Entry]:
     """Decoder and output: each level takes one skip connection more than it has blocks in the encoder."""
-    index, before = 0, topology.channels[-1]
-    for turn, level in enumerate(reversed(range(len(topology.channels)))):
-        width, depth, shallower = topology.channels[level], topology.depths[level], topology.channels[max(level - 1, 0)]
-        for block in range(topology.blocks + 1):
+    index, before = 0, unet_shape.channels[-1]
+    for turn, level in enumerate(reversed(range(len(unet_shape.channels)))):
+        width, depth, shallower = unet_shape.channels[level], unet_shape.depths[level], unet_shape.channels[max(level - 1, 0)]
+        for block in range(unet_shape.blocks + 1):
             theirs, here = f"output_blocks.{index}", f"up_blocks.{turn}"
-            skip = width if block < topology.blocks else shallower
+            skip = width if block < unet_shape.blocks else shallower
             yield from residual(f"{theirs}.0", f"{here}.resnets.{block}", before + skip != width)
             yield from attention(f"{theirs}.1", f"{here}.attentions.{block}", depth)
             index, before = index + 1, width
-            if block == topology.blocks and level > 0:
+            if block == unet_shape.blocks and level > 0:
                 yield from layer(f"{theirs}.{2 if depth else 1}.conv", f"{here}.upsamplers.0.conv")
     yield from layer("out.0", "conv_norm_out")
     yield from layer("out.2", "conv_out")

@@ -6,7 +6,7 @@ from zeroconv.world.geometry.polyhedra import box, taper
 from zeroconv.world.geometry.primitive import Primitive
 from zeroconv.world.geometry.rounds import Cone, Ellipsoid
 from zeroconv.world.things.draw import Draw
-from zeroconv.world.things.thing import Thing, turned, with_article
+from zeroconv.world.things.thing import Thing, rotate_by, with_article
 
 GLASS = paint((58, 78, 96), gloss=0.9)
 TYRE = paint((34, 34, 38))
@@ -20,7 +20,7 @@ def car(draw: Draw, yaw: float) -> Thing:
     colour = draw.pick_colour()
     metal = Material(draw.tint(colour), gloss=0.7)
     kind = draw.pick(("car", "van", "pickup truck"), (0.6, 0.2, 0.2))
-    at = turned(yaw)
+    at = rotate_by(yaw)
     length = 1.15 if kind == "car" else 1.25
     lower = taper(at(0, 0.48, 0), (length, 0.24, 0.52), (length * 0.97, 0.50), metal, Label.CAR, yaw)
     solids: list[Primitive] = [lower, *_cabin(kind, metal, yaw)]
@@ -37,7 +37,7 @@ def car(draw: Draw, yaw: float) -> Thing:
 
 def _cabin(kind: str, metal: Material, yaw: float) -> list[Primitive]:
     """Windows, roof, and the load area of vans and trucks."""
-    at = turned(yaw)
+    at = rotate_by(yaw)
     if kind == "car":
         return [
             taper(at(-0.08, 0.92, 0), (0.72, 0.21, 0.47), (0.48, 0.40), GLASS, Label.CAR, yaw),

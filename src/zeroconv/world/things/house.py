@@ -10,7 +10,7 @@ from zeroconv.world.geometry.primitive import Primitive
 from zeroconv.world.geometry.rounds import Ellipsoid
 from zeroconv.world.geometry.vectors import Floats
 from zeroconv.world.things.draw import Draw
-from zeroconv.world.things.thing import Thing, listing, turned, with_article
+from zeroconv.world.things.thing import Thing, listing, rotate_by, with_article
 
 FRAME = paint((240, 238, 232))
 EAVES = 0.22
@@ -40,7 +40,7 @@ def house(draw: Draw, yaw: float, night: bool) -> House:
     two_storeys = draw.chance(0.28)
     if two_storeys:
         hy *= 1.65
-    at = turned(yaw)
+    at = rotate_by(yaw)
     solids: list[Primitive] = [box(at(0, hy, 0), (hx, hy, hz), _wall(draw, wall_name, style), Label.HOUSE, yaw)]
 
     tile = draw.tint(roof_name)

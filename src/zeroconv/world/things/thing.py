@@ -20,7 +20,7 @@ class Thing:
     solids: Sequence[Primitive]
 
 
-def turned(yaw: float) -> Callable[[float, float, float], Floats]:
+def rotate_by(yaw: float) -> Callable[[float, float, float], Floats]:
     """A function from a thing's own coordinates x, y, z to the world (3,), for a thing turned by `yaw`."""
     axes = rotation(yaw)
     return lambda x, y, z: vector(axes @ np.array([x, y, z]))

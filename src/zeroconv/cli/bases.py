@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "read_base_name", "open_base"]
+__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "open_base", "read_base_name"]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
 Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]

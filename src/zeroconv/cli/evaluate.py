@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, read_base_name, open_base
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, read_base_name
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder

@@ -42,7 +42,7 @@ def choose(names: Iterable[str], kind: str, repository: str) -> list[str]:
         return single
     if single:
         raise ValueError(
-            f"{repository} has {len(single)} weight files and is no folder in the diffusers layout: {shorten_list(single)}. "
+            f"{repository} has {len(single)} weight files and is no folder in the diffusers layout: {shorten(single)}. "
             "Download the one you want and give its path"
         )
     raise ValueError(no_weights(names, kind, repository))
@@ -87,17 +87,17 @@ def no_weights(names: Collection[str], kind: str, repository: str) -> str:
     pickles = sorted(name for name in names if name.endswith(PICKLES))
     if deeper:
         return (
-            f"{repository} is no {kind} in the diffusers layout; its weights lie in folders: {shorten_list(deeper)}. "
+            f"{repository} is no {kind} in the diffusers layout; its weights lie in folders: {shorten(deeper)}. "
             "Download the one you want and give its path"
         )
     if pickles:
         return (
-            f"{repository} has no safetensors weights, and nothing else is opened from the hub; it has {shorten_list(pickles)}: "
+            f"{repository} has no safetensors weights, and nothing else is opened from the hub; it has {shorten(pickles)}: "
             "download one and turn it into safetensors with `zeroconv convert`"
         )
     return f"{repository} has no safetensors weights; expected a {kind} in the diffusers layout, or one .safetensors file"
 
 
-def shorten_list(names: list[str]) -> str:
+def shorten(names: list[str]) -> str:
     """A few names of many."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

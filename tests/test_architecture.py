@@ -139,14 +139,34 @@ FETCHING = {
 }  # fmt: skip
 
 
+FETCHING_COMMANDS = {"curl", "wget", "git", "aria2c", "huggingface-cli", "hf"}
+
+
+def constants_in(call: ast.Call) -> set[str]:
+    """Every word of the texts that a call is given, those in lists too."""
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
+    found = [node.value for one in given for node in ast.walk(one) if isinstance(node, ast.Constant)]
+    return {word for text in found if isinstance(text, str) for word in text.split()}
+
+
+def fetches_by_text(call: ast.Call) -> set[str]:
+    """What a call fetches with, where a text says it: a package to import, a command to run."""
+    words, name = constants_in(call), spelled(call.func).rpartition(".")[2]
+    if name in ("import_module", "__import__"):
+        return {package for word in words if (package := word.split(".")[0]) in FETCHERS}
+    runs = name in ("run", "Popen", "call", "check_call", "check_output", "getoutput", "system", "popen")
+    return {Path(word).name for word in words} & FETCHING_COMMANDS if runs or name.startswith(("exec", "spawn")) else set()
+
+
 def fetches(module: str) -> set[str]:
-    """What in a module can fetch or send something, by whatever name: packages, functions, `torch.hub`."""
+    """What in a module can fetch or send something, by whatever name: packages, functions, `torch.hub`, commands."""
     nodes = list(ast.walk(tree_of(MODULES[module])))
     named = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
     named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)} | names_in(module)
     hub = {"torch.hub" for node in nodes if isinstance(node, ast.Attribute) and spelled(node).startswith("torch.hub")}
     hub |= {name for name in imports_of(module) if name.startswith("torch.hub")}
-    return outside(module) & FETCHERS | named & FETCHING | hub
+    by_text = {name for node in nodes if isinstance(node, ast.Call) for name in fetches_by_text(node)}
+    return outside(module) & FETCHERS | named & FETCHING | hub | by_text
 
 
 CARD = "zeroconv.publishing.model_card"
@@ -171,12 +191,23 @@ def test_a_download_is_seen_by_whatever_name(monkeypatch: pytest.MonkeyPatch, tm
         "from huggingface_hub import snapshot_download as s", "import requests as r", "from urllib import request",
         "from torch.hub import load_state_dict_from_url", "import torch\ntorch.hub.load('a', 'b')",
         "client.snapshot_download()",
+        "from importlib import import_module\nimport_module('huggingface_hub')",
+        "import importlib\nimportlib.import_module(name='huggingface_hub.file_download')", "__import__('urllib.request')",
+        "import subprocess\nsubprocess.run(['curl', '-O', place])", "subprocess.check_output(args=['/usr/bin/wget', place])",
+        "import os\nos.system(f'curl {place}')", "from subprocess import Popen as p, run\nrun('wget ' + place, shell=True)",
     )  # fmt: skip
     for way in ways:
         path = tmp_path / f"{abs(hash(way))}.py"
         path.write_text(way, "utf-8")
         monkeypatch.setitem(MODULES, "zeroconv.control.stranger", path)
         assert fetches("zeroconv.control.stranger"), way
+
+
+def test_harmless_calls_fetch_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "calm.py"
+    path.write_text("import_module('json')\nsay('curl')\nsubprocess.run(['ls'])", "utf-8")
+    monkeypatch.setitem(MODULES, "zeroconv.control.calm", path)
+    assert fetches("zeroconv.control.calm") == set()
 
 
 def names_in(module: str) -> set[str]:

@@ -249,6 +249,7 @@ def test_without_its_base_or_on_another_it_is_refused(unet: Any, tmp_path: Path)
     ("settings", "message"),
     [
         ({"rank": 0}, "rank is 0; expected 1 or more"),
+        ({"rank": None}, "variant 'lora' needs a rank for its new updates, got None"),
         ({"condition_encoder": "paper"}, "takes the released condition encoder with 4 widths, got 'paper' with 4"),
         (
             {"conditioning_embedding_out_channels": (8, 8)},

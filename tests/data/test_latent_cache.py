@@ -2,10 +2,13 @@
 
 import copy
 import json
+import multiprocessing
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from numpy.random import default_rng
@@ -13,7 +16,7 @@ from PIL import Image
 
 from tests.tiny import build_base, count_calls
 from zeroconv.data import Pair
-from zeroconv.data.latent_cache import LatentCache
+from zeroconv.data.latent_cache import LatentCache, prepare_folder, read_key
 from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -133,3 +136,80 @@ def test_another_meaning_of_the_text_empties_it(xl: StableDiffusion, pairs: list
         with torch.no_grad():
             next(other.text_encoder_2.parameters()).view(-1)[0] += 1e-3
     assert not arrays(tmp_path, other).filled.any()
+
+
+@pytest.mark.parametrize("change", ["scaling_factor", "shift_factor", "vocabulary", "padding token", "window"])
+def test_another_scale_or_tokenizer_empties_it(base: StableDiffusion, pairs: list[Pair], tmp_path: Path, change: str) -> None:
+    arrays(tmp_path, base).read([0, 1, 2], pairs)
+    other = replace(base, vae=copy.deepcopy(base.vae), tokenizer=copy.deepcopy(base.tokenizer))
+    match change:
+        case "vocabulary":
+            other.tokenizer.add_tokens(["zebra"])
+        case "padding token":
+            other.tokenizer.pad_token = "!"
+        case "window":
+            other.tokenizer.model_max_length -= 1
+        case _:
+            other.vae.register_to_config(**{change: 0.5})
+    other.encode_text(["on", "two"])  # which the tokenizer remembers, and which changes nothing
+    base.encode_text(["on", "two"])
+    assert arrays(tmp_path, base).filled.all()
+    assert not arrays(tmp_path, other).filled.any()
+
+
+def test_a_row_is_disowned_on_the_disk_before_it_is_overwritten(
+    base: StableDiffusion, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = arrays(tmp_path, base)
+    cache.read([0, 1, 2], pairs)
+    old, flush = cache.latents[1].copy(), np.memmap.flush
+    flushed: list[tuple[bool, bool, bool]] = []
+
+    def note(array: np.memmap) -> None:
+        flushed.append((array is cache.digests, bool(cache.filled[1]), bool((cache.latents[1] == old).all())))
+        flush(array)
+
+    monkeypatch.setattr(np.memmap, "flush", note)
+    cache.read([1], [pairs[0]])
+    assert flushed[0] == (True, False, True) and flushed[-1] == (True, True, False)
+    assert not any(digests or filled for digests, filled, _ in flushed[1:-1])
+
+
+def prepare(folder: Path, key: str, start: Any) -> None:
+    """What one of several processes does."""
+    start.wait()
+    prepare_folder(folder, key, {"digests": (4, 16), "latents": (4, 2, 2)})
+
+
+@pytest.mark.parametrize("before", ["nothing", "another"])
+def test_processes_that_begin_together_share_one(tmp_path: Path, before: str) -> None:
+    folder, context = tmp_path / "run" / "cache", multiprocessing.get_context("fork")
+    for key in "abc":
+        if before == "nothing":
+            shutil.rmtree(folder, ignore_errors=True)
+        start = context.Barrier(4)
+        processes = [context.Process(target=prepare, args=(folder, key, start)) for _ in range(4)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0] * 4
+        assert read_key(folder) == key and sorted(file.name for file in folder.iterdir()) == [
+            "digests.npy", "key.json", "latents.npy",
+        ]  # fmt: skip
+        assert [path.name for path in folder.parent.iterdir()] == ["cache"]
+
+
+def test_a_cache_that_another_process_has_made_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, rename, shapes = tmp_path / "cache", Path.rename, {"digests": (4, 16), "latents": (4, 2, 2)}
+    prepare_folder(folder, "old", shapes)
+
+    def race(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        prepare_folder(folder, "new", shapes)
+        np.load(folder / "latents.npy", mmap_mode="r+")[0] = 7
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", race)
+    prepare_folder(folder, "new", shapes)
+    assert (np.load(folder / "latents.npy")[0] == 7).all() and [path.name for path in tmp_path.iterdir()] == ["cache"]

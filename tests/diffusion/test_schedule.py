@@ -1,10 +1,13 @@
 """The noise schedule and the objective (section 3.3)."""
 
+from typing import Any
+
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.tiny import NOISE, numbers
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
@@ -54,6 +57,30 @@ def test_clean_latents_and_noise_come_back_from_v(schedule: NoiseSchedule, t: li
     signal, noise = schedule.signal_and_noise(at, z_0)
     torch.testing.assert_close(signal * z_t - noise * v, z_0, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(noise * z_t + signal * v, epsilon, atol=1e-5, rtol=1e-5)
+
+
+class Copies(TorchDispatchMode):
+    """Counts the copies from one device or type to another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._to_copy.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_schedule_on_the_device_is_not_copied_for_each_step(schedule: NoiseSchedule) -> None:
+    z_0 = torch.zeros(2, 3, 4, 4, device="meta")
+    t = torch.zeros(2, dtype=torch.long, device="meta")
+    moved = schedule.to("meta")
+    for used, wanted in ((schedule, 3), (moved, 0)):
+        with Copies() as copies:
+            for _ in range(3):
+                used.signal_and_noise(t, z_0)
+        assert copies.count == wanted
+    assert len(moved) == len(schedule) and torch.equal(schedule.to("cpu").alphas_cumprod, schedule.alphas_cumprod)
 
 
 def test_loss_is_the_mean_square_of_each_sample_in_float32() -> None:

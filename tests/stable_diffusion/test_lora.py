@@ -151,7 +151,8 @@ def test_every_merge_raises_the_revision_of_the_base(base_folder: Path, tmp_path
         assert opened.revision == revision
     with pytest.raises(ValueError, match="expected a finite number"):
         opened.add_lora(file, math.nan)
-    assert opened.revision == 2 and opened.options["loras"] == [[str(file), 0.5]] * 2
+    add_lora(opened, file, -1.0)
+    assert opened.revision == 3 and opened.options["loras"] == [[str(file), 0.5]] * 2
     network.check_base(opened.unet)  # it borrows the weights themselves, merged or not
 
 

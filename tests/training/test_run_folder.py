@@ -1,6 +1,7 @@
 """The run folder: one run and no other, a log that fits the state, the best network with its card."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,15 @@ def test_log_is_rewound_to_the_state(tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()] == kept
     folder.log("progress", 4, loss=1.0)
     assert [row["step"] for row in folder.rewind_log(10)] == [0, 2, 4]
+
+
+def test_the_log_is_on_the_disk_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, synced, fsync = open_folder(tmp_path), list[int](), os.fsync
+    folder.sync_log()  # there is none
+    folder.log("progress", 1, loss=0.5)
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    folder.sync_log()
+    assert synced == [(tmp_path / "log.jsonl").stat().st_ino]
 
 
 def test_log_of_a_new_folder_is_empty(tmp_path: Path) -> None:

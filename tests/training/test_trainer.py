@@ -1,6 +1,7 @@
 """A whole run on a tiny random base: it locks the base, resumes to the same bits, probes, and announces the jump."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,15 @@ def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPat
     summary = train(config, events.append)
     assert summary.step == 4 and summary.folder == config.checkpoint.out
     return config.checkpoint.out, events
+
+
+def test_the_log_is_on_the_disk_before_the_state(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, synced, fsync = Trainer(settings(), lambda _: None), list[int](), os.fsync
+    run.folder.log("progress", 0, loss=0.5)
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
+    run.save()
+    log_file, pointer = (run.folder.path / name for name in ("log.jsonl", "state/step.json"))
+    assert synced.index(log_file.stat().st_ino) == 0 < synced.index(pointer.stat().st_ino)
 
 
 def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:

@@ -99,6 +99,7 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
 
 CANNY = Condition(
     name="canny",
+    order=1,
     summary="edges, white on black",
     contract=Contract(
         summary="RGB map of the picture's size: white (255) one-pixel lines on black (0).",

@@ -23,6 +23,7 @@ Predict = Callable[..., Sequence[Any]]
 Score = Callable[..., float | Mapping[str, float]]
 DrawParameters = Callable[..., Mapping[str, Any]]
 GREY = "red = green = blue"
+LAST = 1000  # in lists: behind the conditions of this folder, which are counted from 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ class Condition:
 
     Attributes:
         name: as users write it.
+        order: place in lists; of equal ones the names decide.
         aliases: other names that users may write.
         summary: half a line for help texts.
         contract: what a map must look like.
@@ -130,6 +132,7 @@ class Condition:
     extract: Extract
     score: Score
     metric: str
+    order: int = LAST
     aliases: tuple[str, ...] = ()
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[str]] = lambda _: []

@@ -195,6 +195,7 @@ def ground_truth(scene: RenderedScene) -> Image.Image:
 
 DEPTH = Condition(
     name="depth",
+    order=7,
     summary=f"distance, near = white (method {', '.join(METHODS)})",
     contract=Contract(
         summary="RGB map of the picture's size, grey levels: near = white, far and sky = black, relative within the picture.",

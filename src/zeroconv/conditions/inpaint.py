@@ -187,6 +187,7 @@ def check(condition: Image.Image) -> list[str]:
 
 INPAINT = Condition(
     name="inpaint",
+    order=12,
     summary="a picture with a hole",
     contract=Contract(
         summary="RGBA picture of the picture's size: transparent pixels (alpha below 128) are the hole, -1 for the network.",

@@ -98,6 +98,7 @@ def line_agreement(image: Image.Image, condition: Image.Image, tolerance: int = 
 
 LINEART = Condition(
     name="lineart",
+    order=9,
     summary="a drawing's lines",
     contract=Contract(
         summary="RGB map of the picture's size: dark lines as white on black, with grey levels.",

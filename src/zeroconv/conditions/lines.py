@@ -132,6 +132,7 @@ def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> f
 
 LINES = Condition(
     name="lines",
+    order=4,
     aliases=("mlsd",),
     summary="straight lines",
     contract=Contract(

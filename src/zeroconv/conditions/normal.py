@@ -253,6 +253,7 @@ def ground_truth(scene: RenderedScene) -> Image.Image:
 
 NORMAL = Condition(
     name="normal",
+    order=8,
     summary=f"surface normals as colours (method {', '.join(METHODS)})",
     contract=Contract(
         summary="RGB map of the picture's size: red = left, green = top, blue = towards the camera (ControlNet 1.1).",

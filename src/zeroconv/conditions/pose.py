@@ -193,6 +193,7 @@ def ground_truth(scene: RenderedScene) -> Image.Image:
 
 POSE = Condition(
     name="pose",
+    order=5,
     aliases=("openpose",),
     summary=f"OpenPose skeleton, 18 joints, hands and faces (method {', '.join(METHODS)})",
     contract=Contract(

@@ -12,7 +12,7 @@ __all__ = ["aliases", "find", "get", "names", "register"]
 
 @cache
 def known_conditions() -> dict[str, Condition]:
-    """Every condition by name, in the order of the files' names."""
+    """Every condition by name."""
     package = import_module("zeroconv.conditions")
     modules = (import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__))
     found = (value for module in modules for value in vars(module).values() if isinstance(value, Condition))
@@ -32,13 +32,13 @@ def register(condition: Condition) -> None:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all conditions."""
-    return tuple(known_conditions())
+    """The names of all conditions, in their order: the paper's first, then others by name."""
+    return tuple(sorted(known_conditions(), key=lambda name: (known_conditions()[name].order, name)))
 
 
 def aliases() -> dict[str, str]:
     """Other names that users may write, and the conditions they mean."""
-    return {alias: condition.name for condition in known_conditions().values() for alias in condition.aliases}
+    return {alias: name for name in names() for alias in known_conditions()[name].aliases}
 
 
 def find(name: str | None) -> Condition | None:

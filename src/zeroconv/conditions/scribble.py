@@ -274,6 +274,7 @@ def stroke_f2(image: Image.Image, condition: Image.Image) -> float:
 
 SCRIBBLE = Condition(
     name="scribble",
+    order=3,
     summary="hand-drawn strokes",
     contract=Contract(
         summary="RGB map of the picture's size: white (255) strokes, 1 to 24 pixels wide, on black (0).",

@@ -206,6 +206,7 @@ def ground_truth(scene: RenderedScene) -> Image.Image:
 
 SEGMENTATION = Condition(
     name="segmentation",
+    order=6,
     aliases=("seg",),
     summary=f"ADE20K classes as colours (method {', '.join(METHODS)})",
     contract=Contract(

@@ -122,6 +122,7 @@ def colour_similarity(image: Image.Image, condition: Image.Image) -> float:
 
 SHUFFLE = Condition(
     name="shuffle",
+    order=10,
     summary="a picture's colours and content, shuffled",
     contract=Contract(
         summary="RGB picture of the picture's size: its content bent by a random flow (ControlNet 1.1; residuals are pooled).",

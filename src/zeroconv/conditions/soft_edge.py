@@ -211,6 +211,7 @@ def check(condition: Image.Image) -> list[str]:
 
 SOFT_EDGE = Condition(
     name="soft-edge",
+    order=2,
     aliases=("hed",),
     summary="soft edges (gradients, HED, PiDiNet)",
     contract=Contract(

@@ -70,6 +70,7 @@ def low_pass_psnr(image: Image.Image, condition: Image.Image, factor: float = 8)
 
 TILE = Condition(
     name="tile",
+    order=11,
     summary="a small picture to be filled with detail",
     contract=Contract(
         summary="RGB picture of the picture's size, without its details: made smaller and larger again (ControlNet 1.1).",

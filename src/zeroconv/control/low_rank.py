@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from zeroconv.checkpoints.files.model_folder import check_fit
 from zeroconv.checkpoints.formats.control_lora import NEW_MODULE_PREFIX, PARTS, check_update, effective_weight
+from zeroconv.errors import InputError
 
 __all__ = [
     "LoRALayer",
@@ -127,8 +128,18 @@ def update_rank(rank: int, out: int, inside: int) -> int:
     return max(1, min(rank, out * inside // (SHARE * (out + inside))))
 
 
-def wrap_with_lora(part: Network, rank: int) -> Network:
-    """A part of the base with a `LoRALayer` around every layer: the same structure, no weight copied."""
+def wrap_with_lora(part: Network, rank: int | None) -> Network:
+    """A part of the base with a `LoRALayer` around every layer: the same structure, no weight copied.
+
+    Args:
+        part: of the base.
+        rank: of new updates at most; 0 where a file's updates are loaded next.
+
+    Raises:
+        InputError: without a rank: nothing of the copy could learn.
+    """
+    if rank is None:
+        raise InputError("variant 'lora' needs a rank for its new updates, got None; expected 16 to 128", field="rank")
     layers = [module for module in part.modules() if next(module.parameters(recurse=False), None) is not None]
     assert not any(list(layer.children()) for layer in layers), "weights sit in the leaves alone"
     return copy.deepcopy(part, {id(layer): LoRALayer(layer, rank) for layer in layers})

@@ -59,7 +59,7 @@ class ControlNet(nn.Module):
         levels: tuple[int, ...] = tuple(unet.config["block_out_channels"])
         copied: Callable[[Any], Any] = copy.deepcopy
         if config.variant == "lora":
-            copied = partial(wrap_with_lora, rank=config.rank or 0 if own is None else 0)
+            copied = partial(wrap_with_lora, rank=config.rank if own is None else 0)
         self.config = config
         self.conv_in, self.time_proj, self.time_embedding = map(copied, (unet.conv_in, unet.time_proj, unet.time_embedding))
         if getattr(unet, "add_embedding", None) is not None:

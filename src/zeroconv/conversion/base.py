@@ -24,6 +24,7 @@ from zeroconv.checkpoints import (
 )  # fmt: skip
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle
 from zeroconv.checkpoints.formats.configs import NORM_GROUPS
@@ -276,9 +277,9 @@ def write_folder(out: Path, found: OriginalBase, dtype: torch.dtype | None) -> R
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write settings."""
+    """Write settings, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def cast(tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

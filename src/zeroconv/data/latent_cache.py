@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 __all__ = ["LatentCache"]
 
 VERSION = 2  # rows are keyed by what they were computed from; caches of version 1, keyed by names, are filled anew
-DIGEST_BYTES = 16
+DIGESTS, DIGEST_BYTES = "digests", 16
 
 
 class LatentCache:
@@ -29,6 +31,7 @@ class LatentCache:
 
     A row is computed when its sample is first asked for, and again when the sample's pixels or caption are no longer
     those it was computed from. The folder is emptied when the encoders, the number of samples or the picture size change.
+    Processes that open it together share it.
 
     Args:
         folder: where the arrays lie.
@@ -40,16 +43,13 @@ class LatentCache:
     def __init__(self, folder: Path, base: StableDiffusion, count: int, size: tuple[int, int]) -> None:
         self.base = base
         empty = base.encode_text([""])
-        key = encoder_fingerprint(base, empty, count, size)
-        if folder.exists() and read_key(folder) != key:
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        pooled = empty.pooled
-        self.latents = open_rows(folder / "latents.npy", (count, *base.latent_shape(*size)))
-        self.text = open_rows(folder / "text.npy", (count, *empty.hidden_states.shape[1:]))
-        self.pooled = None if pooled is None else open_rows(folder / "pooled.npy", (count, *pooled.shape[1:]))
-        self.digests = open_rows(folder / "digests.npy", (count, DIGEST_BYTES), np.uint8)
-        write_text(folder / "key.json", json.dumps({"key": key}))  # last: without it the arrays are made anew
+        shapes = {"latents": (count, *base.latent_shape(*size)), "text": (count, *empty.hidden_states.shape[1:])}
+        if empty.pooled is not None:
+            shapes["pooled"] = (count, *empty.pooled.shape[1:])
+        prepare_folder(folder, encoder_fingerprint(base, empty, count, size), shapes | {DIGESTS: (count, DIGEST_BYTES)})
+        self.latents, self.text = open_rows(folder, "latents"), open_rows(folder, "text")
+        self.pooled = None if empty.pooled is None else open_rows(folder, "pooled")
+        self.digests = open_rows(folder, DIGESTS)
 
     @property
     def filled(self) -> NDArray[np.bool_]:
@@ -78,8 +78,9 @@ class LatentCache:
         latents = to_numpy(self.base.encode_images(images))
         text = self.base.encode_text([pair.caption for pair in pairs])
         states, pooled = to_numpy(text.hidden_states), None if text.pooled is None else to_numpy(text.pooled)
+        self.digests[list(indices)] = 0
+        self.digests.flush()  # on the disk before the rows they vouch for are overwritten
         for row, index in enumerate(indices):
-            self.digests[index] = 0
             self.latents[index], self.text[index] = latents[row], states[row]
             if self.pooled is not None and pooled is not None:
                 self.pooled[index] = pooled[row]
@@ -104,11 +105,43 @@ def to_numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
 
 
-def open_rows(path: Path, shape: tuple[int, ...], kind: Any = np.float16) -> Any:
-    """An array in a file, made of zeros when it is not there."""
-    if path.exists():
-        return open_memmap(path, mode="r+")
-    return open_memmap(path, mode="w+", dtype=kind, shape=shape)
+def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Make a cache of zeros unless there is one with this fingerprint; another one goes.
+
+    It is made under another name and moved into its place in one step, so that no process ever sees half of one.
+
+    Args:
+        folder: of the cache.
+        key: its fingerprint.
+        shapes: of its arrays, by name.
+    """
+    while read_key(folder) != key:
+        part, old = (folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.{end}") for end in ("part", "old"))
+        try:
+            part.mkdir(parents=True)
+            for name, shape in shapes.items():
+                open_memmap(part / f"{name}.npy", mode="w+", dtype=np.uint8 if name == DIGESTS else np.float16, shape=shape)
+            write_text(part / "key.json", json.dumps({"key": key}))
+            with suppress(FileNotFoundError):
+                folder.rename(old)
+            move_unless_taken(old if read_key(old) == key else part, folder)  # another process was as fast, or not
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def move_unless_taken(source: Path, folder: Path) -> None:
+    """Rename a folder, unless another process has put one there meanwhile."""
+    try:
+        source.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+
+
+def open_rows(folder: Path, name: str) -> Any:
+    """An array of a cache, for reading and writing."""
+    return open_memmap(folder / f"{name}.npy", mode="r+")
 
 
 def read_key(folder: Path) -> str | None:
@@ -120,15 +153,27 @@ def read_key(folder: Path) -> str | None:
 
 
 def encoder_fingerprint(base: StableDiffusion, empty: PromptEncoding, count: int, size: tuple[int, int]) -> str:
-    """SHA-256 over the encoders' weights, the shapes and meaning of the empty prompt, the row count and the picture size."""
+    """SHA-256 over all that rows depend on beside their samples, and over their number.
+
+    These are the encoders' weights, the scale of the latents, the tokenizers, the shapes and the meaning of the empty
+    prompt, and the picture size.
+    """
     shapes = [
         list(empty.hidden_states.shape),
         None if empty.pooled is None else list(empty.pooled.shape),
         base.force_zeros_for_empty_prompt,
     ]
-    found = hashlib.sha256(json.dumps([VERSION, count, list(size), shapes]).encode())
+    scale = [base.vae.config.get(name) for name in ("scaling_factor", "shift_factor")]
+    tokenizers = [describe_tokenizer(one) for one in (base.tokenizer, base.tokenizer_2) if one is not None]
+    found = hashlib.sha256(json.dumps([VERSION, count, list(size), shapes, scale, tokenizers]).encode())
     for network in base.networks[1:]:
         for name, tensor in network.state_dict().items():
             found.update(name.encode())
             found.update(tensor.detach().cpu().float().numpy().tobytes())
     return found.hexdigest()
+
+
+def describe_tokenizer(tokenizer: Any) -> list[Any]:
+    """All that decides which tokens a prompt becomes; the padding and cutting of the last call are left out."""
+    form = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
+    return [form, tokenizer.pad_token, tokenizer.model_max_length]

@@ -28,6 +28,10 @@ class NoiseSchedule:
         """The number of steps T."""
         return len(self.alphas_cumprod)
 
+    def to(self, device: torch.device | str) -> "NoiseSchedule":
+        """The same on a device: there a step reads it without a copy, for which a GPU would have to be waited for."""
+        return NoiseSchedule(self.alphas_cumprod.to(device))
+
     def signal_and_noise(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """`sqrt(ᾱ_t)` and `sqrt(1 - ᾱ_t)`, shaped to multiply `like`.
 

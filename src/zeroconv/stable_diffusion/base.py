@@ -107,12 +107,11 @@ class StableDiffusion:
         return base
 
     def add_lora(self, path: str | Path, weight: float = 1.0) -> LoraReport:
-        """Merge a LoRA into the weights, for good, and raise `revision`; several add up.
+        """Merge a LoRA into the weights, for good, which raises `revision`, and note it in `options`; several add up.
 
         See `zeroconv.stable_diffusion.lora.add_lora`.
         """
         report = add_lora(self, path, weight)
-        self.revision += 1
         self.options = {**self.options, "loras": [*self.options.get("loras", ()), [str(path), weight]]}
         return report
 

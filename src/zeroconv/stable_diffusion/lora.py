@@ -50,7 +50,8 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
     """Add a LoRA to a base for good; several add up, and the same one with `-weight` takes it out, up to rounding.
 
     Everything is checked before the first weight changes. Sums are made in float32 and kept in the weights' type. Each
-    changed parameter gets new memory, so that weights that are mapped from a file are not written to.
+    changed parameter gets new memory, so that weights that are mapped from a file are not written to. The base's
+    `revision` is raised.
 
     Args:
         base: with `unet`, and, where it has them, `text_encoder` and `text_encoder_2`.
@@ -70,6 +71,7 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
     }
     lora = read_lora(path, shapes)
     change: dict[Part, float] = {part: relative_change(networks[part], lora, part, weight, path) for part in lora.updates}
+    base.revision = getattr(base, "revision", 0) + 1
     if weight:
         for part in lora.updates:
             for parameter, update in updated_parameters(networks[part], lora, part):

@@ -9,6 +9,8 @@ from typing import Any
 
 from transformers import CLIPTokenizer
 
+from zeroconv.checkpoints.files.atomic import write_text
+
 __all__ = ["clip_tokenizer", "write_tokenizer"]
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -41,11 +43,11 @@ def write_tokenizer(folder: Path, pad: str = END) -> None:
     clip_tokenizer(pad).save_pretrained(folder)
     pairs = merges()
     lines = ["#version: 0.2", *(" ".join(pair) for pair in pairs)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    write_text(folder / "merges.txt", "\n".join(lines) + "\n")
     numbers = {token: number for number, token in enumerate(tokens(pairs))}
-    (folder / "vocab.json").write_text(json.dumps(numbers, ensure_ascii=False), "utf-8")
+    write_text(folder / "vocab.json", json.dumps(numbers, ensure_ascii=False))
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": pad}
-    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n", "utf-8")
+    write_text(folder / "special_tokens_map.json", json.dumps(special, indent=2) + "\n")
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zeroconv.checkpoints.files.atomic import replacing, write_text
+from zeroconv.checkpoints.files.atomic import replacing, sync, write_text
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.publishing import save_with_card
@@ -70,6 +70,11 @@ class RunFolder:
         """Add a line to the log."""
         with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": kind, "step": step, **values}) + "\n")
+
+    def sync_log(self) -> None:
+        """Wait until the lines so far are on the disk."""
+        if (self.path / "log.jsonl").exists():
+            sync(self.path / "log.jsonl")
 
     def rewind_log(self, step: int) -> list[dict[str, Any]]:
         """Drop what was logged after `step` (an interrupted run repeats it); the lines that remain."""

@@ -102,7 +102,7 @@ class Trainer:
         self.done = load_state(self.folder.state, self.network, self.optimizer)
         size = self.probe.held_out.size
         self.cache = LatentCache(self.folder.path / "cache", self.base, len(pairs), size)
-        self.unet, self.schedule = ControlledUNet(self.base.unet), build_schedule(self.base)
+        self.unet, self.schedule = ControlledUNet(self.base.unet), build_schedule(self.base).to(optimization.device)
         self.batches = Batches(config, self.base, pairs, self.cache, size, len(self.schedule))
         self.curve: list[tuple[int, float]] = []
         self.jump: SuddenConvergence | None = None
@@ -212,7 +212,8 @@ class Trainer:
         return all(count == self.done for count in counts) and all(bool(p.isfinite().all()) for p in self.network.parameters())
 
     def save(self) -> None:
-        """Write the state from which the same command resumes."""
+        """Write the state from which the same command resumes; the log of its steps is on the disk before it."""
+        self.folder.sync_log()
         save_state(self.folder.state, self.network, self.optimizer, self.done)
 
     def run_probe(self, step: int) -> None:

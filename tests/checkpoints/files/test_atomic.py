@@ -79,6 +79,16 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
+def test_nobody_writes_text_in_place() -> None:
+    users = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "write_text"
+    }
+    assert users == {"checkpoints/files/atomic.py"}
+
+
 def test_nobody_else_writes_and_renames() -> None:
     spelled = {"os.replace", "os.rename", "shutil.move"}
     users = {

@@ -42,18 +42,52 @@ def test_it_never_changes() -> None:
     config: Any = replace(config_from_unet(build_unet()), extract={"low": 5})
     with pytest.raises(FrozenInstanceError):
         config.condition = "canny"
-    for mapping in (config.extract, config.unet_settings):
+    for mapping in (config.extract, config.unet_settings, config.extra):
         with pytest.raises(TypeError):
             mapping["low"] = 6
     assert copy.deepcopy(config) is config and pickle.loads(pickle.dumps(config)) == config
     assert hash(config) == hash(replace(config)) and config != replace(config, extract={})
 
 
-def test_what_is_left_out_has_the_published_value_and_what_is_unknown_is_passed_over() -> None:
+def test_nothing_inside_it_changes() -> None:
+    depths, mine = [[1], [2, 2]], {"tags": ["a", {"deep": [1]}]}
+    config = ControlNetConfig(unet_settings={"transformer_layers_per_block": depths}, extra=mine)
+    depths[0].append(9)
+    mine["tags"].append("b")
+    assert config.unet_settings["transformer_layers_per_block"] == ((1,), (2, 2))
+    assert config.extra["tags"][0] == "a" and len(config.extra["tags"]) == 2
+    with pytest.raises(TypeError):
+        config.extra["tags"][1]["deep"] = 2
+    written = config.to_dict()
+    assert written["transformer_layers_per_block"] == [[1], [2, 2]] and written["tags"] == ["a", {"deep": [1]}]
+    written["tags"].append("c")
+    assert config.to_dict()["tags"] == ["a", {"deep": [1]}]
+
+
+def test_settings_of_other_tools_are_kept() -> None:
+    own = {"variant": "lite", "trained_on": ["a", "b"]}
+    others = {"_diffusers_version": "0.35.0", "my_setting": {"a": [1, [2]]}, "addition_embed_type_num_heads": 64}
+    config = ControlNetConfig.from_dict({**config_from_unet(build_unet()).to_dict(), **others, OWN_KEY: own})
+    for kept in (config, replace(config, condition="depth"), pickle.loads(pickle.dumps(config))):
+        written = json.loads(json.dumps(kept.to_dict()))
+        assert others.items() <= written.items() and own.items() <= written[OWN_KEY].items()
+        assert ControlNetConfig.from_dict(written) == kept
+    config.check_size(10**6)
+    replace(config, extra={"tags": [0] * 1000}).check_size(10**6)  # it builds no layers
+
+
+def test_what_is_left_out_has_the_published_value() -> None:
     config = ControlNetConfig.from_dict({"_class_name": "ControlNetModel", "_diffusers_version": "0.35.0"})
-    assert config == ControlNetConfig(unet_settings={})
+    assert config == ControlNetConfig(unet_settings={}, extra={"_diffusers_version": "0.35.0"})
     assert (config.conditioning_channels, config.channel_order, config.global_pool_conditions) == (3, "rgb", False)
     assert (config.variant, config.connection, config.condition, config.base) == ("full", "zero", None, None)
+
+
+def nest(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -76,6 +110,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({OWN_KEY: {"extract": 5}}, "extract is 5; expected an extractor's parameters"),
     ({OWN_KEY: {"vectors": "all"}}, "vectors is 'all'; expected null, 'borrowed' or a list of names"),
     ({OWN_KEY: {"variant": "lora", "rank": 0}}, "rank is 0; expected 1 or more"),
+    ({OWN_KEY: {"variant": "full", "rank": "16"}}, "rank is '16'; expected 1 or more"),
+    ({OWN_KEY: {"extract": {"low": [1]}}}, "extract.low is [1]; expected a number, a text, true, false or null"),
+    ({"my_setting": nest(5000)}, "its lists and objects lie more than 32 deep in each other"),
 ]
 
 

@@ -16,7 +16,7 @@ from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, buil
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
-from zeroconv.checkpoints.formats.controlnet_file import read_controlnet
+from zeroconv.checkpoints.formats.controlnet_file import read_controlnet, write_controlnet
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, ControlNetHints, guess_hints
 from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
 from zeroconv.control import ControlNet
@@ -129,6 +129,20 @@ def test_what_is_guessed_from_a_name_is_announced_and_overruled(
         )
     assert stated.config.condition == "canny" and not stated.config.global_pool_conditions
     assert stated.config.channel_order == "rgb"
+
+
+def test_settings_of_other_tools_survive_a_folder_and_a_conversion(unet: Any, tmp_path: Path) -> None:
+    path = trained(unet).save_pretrained(tmp_path / "a") / "config.json"
+    stored = json.loads(path.read_text("utf-8"))
+    others = {"_diffusers_version": "0.35.0", "my_setting": [1, {"a": None}], "addition_embed_type_num_heads": 64}
+    own = {**stored[OWN_KEY], "trained_on": {"images": 5}}
+    path.write_text(json.dumps({**stored, **others, OWN_KEY: own}), "utf-8")
+    ControlNet.from_pretrained(tmp_path / "a").save_pretrained(tmp_path / "b")
+    write_controlnet(read_controlnet(tmp_path / "b"), tmp_path / "c.safetensors", "webui")
+    write_controlnet(read_controlnet(tmp_path / "c.safetensors"), tmp_path / "d", "diffusers")
+    for folder in ("b", "d"):
+        again = json.loads((tmp_path / folder / "config.json").read_text("utf-8"))
+        assert again == {**stored, **others, OWN_KEY: own}
 
 
 def test_broken_settings_in_a_file_are_not_believed(unet: Any, tmp_path: Path) -> None:

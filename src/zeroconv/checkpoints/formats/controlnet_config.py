@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from torch import Tensor, nn
 
 from zeroconv.checkpoints.architecture.limits import MAX_LAYERS, check_size
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
+from zeroconv.checkpoints.formats.frozen_json import freeze, thaw
+from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -55,6 +56,7 @@ UNET_SETTINGS = (
     "resnet_time_scale_shift", "transformer_layers_per_block", "upcast_attention", "use_linear_projection",
 )  # fmt: skip
 """Settings of a U-Net that its ControlNet takes over."""
+KNOWN_KEYS = {"_class_name", OWN_KEY, *DIFFUSERS_FIELDS, *UNET_SETTINGS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,11 @@ class ControlNetConfig:
         condition_encoder: the "released" form, or the "paper"'s (section 3.2).
         condition: name of the condition it follows.
         base: name of the base it was made for.
-        extract: the extractor's parameters in training, by name; JSON values.
-        rank: of the updates of "lora" at most; None for the others.
+        extract: the extractor's parameters in training, by name; numbers, texts, true, false or null.
+        rank: of the updates of "lora" at most, needed to make new ones; None for the others.
         vectors: of "lora", whose the biases and norms are: None, all are the network's own; "borrowed", all are the base's;
             or the names of the network's own.
+        extra: what else stood in its `config.json`, kept for the tools that know it; under "_zeroconv", what stood there.
 
     Raises:
         ValueError: for a value that is not one of these, saying what is expected.
@@ -94,6 +97,7 @@ class ControlNetConfig:
     extract: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     rank: int | None = None
     vectors: Literal["borrowed"] | tuple[str, ...] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, Variant)
@@ -105,29 +109,31 @@ class ControlNetConfig:
             ("base", self.base, str | None, "a name"),
             ("condition", self.condition, str | None, "a name"),
             ("extract", self.extract, Mapping, "an extractor's parameters"),
+            ("extra", self.extra, Mapping, "settings by name"),
         ):
             if not isinstance(value, kinds):
                 raise ValueError(f"{name} is {value!r:.80}; expected {expected}")
+        for name, value in self.extract.items():
+            if not isinstance(value, str | int | float | None):
+                message = f"extract.{name} is {value!r:.80}; expected a number, a text, true, false or null"
+                raise InputError(message, field=f"extract.{name}")
         channels, widths = self.conditioning_channels, self.conditioning_embedding_out_channels
         if not is_positive(channels):
             raise ValueError(f"conditioning_channels is {channels!r:.80}; expected 1 or more (3 for RGB maps)")
-        if not widths or not all(map(is_positive, listed(widths))):
+        if not widths or not all(map(is_positive, items_of(widths))):
             raise ValueError(f"conditioning_embedding_out_channels is {widths!r:.80}; expected widths of 1 or more")
         self.check_low_rank()
-        for name in ("conditioning_embedding_out_channels", "vectors"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
-        for name in ("unet_settings", "extract"):
-            values = {key: frozen(value) for key, value in getattr(self, name).items()}
-            object.__setattr__(self, name, MappingProxyType(values))
+        for name, value in freeze(vars(self)).items():
+            object.__setattr__(self, name, value)
 
     def check_low_rank(self) -> None:
         """Refuse a low-rank copy that no Control-LoRA file could hold."""
-        if self.vectors not in (None, BORROWED) and not all(isinstance(name, str) for name in listed(self.vectors)):
+        if self.vectors not in (None, BORROWED) and not all(isinstance(name, str) for name in items_of(self.vectors)):
             raise ValueError(f"vectors is {self.vectors!r:.80}; expected null, {BORROWED!r} or a list of names")
+        if self.rank is not None and not is_positive(self.rank):
+            raise InputError(f"rank is {self.rank!r:.80}; expected 1 or more, usually 16 to 128", field="rank")
         if self.variant != "lora":
             return
-        if self.rank is not None and not is_positive(self.rank):
-            raise ValueError(f"rank is {self.rank!r:.80}; expected 1 or more, usually 16 to 128")
         widths = self.conditioning_embedding_out_channels
         if self.condition_encoder != "released" or len(widths) != len(RELEASED_CHANNELS):
             raise ValueError(
@@ -143,7 +149,7 @@ class ControlNetConfig:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
-        """From `config.json`, of ours or of diffusers; what is left out has its default, what is unknown is passed over.
+        """From `config.json`, of ours or of diffusers; what is left out has its default, what is unknown is kept in `extra`.
 
         Raises:
             ValueError: for a value that describes no ControlNet.
@@ -153,16 +159,21 @@ class ControlNetConfig:
             raise ValueError(f"{OWN_KEY} is {own!r:.80}; expected an object")
         given = {name: config[key] for key, name in DIFFUSERS_FIELDS.items() if key in config}
         given |= {name: own[name] for name in OWN_FIELDS if name in own}
-        return cls(unet_settings={name: config[name] for name in UNET_SETTINGS if name in config}, **given)
+        extra = {key: value for key, value in config.items() if key not in KNOWN_KEYS}
+        if unknown := {key: value for key, value in own.items() if key not in OWN_FIELDS}:
+            extra[OWN_KEY] = unknown
+        return cls(unet_settings={name: config[name] for name in UNET_SETTINGS if name in config}, extra=extra, **given)
 
     def to_dict(self) -> dict[str, Any]:
         """`config.json`: JSON values under diffusers' names, the rest under one key that diffusers passes over."""
-        return {
+        document = {
+            **self.extra,
             "_class_name": self.class_name,
-            **{name: thawed(value) for name, value in self.unet_settings.items()},
-            **{key: thawed(getattr(self, name)) for key, name in DIFFUSERS_FIELDS.items()},
-            OWN_KEY: {name: thawed(getattr(self, name)) for name in OWN_FIELDS},
+            **self.unet_settings,
+            **{key: getattr(self, name) for key, name in DIFFUSERS_FIELDS.items()},
+            OWN_KEY: {**self.extra.get(OWN_KEY, {}), **{name: getattr(self, name) for name in OWN_FIELDS}},
         }
+        return thaw(document)
 
     @property
     def class_name(self) -> str:
@@ -188,7 +199,8 @@ class ControlNetConfig:
             ValueError: naming the setting.
         """
         _ = self.unet_shape
-        check_size(self.to_dict(), tensors if self.variant == "full" else MAX_LAYERS, "ControlNet")
+        settings = {**self.unet_settings, "widths": self.conditioning_embedding_out_channels}
+        check_size(settings, tensors if self.variant == "full" else MAX_LAYERS, "ControlNet")
 
     def check_base(self, unet: "UNet2DConditionModel") -> None:
         """Refuse a U-Net of another family or of other sizes than this ControlNet was made for.
@@ -205,7 +217,7 @@ class ControlNetConfig:
             "in_channels", "block_out_channels", "cross_attention_dim", "layers_per_block",
             "projection_class_embeddings_input_dim",
         ):  # fmt: skip
-            mine, theirs = (thawed(settings.get(name)) for settings in (self.unet_settings, unet.config))
+            mine, theirs = (thaw(settings.get(name)) for settings in (self.unet_settings, unet.config))
             if mine != theirs:
                 raise ValueError(
                     f"this ControlNet was made for a base with {name} {mine}, the base given has {theirs}: "
@@ -225,21 +237,9 @@ def is_positive(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def listed(value: object) -> Sequence[object]:
+def items_of(value: object) -> Sequence[object]:
     """The items of a list; of anything else, one that is never expected."""
     return value if isinstance(value, tuple | list) else (None,)
-
-
-def frozen(value: Any) -> Any:
-    """A list as a tuple; anything else as it is."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def thawed(value: Any) -> Any:
-    """The inverse of `frozen`, for JSON; a mapping as a dictionary."""
-    if isinstance(value, Mapping):
-        return {name: thawed(one) for name, one in value.items()}
-    return list(value) if isinstance(value, tuple) else value
 
 
 def config_from_unet(

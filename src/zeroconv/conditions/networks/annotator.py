@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.conditions.networks.batching import run_in_batches
 from zeroconv.images import resize, to_tensor
 
@@ -177,7 +178,7 @@ class TinyAnnotator(nn.Module):
         state = {k: v.half() for k, v in self.state_dict().items() if v.is_floating_point()}
         write_safetensors(folder / "model.safetensors", state)
         config = {"widths": list(self.widths), "classes": list(CLASSES), "size": SIZE, "grid": GRID}
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
 @lru_cache(maxsize=1)

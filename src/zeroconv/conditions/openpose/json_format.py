@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from zeroconv.checkpoints import read_json
+from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.conditions.openpose.keypoints import BODY, FACE, HAND, People
 
 __all__ = ["people_from_json", "people_to_json", "read_people", "write_people"]
@@ -116,10 +117,10 @@ def read_people(path: Path) -> tuple[People, tuple[int, int] | None]:
 
 
 def write_people(path: Path, people: np.ndarray | People, size: tuple[int, int]) -> Path:
-    """Write people as JSON; `read_people` reads them back to a thousandth of a pixel.
+    """Write people as JSON, whole or not at all; `read_people` reads them back to a thousandth of a pixel.
 
     Raises:
         OSError: when the file cannot be written.
     """
-    path.write_text(json.dumps(people_to_json(people, size)) + "\n", "utf-8")
+    write_text(path, json.dumps(people_to_json(people, size)) + "\n")
     return path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroconv.cli.console import say
-from zeroconv.errors import InputError, under_field
+from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +63,13 @@ def parse_base(
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
     values: dict[str, Any] = {"name": name, "vae": vae and str(vae), "prediction_type": prediction, "loras": parsed}
-    with under_field("base"):
+    try:
         return BaseRequest.model_validate({**values, "device": str(place), "dtype": KINDS[kind]})
+    except InputError as error:
+        if not str(error).startswith("weight"):
+            raise
+        message = str(error)
+        raise InputError(f"the weight of a LoRA{message.removeprefix('weight')}", field="base.loras") from error
 
 
 def parse_lora(text: str) -> tuple[str, float]:

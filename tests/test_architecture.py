@@ -17,7 +17,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("version", "errors", "data_uri"),
-    ("diffusion", "checkpoints", "metrics"),
+    ("diffusion", "checkpoints", "metrics", "schema"),
     ("images",),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),

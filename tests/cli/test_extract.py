@@ -57,7 +57,7 @@ def test_networks_look_at_tiles_when_asked(run: Run) -> None:
     assert result.code == 0, result.err
     assert open_image(result.json["maps"][0]["map"]) == extract("depth", open_image("long.png"), tile=64)
     refused = run("extract", "canny", "long.png", "--tile", 64)
-    assert refused.code == 2 and "canny has no --tile; depth, normal, segmentation have" in " ".join(refused.err.split())
+    assert refused.code == 2 and "canny has no --tile; segmentation, depth, normal have" in " ".join(refused.err.split())
 
 
 @pytest.mark.parametrize(

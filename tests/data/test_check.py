@@ -9,6 +9,7 @@ from PIL import Image
 
 from zeroconv.conditions import extract
 from zeroconv.data import check
+from zeroconv.errors import InputError
 
 
 @pytest.fixture
@@ -62,5 +63,5 @@ def test_nothing_good_gives_no_sheet(folder: Path):
 
 
 def test_no_folder(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="no data folder"):
+    with pytest.raises(InputError, match="no data folder"):
         check(tmp_path / "nowhere")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from zeroconv.conditions import extract
 from zeroconv.data import get_map, open_pairs, split_held_out
+from zeroconv.errors import InputError
 
 SIZE = (48, 48)
 
@@ -115,14 +116,16 @@ def test_broken_lists_name_their_line(tutorial: Path, text: str, message: str):
 
 
 def test_missing_folder_layout_and_file(tmp_path: Path, tutorial: Path):
-    with pytest.raises(FileNotFoundError, match="no data folder"):
+    with pytest.raises(InputError, match="no data folder") as caught:
         open_pairs(tmp_path / "nowhere", "canny")
+    assert caught.value.field == "data.source"
     (tmp_path / "other").mkdir()
     with pytest.raises(ValueError, match=r"neither metadata\.jsonl"):
         open_pairs(tmp_path / "other", "canny")
     (tutorial / "target" / "0.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no such file: .*0\.png"):
+    with pytest.raises(InputError, match=r"no such file: .*0\.png") as caught:
         _ = open_pairs(tutorial, "canny")[0]
+    assert caught.value.field == "data.source"
     with pytest.raises(ValueError, match="unknown condition"):
         open_pairs(tutorial, "cany")
 

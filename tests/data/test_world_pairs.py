@@ -9,6 +9,7 @@ from PIL import Image
 from zeroconv.conditions import extract
 from zeroconv.conditions.segmentation import read_classes
 from zeroconv.data import WorldPairs, check, get_map, open_pairs, truth, write_world
+from zeroconv.errors import InputError
 from zeroconv.world import make
 
 
@@ -55,7 +56,7 @@ def test_world_by_name():
     assert pairs.names[0] == "world-900000000"
     with pytest.raises(ValueError, match="expected 1 or more"):
         open_pairs("world:0", "canny")
-    with pytest.raises(FileNotFoundError, match="world:COUNT"):
+    with pytest.raises(InputError, match="world:COUNT"):
         open_pairs("world:many", "canny")
 
 

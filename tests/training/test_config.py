@@ -1,5 +1,7 @@
 """Settings: three ways in, one way to be wrong, and the learning rate over the steps."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 
 from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
-from zeroconv.training.config import SHORT
+from zeroconv.training.config import GROUPS, SHORT
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 sizes = st.floats(1e-12, 1e12)
@@ -140,8 +142,35 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path, text: str | bytes,
     with pytest.raises(ValueError, match=message) as caught:
         TrainConfig.build(file)
     assert "\n" not in str(caught.value)
-    with pytest.raises(FileNotFoundError, match=r"no configuration file at .*nowhere\.toml"):
+    with pytest.raises(InputError, match=r"no configuration file at .*nowhere\.toml"):
         TrainConfig.build(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"optimization": {"steps": 0}}, "optimization.steps"), ({"model": {"condition_encoder_channels": [8, 0]}},
+        "model.condition_encoder_channels.1"), ({"probe": 3}, "probe"), ({"unknown": 1}, "unknown"),
+        ({"data": {"condition": "edges"}}, "data.condition"), ({"data": {"source": 3}}, "data.source"),
+    ],
+)  # fmt: skip
+def test_every_constructor_refuses_in_one_line_with_the_field(values: dict[str, Any], field: str) -> None:
+    group, inner = next(iter(values.items()))
+    ways: list[Callable[[], object]] = [lambda: TrainConfig(**values), lambda: TrainConfig.model_validate(values)]
+    ways.append(lambda: TrainConfig.model_validate_json(json.dumps(values)))
+    if isinstance(inner, dict):
+        ways.append(lambda: GROUPS[group](**inner))
+    for number, build in enumerate(ways):
+        with pytest.raises(InputError) as caught:
+            build()
+        assert caught.value.field == (field if number < 3 else field.partition(".")[2])
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_names_its_field(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no configuration file") as caught:
+        TrainConfig.build(tmp_path / "nowhere.toml")
+    assert caught.value.field == "config"
 
 
 def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) -> None:

@@ -59,8 +59,7 @@ def check(folder: Path, condition: str = "canny") -> tuple[DataReport, Image.Ima
         The report, and a sheet of the first pairs: picture, map, one over the other. None when no pair is good.
 
     Raises:
-        FileNotFoundError: when there is no such folder.
-        ValueError: when its layout is not understood.
+        InputError: when there is no such folder, or its layout is not understood.
     """
     report, oddities, columns = DataReport(str(folder)), Counter[str](), list[list[Image.Image]]()
     unnamed = conditions.get(condition).name

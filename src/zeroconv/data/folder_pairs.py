@@ -54,22 +54,21 @@ class FolderPairs:
         """Open pair `index`.
 
         Raises:
-            FileNotFoundError: when a file is not there.
-            InputError: when one cannot be read, or the map has another size than the picture.
+            InputError: when a file is not there or cannot be read, or the map has another size than the picture.
         """
         row = self.rows[index]
         path = row.maps.get(self.condition, row.maps.get("*"))
         try:
             image = open_image(row.image)
             found = None if path is None else open_condition_map(path, self.condition)
-        except ValueError as error:
-            raise InputError(str(error), field="data") from error
+        except (FileNotFoundError, ValueError) as error:
+            raise InputError(str(error), field="data.source") from error
         if found is None:
             return Pair(row.name, image, row.caption)
         if found.size != image.size:
             raise InputError(
                 f"{path} is {found.size[0]}x{found.size[1]} and its picture {image.size[0]}x{image.size[1]}",
-                field="data",
+                field="data.source",
                 hint="a map must have its picture's size",
             )
         return Pair(row.name, image, row.caption, {self.condition: found})
@@ -79,8 +78,7 @@ def open_folder(folder: Path, condition: str) -> FolderPairs:
     """The pairs of a folder: `prompt.json` lines (source, target, prompt) or `metadata.jsonl` (file_name, text, …).
 
     Raises:
-        FileNotFoundError: when the folder is not there.
-        InputError: when no layout is recognised, it is empty, or a line is broken.
+        InputError: when the folder is not there, no layout is recognised, it is empty, or a line is broken.
     """
     return FolderPairs(read_rows(folder), condition)
 
@@ -89,11 +87,10 @@ def read_rows(folder: Path) -> list[Row]:
     """Every pair that a folder lists; the files themselves are not opened.
 
     Raises:
-        FileNotFoundError: when the folder is not there.
         InputError: as `open_folder`.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"no data folder at {folder}; expected a folder, or world:COUNT")
+        raise InputError(f"no data folder at {folder}; expected a folder, or world:COUNT", field="data.source")
     if (folder / "prompt.json").is_file():
         rows = [parse_tutorial_row(folder, line, where) for line, where in read_json_lines(folder / "prompt.json")]
     elif (folder / "metadata.jsonl").is_file():
@@ -102,10 +99,10 @@ def read_rows(folder: Path) -> list[Row]:
         raise InputError(
             f"{folder} has neither metadata.jsonl (lines with file_name, text and a column per condition) "
             "nor prompt.json (lines with source, target, prompt)",
-            field="data",
+            field="data.source",
         )
     if not rows:
-        raise InputError(f"{folder} lists no pairs", field="data")
+        raise InputError(f"{folder} lists no pairs", field="data.source")
     return rows
 
 
@@ -122,9 +119,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{where} is not valid JSON", field="data") from error
+                raise InputError(f"{where} is not valid JSON", field="data.source") from error
             if not isinstance(value, dict):
-                raise InputError(f"{where} is {type(value).__name__}; expected an object", field="data")
+                raise InputError(f"{where} is {type(value).__name__}; expected an object", field="data.source")
             yield value, where
 
 
@@ -150,8 +147,8 @@ def path_inside(folder: Path, line: Mapping[str, Any], key: str, where: str) -> 
     """
     value = line.get(key)
     if not isinstance(value, str) or not value:
-        raise InputError(f"{where} has no {key!r}; it has {', '.join(line) or 'nothing'}", field="data")
+        raise InputError(f"{where} has no {key!r}; it has {', '.join(line) or 'nothing'}", field="data.source")
     path = folder / value
     if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise InputError(f"{where}: {key} is {value!r}; expected a path inside the folder", field="data")
+        raise InputError(f"{where}: {key} is {value!r}; expected a path inside the folder", field="data.source")
     return path

@@ -22,13 +22,12 @@ def open_pairs(spec: str | Path, condition: str) -> Pairs:
         condition: the condition to be learnt or measured.
 
     Raises:
-        FileNotFoundError: when there is no such folder.
-        InputError: when its layout is not understood.
+        InputError: when there is no such folder, or when its layout is not understood.
     """
     match = WORLD.fullmatch(str(spec))
     if match is None:
         return open_folder(Path(spec), condition)
     count = int(match["count"] or DEFAULT_COUNT)
     if count < 1:
-        raise InputError(f"{spec} asks for {count} scenes; expected 1 or more", field="data")
+        raise InputError(f"{spec} asks for {count} scenes; expected 1 or more", field="data.source")
     return WorldPairs(count, int(match["seed"] or 0), condition)

@@ -125,7 +125,7 @@ def get_maps(
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
         if warning := known.domain_warning(parameters[i], "`--set extract.method=…`"):
-            raise InputError(f"pair {pairs[i].name!r} has no {known.name} map: add the maps, as {warning}", field="data")
+            raise InputError(f"pair {pairs[i].name!r} has no {known.name} map: add the maps, as {warning}", field="data.source")
     found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
     made |= zip(wanted, found, strict=True)
     return [made[i] for i in range(len(pairs))]

@@ -116,7 +116,7 @@ class Batches:
                 (width, height), (w, h) = pair.image.size, self.size
                 raise InputError(
                     f"pair {pair.name!r} is {width}x{height}, others {w}x{h}",
-                    field="data",
+                    field="data.source",
                     hint="train on pictures of one size",
                 )
 

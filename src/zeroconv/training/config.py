@@ -5,12 +5,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
+from zeroconv import conditions
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
+from zeroconv.schema import Schema
 
 __all__ = [
     "CheckpointConfig",
@@ -33,10 +35,11 @@ def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-class Group(BaseModel):
+class Group(Schema):
     """Settings that belong together."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
+    noun: ClassVar[str] = "training setting"
 
 
 class DataConfig(Group):
@@ -47,11 +50,18 @@ class DataConfig(Group):
     extract: dict[str, Any] = Field(
         default_factory=dict,
         description="parameters of the condition's extractor, such as method and low; maps are then made from the "
-        "pictures at every visit, ready ones left aside, and what is not given is drawn as before",
+        "pictures in every epoch, ready ones left aside, and what is not given is drawn as before",
     )
-    prompt_dropout: float = Field(0.5, ge=0, le=1, description="share of prompts emptied, drawn at every visit")
+    prompt_dropout: float = Field(0.5, ge=0, le=1, description="share of prompts emptied, drawn in every epoch")
 
     check_extract = field_validator("extract")(check_parameters)
+
+    @field_validator("condition")
+    @classmethod
+    def check_condition(cls, value: str) -> str:
+        """Refuse a condition that there is not."""
+        conditions.get(value)
+        return value
 
 
 class ModelConfig(Group):
@@ -169,8 +179,7 @@ class TrainConfig(Group):
         """From a TOML file, then keyword settings that are not None, then `key=value` words; the last one wins.
 
         Raises:
-            FileNotFoundError: when there is no such file.
-            InputError: one line that names the setting.
+            InputError: one line that names the setting, or "config" for a file that is not there or not TOML.
         """
         values: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
         if file is not None:
@@ -178,13 +187,7 @@ class TrainConfig(Group):
         set_all(values, {key: value for key, value in settings.items() if value is not None})
         for assignment in assignments:
             assign(values, assignment)
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            message = f"training setting {name!r}: {first['msg'].lower()}, got {first['input']!r}"
-            raise InputError(message, field=name) from error
+        return cls.model_validate(values)
 
     def to_toml(self) -> str:
         """The settings as a TOML file that `--config` reads, one table per group."""
@@ -250,12 +253,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     """A settings file.
 
     Raises:
-        FileNotFoundError: when it is not there.
-        InputError: when it is not TOML.
+        InputError: when it is not there, or not TOML.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no configuration file at {path}")
+        raise InputError(f"no configuration file at {path}", field="config")
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from error
+        raise InputError(f"{path} is not a TOML file: {error}", field="config") from error

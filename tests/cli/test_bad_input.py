@@ -72,7 +72,12 @@ def test_a_map_of_another_size(run: Run, base_folder: Path, control_folder: Path
         (["generate", "--base", "big", *ONE_STEP], ["no base called 'big'", "tiny"]),
         (["generate", "--base", "{base}", *ONE_STEP, "--sampler", "heun"], ["'heun'", "dpm++2m"]),
         (["generate", "--base", "{base}", *ONE_STEP, "--weighting", "soft", "--guidance", "2"], ["'soft'", "decay"]),
-        (["generate", "--base", "{base}", *ONE_STEP, "--guidance", "nan"], ["guidance_scale is nan"]),
+        (
+            ["generate", "--base", "{base}", *ONE_STEP, "--guidance", "nan"],
+            ["error: --guidance is nan; expected a finite number, usually 1 to 15"],
+        ),
+        (["generate", "--base", "not-there", *ONE_STEP, "--guidance", "nan"], ["--guidance is nan"]),
+        (["generate", "--base", "not-there", *ONE_STEP, "--steps", "0"], ["--steps is 0; expected"]),
         (["generate", "--base", "{base}", *ONE_STEP, "--size", "60"], ["60x60", "multiples"]),
         (["generate", "--base", "{base}", *ONE_STEP, "--control", "caany", "--image", "{photo}"], ["'caany'"]),
         (["generate", "--base", "{base}", *ONE_STEP, "--control", "{control}:nan", "--image", "{photo}"], ["scale is nan"]),

@@ -1,13 +1,17 @@
 """A pipeline runs networks in evaluation mode and in its dtype, and changes none of them."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 import torch
 
-from tests.tiny import build_control, build_inputs
+from tests.tiny import build_control, build_inputs, build_map
 from zeroconv.control import ControlNet
-from zeroconv.generation.inference_copy import InferenceCopies
+from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation.inference_copy import prepare_for_inference
+from zeroconv.stable_diffusion import StableDiffusion
 
 CPU = torch.device("cpu")
 
@@ -17,44 +21,89 @@ def network(unet: Any) -> ControlNet:
     return build_control(unet, seed=1)
 
 
-def test_what_fits_is_itself(network: ControlNet) -> None:
-    assert InferenceCopies().get(network.eval(), CPU, torch.float32) is network
+class Counter:
+    """Owns a forward hook, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def count(self, *_: object) -> None:
+        """One more."""
+        self.calls += 1
 
 
-def test_a_network_in_training_shares_its_tensors_and_keeps_its_mode(network: ControlNet) -> None:
+def modes(network: ControlNet) -> list[bool]:
+    return [module.training for module in network.modules()]
+
+
+def test_a_network_in_training_is_itself_and_in_its_modes_again_whatever_happens(network: ControlNet) -> None:
     network.train()
     network.mid_block.eval()
-    modes = [module.training for module in network.modules()]
-    copy = InferenceCopies().get(network, CPU, torch.float32)
-    assert copy is not network and not any(module.training for module in copy.modules())
-    assert [module.training for module in network.modules()] == modes
-    pairs = list(zip(copy.parameters(), network.parameters(), strict=True))
-    assert all(mine is theirs for mine, theirs in pairs)
+    before = modes(network)
+    for error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(error), prepare_for_inference([network, network], CPU, torch.float32) as ready:
+            assert all(one is network for one in ready) and not any(modes(network))
+            raise error
+        assert modes(network) == before
 
 
-def test_tensors_are_converted_once_and_again_when_they_changed(network: ControlNet) -> None:
-    copies = InferenceCopies()
-    first, second = (copies.get(network, CPU, torch.bfloat16) for _ in range(2))
-    assert {tensor.dtype for tensor in first.parameters()} == {torch.bfloat16}
-    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
-    assert all(a.data_ptr() == b.data_ptr() for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    weight, bias = (network.get_parameter(f"conv_in.{part}") for part in ("weight", "bias"))
-    optimizer = torch.optim.SGD([weight], 0.1)
-    weight.grad = torch.ones_like(weight)
-    optimizer.step()
-    bias.data = bias.data + 1
-    third = copies.get(network, CPU, torch.bfloat16)
-    assert torch.equal(third.get_parameter("conv_in.weight"), weight.bfloat16())
-    assert torch.equal(third.get_parameter("conv_in.bias"), bias.bfloat16())
-    kept = "time_embedding.linear_1.weight"
-    assert third.get_parameter(kept).data_ptr() == first.get_parameter(kept).data_ptr()
+def test_what_must_be_converted_is_a_copy_and_the_callers_stays(network: ControlNet) -> None:
+    network.train()
+    before = modes(network)
+    with prepare_for_inference([network, network], CPU, torch.bfloat16) as (copy, twice):
+        assert copy is twice and copy is not network and not any(modes(copy))
+        assert {tensor.dtype for tensor in copy.parameters()} == {torch.bfloat16}
+        assert modes(network) == before and {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+        assert copy.state_dict().keys() == network.state_dict().keys()
+        gone = weakref.ref(copy.conv_in.weight)
+    del copy, twice
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_hooks_are_called_and_attributes_of_any_kind_do_not_hinder(
+    dtype: torch.dtype, network: ControlNet, base: StableDiffusion
+) -> None:
+    counter = Counter()
+    network.train().mid_block.register_forward_hook(counter.count)
+    network.mid_block.noted = network.get_parameter("conv_in.weight") * 2  # no leaf of the graph: `copy.deepcopy` refuses it
+    before = modes(network)
+    base = StableDiffusion.from_pretrained(base.name, dtype=dtype)
+    ControlPipeline(base)("a red house", [Control(network, build_map())], num_inference_steps=2)
+    assert counter.calls == 2 and modes(network) == before
+
+
+def test_every_call_sees_the_newest_weights(network: ControlNet, base: StableDiffusion) -> None:
+    pipeline = ControlPipeline(StableDiffusion.from_pretrained(base.name, dtype=torch.bfloat16))
+    controls = [Control(network, build_map())]
+    before = pipeline("a red house", controls, num_inference_steps=1).latents
+    for parameter in network.parameters():
+        parameter.data.mul_(1.5)  # raises no version
+    after = pipeline("a red house", controls, num_inference_steps=1).latents
+    fresh = ControlPipeline(pipeline.base)("a red house", controls, num_inference_steps=1).latents
+    assert torch.equal(after, fresh) and not torch.equal(after, before)
+
+
+def test_an_error_in_a_call_leaves_the_mode(network: ControlNet, base: StableDiffusion) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    network.train()
+    with pytest.raises(KeyboardInterrupt):
+        ControlPipeline(base)("a red house", [Control(network, build_map())], num_inference_steps=2, on_step=stop)
+    assert all(modes(network))
 
 
 @torch.no_grad()
 def test_a_low_rank_copy_borrows_from_the_same_base(unet: Any) -> None:
     network = build_control(unet, seed=1, variant="lora", rank=4).train()
-    copy = InferenceCopies().get(network, CPU, torch.float32)
-    copy.check_base(unet)
     z_t, t, text, condition = build_inputs(unet)
-    ours, theirs = copy(z_t, t, text, condition), network.eval()(z_t, t, text, condition)
+    with prepare_for_inference([network], CPU, torch.float32) as (ready,):
+        ready.check_base(unet)
+        ours = ready(z_t, t, text, condition)
+    assert network.training
+    theirs = network.eval()(z_t, t, text, condition)
     assert all(torch.equal(ours[site], theirs[site]) for site in theirs)
+    with prepare_for_inference([network], CPU, torch.float64) as (ready,):
+        ready.check_base(unet)

@@ -58,6 +58,9 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"condition": "data:image/png;base64,AAAA"}, "controls.1.condition", "the embedded picture is not a readable PNG"),
     ({"condition": encode_png(build_map(32, 64))}, "controls.1.condition", "the map the embedded picture is 32x64 pixels"),
     ({"mask": encode_png(build_map(32, 64))}, "controls.1.mask", "the mask the embedded picture is 32x64 pixels"),
+    ({"condition": "a" * 5000}, "controls.1.condition", "a" * 80 + "…: File name too long"),
+    ({"network": "a" * 5000}, "controls.1.network", ""),
+    ({"image": "a" * 5000, "condition": None}, "controls.1.image", "a" * 80 + "…: File name too long"),
     ({"image": "nowhere.png", "condition": None}, "controls.1.image", "no such file: nowhere.png"),
 ]
 
@@ -70,3 +73,25 @@ def test_wrong_controls_are_one_line_with_their_field(
     with pytest.raises(InputError, match=r"^[^\n]+$") as caught:
         make_controls([ControlRequest(**good), ControlRequest(**{**good, **change})], base, SIZE)
     assert caught.value.field == field and str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("source", ["image", "condition"])
+def test_a_condition_that_is_not_known_here_is_named(base: StableDiffusion, picture: Path, tmp_path: Path, source: str) -> None:
+    network = build_control(base.unet, seed=3)
+    network.config = replace(network.config, condition="moonlight")
+    request = ControlRequest.model_validate({"network": str(network.save_pretrained(tmp_path / "net")), source: str(picture)})
+    with pytest.raises(InputError, match=r"^unknown condition 'moonlight'; expected one of canny, ") as caught:
+        make_controls([request], base, SIZE)
+    assert caught.value.field == "controls.0.network"
+
+
+def test_a_recorded_parameter_that_is_not_known_here_is_the_networks(
+    base: StableDiffusion, picture: Path, tmp_path: Path
+) -> None:
+    network = build_control(base.unet, seed=3)
+    network.config = replace(network.config, condition="canny", extract={"hight": 5})
+    folder = str(network.save_pretrained(tmp_path / "net"))
+    make_controls([ControlRequest(network=folder, condition=str(picture))], base, SIZE)  # a ready map needs none
+    with pytest.raises(InputError, match="there is no parameter 'hight'") as caught:
+        make_controls([ControlRequest(network=folder, image=str(picture))], base, SIZE)
+    assert caught.value.field == "controls.0.network"

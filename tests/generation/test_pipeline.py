@@ -1,9 +1,11 @@
 """From a request to pictures: seeds, scales, windows, weightings and masks, and clear words for wrong requests."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +18,8 @@ from zeroconv.diffusion import SAMPLERS, Sampler
 from zeroconv.errors import InputError
 from zeroconv.generation import Control, ControlPipeline
 from zeroconv.generation.denoiser import connection_heights
+from zeroconv.generation.pipeline import describe_controls
+from zeroconv.images import open_map
 from zeroconv.stable_diffusion import StableDiffusion, encode
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "seed": 7}
@@ -138,7 +142,8 @@ def test_layers_multiply_the_weighting(pipe: ControlPipeline, network: ControlNe
     heights = [8] * 3 + [4] * 3 + [2] * 3 + [1] * 4
     assert torch.equal(latents(layers=[8 / h for h in heights]), latents(weighting="resolution"))
     assert torch.equal(latents(layers=[0.825 ** (12 - i) for i in range(13)]), latents(weighting="decay"))
-    assert torch.equal(latents(layers=[0.5] * 13), latents(scale=0.5))
+    for halves in ([0.5] * 13, np.full(13, 0.5), torch.full((13,), 0.5)):
+        assert torch.equal(latents(layers=halves), latents(scale=0.5))
     assert differs(latents(layers=[0.5] * 13), latents())
 
 
@@ -238,7 +243,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"sampler": "plms"}, "sampler is 'plms'; expected 'ddim', "),
     ({"weighting": "steep"}, "weighting is 'steep'; expected 'uniform', "),
     ({"num_inference_steps": 0}, "num_inference_steps is 0; expected greater than or equal to 1"),
-    ({"num_inference_steps": 1000}, "got 1000 steps; expected 1 to 999 for this sampler"),
+    ({"num_inference_steps": 1000}, "num_inference_steps is 1000; expected less than or equal to 999"),
     ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
     ({"size": (60, 64)}, "pictures of 60x64 are asked for; expected multiples of 8"),
 ]
@@ -266,10 +271,28 @@ def test_wrong_controls_are_one_line(pipe: ControlPipeline, network: ControlNet)
     other = build_control(build_unet({**SD15, "cross_attention_dim": 24}))
     with pytest.raises(ValueError, match=r"^this ControlNet was made for a base with cross_attention_dim 24, the base .* 16: "):
         pipe("a red house", [Control(other, build_map())], **STEPS)
-    with pytest.raises(ValueError, match=r"^got 5 layer weights; this ControlNet has 13 connections$"):
-        pipe("a red house", [Control(network, build_map(), layers=[1.0] * 5)], **STEPS)
+    with pytest.raises(ValueError, match=r"^got 5 layer weights; this ControlNet has 13 connections$") as caught:
+        pipe("a red house", [Control(network, build_map()), Control(network, build_map(), layers=[1.0] * 5)], **STEPS)
+    assert isinstance(caught.value, InputError) and caught.value.field == "controls.1.layers"
+    with pytest.raises(InputError, match=r"^scale is 1e\+38; expected less than or equal to 10000, usually 0 to 2$") as large:
+        pipe("a red house", [Control(network, build_map(), scale=1e38)], **STEPS)
+    assert large.value.field == "controls.0.scale"
     four = build_control(pipe.base.unet, conditioning_channels=4)
     with pytest.raises(ValueError, match=r"^condition has shape \(1, 3, 64, 64\); expected \(B, 4, H, W\) in \[0, 1\]$"):
         pipe("a red house", [Control(four, build_map())], **STEPS)
     with pytest.raises(ValueError, match=r"^a control has 1 maps, picture 2 needs one"):
         pipe("a red house", [Control(network, [build_map()])], num_images=2, **STEPS)
+
+
+def test_maps_that_are_made_when_asked_for_are_each_embedded(network: ControlNet) -> None:
+    """Each is gone once it was described: the next one may get its address."""
+
+    class Made(Sequence[Image.Image]):
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: Any) -> Any:
+            return Image.new("RGB", (64, 64), (index, 0, 0))
+
+    described = describe_controls([Control(network, Made())], 8)
+    assert [open_map(one.condition or "").getpixel((0, 0)) for (one,) in described] == [(i, 0, 0) for i in range(8)]

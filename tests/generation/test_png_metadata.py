@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -136,6 +137,38 @@ def test_a_picture_of_an_earlier_version_is_made_again(tmp_path: Path) -> None:
     assert output.requests[0].size == request.size and all(control.mask for control in controls)
     retrained = any("has other weights now" in str(warning.message) for warning in caught)  # the embedded networks, since then
     assert retrained or output.images[0].tobytes() == open_image(OLD).tobytes()
+
+
+def test_the_picture_of_an_earlier_version_is_replaced_by_itself(make: Make, base: StableDiffusion, tmp_path: Path) -> None:
+    output, controls = make()
+    path = save_images(output, controls, tmp_path, base).pictures[0]
+    write_png(output.images[0], path, None, downgrade(read_settings(path)))
+    assert save_images(output, controls, tmp_path, base).pictures == [path]
+    assert "request" in read_settings(path)
+    other = downgrade(read_settings(path))
+    other["controls"][0]["map_sha256"] = "0" * 64
+    write_png(output.images[0], path, None, other)
+    assert save_images(output, controls, tmp_path, base).pictures == [tmp_path / "seed-7-2.png"]
+
+
+def downgrade(settings: dict[str, Any]) -> dict[str, Any]:
+    """Metadata in the layout before there were requests, as `upgrade` reads it."""
+    request = settings["request"]
+    shared = ("prompt", "negative_prompt", "seed", "num_inference_steps", "guidance_scale", "sampler", "weighting", "size")
+    controls = [
+        {
+            **record,
+            **{name: asked[name] for name in ("scale", "start", "end", "layers")},
+            "control": asked["network"],
+            "map": asked["condition"].removeprefix(PNG_URI),
+            "mask": asked["mask"] and asked["mask"].removeprefix(PNG_URI),
+            "masked": asked["mask"] is not None,
+        }
+        for asked, record in zip(request["controls"], settings["controls"], strict=True)
+    ]
+    opened = {"base": request["base"]["name"], "base_options": {}, "dtype": "float32", "device": "cpu"}
+    marks = {name: settings[name] for name in ("version", "base_fingerprint")}
+    return {**{name: request[name] for name in shared}, **opened, **marks, "controls": controls}
 
 
 @pytest.mark.parametrize("damaged", ["not base64!", "", "AAAA", "../secret.png"])

@@ -67,7 +67,9 @@ def test_the_schema_has_every_choice_and_says_what_each_field_is() -> None:
 def test_reports_leave_the_pictures_out() -> None:
     control = ControlRequest(network="canny", condition="data:image/png;base64,AAAA", scale=0.5)
     (entry,) = GenerationRequest(prompt="", controls=(control,)).without_pictures()["controls"]
-    assert entry == {"network": "canny", "scale": 0.5, "start": 0.0, "end": 1.0, "layers": None}
+    assert entry == {"network": "canny", "scale": 0.5, "start": 0.0, "end": 1.0, "layers": None, "masked": False}
+    masked = control.model_copy(update={"mask": "mask.png"})
+    assert GenerationRequest(prompt="", controls=(masked,)).without_pictures()["controls"][0]["masked"] is True
 
 
 CONTROL: dict[str, Any] = {"network": "canny", "condition": "map.png"}
@@ -77,7 +79,19 @@ WRONG: list[tuple[dict[str, Any], str | None, str]] = [
     ({"sampler": "heun"}, "sampler", "sampler is 'heun'; expected 'ddim', 'dpm++2m', "),
     ({"weighting": "steep"}, "weighting", "weighting is 'steep'; expected 'uniform', "),
     ({"num_inference_steps": 0}, "num_inference_steps", "num_inference_steps is 0; expected greater than or equal to 1"),
-    ({"guidance_scale": math.nan}, "guidance_scale", "guidance_scale is nan; expected a finite number"),
+    ({"guidance_scale": math.nan}, "guidance_scale", "guidance_scale is nan; expected a finite number, usually 1 to 15"),
+    ({"guidance_scale": 1e38}, "guidance_scale", "guidance_scale is 1e+38; expected less than or equal to 10000, usually"),
+    (
+        {"controls": [{"network": "a", "condition": "b", "scale": -1e38}]},
+        "controls.0.scale",
+        "scale is -1e+38; expected",
+    ),
+    (
+        {"controls": [{"network": "a", "condition": "b", "layers": [1, 1e9]}]},
+        "controls.0.layers.1",
+        "layers.1 is 1000000000.0; expected",
+    ),
+    ({"size": (64, 16392)}, "size.1", "size.1 is 16392; expected less than or equal to 16384"),
     ({"seed": 2**64}, "seed", "seed is 18446744073709551616; expected less than"),
     ({"size": (64, 0)}, "size.1", "size.1 is 0; expected greater than 0"),
     ({"base": {"dtype": "int8"}}, "base.dtype", "dtype is 'int8'; expected 'float32', "),
@@ -99,5 +113,5 @@ def test_wrong_values_are_one_line_with_their_field(change: dict[str, Any], fiel
 
 
 def test_json_that_is_none_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"^[^\n]+$"):
+    with pytest.raises(InputError, match=r"^the request is not JSON: EOF while parsing[^\n]+$"):
         GenerationRequest.model_validate_json("{")

@@ -259,11 +259,11 @@ def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: 
     ],
 )
 def test_wrong_requests_end_in_one_line_and_write_nothing(settings: Settings, changed: dict[str, Any], message: str) -> None:
-    config = settings(**changed)
+    out = settings().checkpoint.out
     with pytest.raises((ValueError, OSError), match=message) as caught:
-        train(config)
+        train(settings(**changed))
     assert "\n" not in str(caught.value)
-    assert not config.checkpoint.out.exists()
+    assert not out.exists()
 
 
 def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -> None:

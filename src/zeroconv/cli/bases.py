@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zeroconv.cli.console import say
+from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
+    from zeroconv.generation import BaseRequest
     from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "open_base", "read_base_name"]
+__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "open_base", "parse_base", "read_base_name"]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
 Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]
@@ -21,38 +23,53 @@ Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
 
-KINDS = ("fp32", "fp16", "bf16")
+KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
-def open_base(
+def open_base(request: "BaseRequest") -> "StableDiffusion":
+    """A base as it is asked for, without the loading bars of the libraries below.
+
+    Raises:
+        InputError: when something is not there, broken or does not fit.
+    """
+    from transformers.utils import logging
+
+    from zeroconv import generation
+
+    logging.disable_progress_bar()
+    return generation.open_base(request, say)
+
+
+def parse_base(
     name: str,
     vae: Path | None = None,
     loras: Sequence[str] = (),
     prediction: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
-) -> "StableDiffusion":
-    """A base as the options ask for it, without the loading bars of the libraries below.
+) -> "BaseRequest":
+    """What the options ask for.
 
     Raises:
         typer.BadParameter: when an option cannot be read.
-        FileNotFoundError: when something is not there.
-        ValueError: when something is broken or does not fit.
+        InputError: when a number is out of range.
     """
-    from transformers.utils import logging
+    from zeroconv.generation import BaseRequest
 
-    from zeroconv.stable_diffusion import StableDiffusion
-
-    parsed = [parse_lora(lora) for lora in loras]
+    parsed = [dict(zip(("path", "weight"), parse_lora(lora), strict=True)) for lora in loras]
     place = choose_device(device)
-    kind = parse_dtype(dtype or ("fp32" if place.type == "cpu" else "fp16"))
+    kind = dtype or ("fp32" if place.type == "cpu" else "fp16")
+    parse_dtype(kind)
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
-    logging.disable_progress_bar()
-    base = StableDiffusion.from_pretrained(name, dtype=kind, vae=vae, prediction_type=prediction)
-    for path, weight in parsed:
-        say(str(base.add_lora(path, weight)))
-    return base.to(place)
+    values: dict[str, Any] = {"name": name, "vae": vae and str(vae), "prediction_type": prediction, "loras": parsed}
+    try:
+        return BaseRequest.model_validate({**values, "device": str(place), "dtype": KINDS[kind]})
+    except InputError as error:
+        if not str(error).startswith("weight"):
+            raise
+        message = str(error)
+        raise InputError(f"the weight of a LoRA{message.removeprefix('weight')}", field="base.loras") from error
 
 
 def parse_lora(text: str) -> tuple[str, float]:
@@ -82,7 +99,7 @@ def parse_dtype(name: str) -> "torch.dtype":
 
     if name not in KINDS:
         raise typer.BadParameter(f"got --dtype {name!r}; expected one of {', '.join(KINDS)}")
-    return dict(zip(KINDS, (torch.float32, torch.float16, torch.bfloat16), strict=True))[name]
+    return getattr(torch, KINDS[name])
 
 
 def choose_device(name: str | None) -> "torch.device":
@@ -91,16 +108,11 @@ def choose_device(name: str | None) -> "torch.device":
     Raises:
         typer.BadParameter: when there is no such device here.
     """
-    import torch
+    from zeroconv.generation.base import find_device
 
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        device = torch.empty(0, device=name).device
-        if device.type == "meta":  # holds no numbers
-            raise RuntimeError
-        return torch.device(name)
-    except (RuntimeError, AssertionError):
+        return find_device(name)
+    except InputError:
         raise typer.BadParameter(f"got --device {name!r}, which is not on this machine; expected cpu, cuda or mps") from None
 
 

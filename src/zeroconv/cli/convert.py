@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zeroconv.cli.bases import Prediction, open_base, parse_dtype
+from zeroconv.cli.bases import Prediction, open_base, parse_base, parse_dtype
 from zeroconv.cli.console import print_json, say
 from zeroconv.cli.folders import all_or_nothing
 
@@ -80,7 +80,7 @@ def convert(
         elif of_base:
             report = convert_base(source, out, to, kind, prediction, bool(ema))
         else:
-            bases = [open_base(name, device="cpu", dtype="fp32") if name else None for name in (base, transfer_to)]
+            bases = [open_base(parse_base(name, device="cpu", dtype="fp32")) if name else None for name in (base, transfer_to)]
             report = convert_control(
                 source, out, ConversionOptions(to, kind, rank, (shard_size or 1000) * 10**6), hints, *bases
             )

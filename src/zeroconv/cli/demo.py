@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.cli.bases import open_base
+from zeroconv.cli.bases import open_base, parse_base
 from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.folders import output_folder
 
@@ -34,7 +34,7 @@ def demo(
         from zeroconv.control import ControlNet
         from zeroconv.generation import Control, ControlPipeline
 
-        opened, pieces = open_base(base), open_showpieces()
+        opened, pieces = open_base(parse_base(base)), open_showpieces()
         network = ControlNet.from_pretrained(control, unet=opened.unet)
         pipeline, prompts, total = ControlPipeline(opened), [piece.prompt for piece in pieces], 2 * steps * len(pieces)
         controls = [Control(network, [piece.edges for piece in pieces])]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, read_base_name
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base, read_base_name
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
@@ -51,7 +51,8 @@ def evaluate(
         from zeroconv.generation import ControlPipeline
         from zeroconv.images import write_png
 
-        pipeline = ControlPipeline(open_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype))
+        asked = parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype)
+        pipeline = ControlPipeline(open_base(asked))
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         name = condition or network.config.condition
         if name is None:

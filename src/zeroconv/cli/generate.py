@@ -1,6 +1,8 @@
 """`zeroconv generate`: pictures from a prompt and any number of controls, or a saved picture again."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.folders import output_folder
+from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
     from zeroconv.generation import SavedImages
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Ordered", "generate"]
 
 Files = list[Path]
+OPTIONS = {
+    "guidance_scale": "--guidance", "num_inference_steps": "--steps", "num_images": "--num-images", "seed": "--seed",
+    "weighting": "--weighting", "sampler": "--sampler", "size.0": "--size", "size.1": "--size",
+}  # fmt: skip
+"""What users type for a field of the request."""
 
 
 class Ordered(TyperCommand):
@@ -80,7 +88,6 @@ def generate(
         "prompt": prompt,
         "negative_prompt": negative,
         "controls": controls,
-        "base": {"name": base, "vae": vae and str(vae), "prediction_type": prediction},
         "seed": seed,
         "num_images": num_images,
         "num_inference_steps": steps,
@@ -93,12 +100,30 @@ def generate(
     with output_folder(out):
         from zeroconv import generation
 
-        opened = open_base(base, vae, lora, prediction, device, dtype)
-        request = generation.GenerationRequest(**values)
+        asked = parse_base(base, vae, lora, prediction, device, dtype)
+        with name_options():
+            request = generation.GenerationRequest(**values, base=asked)
+        opened = open_base(request.base)
         with Progress("step") as progress:
             output, steering = generation.generate(request, opened, notify=say, on_step=progress)
         saved = generation.save_images(output, steering, out, opened)
     finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)
+
+
+@contextmanager
+def name_options() -> Generator[None]:
+    """A value of the request that cannot be used is named by its option.
+
+    Raises:
+        InputError: in place of one that names the field.
+    """
+    try:
+        yield
+    except InputError as error:
+        option, message = OPTIONS.get(error.field or ""), str(error)
+        if option is None or error.field is None or not message.startswith(error.field):
+            raise
+        raise InputError(option + message.removeprefix(error.field), field=error.field) from error
 
 
 def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]:

@@ -69,7 +69,7 @@ def flow_field(width: int, height: int, wave: float, generator: np.random.Genera
 
 
 def random_flow(generator: np.random.Generator) -> Mapping[str, int]:
-    """Another flow for every training visit."""
+    """Another flow for every training sample."""
     return {"seed": int(generator.integers(2**32))}
 
 

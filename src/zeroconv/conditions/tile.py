@@ -80,7 +80,7 @@ TILE = Condition(
     ),
     extract=tile,
     score=low_pass_psnr,
-    metric="low-pass likeness (PSNR of 10 to 40 dB)",
+    metric="low-pass PSNR (10 to 40 dB as 0 to 1)",
     draw_parameters=random_factor,
     check=check_flat,
     resizing=LANCZOS,

@@ -22,7 +22,7 @@ class Pair:
         name: unique in its data set.
         image: the picture, RGB.
         caption: the prompt that describes it, possibly empty.
-        maps: ready condition maps by condition name; a condition without one is extracted at each visit.
+        maps: ready condition maps by condition name; a condition without one is extracted in each epoch.
     """
 
     name: str

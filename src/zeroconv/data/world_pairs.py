@@ -53,7 +53,7 @@ class WorldPairs:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Pair:
-        """Scene `index`, rendered at the first visit and kept for the next."""
+        """Scene `index`, rendered in the first epoch and kept for the next."""
         if index not in self.kept:
             picture = make(self.first_seed + index, self.kind, self.size)
             maps = {name: truth(picture, name) for name in self.exact}

@@ -1,4 +1,4 @@
-"""Keyed randomness: every draw belongs to (seed, sample, visit), never to a global generator.
+"""Keyed randomness: every draw belongs to (seed, sample, epoch), never to a global generator.
 
 The same key gives the same numbers whatever the batch size, the worker count, the world size or the device,
 because they are always drawn on the CPU and moved afterwards.
@@ -19,7 +19,7 @@ def generator(seed: int, *key: int | str) -> torch.Generator:
 
     Args:
         seed: any integer.
-        key: what the draw is for, such as `(sample, visit, "noise")`; integers or words.
+        key: what the draw is for, such as `(sample, epoch, "noise")`; integers or words.
     """
     text = ":".join(encode_part(part) for part in (seed, *key))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)

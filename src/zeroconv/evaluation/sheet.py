@@ -41,17 +41,17 @@ def badge(image: Image.Image, text: str, colour: tuple[int, int, int] = (255, 25
 def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Image:
     """Truth, map, without and with control, and what the controlled picture's own map says, one row per pair."""
     known = conditions.defaults(conditions.get(report.condition))
-    judge = {key: value for key, value in report.settings.get("judge", {}).items() if key in known}
+    reextract = {key: value for key, value in report.settings.get("judge", {}).items() if key in known}
     rows: list[list[Image.Image | None]] = []
     for row, example in zip(report.rows, report.examples, strict=False):
-        seen = overlay(example.controlled, conditions.extract(report.condition, example.controlled, **judge))
+        read_back = overlay(example.controlled, conditions.extract(report.condition, example.controlled, **reextract))
         rows.append(
             [
                 example.truth,
                 example.condition,
                 badge(example.uncontrolled, f"{row.uncontrolled:.2f}"),
                 badge(example.controlled, f"{row.controlled:.2f}"),
-                seen,
+                read_back,
             ]
         )
     heads = ["held-out picture", f"condition: {report.condition}", "without control", "with control", "re-extracted, over it"]

@@ -1,5 +1,6 @@
 """A request becomes pictures, and a picture carries what makes it again."""
 
+from zeroconv.generation.base import open_base
 from zeroconv.generation.control import Control
 from zeroconv.generation.denoiser import ControlledDenoiser
 from zeroconv.generation.parameters_text import parameters_text
@@ -18,6 +19,7 @@ __all__ = [
     "Output",
     "SavedImages",
     "generate",
+    "open_base",
     "parameters_text",
     "read_metadata",
     "reproduce",

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -41,12 +43,12 @@ class Control:
     start: float = 0.0
     end: float = 1.0
     mask: Image.Image | None = None
-    layers: Sequence[float] | None = None
+    layers: Sequence[float] | NDArray[Any] | Tensor | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         check_scale(self.scale)
-        for weight in self.layers or ():
+        for weight in () if self.layers is None else self.layers:
             if not math.isfinite(weight):
                 raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
         StepWindow(self.start, self.end)
@@ -94,5 +96,5 @@ class Control:
             scale=self.scale,
             start=self.start,
             end=self.end,
-            layers=None if self.layers is None else tuple(self.layers),
+            layers=None if self.layers is None else tuple(float(weight) for weight in self.layers),
         )

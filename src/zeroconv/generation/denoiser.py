@@ -73,7 +73,7 @@ def activate(control: Control, network: ControlNet, rows: range, weighting: Weig
         if len(control.layers) != len(weights):
             message = f"got {len(control.layers)} layer weights; this ControlNet has {len(weights)} connections"
             raise InputError(message, field="layers")
-        weights = weights * torch.tensor(control.layers, dtype=weights.dtype)
+        weights = weights * torch.tensor([float(weight) for weight in control.layers], dtype=weights.dtype)
     mask = to_tensor(control.mask.convert("L").convert("RGB"))[None, :1].to(features) if control.mask else None
     both_sides = not (condition_side_only(weighting) or network.config.global_pool_conditions)
     if guided and both_sides:

@@ -1,87 +1,89 @@
-"""Networks as a pipeline runs them: in evaluation mode, on its device and in its dtype, the caller's own left alone."""
+"""Networks as a pipeline runs them: in evaluation mode, on its device and in its dtype, the caller's own left as they were."""
 
-import copy
-from collections.abc import Iterator
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["InferenceCopies"]
+__all__ = ["prepare_for_inference"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class InferenceCopies:
-    """Copies of networks for inference, whose tensors are the caller's own wherever device and dtype already fit.
+@contextmanager
+def prepare_for_inference(networks: Sequence[Network], device: torch.device, dtype: torch.dtype) -> Generator[list[Network]]:
+    """Inside the block every network can be run without dropout, on one device and in one dtype.
 
-    A network in training is run without dropout and stays in training: its modules are copied, which costs milliseconds,
-    and its parameters are shared, so that the copy always has the newest weights. Tensors that must be converted are
-    converted once and again after they have changed.
-    """
-
-    def __init__(self) -> None:
-        self.converted: WeakKeyDictionary[nn.Module, dict[str, Converted]] = WeakKeyDictionary()
-
-    def get(self, network: Network, device: torch.device, dtype: torch.dtype) -> Network:
-        """The network itself if it fits and is in evaluation mode, else a copy that does.
-
-        Args:
-            network: any; it is not changed.
-            device: where the copy computes.
-            dtype: of its floating-point tensors.
-        """
-        fits = all(tensor.device == device and fitting(tensor, dtype) == tensor.dtype for _, tensor in tensors_of(network))
-        if fits and not any(module.training for module in network.modules()):
-            return network
-        before, after = self.converted.get(network, {}), dict[str, Converted]()
-        memo: dict[int, object] = {}
-        for name, tensor in tensors_of(network):
-            kind = fitting(tensor, dtype)
-            if tensor.device == device and tensor.dtype == kind:
-                memo[id(tensor)] = tensor
-                continue
-            found = before.get(name)
-            if found is None or not found.is_of(tensor, device, kind):
-                found = Converted(tensor, device, kind)
-            after[name] = found
-            memo[id(tensor)] = nn.Parameter(found.result, False) if isinstance(tensor, nn.Parameter) else found.result
-        self.converted[network] = after
-        return copy.deepcopy(network, memo).eval()
-
-
-class Converted:
-    """One tensor on another device or in another dtype, and what it was made from.
+    One that fits is itself; if it is in training it is in evaluation mode for as long as the block lasts, and every module of
+    it is in its own mode again afterwards, however the block ends. One that does not fit is converted anew, and the copy is
+    let go with the block.
 
     Args:
-        source: the tensor.
-        device: of the result.
-        dtype: of the result.
+        networks: any; one that comes twice is converted once.
+        device: where they compute.
+        dtype: of their floating-point tensors.
+    """
+    ready: dict[int, Network] = {}
+    modes: list[tuple[nn.Module, bool]] = []
+    try:
+        for network in networks:
+            if id(network) in ready:
+                continue
+            fits = all(needs_no_copy(tensor, device, dtype) for tensor in (*network.parameters(), *network.buffers()))
+            ready[id(network)] = network if fits else Conversion(device, dtype).copy(network)
+            if fits:
+                modes += [(module, module.training) for module in network.modules()]
+                for module in network.modules():
+                    module.training = False
+        yield [ready[id(network)] for network in networks]
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+class Conversion:
+    """Copies of modules that share everything with them but the tensors that must be converted, and the mode.
+
+    Hooks and attributes are the caller's own objects: what a hook notes, its owner sees. Tensors that fit are shared.
+
+    Args:
+        device: of the tensors.
+        dtype: of those that are floating-point.
     """
 
-    def __init__(self, source: Tensor, device: torch.device, dtype: torch.dtype) -> None:
-        # A view of the source shares its memory and its count of changes in place, and keeps the address from others.
-        self.source, self.version = source.detach(), source._version
-        self.result = source.detach().to(device, dtype)
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device, self.dtype = device, dtype
+        self.modules: dict[int, nn.Module] = {}
+        self.tensors: dict[int, Tensor] = {}
 
-    def is_of(self, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether it is what `tensor`, as it is now, would be converted to."""
-        return (
-            self.source.data_ptr() == tensor.data_ptr()
-            and self.source.dtype == tensor.dtype
-            and self.version == tensor._version
-            and self.result.device == device
-            and self.result.dtype == dtype
-        )
+    def copy(self, module: Network) -> Network:
+        """A copy in evaluation mode; a module or tensor that is used twice is copied once."""
+        if id(module) not in self.modules:
+            self.modules[id(module)] = twin = type(module).__new__(type(module))
+            shared: dict[str, Any] = vars(module)
+            parts = {
+                "training": False,
+                "_parameters": {name: self.convert(one) for name, one in shared["_parameters"].items()},
+                "_buffers": {name: self.convert(one) for name, one in shared["_buffers"].items()},
+                "_modules": {name: None if one is None else self.copy(one) for name, one in shared["_modules"].items()},
+            }
+            vars(twin).update(shared | parts)  # past `nn.Module.__setattr__`, which sorts what it is given
+        copied = self.modules[id(module)]
+        assert isinstance(copied, type(module)), "made by its class"
+        return copied
+
+    def convert(self, tensor: Tensor | None) -> Tensor | None:
+        """A tensor on the device and in the dtype: itself if it is."""
+        if tensor is None or needs_no_copy(tensor, self.device, self.dtype):
+            return tensor
+        if id(tensor) not in self.tensors:
+            found = tensor.detach().to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)
+            self.tensors[id(tensor)] = nn.Parameter(found, False) if isinstance(tensor, nn.Parameter) else found
+        return self.tensors[id(tensor)]
 
 
-def tensors_of(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers by name; one that two modules share comes once."""
-    yield from network.named_parameters()
-    yield from network.named_buffers()
-
-
-def fitting(tensor: Tensor, dtype: torch.dtype) -> torch.dtype:
-    """The dtype a tensor gets: integers and truth values keep theirs."""
-    return dtype if tensor.is_floating_point() else tensor.dtype
+def needs_no_copy(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a tensor is on the device and in the dtype; integers and truth values keep theirs."""
+    return tensor.device == device and (tensor.dtype == dtype or not tensor.is_floating_point())

@@ -1,17 +1,17 @@
 """From the controls of a request to controls with their networks and maps: opened, extracted, fitted and looked over."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.conditions.condition import Condition
+from zeroconv.conditions.parameters import with_defaults
 from zeroconv.conditions.raster.resizing import NEAREST, resize_map
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import picture_name
-from zeroconv.errors import InputError
+from zeroconv.errors import name_field
 from zeroconv.generation.control import Control
 from zeroconv.generation.request import ControlRequest, ResizeMode
 from zeroconv.images import open_image, open_map
@@ -52,6 +52,7 @@ def make_controls(
             if request.network not in opened:
                 opened[request.network] = ControlNet.from_pretrained(request.network, unet=base.unet)
                 opened[request.network].check_base(base.unet)
+            check_condition(opened[request.network], extracted=request.image is not None)
         network, mask = opened[request.network], None
         if request.mask is not None:
             with name_field(f"controls.{index}.mask"):
@@ -60,6 +61,19 @@ def make_controls(
             image = make_map(network, request, size, resize, notify)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers))
     return controls
+
+
+def check_condition(network: ControlNet, extracted: bool) -> None:
+    """That the condition a network follows is known here and, if maps are extracted for it, so are the parameters of training.
+
+    Raises:
+        InputError: listing the known ones.
+    """
+    if network.config.condition is None:
+        return
+    known = conditions.get(network.config.condition)
+    if extracted:
+        with_defaults(known, network.config.extract)
 
 
 def make_map(
@@ -124,18 +138,3 @@ def open_fitted(
         f"the {what} {picture_name(source)} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "
         f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
     )
-
-
-@contextmanager
-def name_field(field: str) -> Generator[None]:
-    """Whatever a user can mend inside becomes an `InputError` with the field's name.
-
-    Raises:
-        InputError: in place of a `ValueError` or an `OSError` with a message.
-    """
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        if isinstance(error, InputError) or (isinstance(error, OSError) and error.strerror):
-            raise
-        raise InputError(str(error), field=field) from error

@@ -8,20 +8,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zeroconv.control import ControlledUNet
+from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.weighting import Weighting
 from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import CFGDenoiser, Denoiser, Sampler, build_scheduler, initial_noise, sample_latents
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, under_field
+from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.control import Control
 from zeroconv.generation.denoiser import ControlledDenoiser, activate
-from zeroconv.generation.inference_copy import InferenceCopies
+from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import ignore, make_controls
-from zeroconv.generation.request import BaseRequest, ControlRequest, GenerationRequest
+from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.images import to_image
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["ControlPipeline", "Output", "describe_base", "generate"]
+__all__ = ["ControlPipeline", "Output", "generate"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class ControlPipeline:
     """
 
     def __init__(self, base: StableDiffusion) -> None:
-        self.base, self.unet, self.copies = base, ControlledUNet(base.unet), InferenceCopies()
+        self.base, self.unet = base, ControlledUNet(base.unet)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """Move the base; the ControlNets of a call are copied to it, and themselves stay as they are."""
+        """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
         self.base.to(device, dtype)
         return self
 
@@ -116,10 +117,12 @@ class ControlPipeline:
         for control in controls:
             control.network.check_base(self.base.unet)
         latents: list[Tensor] = []
-        for first in range(0, count, batch_size):
-            rows = range(first, min(first + batch_size, count))
-            report = None if on_step is None else count_steps(on_step, first, len(rows), count)
-            latents.append(self.make_latents(requests[first : rows.stop], controls, rows, report))
+        networks = [control.network for control in controls]
+        with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
+            for first in range(0, count, batch_size):
+                rows = range(first, min(first + batch_size, count))
+                report = None if on_step is None else count_steps(on_step, first, len(rows), count)
+                latents.append(self.make_latents(requests[first : rows.stop], controls, ready, rows, report))
         images = [to_image(picture) for z in latents for picture in self.base.decode(z)]
         return Output(images, requests, torch.cat(latents))
 
@@ -146,19 +149,20 @@ class ControlPipeline:
         self,
         requests: Sequence[GenerationRequest],
         controls: Sequence[Control],
+        networks: Sequence[ControlNet],
         rows: range,
         on_step: Callable[[int, int], None] | None,
     ) -> Tensor:
-        """Latents (B, C, h, w) of the pictures `rows`, which differ in prompt, seed and maps alone."""
+        """Latents (B, C, h, w) of the pictures `rows`, which differ in prompt, seed and maps alone; a network per control."""
         base, request = self.base, requests[0]
         assert request.size is not None, "the pictures' size was settled before"
         guided, steps = request.guidance_scale != 1, request.num_inference_steps
         prompts, seeds = [one.prompt for one in requests], [one.seed for one in requests]
         text = base.encode_text([request.negative_prompt] * len(rows) + prompts if guided else prompts)
-        active = [
-            activate(control, self.copies.get(control.network, base.device, base.dtype), rows, request.weighting, guided)
-            for control in controls
-        ]
+        active: list[ActiveControl] = []
+        for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
+            with under_field(f"controls.{index}"):
+                active.append(activate(control, network, rows, request.weighting, guided))
         added = base.added_conditions(text, *request.size)
         denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added)
         if guided:
@@ -170,7 +174,7 @@ class ControlPipeline:
 
 def generate(
     request: GenerationRequest,
-    base: StableDiffusion,
+    base: StableDiffusion | None = None,
     *,
     notify: Callable[[str], None] = ignore,
     on_step: Callable[[int, int], None] | None = None,
@@ -179,13 +183,17 @@ def generate(
 
     Args:
         request: what is asked for.
-        base: the base, opened as `request.base` says.
-        notify: told what is worth knowing about the making of maps.
+        base: the base, if it is open already; otherwise it is opened as `request.base` says.
+        notify: told what is worth knowing about LoRAs and the making of maps.
         on_step: as in `ControlPipeline`.
 
     Raises:
         InputError: when something in the request cannot be used, naming its field.
     """
+    if base is None:
+        base = open_base(request.base, notify)
+    else:
+        check_base_name(request, base)
     size = request.size or (base.size, base.size)
     controls = make_controls(request.controls, base, size, request.resize, notify)
     output = ControlPipeline(base)(
@@ -204,24 +212,24 @@ def generate(
     return output, controls
 
 
-def describe_base(base: StableDiffusion) -> BaseRequest:
-    """What opens a base again: name, options, LoRAs, device and dtype."""
-    loras = [{"path": path, "weight": weight} for path, weight in base.options.get("loras", ())]
-    options = {**base.options, "loras": loras, "device": base.device.type, "dtype": str(base.dtype).removeprefix("torch.")}
-    return BaseRequest.model_validate({"name": base.name, **options})
-
-
 def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:
     """For each picture the requests of its controls, maps and masks embedded; a map that many share is encoded once."""
-    encoded: dict[tuple[int, str], str] = {}
+    encoded: dict[tuple[int, str], tuple[str, Image.Image]] = {}  # with the picture, for its id is free once it is gone
 
     def embed(image: Image.Image, mode: str) -> str:
         key = id(image), mode
         if key not in encoded:
-            encoded[key] = encode_png(image.convert(mode))
-        return encoded[key]
+            encoded[key] = encode_png(image.convert(mode)), image
+        return encoded[key][0]
 
-    return [tuple(control.describe(picture, embed) for control in controls) for picture in range(count)]
+    described: list[tuple[ControlRequest, ...]] = []
+    for picture in range(count):
+        one: list[ControlRequest] = []
+        for index, control in enumerate(controls):
+            with under_field(f"controls.{index}"):
+                one.append(control.describe(picture, embed))
+        described.append(tuple(one))
+    return described
 
 
 def count_steps(on_step: Callable[[int, int], None], before: int, pictures: int, count: int) -> Callable[[int, int], None]:

@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from zeroconv.data_uri import PNG_URI, is_data_uri
+from zeroconv.generation.base import describe_base, open_base
 from zeroconv.generation.control import Control
 from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.generation.pipeline import Output, generate
 from zeroconv.generation.request import BaseRequest, GenerationRequest
-from zeroconv.images import read_settings, write_png
+from zeroconv.images import open_map, read_settings, write_png
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.version import __version__
 
@@ -117,23 +118,37 @@ def save_images(output: Output, controls: Sequence[Control], folder: str | Path,
             if path not in maps:
                 maps[write_png(control.condition_map(index), path)] = None
         settings = metadata.model_dump(mode="json")
-        path = choose_path(folder, f"seed-{request.seed}", settings)
+        path = choose_path(folder, f"seed-{request.seed}", metadata)
         pictures.append(write_png(image, path, parameters_text(request, [r.condition for r in metadata.controls]), settings))
     return SavedImages(pictures, list(maps))
 
 
-def choose_path(folder: Path, stem: str, settings: Mapping[str, Any]) -> Path:
-    """The first of `stem.png`, `stem-2.png`, … that is free or holds a picture of the same settings."""
+def choose_path(folder: Path, stem: str, metadata: PictureMetadata) -> Path:
+    """The first of `stem.png`, `stem-2.png`, … that is free or holds a picture of the same request, in any version's words."""
+    content = dump_content(metadata)
     for number in count(1):
         path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
         if not path.exists():
             return path
         try:
-            if read_settings(path) == settings:
+            if dump_content(read_metadata(path)) == content:
                 return path
         except ValueError:  # somebody else's picture
             continue
     raise AssertionError("unreachable: the numbers do not end")
+
+
+def dump_content(metadata: PictureMetadata) -> dict[str, Any]:
+    """The metadata with pixels in place of files, which another version of Pillow compresses otherwise.
+
+    Raises:
+        ValueError: when a mask is damaged.
+    """
+    content = metadata.model_dump()
+    for control in content["request"]["controls"]:
+        control["condition"] = None  # its pixels are `map_sha256`
+        control["mask"] = control["mask"] and open_map(control["mask"]).convert("L").tobytes()
+    return content
 
 
 def read_metadata(path: str | Path) -> PictureMetadata:
@@ -170,14 +185,14 @@ def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Ou
         The output of one picture, its controls and its base.
 
     Raises:
-        FileNotFoundError: when the picture or the base is not there.
-        ValueError: when the picture holds no settings, or damaged ones, or a ControlNet cannot be opened.
+        FileNotFoundError: when the picture is not there.
+        ValueError: when the picture holds no settings, or damaged ones, or the base or a ControlNet cannot be opened.
     """
     metadata = read_metadata(path)
     request = metadata.request
     base = base or open_recorded_base(request.base)
     warn_if_changed(f"the base {base.name!r}", base.unet, metadata.base_fingerprint)
-    output, controls = generate(request, base)
+    output, controls = generate(request.model_copy(update={"base": describe_base(base)}), base)
     for control, record in zip(controls, metadata.controls, strict=True):
         warn_if_changed(f"the ControlNet {control.network.name!r}", control.network, record.fingerprint)
     return output, controls, base
@@ -185,13 +200,12 @@ def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Ou
 
 def open_recorded_base(request: BaseRequest) -> StableDiffusion:
     """The base of a saved picture: its LoRAs, its number type and, where this machine has it, its device."""
-    options = request.model_dump(include={"vae", "prediction_type", "family", "ema"}, exclude_defaults=True)
-    options["loras"] = [(lora.path, lora.weight) for lora in request.loras]
-    base = StableDiffusion.from_options(request.name, options, getattr(torch, request.dtype or "float32"))
     device = request.device or "cpu"
-    if device == "cpu" or (device == "cuda" and torch.cuda.is_available()):
-        return base.to(device)
-    warnings.warn(f"the picture was made on {device}, here it is made on {base.device}: equal up to rounding", stacklevel=3)
+    here = device == "cpu" or (device == "cuda" and torch.cuda.is_available())
+    base = open_base(request.model_copy(update={"device": device if here else "cpu", "dtype": request.dtype or "float32"}))
+    if not here:
+        message = f"the picture was made on {device}, here it is made on {base.device}: equal up to rounding"
+        warnings.warn(message, stacklevel=3)
     return base
 
 

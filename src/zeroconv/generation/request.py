@@ -4,9 +4,9 @@ A request names networks and pictures and opens nothing. A picture is a path, or
 with embedded maps is complete in itself. `GenerationRequest.model_json_schema()` is the form to fill in.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from zeroconv.control.weighting import StepWindow, Weighting
 from zeroconv.diffusion import Sampler
@@ -16,6 +16,13 @@ __all__ = ["BaseRequest", "ControlRequest", "GenerationRequest", "LoRARequest", 
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 ResizeMode = Literal["crop", "stretch", "fill"]
+
+Strength = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
+"""Far beyond any use, and far from where latents overflow."""
+Side = Annotated[int, Field(gt=0, le=16384)]
+USUAL = {"guidance_scale": "1 to 15", "scale": "0 to 2", "weight": "0 to 1"}
+"""What is usual, said when a number is refused."""
+NUMBER_ERRORS = ("finite_number", "greater_than_equal", "less_than_equal")
 
 
 class Request(BaseModel):
@@ -54,7 +61,7 @@ class LoRARequest(Request):
     """A LoRA to merge into the base."""
 
     path: str = Field(min_length=1, description="the file, or a folder that a trainer wrote")
-    weight: FiniteFloat = Field(default=1.0, description="strength; 1 as trained")
+    weight: Strength = Field(default=1.0, description="strength; 1 as trained")
 
 
 class BaseRequest(Request):
@@ -77,10 +84,10 @@ class ControlRequest(Request):
     image: str | None = Field(default=None, description="a picture whose map is extracted: a path or data: URI")
     condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
     mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")
-    scale: FiniteFloat = Field(default=1.0, description="strength; 1 as trained, 0 off")
+    scale: Strength = Field(default=1.0, description="strength; 1 as trained, 0 off")
     start: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it begins")
     end: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it stops")
-    layers: tuple[FiniteFloat, ...] | None = Field(default=None, description="a weight per connection, the middle's last")
+    layers: tuple[Strength, ...] | None = Field(default=None, description="a weight per connection, the middle's last")
 
     @model_validator(mode="after")
     def check(self) -> Self:
@@ -102,12 +109,10 @@ class GenerationRequest(Request):
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
     num_images: int = Field(default=1, ge=1, description="how many pictures")
     num_inference_steps: int = Field(default=20, ge=1, le=999, description="denoising steps")
-    guidance_scale: FiniteFloat = Field(default=7.5, description="of classifier-free guidance; 1 is none")
+    guidance_scale: Strength = Field(default=7.5, description="of classifier-free guidance; 1 is none")
     weighting: Weighting = Field(default="uniform", description="of the connections")
     sampler: Sampler = "dpm++2m"
-    size: tuple[PositiveInt, PositiveInt] | None = Field(
-        default=None, description="width and height; the base's own if left out"
-    )
+    size: tuple[Side, Side] | None = Field(default=None, description="width and height; the base's own if left out")
     resize: ResizeMode | None = Field(default=None, description="how maps of another size are fitted; refused if left out")
 
     @field_validator("base", mode="before")
@@ -117,8 +122,11 @@ class GenerationRequest(Request):
         return {"name": value} if isinstance(value, str) else value
 
     def without_pictures(self) -> dict[str, Any]:
-        """As JSON, but for the pictures of the controls: for reports."""
-        return self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask"}}})
+        """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""
+        values = self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask"}}})
+        for entry, control in zip(values["controls"], self.controls, strict=True):
+            entry["masked"] = control.mask is not None
+        return values
 
 
 def input_error(error: ValidationError) -> InputError:
@@ -134,5 +142,9 @@ def input_error(error: ValidationError) -> InputError:
         return InputError(f"{field} is missing", field=field)
     if kind == "extra_forbidden":
         return InputError(f"{field} is not known", field=field)
+    if kind == "json_invalid":
+        return InputError(f"the request is not JSON: {message.removeprefix('Invalid JSON: ')}", field=None)
     wanted = message.removeprefix("Input should be ")
+    if place and place[-1] in USUAL and kind in NUMBER_ERRORS:
+        wanted += f", usually {USUAL[place[-1]]}"
     return InputError(f"{field or 'the request'} is {first['input']!r:.80}; expected {wanted}", field=field)

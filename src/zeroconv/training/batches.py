@@ -30,7 +30,7 @@ class Batch:
         condition: condition images, (B, 3, H, W) in [0, 1].
         t: diffusion steps, (B,).
         epsilon: noise, like `z_0`.
-        added_conditions: what SDXL is told beside the text; None for the other families.
+        added_conditions: SDXL's conditioning beside the text; None for the other families.
     """
 
     z_0: Tensor

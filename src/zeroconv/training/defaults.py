@@ -28,8 +28,8 @@ def reextract_parameters(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
     name, device = config.data.condition, {"device": config.optimization.device}
     if config.probe.judge:
-        judge = conditions.reextract_parameters(name, None, device) | config.probe.judge
-        return conditions.reextract_parameters(name, judge, {})
+        asked = conditions.reextract_parameters(name, None, device) | config.probe.judge
+        return conditions.reextract_parameters(name, asked, {})
     return conditions.reextract_parameters(name, None, device | config.data.extract)
 
 

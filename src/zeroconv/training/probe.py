@@ -44,7 +44,7 @@ class Probe:
         steps: denoising steps per picture.
         guidance_scale: guidance per picture.
         maps: of the pairs; their own, or extracted with the condition's defaults, if left out.
-        judge: who reads maps back, as in `evaluation.evaluate`.
+        reextract: who reads maps back, as in `evaluation.evaluate`.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Probe:
         steps: int,
         guidance_scale: float,
         maps: Sequence[Image.Image] | None = None,
-        judge: Mapping[str, Any] | None = None,
+        reextract: Mapping[str, Any] | None = None,
     ) -> None:
         maps = get_maps(pairs, condition, [{}] * len(pairs)) if maps is None else maps
         self.pipeline, self.condition = pipeline, condition
         self.held_out = HeldOut(pairs, maps, range(len(pairs)))
-        self.fidelity = partial(conditions.get(condition).fidelity, **(judge or {}))
+        self.fidelity = partial(conditions.get(condition).fidelity, **(reextract or {}))
         self.request = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "batch_size": BATCH}
 
     def mean_fidelity(self, images: Sequence[Image.Image]) -> float:

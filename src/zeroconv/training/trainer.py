@@ -92,8 +92,10 @@ class Trainer:
         parameters = [extractor_parameters(config)] * len(probe_pairs)
         maps = get_maps(probe_pairs, data.condition, parameters, ready=not data.extract)
         self.base = open_base(config)
-        look = config.probe.steps, config.probe.guidance
-        self.probe = Probe(ControlPipeline(self.base), data.condition, probe_pairs, *look, maps, reextract_parameters(config))
+        sampling = config.probe.steps, config.probe.guidance
+        self.probe = Probe(
+            ControlPipeline(self.base), data.condition, probe_pairs, *sampling, maps, reextract_parameters(config)
+        )
         self.network = self.build_network().to(optimization.device).train()
         self.network.check_base(self.base.unet)
         rate = optimization.learning_rate or default_learning_rate(self.base)
@@ -133,7 +135,7 @@ class Trainer:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
-        self.warn_of_judge()
+        self.warn_of_annotator()
         self.uncontrolled, self.ceiling = self.probe.run(None), self.probe.ceiling()
         self.jump = find_sudden_convergence(self.curve, self.uncontrolled.fidelity, self.ceiling)
         if self.is_probe_due(self.done) and self.done not in dict(self.curve):  # initialised, or interrupted while probing
@@ -157,10 +159,10 @@ class Trainer:
         self.save()
         return self.summarize()
 
-    def warn_of_judge(self) -> None:
-        """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
-        data, judge = self.config.data, self.config.probe.judge
-        warning = conditions.get(data.condition).domain_warning(data.extract | judge, "--set judge.method=…")
+    def warn_of_annotator(self) -> None:
+        """Say so when the embedded annotator reads pictures that need not be of the tiny world."""
+        data, reextract = self.config.data, self.config.probe.judge
+        warning = conditions.get(data.condition).domain_warning(data.extract | reextract, "--set judge.method=…")
         if warning and not data.source.startswith("world:"):
             self.report(Message(f"in probes {warning}"))
 

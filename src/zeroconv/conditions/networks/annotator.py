@@ -1,7 +1,7 @@
 """A small network that reads depth, normals, segmentation and pose back from a picture of the tiny world.
 
-It is the judge in the fidelity of these conditions ("does the picture obey its map?"), as OneFormer is in table 2
-of the paper. It was trained on renderings of the tiny world alone, so it judges pictures of the tiny world alone.
+It reads the maps back in the fidelity of these conditions ("does the picture obey its map?"), as OneFormer is in table 2
+of the paper. It was trained on renderings of the tiny world alone, so it serves pictures of the tiny world alone.
 """
 
 import json
@@ -137,7 +137,7 @@ class TinyAnnotator(nn.Module):
         self.head = nn.Conv2d(2 * a, len(CLASSES) + 1 + 3 + JOINTS, 1)
 
     def forward(self, image: Tensor) -> Annotation:
-        """Judge pictures.
+        """Predict the maps of pictures.
 
         Args:
             image: (B, 3, H, W) in [0, 1], both sides multiples of 16; it was trained on 128 x 128.
@@ -159,7 +159,7 @@ class TinyAnnotator(nn.Module):
 
     @classmethod
     def from_folder(cls, folder: Path = FOLDER) -> Self:
-        """Load `config.json` and `model.safetensors` (fp16 on disk, float32 in memory), ready to judge.
+        """Load `config.json` and `model.safetensors` (fp16 on disk, float32 in memory), ready to predict.
 
         Raises:
             FileNotFoundError: the weights are not there.
@@ -189,7 +189,7 @@ def annotator() -> TinyAnnotator:
 
 @torch.inference_mode()
 def annotate(*images: Image.Image) -> list[Annotation]:
-    """Judge pictures of any size, each in an `Annotation` with B = 1; their shape is kept unless longer than 4 : 1."""
+    """Annotate pictures of any size, each in an `Annotation` with B = 1; their shape is kept unless longer than 4 : 1."""
     found: list[Tensor] = []
     for first in range(0, len(images), AT_ONCE):
         group = [image.convert("RGB") for image in images[first : first + AT_ONCE]]  # palettes would not be resized smoothly

@@ -74,7 +74,7 @@ def fit_into(frame: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, i
 
 
 def marigold_normals(image: Image.Image, weights: str | Path | None, device: str) -> Tensor:
-    """Marigold's answer, (1, 3, h, w): a diffusion of four steps from noise, told the picture (B. Ke et al., 2025)."""
+    """Marigold's answer, (1, 3, h, w): a diffusion of four steps from noise, given the picture (B. Ke et al., 2025)."""
     pipeline = open_marigold(find_weights("marigold", weights).resolve(), device)
     least = math.ceil(max(image.size) / pipeline.default_processing_resolution)  # it would see a thinner strip at 0 pixels
     image = image.resize((max(least, image.width), max(least, image.height)))
@@ -96,10 +96,10 @@ def open_marigold(folder: Path, device: str) -> Any:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
     from transformers import CLIPTextModel
 
-    told, words = read_json(folder / PIPELINE), folder / "text_encoder"
-    if told.get("_class_name") != "MarigoldNormalsPipeline":
-        raise ValueError(f"{folder} has a {told.get('_class_name')!r:.80}; marigold needs a 'MarigoldNormalsPipeline'")
-    steps, longest = told.get("default_denoising_steps", STEPS), told.get("default_processing_resolution", LONGEST)
+    settings, words = read_json(folder / PIPELINE), folder / "text_encoder"
+    if settings.get("_class_name") != "MarigoldNormalsPipeline":
+        raise ValueError(f"{folder} has a {settings.get('_class_name')!r:.80}; marigold needs a 'MarigoldNormalsPipeline'")
+    steps, longest = settings.get("default_denoising_steps", STEPS), settings.get("default_processing_resolution", LONGEST)
     if not all(isinstance(number, int) and 1 <= number <= MOST for number in (steps, longest)):
         raise ValueError(f"{folder / PIPELINE} asks for {steps!r:.20} steps at {longest!r:.20} pixels; expected 1 … {MOST}")
     with quiet():
@@ -111,7 +111,7 @@ def open_marigold(folder: Path, device: str) -> Any:
             text_encoder=None,  # pyright: ignore[reportArgumentType]
             tokenizer=None,  # pyright: ignore[reportArgumentType]
             prediction_type="normals",
-            use_full_z_range=told.get("use_full_z_range", True) is True,
+            use_full_z_range=settings.get("use_full_z_range", True) is True,
             default_denoising_steps=steps,
             default_processing_resolution=longest,
         )
@@ -135,8 +135,8 @@ def read_network(folder: Path, kind: Any, device: str) -> Any:
 
 def build_from_settings(kind: Any, path: Path) -> Any:
     """What a class of diffusers makes of a file with settings."""
-    told = read_json(path)
+    settings = read_json(path)
     try:
-        return kind.from_config(told)
+        return kind.from_config(settings)
     except Exception as error:  # the library raises many kinds for settings that make nothing
         raise ValueError(f"{path} makes no {kind.__name__}: {' '.join(str(error).split())[:200]}") from error

@@ -135,10 +135,10 @@ class Dilations(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x.relu())
-        seen = self.get_submodule("conv2_1")(x)
+        dilated = self.get_submodule("conv2_1")(x)
         for index in range(2, len(DILATIONS) + 1):
-            seen = seen + self.get_submodule(f"conv2_{index}")(x)
-        return seen
+            dilated = dilated + self.get_submodule(f"conv2_{index}")(x)
+        return dilated
 
 
 class Attention(nn.Module):

@@ -99,11 +99,11 @@ def learned_people(
 
 def person_boxes(network: Network, image: Image.Image, threshold: float) -> np.ndarray:
     """Boxes of people, the surest first: (N, 4) left, top, right, bottom in pixels."""
-    seen = network.model(to_input(image, network))
+    output = network.model(to_input(image, network))
     names: dict[int, str] = network.model.config.id2label
     person = next((index for index, name in names.items() if name == "person"), 0)
-    scores = seen.logits[0, :, int(person)].sigmoid().float().cpu().numpy()
-    x, y, width, height = seen.pred_boxes[0].float().cpu().numpy().T
+    scores = output.logits[0, :, int(person)].sigmoid().float().cpu().numpy()
+    x, y, width, height = output.pred_boxes[0].float().cpu().numpy().T
     corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
     boxes = corners.clip(0, 1) * np.tile(image.size, 2)
     order = np.argsort(-scores, kind="stable")
@@ -116,17 +116,17 @@ def estimate_points(network: Network, rgb: np.ndarray, boxes: np.ndarray) -> np.
     frames = [frame_around(box) for box in boxes]
     size, model = network.recipe.frame, network.model
 
-    def look(crops: Tensor) -> Tensor:
+    def predict_heatmaps(crops: Tensor) -> Tensor:
         """Heat maps, (B, K, h, w)."""
-        told: dict[str, Any] = {}
+        inputs: dict[str, Any] = {}
         if getattr(getattr(model.config, "backbone_config", None), "num_experts", 1) > 1:
-            told["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=crops.device)  # 0 is COCO
-        return model(crops, **told).heatmaps.float().cpu()
+            inputs["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=crops.device)  # 0 is COCO
+        return model(crops, **inputs).heatmaps.float().cpu()
 
     crops = [normalize(crop_frame(rgb, frame, size), network.recipe)[None].to(model.device) for frame in frames]
     blur = BLURS[model.config.model_type]
     found: list[np.ndarray] = []
-    for (centre, extent), heat in zip(frames, run_in_batches(crops, look), strict=True):
+    for (centre, extent), heat in zip(frames, run_in_batches(crops, predict_heatmaps), strict=True):
         last = np.array([heat.shape[3] - 1, heat.shape[2] - 1], np.float32)
         places = np.array([locate_peak(one, blur) for one in heat[0].numpy()]) / last * extent + centre - extent / 2
         found.append(np.concatenate([places, heat[0].amax((1, 2))[:, None].clamp(0, 1).numpy()], axis=1))

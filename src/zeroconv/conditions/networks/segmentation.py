@@ -50,14 +50,14 @@ def class_scores(network: Network, pixels: Tensor) -> Tensor:
     model = network.model
     if model.config.model_type == "segformer":
         return model(pixels).logits
-    told: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
     if model.config.model_type == "oneformer":
         task = torch.zeros(len(pixels), TASK_LENGTH, device=pixels.device)
         task[:, : len(SEMANTIC_TASK)] = torch.tensor(SEMANTIC_TASK, dtype=task.dtype)
-        told["task_inputs"] = task
-    seen = model(pixels, **told)
+        inputs["task_inputs"] = task
+    output = model(pixels, **inputs)
     # each query has a class and a mask; the last class is "nothing"
-    classes, masks = seen.class_queries_logits.softmax(-1)[..., :-1], seen.masks_queries_logits.sigmoid()
+    classes, masks = output.class_queries_logits.softmax(-1)[..., :-1], output.masks_queries_logits.sigmoid()
     return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 

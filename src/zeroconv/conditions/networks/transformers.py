@@ -47,7 +47,7 @@ class Recipe:
 
     @property
     def frame(self) -> tuple[int, int]:
-        """Width and height of the upright input, 3 : 4, of networks that look at people."""
+        """Width and height of the upright input, 3 : 4, of networks that see people."""
         return self.side * 3 // 4, self.side
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -86,7 +86,7 @@ CLASSES = {
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """An opened network, ready to judge.
+    """An opened network, ready to predict.
 
     Attributes:
         model: of the transformers library.
@@ -131,7 +131,7 @@ def _open(method: str, folder: Path, device: str) -> Network:
 
 
 def prepare(model: Any, device: str) -> Any:
-    """A network that judges on a device.
+    """A network that predicts on a device.
 
     Raises:
         ValueError: when there is no such device.

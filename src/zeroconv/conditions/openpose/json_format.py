@@ -56,13 +56,13 @@ def people_from_json(document: Mapping[str, Any]) -> People:
     Raises:
         ValueError: when it is not in OpenPose's layout.
     """
-    told = document.get("people")
-    if not isinstance(told, list):
+    people = document.get("people")
+    if not isinstance(people, list):
         raise ValueError(
             'this JSON has no list "people"; expected OpenPose\'s layout: {"people": [{"pose_keypoints_2d": […]}]}'
         )
     bodies, hands, faces = list[np.ndarray](), list[np.ndarray | None](), list[np.ndarray | None]()
-    for number, person in enumerate(told):
+    for number, person in enumerate(people):
         body = read_points(person, BODY_KEY, (BODY, BODY_25), number)
         if body is not None:
             bodies.append(body if len(body) == BODY else body[list(FROM_BODY_25)])
@@ -86,17 +86,17 @@ def stack_parts(parts: list[np.ndarray | None], count: int) -> np.ndarray | None
 
 def read_points(person: Any, key: str, counts: tuple[int, ...], number: int) -> np.ndarray | None:
     """One part of a person, (K, 3) with K among `counts`; None when it is not there."""
-    told = person.get(key) if isinstance(person, Mapping) else person
-    if told is None or told == []:
+    values = person.get(key) if isinstance(person, Mapping) else person
+    if values is None or values == []:
         return None
     what = f'"{key}" of person {number}'
-    if not isinstance(told, list) or len(told) not in [3 * count for count in counts]:
-        got = f"{len(told)} values" if isinstance(told, list) else type(told).__name__
+    if not isinstance(values, list) or len(values) not in [3 * count for count in counts]:
+        got = f"{len(values)} values" if isinstance(values, list) else type(values).__name__
         expected = " or ".join(f"{3 * count} ({count} points)" for count in counts)
         raise ValueError(f"{what} has {got}; expected {expected}: x, y and confidence of each")
-    if not all(isinstance(value, int | float) and abs(value) <= LARGEST for value in told):
+    if not all(isinstance(value, int | float) and abs(value) <= LARGEST for value in values):
         raise ValueError(f"{what} has a value that is no number in pixels; expected x, y and confidence of each point")
-    return np.array(told, float).reshape(-1, 3)
+    return np.array(values, float).reshape(-1, 3)
 
 
 def read_people(path: Path) -> tuple[People, tuple[int, int] | None]:

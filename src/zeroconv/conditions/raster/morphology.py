@@ -48,28 +48,28 @@ def thin(strokes: np.ndarray) -> np.ndarray:
     return lines[1:-1, 1:-1] > 0
 
 
-def peel(lines: np.ndarray, look: np.ndarray, row: int) -> None:
+def peel(lines: np.ndarray, candidates: np.ndarray, row: int) -> None:
     """Thin to the end, in place, looking only where a neighbour went: a broad area loses thousands of thin layers.
 
     Args:
         lines: the rows of a picture one after the other, 0 and 1, its border 0.
-        look: indices of the pixels to begin with, each of them 1.
+        candidates: indices of the pixels to begin with, each of them 1.
         row: pixels of a row.
     """
     around = np.array([-row, 1 - row, 1, row + 1, row, row - 1, -1, -row - 1])  # as in `neighbour_bits`
-    while len(look):
+    while len(candidates):
         touched: list[np.ndarray] = []
         for half in deletable_neighbourhoods():
-            bits = np.zeros(len(look), np.uint8)
+            bits = np.zeros(len(candidates), np.uint8)
             for place, step in enumerate(around):
-                bits |= lines[look + step] << place
-            gone = look[half[bits] > 0]
+                bits |= lines[candidates + step] << place
+            gone = candidates[half[bits] > 0]
             lines[gone] = 0
             touched.append((gone[:, None] + around).ravel())
-            look = np.concatenate([look, touched[-1]])
-            look = np.unique(look[lines[look] > 0])
-        look = np.concatenate(touched)
-        look = np.unique(look[lines[look] > 0])
+            candidates = np.concatenate([candidates, touched[-1]])
+            candidates = np.unique(candidates[lines[candidates] > 0])
+        candidates = np.concatenate(touched)
+        candidates = np.unique(candidates[lines[candidates] > 0])
 
 
 def neighbour_bits(lines: np.ndarray) -> np.ndarray:

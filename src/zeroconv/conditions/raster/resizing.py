@@ -158,11 +158,11 @@ def links(lines: np.ndarray, down: int, across: int) -> np.ndarray:
     height, width = lines.shape
     ringed = np.pad(lines, 1)
 
-    def shifted(y: int, x: int) -> np.ndarray:
+    def shift(y: int, x: int) -> np.ndarray:
         return ringed[1 + y : 1 + y + height, 1 + x : 1 + x + width]
 
-    both = lines & shifted(down, across)
-    return both & ~shifted(down, 0) & ~shifted(0, across) if down and across else both
+    both = lines & shift(down, across)
+    return both & ~shift(down, 0) & ~shift(0, across) if down and across else both
 
 
 def redraw_strokes(image: Image.Image, size: Size, box: Box) -> Image.Image:

@@ -6,11 +6,12 @@ with embedded maps is complete in itself. `GenerationRequest.model_json_schema()
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from zeroconv.control.weighting import StepWindow, Weighting
 from zeroconv.diffusion import Sampler
 from zeroconv.errors import InputError
+from zeroconv.schema import Schema
 
 __all__ = ["BaseRequest", "ControlRequest", "GenerationRequest", "LoRARequest", "Precision", "ResizeMode"]
 
@@ -25,36 +26,17 @@ USUAL = {"guidance_scale": "1 to 15", "scale": "0 to 2", "weight": "0 to 1"}
 NUMBER_ERRORS = ("finite_number", "greater_than_equal", "less_than_equal")
 
 
-class Request(BaseModel):
-    """A frozen model whose errors are one line with the field's path.
+class Request(Schema):
+    """A frozen model whose errors say what is usual, in one line with the field's path.
 
     Raises:
         InputError: for the first value that cannot be used.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise input_error(error) from None
-
     @classmethod
-    def model_validate(cls, obj: Any, **settings: Any) -> Self:
-        """From a dictionary, such as one of JSON."""
-        try:
-            return super().model_validate(obj, **settings)
-        except ValidationError as error:
-            raise input_error(error) from None
-
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **settings: Any) -> Self:
-        """From JSON text."""
-        try:
-            return super().model_validate_json(json_data, **settings)
-        except ValidationError as error:
-            raise input_error(error) from None
+    def input_error(cls, error: ValidationError) -> InputError:
+        """What is wrong, as one line with its field."""
+        return input_error(error)
 
 
 class LoRARequest(Request):

@@ -127,7 +127,7 @@ def test_only_checkpoints_opens_weight_files() -> None:
 
 def test_pickles_are_opened_for_conversion_alone() -> None:
     users = {module for module in INSIDE if PICKLES in imports_of(module) and "read_pickle" in names_in(module)}
-    assert users == {"zeroconv.checkpoints.formats.controlnet_file", "zeroconv.conversion.base"}
+    assert users == {"zeroconv.checkpoints.formats.controlnet", "zeroconv.conversion.base"}
     openers = {module for module, call in calls() if spelled(call.func) == "read_controlnet" and pickles_allowed(call)}
     assert openers == {"zeroconv.conversion.controlnet"}
 

@@ -17,8 +17,8 @@ from zeroconv import StableDiffusion
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.control_lora import to_control_lora
+from zeroconv.checkpoints.formats.controlnet import ControlNetFile
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
-from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.low_rank import LoRALayer, borrowed_vectors, lora_layers, update_rank

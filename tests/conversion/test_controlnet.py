@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.checkpoints.formats.test_controlnet_file import LAYOUTS, trained
+from tests.checkpoints.formats.test_controlnet import LAYOUTS, trained
 from tests.tiny import randomized
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.formats.controlnet_file import read_controlnet
+from zeroconv.checkpoints.formats.controlnet import read_controlnet
 from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints
 from zeroconv.control import ControlNet
 from zeroconv.conversion.controlnet import ConversionOptions, convert_control

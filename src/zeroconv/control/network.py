@@ -14,6 +14,12 @@ from torch import Tensor, nn
 from zeroconv.checkpoints import check_fit, resolve
 from zeroconv.checkpoints.files.shards import WEIGHTS
 from zeroconv.checkpoints.formats.control_lora_config import fit_control_lora
+from zeroconv.checkpoints.formats.controlnet import (
+    ControlNetFile,
+    override_config,
+    read_controlnet,
+    write_controlnet_folder,
+)
 from zeroconv.checkpoints.formats.controlnet_config import (
     ChannelOrder,
     ConditionEncoderForm,
@@ -21,12 +27,6 @@ from zeroconv.checkpoints.formats.controlnet_config import (
     ControlNetConfig,
     Variant,
     config_from_unet,
-)
-from zeroconv.checkpoints.formats.controlnet_file import (
-    ControlNetFile,
-    override_config,
-    read_controlnet,
-    write_controlnet_folder,
 )
 from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints
 from zeroconv.checkpoints.hub.download import pinned_name

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import resolve, write_safetensors
-from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile, read_controlnet, write_controlnet
+from zeroconv.checkpoints.formats.controlnet import ControlNetFile, read_controlnet, write_controlnet
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS
 from zeroconv.checkpoints.formats.single_file import write_original

@@ -13,7 +13,7 @@ from tests.tiny import FAMILIES, as_keywords, build_control, build_inputs, build
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.control_lora import decompose, from_control_lora, read_control_lora, to_control_lora
-from zeroconv.checkpoints.formats.controlnet_file import ControlNetFile
+from zeroconv.checkpoints.formats.controlnet import ControlNetFile
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.table import Table
 from zeroconv.control import ControlNet

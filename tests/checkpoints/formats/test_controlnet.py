@@ -15,8 +15,8 @@ from tests.control.test_oracle import fill
 from tests.tiny import FAMILIES, build_control, build_inputs, build_pooled, build_unet, numbers
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
+from zeroconv.checkpoints.formats.controlnet import read_controlnet, write_controlnet
 from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY
-from zeroconv.checkpoints.formats.controlnet_file import read_controlnet, write_controlnet
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, ControlNetHints, guess_hints
 from zeroconv.checkpoints.formats.controlnet_layouts import write_layout
 from zeroconv.control import ControlNet

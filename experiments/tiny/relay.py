@@ -117,7 +117,12 @@ def main() -> None:
     parser.add_argument("--decay", type=float, help="minutes; a quarter of the time if left out")
     parser.add_argument("--cores", type=int, nargs="+", default=[max(0, (os.cpu_count() or 1) - 1)])
     parser.add_argument("--start", type=Path, default=TINY)
-    parser.add_argument("--first", type=int, default=0, help="seed of the first scene; take one that was not trained on yet")
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=0,
+        help="seed of the first scene; take one that was not trained on yet: docs/results/tiny.md",
+    )
     parser.add_argument("--scenes", type=int, default=100_000, help="at most")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--ship", action="store_true")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
 MAX_PIXELS = 32_000_000
 OPAQUE = 128  # from this alpha on a pixel is kept; below it is part of the hole

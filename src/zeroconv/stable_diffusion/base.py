@@ -1,6 +1,6 @@
 """The locked base: text, latents and U-Net of a Stable Diffusion of any family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +37,7 @@ class StableDiffusion:
         text_encoder_2: SDXL's second one, a `CLIPTextModelWithProjection`; None for the others.
         tokenizer_2: its tokenizer.
         force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
-        options: how it was opened and what LoRAs were added, as plain values; `from_options` takes them.
+        options: how it was opened and what LoRAs were added, as plain values.
         revision: how often LoRAs were merged into the weights since it was opened, by which whatever was computed from
             them can tell that it is out of date.
     """
@@ -92,19 +92,6 @@ class StableDiffusion:
         asked = {"vae": other, "prediction_type": prediction_type, "family": family, "ema": ema}
         options = {name: value for name, value in asked.items() if value}
         return cls(**vars(parts), name=pinned_name(name_or_path, place), options=options).lock()
-
-    @classmethod
-    def from_options(cls, name: str, options: Mapping[str, Any], dtype: torch.dtype | None = torch.float32) -> Self:
-        """A base again from its name and `options`, its LoRAs included.
-
-        Raises:
-            FileNotFoundError: when something is not there any more.
-            ValueError: as in `from_pretrained` and `add_lora`.
-        """
-        base = cls.from_pretrained(name, dtype=dtype, **{key: value for key, value in options.items() if key != "loras"})
-        for path, weight in options.get("loras", ()):
-            base.add_lora(path, weight)
-        return base
 
     def add_lora(self, path: str | Path, weight: float = 1.0) -> LoraReport:
         """Merge a LoRA into the weights, for good, which raises `revision`, and note it in `options`; several add up.

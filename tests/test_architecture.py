@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "zeroconv"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("version", "errors", "data_uri"),
+    ("version", "errors", "messages", "data_uri"),
     ("diffusion", "checkpoints", "metrics", "schema"),
     ("images",),
     ("sheets",),
@@ -107,11 +107,11 @@ def modules_of(*rooms: str) -> list[str]:
 
 def test_control_and_diffusion_do_not_know_each_other() -> None:
     assert not any("diffusion" in rooms_below(module) for module in modules_of("control"))
-    assert {name for module in modules_of("diffusion") for name in rooms_below(module)} <= {"errors"}
+    assert {name for module in modules_of("diffusion") for name in rooms_below(module)} <= {"errors", "messages"}
 
 
-def test_conditions_see_images_checkpoints_metrics_and_errors_alone() -> None:
-    allowed = {"images", "checkpoints", "metrics", "errors"}
+def test_conditions_see_images_checkpoints_metrics_errors_and_messages_alone() -> None:
+    allowed = {"images", "checkpoints", "metrics", "errors", "messages"}
     assert {name for module in modules_of("conditions") for name in rooms_below(module)} <= allowed
 
 

@@ -88,7 +88,7 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
         apart = max(int((np.abs(np.asarray(one, int) - made).max(axis=2) > 1).sum()) for one in both)
         few = max(2, made.width * made.height // 100)  # rounding may turn one class into another
         yield None if apart <= few else f"extract_all differs in {apart} pixels"
-    warned = known.check(made)
+    warned = [str(one) for one in known.check(made)]
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
     if generator.random() < 0.25:
         fidelity, *others = known.metrics(to_8bit(image), made).values()

@@ -17,6 +17,7 @@ from tests.conditions.scenes import rendering
 from zeroconv.conditions import Condition, extract, extract_all, fit_map, get, names, registry
 from zeroconv.conditions.raster.tiling import detection_size
 from zeroconv.images import open_image, to_8bit
+from zeroconv.messages import Message
 
 LARGEST = 20_000  # pixels
 NOT_DRAWN = {"weights", "device", "fusion", "detector", "hands", "face", "mask"}  # of networks; a hole has the picture's size
@@ -56,9 +57,9 @@ CANNY: Condition = get("canny")
 def test_what_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The judge is judged: each of these is a finding."""
 
-    def warn(_: Image.Image) -> list[str]:
+    def warn(_: Image.Image) -> list[Message]:
         warnings.warn("divided by zero", RuntimeWarning, stacklevel=1)
-        return ["nan% of this map"]
+        return [Message("nan% of this map", "map.odd")]
 
     def fail(*_: object, **__: object) -> Image.Image:
         raise IndexError("list index out of range")

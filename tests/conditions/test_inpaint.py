@@ -155,6 +155,6 @@ def test_checks_say_what_is_odd() -> None:
     }
     for words, condition in cases.items():
         (warning,) = INPAINT.check(condition)
-        assert words in warning
+        assert words in warning.text
     for seed in range(10):
         assert INPAINT.check(inpaint(rendering(seed % 6), seed=seed, share=0.1 + 0.05 * seed)) == []

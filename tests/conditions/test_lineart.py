@@ -150,4 +150,4 @@ def test_empty_maps_and_other_sizes() -> None:
 
 def test_a_drawing_in_place_of_its_map_is_warned_of() -> None:
     assert LINEART.check(lineart(disc())) == []
-    assert "inverted" in LINEART.check(ImageOps.invert(lineart(disc())))[0]
+    assert "inverted" in LINEART.check(ImageOps.invert(lineart(disc())))[0].text

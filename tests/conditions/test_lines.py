@@ -134,4 +134,4 @@ def test_empty_maps_and_other_sizes() -> None:
 
 def test_inverted_maps_are_warned_of() -> None:
     assert LINES.check(lines(filled_square())) == []
-    assert "inverted" in LINES.check(ImageOps.invert(lines(filled_square())))[0]
+    assert "inverted" in LINES.check(ImageOps.invert(lines(filled_square())))[0].text

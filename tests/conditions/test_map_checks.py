@@ -13,8 +13,9 @@ from zeroconv.conditions.normal import NORMAL
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.pose import POSE
 from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, read_classes, segmentation_map, snap
+from zeroconv.messages import Message
 
-Check = Callable[[Image.Image], list[str]]
+Check = Callable[[Image.Image], list[Message]]
 CHECKS: dict[str, Check] = {
     "canny": check_lines,
     "soft": check_soft_lines,
@@ -35,8 +36,8 @@ def sound_map(name: str, index: int) -> Image.Image:
 def one(name: str, condition: Image.Image) -> str:
     """The one warning about a map."""
     (warning,) = CHECKS[name](condition)
-    assert "\n" not in warning and len(warning) < 140
-    return warning
+    assert "\n" not in warning.text and len(warning.text) < 140
+    return warning.text
 
 
 def bgr(image: Image.Image) -> Image.Image:
@@ -134,7 +135,7 @@ def test_a_few_joints_are_enough() -> None:
 def test_tiny_maps_are_warned_of_at_most_once(name: str, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     found = CHECKS[name](Image.fromarray(noise))
-    assert len(found) <= 1 and not any("nan" in warning or "\n" in warning for warning in found)
+    assert len(found) <= 1 and not any("nan" in warning.text or "\n" in warning.text for warning in found)
 
 
 @pytest.mark.parametrize(

@@ -202,4 +202,4 @@ def test_empty_maps_and_other_sizes() -> None:
 
 def test_inverted_and_coloured_maps_are_warned_of() -> None:
     assert SCRIBBLE.check(scribble(disc())) == []
-    assert "inverted" in SCRIBBLE.check(ImageOps.invert(scribble(disc())))[0]
+    assert "inverted" in SCRIBBLE.check(ImageOps.invert(scribble(disc())))[0].text

@@ -135,5 +135,5 @@ def test_own_maps_are_obeyed_better_than_others() -> None:
 
 
 def test_one_colour_is_warned_of() -> None:
-    assert "one colour" in SHUFFLE.check(Image.new("RGB", (5, 5), (9, 80, 3)))[0]
+    assert "one colour" in SHUFFLE.check(Image.new("RGB", (5, 5), (9, 80, 3)))[0].text
     assert SHUFFLE.check(shuffle(rendering(1))) == []

@@ -232,9 +232,9 @@ def test_doubtful_maps_are_warned_of() -> None:
     }
     for words, condition in doubtful.items():
         (warning,) = check(condition)
-        assert words in warning and "\n" not in warning
+        assert words in warning.text and "\n" not in warning.text
     (warning,) = SOFT_EDGE.check(Image.new("RGB", (1, 1)))
-    assert "empty" in warning
+    assert "empty" in warning.text
 
 
 def test_gradient_edges_are_an_array_in_range() -> None:

@@ -74,5 +74,5 @@ def test_own_maps_are_obeyed_better_than_others(factor: float) -> None:
 
 
 def test_one_colour_is_warned_of() -> None:
-    assert "one colour" in TILE.check(Image.new("RGB", (5, 5), (9, 80, 3)))[0]
+    assert "one colour" in TILE.check(Image.new("RGB", (5, 5), (9, 80, 3)))[0].text
     assert TILE.check(tile(rendering(1), 8)) == []

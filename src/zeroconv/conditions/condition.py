@@ -12,6 +12,7 @@ from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
 from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
+from zeroconv.messages import Message
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,7 +136,7 @@ class Condition:
     order: int = LAST
     aliases: tuple[str, ...] = ()
     draw_parameters: DrawParameters | None = None
-    check: Callable[[Image.Image], list[str]] = lambda _: []
+    check: Callable[[Image.Image], list[Message]] = lambda _: []
     resizing: Resizing = LINEAR
     general_purpose: bool = True
     needs_mask: bool = False

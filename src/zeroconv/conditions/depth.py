@@ -12,6 +12,7 @@ from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.conditions.raster.tiling import check_tile, tiles
 from zeroconv.errors import InputError
+from zeroconv.messages import Message
 from zeroconv.metrics.geometry import align, depth_scores
 
 __all__ = ["DEPTH", "METHODS", "depth", "depth_map", "depth_metrics", "inverse_depth", "predict_inverse_depth"]
@@ -173,18 +174,28 @@ def score_depth(inverse: np.ndarray, condition: Image.Image) -> dict[str, float]
     return {"depth delta1": scores.delta1 if correlation > 0 else 0.0, "RMSE": scores.rmse, "correlation": correlation}
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for a depth map: colour, flatness, and, as a question, a bright top over a dark ground."""
     colour = colour_fraction(condition)
     if colour > 0.05:
-        return [f"this map has colours ({colour:.0%} of it; a colour scale?), expected grey levels with near = white"]
+        return [
+            Message(
+                f"this map has colours ({colour:.0%} of it; a colour scale?), expected grey levels with near = white",
+                "map.colours",
+            )
+        ]
     grey = np.asarray(condition.convert("L"), np.float32)
     if grey.std() < 2:
-        return ["this map is flat: every pixel has about the same depth"]
+        return [Message("this map is flat: every pixel has about the same depth", "map.flat")]
     third = max(1, len(grey) // 3)
     top, ground = float(grey[:third].mean()), float(grey[-third:].mean())
     if top > ground + 64:
-        return [f"is this map inverted? Its top is brighter ({top:.0f}) than its ground ({ground:.0f}), but near is white"]
+        return [
+            Message(
+                f"is this map inverted? Its top is brighter ({top:.0f}) than its ground ({ground:.0f}), but near is white",
+                "map.inverted",
+            )
+        ]
     return []
 
 

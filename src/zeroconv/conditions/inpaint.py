@@ -11,6 +11,7 @@ from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.raster.resizing import Box, Resizing, Size
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
+from zeroconv.messages import Message
 from zeroconv.metrics.psnr import normalized_psnr
 
 __all__ = ["INPAINT", "find_hole", "inpaint", "kept_psnr", "random_box", "random_hole", "random_strokes"]
@@ -169,19 +170,34 @@ def resample_kept(image: Image.Image, size: Size, box: Box) -> Image.Image:
     return Image.fromarray(fitted.round().clip(0, 255).astype(np.uint8))
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for an inpainting map: no hole, nothing but a hole, a soft edge."""
     if not condition.has_transparency_data:
-        return [f"this map is {condition.mode} and has no hole, expected RGBA with transparent pixels where to paint"]
+        return [
+            Message(
+                f"this map is {condition.mode} and has no hole, expected RGBA with transparent pixels where to paint",
+                "map.no-hole",
+            )
+        ]
     alpha = read_alpha(condition)
     hole = float((alpha < OPAQUE).mean())
     if hole == 0:
-        return ["this map has no hole: no pixel is transparent, so there is nothing to paint"]
+        return [Message("this map has no hole: no pixel is transparent, so there is nothing to paint", "map.no-hole")]
     if hole > MOST:
-        return [f"is the mask of this map inverted? {hole:.0%} of it are a hole; what is to be kept must be opaque"]
+        return [
+            Message(
+                f"is the mask of this map inverted? {hole:.0%} of it are a hole; what is to be kept must be opaque",
+                "map.inverted",
+            )
+        ]
     soft = float(((alpha > 0) & (alpha < 255)).mean())
     if soft > 0.05:
-        return [f"{soft:.0%} of this map are half transparent: below one half is the hole, the rest is kept whole"]
+        return [
+            Message(
+                f"{soft:.0%} of this map are half transparent: below one half is the hole, the rest is kept whole",
+                "map.soft-hole",
+            )
+        ]
     return []
 
 

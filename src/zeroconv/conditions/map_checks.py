@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.images import check_pixels
+from zeroconv.messages import Message
 
 __all__ = ["check_flat", "check_lines", "check_sizes", "check_soft_lines", "colour_fraction", "pixel_fraction"]
 
@@ -30,29 +31,38 @@ def colour_fraction(image: Image.Image) -> float:
     return pixel_fraction(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
 
 
-def check_soft_lines(image: Image.Image) -> list[str]:
+def check_soft_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour."""
     white = pixel_fraction(image, lambda rgb: rgb.min(axis=2) > 127)
     if white > 0.6:
-        return [f"this map looks inverted: {white:.0%} white, expected white lines on black"]
+        return [Message(f"this map looks inverted: {white:.0%} white, expected white lines on black", "map.inverted")]
     if pixel_fraction(image, lambda rgb: rgb.max(axis=2) > 0) == 0:
-        return ["this map is empty: no white line on it, so it controls nothing"]
+        return [Message("this map is empty: no white line on it, so it controls nothing", "map.empty")]
     colour = colour_fraction(image)
-    return [f"this map has colours ({colour:.0%} of it), expected white lines on black"] if colour > 0.05 else []
+    return (
+        [Message(f"this map has colours ({colour:.0%} of it), expected white lines on black", "map.colours")]
+        if colour > 0.05
+        else []
+    )
 
 
-def check_lines(image: Image.Image) -> list[str]:
+def check_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of pure white lines on black: as `check_soft_lines`, and grey levels."""
     found = check_soft_lines(image)
     grey = pixel_fraction(image, lambda rgb: (rgb.max(axis=2) >= 64) & (rgb.max(axis=2) < 192))
     lit = pixel_fraction(image, lambda rgb: rgb.max(axis=2) >= 64)
     if not found and grey > 0.5 * lit:
-        return [f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black"]
+        return [
+            Message(
+                f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black",
+                "map.grey-lines",
+            )
+        ]
     return found
 
 
-def check_flat(condition: Image.Image) -> list[str]:
+def check_flat(condition: Image.Image) -> list[Message]:
     """Warnings for a map that is a picture: one colour all over."""
     check_pixels(condition)
     spread = np.asarray(condition.convert("RGB"), np.float32).std(axis=(0, 1)).max()
-    return ["this map has one colour all over, so it controls hardly anything"] if spread < FLAT else []
+    return [Message("this map has one colour all over, so it controls hardly anything", "map.flat")] if spread < FLAT else []

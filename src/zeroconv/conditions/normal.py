@@ -11,6 +11,7 @@ from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.resizing import Box, Resizing, Size, resample_linear
 from zeroconv.errors import InputError
 from zeroconv.images import check_pixels
+from zeroconv.messages import Message
 from zeroconv.metrics.geometry import angle_scores
 
 __all__ = [
@@ -218,7 +219,7 @@ def score_normals(found: np.ndarray, condition: Image.Image) -> dict[str, float]
     }
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for a normal map: no unit vectors, red and blue swapped, and, as a question, green upside down.
 
     What is seen faces the camera, so blue is hardly ever below one half: if red is that instead, they are swapped.
@@ -228,14 +229,29 @@ def check(condition: Image.Image) -> list[str]:
     length = np.linalg.norm(rgb / 127.5 - 1, axis=-1)
     odd = float((np.abs(length - 1) > 0.15).mean())
     if odd > 0.3:
-        return [f"{odd:.0%} of this map are no unit vectors, expected surface normals (blue front, red left, green top)"]
+        return [
+            Message(
+                f"{odd:.0%} of this map are no unit vectors, expected surface normals (blue front, red left, green top)",
+                "map.no-unit-vectors",
+            )
+        ]
     red, _, blue = rgb.mean(axis=(0, 1)).tolist()
     if red > blue + 20 and (rgb[..., 0] > 110).mean() > 0.95:
-        return [f"this map looks BGR, as v1.0 models read it: red ({red:.0f}) outweighs blue ({blue:.0f}), expected blue front"]
+        return [
+            Message(
+                f"this map looks BGR, as v1.0 models read it: red ({red:.0f}) outweighs blue ({blue:.0f}), expected blue front",
+                "map.channels",
+            )
+        ]
     third = max(1, len(rgb) // 3)
     top, ground = float(rgb[:third, :, 1].mean()), float(rgb[-third:, :, 1].mean())
     if ground < 108 and top > ground + 20:
-        return [f"is green upside down on this map? The ground ({ground:.0f}) is less green than the top ({top:.0f})"]
+        return [
+            Message(
+                f"is green upside down on this map? The ground ({ground:.0f}) is less green than the top ({top:.0f})",
+                "map.upside-down",
+            )
+        ]
     return []
 
 

@@ -13,6 +13,7 @@ from zeroconv.conditions.openpose.drawing import JOINTS, count_limbs, draw_pose,
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.errors import InputError
+from zeroconv.messages import Message
 from zeroconv.metrics.keypoints import oks, pck
 
 __all__ = ["METHODS", "POSE", "estimate_people", "pose", "pose_metrics", "predict_people"]
@@ -165,7 +166,7 @@ def score_people(people: People, condition: Image.Image) -> dict[str, float]:
     return dict(zip((PCK, "OKS"), max(scores), strict=True))
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for a pose map: a bright background, nobody, no joint in the OpenPose colours, channels swapped.
 
     The colours of the joints go round the hue circle and are the same with red and blue swapped; the limbs then join
@@ -173,15 +174,24 @@ def check(condition: Image.Image) -> list[str]:
     """
     bright = pixel_fraction(condition, lambda rgb: rgb.min(axis=2) > 127)
     if bright > 0.3:
-        return [f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black"]
+        return [
+            Message(
+                f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black", "map.inverted"
+            )
+        ]
     if pixel_fraction(condition, lambda rgb: rgb.max(axis=2) > 0) == 0:
-        return ["this map is black: nobody is on it, so it controls nothing"]
+        return [Message("this map is black: nobody is on it, so it controls nothing", "map.empty")]
     if not read_joints(condition):
-        return ["no joint in the OpenPose colours is on this map, so it controls nothing"]
+        return [Message("no joint in the OpenPose colours is on this map, so it controls nothing", "map.no-joints")]
     red, green, blue = condition.convert("RGB").split()
     met, swapped = count_limbs(condition), count_limbs(Image.merge("RGB", (blue, green, red)))
     if swapped > max(1, 2 * met):
-        return [f"this map looks BGR: {swapped} limbs join the right joints with red and blue swapped, {met} as it is"]
+        return [
+            Message(
+                f"this map looks BGR: {swapped} limbs join the right joints with red and blue swapped, {met} as it is",
+                "map.channels",
+            )
+        ]
     return []
 
 

@@ -13,6 +13,7 @@ from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.conditions.raster.tiling import check_tile, tiles
 from zeroconv.errors import InputError
 from zeroconv.images import check_pixels
+from zeroconv.messages import Message
 from zeroconv.metrics.segmentation import mean_iou
 
 __all__ = [
@@ -184,7 +185,7 @@ def snap(condition: Image.Image) -> Image.Image:
     return Image.fromarray(known.astype(np.uint8)[np.concatenate(nearest)][where.reshape(rgb.shape[:2])])
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for a segmentation map: colours that are not ADE20K's, channels in the wrong order, black."""
     foreign = float((read_classes(condition) == UNKNOWN).mean())
     if foreign <= 0.02:
@@ -192,11 +193,26 @@ def check(condition: Image.Image) -> list[str]:
     red, green, blue = condition.convert("RGB").split()
     swapped = float((read_classes(Image.merge("RGB", (blue, green, red))) == UNKNOWN).mean())
     if swapped <= 0.02 and foreign > 0.1:
-        return [f"this map looks BGR: {foreign:.0%} of its colours are in the ADE20K palette only with red and blue swapped"]
+        return [
+            Message(
+                f"this map looks BGR: {foreign:.0%} of its colours are in the ADE20K palette only with red and blue swapped",
+                "map.channels",
+            )
+        ]
     black = pixel_fraction(condition, lambda rgb: rgb.max(axis=2) == 0)
     if black > 0.5 * foreign:
-        return [f"{black:.0%} of this map is black, which is no class of the ADE20K palette: nothing is asked for there"]
-    return [f"colours not in the ADE20K palette on {foreign:.0%} of this map (resized or JPEG?): `snap` takes the nearest"]
+        return [
+            Message(
+                f"{black:.0%} of this map is black, which is no class of the ADE20K palette: nothing is asked for there",
+                "map.palette",
+            )
+        ]
+    return [
+        Message(
+            f"colours not in the ADE20K palette on {foreign:.0%} of this map (resized or JPEG?): `snap` takes the nearest",
+            "map.palette",
+        )
+    ]
 
 
 def ground_truth(scene: RenderedScene) -> Image.Image:

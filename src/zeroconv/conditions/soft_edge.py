@@ -13,6 +13,7 @@ from zeroconv.conditions.map_checks import check_sizes, colour_fraction
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
+from zeroconv.messages import Message
 from zeroconv.metrics.ssim import ssim
 
 __all__ = ["SOFT_EDGE", "edge_ssim", "gradient_edges", "random_softness", "safe_step", "soft_edge"]
@@ -189,23 +190,37 @@ def find_steps(grey: np.ndarray) -> list[int]:
     return [n for n in range(STEPS[0], STEPS[1] + 1) if seen <= {round(255 * level / n) for level in range(n + 1)}]
 
 
-def check(condition: Image.Image) -> list[str]:
+def check(condition: Image.Image) -> list[Message]:
     """Warnings for a map of soft edges: polarity, a picture in its place, colours, nothing on it, hard lines."""
     check_pixels(condition)
     grey = np.asarray(condition.convert("RGB").convert("L"))
     typical = float(np.median(grey))
     if typical > 160:
         white = float((grey > 127).mean())
-        return [f"this map looks inverted: {white:.0%} white, expected soft white edges on black"]
+        return [Message(f"this map looks inverted: {white:.0%} white, expected soft white edges on black", "map.inverted")]
     colour = colour_fraction(condition)
     if colour > 0.05:
-        return [f"this map has colours ({colour:.0%} of it), expected soft white edges on black"]
+        return [Message(f"this map has colours ({colour:.0%} of it), expected soft white edges on black", "map.colours")]
     if typical > 128:
-        return [f"this map looks like a picture: half of it is brighter than {typical:.0f}, expected edges on black"]
+        return [
+            Message(
+                f"this map looks like a picture: half of it is brighter than {typical:.0f}, expected edges on black",
+                "map.picture",
+            )
+        ]
     if grey.max() < 32:
-        return [f"this map is empty: its brightest place is {grey.max()} of 255, so it controls next to nothing"]
+        return [
+            Message(
+                f"this map is empty: its brightest place is {grey.max()} of 255, so it controls next to nothing", "map.empty"
+            )
+        ]
     if ((grey > 31) & (grey < 224)).mean() < 0.002:
-        return ["this map has hard lines without grey levels: that is a map of canny or scribble, expected soft edges"]
+        return [
+            Message(
+                "this map has hard lines without grey levels: that is a map of canny or scribble, expected soft edges",
+                "map.hard-lines",
+            )
+        ]
     return []
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from zeroconv.evaluation import share_of_gap
+from zeroconv.messages import Message
 
 __all__ = ["Event", "Message", "ProbeEvent", "Progress"]
 
@@ -63,21 +64,6 @@ class ProbeEvent:
             f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} "
             f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap)"
         )
-
-
-@dataclass(frozen=True)
-class Message:
-    """A sentence, such as the announcement of sudden convergence.
-
-    Attributes:
-        text: the sentence.
-    """
-
-    text: str
-
-    def line(self) -> str:
-        """The sentence."""
-        return self.text
 
 
 Event = Progress | ProbeEvent | Message

@@ -132,7 +132,7 @@ class Trainer:
     def fit(self) -> Summary:
         """Optimise to the end; raises as `train`."""
         if self.done:
-            self.report(Message(f"resuming {self.folder.path} at step {self.done}"))
+            self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
         self.warn_of_annotator()
@@ -164,7 +164,7 @@ class Trainer:
         data, reextract = self.config.data, self.config.probe.judge
         warning = conditions.get(data.condition).domain_warning(data.extract | reextract, "--set judge.method=…")
         if warning and not data.source.startswith("world:"):
-            self.report(Message(f"in probes {warning}"))
+            self.report(Message(f"in probes {warning}", "probe.domain"))
 
     def run_steps(self, states: Iterator[StepMetrics]) -> None:
         """Count, log, probe and save while the optimisation goes on; losses are read where they are logged."""
@@ -236,7 +236,7 @@ class Trainer:
         if jump is not None and self.jump is None:
             self.jump = jump
             self.folder.log("jump", step, begin=jump.begin, end=jump.end, before=jump.before, after=jump.after)
-            self.report(Message(jump.sentence(self.measure)))
+            self.report(Message(jump.sentence(self.measure), "run.sudden-convergence", "info"))
 
     @property
     def measure(self) -> str:

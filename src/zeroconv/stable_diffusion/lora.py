@@ -1,4 +1,4 @@
-"""Merging a LoRA into the base's own weights: W becomes W + weight · alpha / r · up · down."""
+"""Merging a LoRA into the base's own weights: W becomes W + weight · Δ, for LoRA Δ = alpha / r · up · down."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints.formats.lora import Lora, read_lora
-from zeroconv.checkpoints.formats.lora_update import LowRankUpdate
+from zeroconv.checkpoints.formats.lora_update import WeightUpdate
 from zeroconv.checkpoints.keys.lora import Part, Shapes
 
 __all__ = ["LoraReport", "add_lora"]
@@ -24,6 +24,7 @@ class LoraReport:
 
     Attributes:
         path: of the file.
+        kind: "LoRA", "LoHa", "LoKr", "DoRA", or several of them.
         layout: whose names it uses, such as "kohya".
         weight: what it was multiplied with.
         modules: part of the base -> number of modules changed.
@@ -32,6 +33,7 @@ class LoraReport:
     """
 
     path: Path
+    kind: str
     layout: str
     weight: float
     modules: dict[Part, int]
@@ -39,15 +41,16 @@ class LoraReport:
     change: dict[Part, float]
 
     def __str__(self) -> str:
-        ranks = str(self.ranks[0]) if len(self.ranks) == 1 else f"{self.ranks[0]} to {self.ranks[-1]}"
+        ranks = "" if not self.ranks else f" of rank {self.ranks[0]}" + (f" to {self.ranks[-1]}" if len(self.ranks) > 1 else "")
         parts = (f"{count} modules of {TITLES[part]} by {self.change[part]:.2%}" for part, count in self.modules.items())
-        return (
-            f"{self.path.name}: LoRA of rank {ranks} ({self.layout}) at weight {self.weight:g}, changed {' and '.join(parts)}"
-        )
+        return f"{self.path.name}: {self.kind}{ranks} ({self.layout}) at weight {self.weight:g}, changed {' and '.join(parts)}"
 
 
 def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
-    """Add a LoRA to a base for good; several add up, and the same one with `-weight` takes it out, up to rounding.
+    """Add a LoRA, LoHa, LoKr or DoRA to a base for good.
+
+    Several add up, and the same one with `-weight` takes it out, up to rounding; but what a DoRA adds depends on the weights
+    that are there. At another weight than 1 a DoRA goes that share of the way from W to its W'.
 
     Everything is checked before the first weight changes. Sums are made in float32 and kept in the weights' type. Each
     changed parameter gets new memory, so that weights that are mapped from a file are not written to. The base's
@@ -55,7 +58,7 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
 
     Args:
         base: with `unet`, and, where it has them, `text_encoder` and `text_encoder_2`.
-        path: a `.safetensors` file in the layout of kohya, PEFT or diffusers, or a folder that one of them wrote.
+        path: a `.safetensors` file in the layout of kohya, LyCORIS, PEFT or diffusers, or a folder that one of them wrote.
         weight: strength; 0 changes nothing, 1 is what was trained.
 
     Raises:
@@ -75,14 +78,16 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
     if weight:
         for part in lora.updates:
             for parameter, update in updated_parameters(networks[part], lora, part):
-                merged = parameter.detach().float() + weight * update.delta(parameter.device)
+                merged = parameter.detach().float() + weight * update.delta(parameter)
                 parameter.data = merged.to(parameter.dtype)
     updates = [update for modules in lora.updates.values() for update in modules.values()]
     modules: dict[Part, int] = {part: len(found) for part, found in lora.updates.items()}
-    return LoraReport(Path(path), lora.layout, weight, modules, tuple(sorted({update.rank for update in updates})), change)
+    ranks = tuple(sorted({update.rank for update in updates if update.rank is not None}))
+    kind = " and ".join(sorted({update.kind for update in updates}))
+    return LoraReport(Path(path), kind, lora.layout, weight, modules, ranks, change)
 
 
-def updated_parameters(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, LowRankUpdate]]:
+def updated_parameters(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, WeightUpdate]]:
     """The weights of a network that a LoRA changes, each with its update."""
     for module, update in lora.updates[part].items():
         yield network.get_parameter(f"{module}.weight"), update
@@ -96,7 +101,7 @@ def relative_change(network: Any, lora: Lora, part: Part, weight: float, path: s
     """
     before = after = 0.0
     for (parameter, update), module in zip(updated_parameters(network, lora, part), lora.updates[part], strict=True):
-        size, delta = norm(parameter), abs(weight) * update.size()
+        size, delta = norm(parameter), abs(weight) * update.size(parameter)
         # No number of W + Δ is larger than ‖W‖ + ‖Δ‖; real networks stay far below the largest float16.
         if not size + delta <= torch.finfo(parameter.dtype).max:
             raise ValueError(

@@ -1,5 +1,6 @@
 """What a weight file is, by its names and shapes: nothing is called usable that every open refuses."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,19 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
+from tests.loras import build_parts
 from tests.tiny import VAE, build_control, build_unet
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.checkpoints.formats.controlnet_layouts import LAYOUTS, write_layout
 from zeroconv.checkpoints.formats.identify import identify
+from zeroconv.checkpoints.formats.lora import read_lora
 from zeroconv.checkpoints.inspect.contents import Contents
 from zeroconv.checkpoints.inspect.describe import describe
 
 MODULE = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+
+
+SHARED = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"  # in every family, as the other is not
 
 
 def found(tensors: dict[str, Tensor], folder: Path) -> Contents:
@@ -45,22 +51,54 @@ def test_a_control_has_exactly_its_tensors(layout: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "piece"),
     [
-        ([f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight", f"{MODULE}.dora_scale"], "DoRA"),
-        ([f"{MODULE}.hada_w1_a", f"{MODULE}.alpha"], "LoHa"),
-        ([f"{MODULE}.lokr_w1", f"{MODULE}.alpha"], "LoKr"),
-        (["lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight"], "no module of Stable Diffusion"),
+        ([f"{MODULE}.lora_up.weight", f"{MODULE}.dora_scale"], "without its 'down'"),
+        ([f"{MODULE}.hada_w1_a", f"{MODULE}.alpha"], "without its 'hada_w1_b'"),
+        ([f"{MODULE}.lokr_w1", f"{MODULE}.alpha"], "without its 'lokr_w2_a'"),
+        ([f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight", f"{MODULE}.w_norm"], "differences of norms"),
+        ([f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight", f"{MODULE}.lora_up.bias"], "LoRA with biases"),
+        ([f"{MODULE}.oft_blocks", f"{MODULE}.lora_up.weight"], "OFT"),
+        (["lora_prior_unet_down_blocks_0.lora_down.weight"], "Stable Cascade"),
+        (["lycoris_elsewhere.lora_down.weight"], "fit no module"),
+        (["lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight"], "FLUX"),
         (
             ["lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", "lora_unet_joint_blocks_0_x.lora_up.weight"],
             "joint_",
         ),
-        (["transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight"], "no module of Stable Diffusion"),
-        (["transformer.transformer_blocks.0.attn.to_q.lora_A.weight"], "no module of Stable Diffusion"),
+        (["transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight"], "FLUX"),
+        (["transformer.transformer_blocks.0.attn.to_q.lora_A.weight"], "Stable Diffusion 3"),
+        (["transformer_blocks.0.img_mlp.net.2.lora_A.weight"], "Qwen-Image"),
     ],
 )
-def test_loras_of_other_kinds_and_for_others_are_refused(names: list[str], piece: str, tmp_path: Path) -> None:
+def test_what_cannot_be_merged_is_refused_by_both_in_the_same_words(names: list[str], piece: str, tmp_path: Path) -> None:
     contents = found(named(*names), tmp_path)
     assert contents.kind == "LoRA" and piece in str(contents.refused) and contents.fits == ""
-    assert found(named(f"{MODULE}.lora_down.weight", f"{MODULE}.lora_up.weight"), tmp_path).refused is None
+    with pytest.raises(ValueError, match=re.escape(piece)) as caught:
+        read_lora(contents.path, build_parts("sd15").shapes())
+    assert str(caught.value) == str(contents.refused).replace(contents.path.name, str(contents.path), 1)
+
+
+def test_a_second_text_encoder_is_refused_where_the_family_has_one(tmp_path: Path) -> None:
+    second = "lora_te2_text_model_encoder_layers_0_mlp_fc1"
+    tensors = {f"{name}.lora_{role}.weight": torch.zeros(2, 768) for name in (SHARED, second) for role in ("down", "up")}
+    assert "fit no module of this base" in str(found(tensors, tmp_path).refused)
+    wide = {name: torch.zeros(2, 2048) for name in tensors}
+    sdxl = found(wide, tmp_path)
+    assert (sdxl.refused, sdxl.family and sdxl.family.key) == (None, "sdxl")
+
+
+@pytest.mark.parametrize(
+    ("kind", "roles"),
+    [
+        ("LoRA", ("lora_down.weight", "lora_up.weight")),
+        ("DoRA", ("lora_down.weight", "lora_up.weight", "dora_scale")),
+        ("LoHa", ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")),
+        ("LoKr", ("lokr_w1", "lokr_w2_a", "lokr_w2_b")),
+    ],
+)
+def test_what_can_be_merged_is_told_by_its_kind(kind: str, roles: tuple[str, ...], tmp_path: Path) -> None:
+    contents = found({f"{MODULE}.{role}": torch.zeros(4, 768) for role in roles}, tmp_path)
+    assert (contents.kind, contents.refused, contents.details["rank"]) == (kind, None, "4")
+    assert (contents.family is None) == (kind == "LoKr")  # whose shapes do not tell the width of the text
 
 
 def test_autoencoders_by_their_latents(tmp_path: Path) -> None:

@@ -3,9 +3,8 @@
 import json
 import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,18 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.families import width_title
 from zeroconv.checkpoints.files.safetensors import read_header, read_safetensors
-from zeroconv.checkpoints.formats.identify import identify
-from zeroconv.checkpoints.formats.lora_update import LowRankUpdate, assemble
-from zeroconv.checkpoints.keys.lora import (
-    ENDINGS,
-    Part,
-    Place,
-    Role,
-    Shapes,
-    kind_of,
-    layout_of,
-    original_spellings,
-    own_spellings,
-    split,
-)
+from zeroconv.checkpoints.formats.lora_names import bundled_words, check_kinds, group_by_module, text_width, without_bundled
+from zeroconv.checkpoints.formats.lora_parts import assemble
+from zeroconv.checkpoints.formats.lora_update import WeightUpdate
+from zeroconv.checkpoints.keys.lora import Part, Shapes, layout_of, original_spellings, own_spellings, split
+from zeroconv.messages import Message, tell
 
 __all__ = ["Lora", "lora_updates", "read_lora"]
 
 FILES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 SETTINGS = "lora_adapter_metadata"
-SUPPORTED = "supported is LoRA of linear maps and convolutions, in the layouts of kohya, PEFT and diffusers"
+ADAPTER_SETTINGS = "adapter_config.json"
+PEFT = (".lora_A.weight", ".lora_A.default.weight", ".hada_w1_a", ".lokr_w2", ".lokr_w2_a")
 PLAIN = re.compile(r"[\w.]+")
 
 
@@ -46,7 +37,7 @@ class Lora:
     """
 
     layout: str
-    updates: dict[Part, dict[str, LowRankUpdate]]
+    updates: dict[Part, dict[str, WeightUpdate]]
 
 
 def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
@@ -68,7 +59,7 @@ def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
         )
         raise FileNotFoundError(f"there is no LoRA at {path}: {wanted}")
     tensors, metadata = read_safetensors(file), dict(read_header(file).metadata)
-    beside = file.with_name("adapter_config.json")
+    beside = file.with_name(ADAPTER_SETTINGS)
     if file.name == FILES[1] and beside.is_file():  # PEFT keeps alpha in a file of its own
         metadata[SETTINGS] = beside.read_text("utf-8", errors="replace")
     return lora_updates(tensors, metadata, shapes, str(file))
@@ -88,65 +79,47 @@ def lora_updates(
     Raises:
         ValueError: when it holds no LoRA, one of another kind, or one that does not fit this base in every tensor.
     """
-    spelled = {name: both for name in tensors if (both := split(name)) is not None}
-    check_kind(tensors, {ENDINGS[ending][0] for _, ending in spelled.values()}, what)
-    check_text_width({name: tensors[name] for name, (_, end) in spelled.items() if ENDINGS[end][0] == "down"}, shapes, what)
-    own, original = own_spellings(shapes), original_spellings(shapes["unet"])
-    known = original | own
-    unknown = [name for name in tensors if name not in spelled or spelled[name][0] not in known]
-    if unknown:
-        raise ValueError(
-            f"{what}: {len(unknown)} of its {len(tensors)} tensors fit no module of this base, the first is {unknown[0]!r}; "
-            "expected a LoRA made for a base of this family"
-        )
-    found = group_by_module({name: (known[module], ENDINGS[ending][0]) for name, (module, ending) in spelled.items()}, what)
+    names = without_bundled(tensors)
+    check_kinds(names, what)
+    check_text_width({name: tuple(tensor.shape) for name, tensor in tensors.items()}, shapes, what)
+    own = own_spellings(shapes)
+    found = group_by_module(names, original_spellings(shapes["unet"]) | own, what)
+    if len(names) < len(tensors):
+        tell(bundled_message(tensors, what))
     settings = adapter_settings(metadata, what)
-    updates: dict[Part, dict[str, LowRankUpdate]] = {}
+    updates: dict[Part, dict[str, WeightUpdate]] = {}
     for (part, module), roles in found.items():
         update = assemble(roles, tensors, shapes[part][f"{module}.weight"], what)
         if update.alpha is None:
-            update = replace(update, alpha=alpha_of(settings, part, module, update.rank, what))
+            rank = update.rank or rank_of(settings, part, module, what)
+            alpha = alpha_of(settings, part, module, rank, what)
+            update = update if alpha is None else update.with_alpha(alpha, rank)
         updates.setdefault(part, {})[module] = update
-    layout = layout_of((end for _, end in spelled.values()), any(module not in own for module, _ in spelled.values()))
+    if not settings and any(name.endswith(PEFT) for name in names) and not any(name.endswith(".alpha") for name in names):
+        says = f"{what} says no alpha, nor does {ADAPTER_SETTINGS} beside it"
+        tell(Message(f"{says}: alpha = rank is taken, a scale of 1", "file.alpha"))
+    spelled = [both for name in names if (both := split(name)) is not None]
+    layout = layout_of((ending for _, ending in spelled), any(module not in own for module, _ in spelled))
     return Lora(layout, {part: updates[part] for part in shapes if part in updates})
 
 
-def group_by_module(named: Mapping[str, tuple[Place, Role]], what: str) -> dict[Place, dict[Role, str]]:
-    """The names of the tensors of each module, by what they are.
-
-    Raises:
-        ValueError: when two of them are the same thing.
-    """
-    found: dict[Place, dict[Role, str]] = defaultdict(dict)
-    for name, (place, role) in named.items():
-        if role in found[place]:
-            raise ValueError(f"{what} has both {found[place][role]!r} and {name!r} for one module; expected one of them")
-        found[place][role] = name
-    return found
+def bundled_message(names: Collection[str], what: str) -> Message:
+    """That embeddings in a LoRA's file are left out, and how to use them."""
+    return Message(
+        f"{what} also holds the textual-inversion embeddings {', '.join(bundled_words(names))}, which a LoRA does not need: "
+        "to write them in prompts, give the file as --embedding too",
+        "file.left-out",
+        "info",
+    )
 
 
-def check_kind(tensors: Mapping[str, Tensor], roles: set[Role], what: str) -> None:
-    """Refuse files that hold something else.
-
-    Raises:
-        ValueError: saying what.
-    """
-    for name in tensors:
-        kind = kind_of(name)
-        if kind is not None:
-            raise ValueError(f"{what} holds {kind}, by its tensor {name!r}; {SUPPORTED}")
-    if not roles & {"down", "up"}:
-        raise ValueError(f"{what} holds no LoRA tensors: {identify(tensors.keys())}; {SUPPORTED}")
-
-
-def check_text_width(downs: Mapping[str, Tensor], shapes: Mapping[Part, Shapes], what: str) -> None:
+def check_text_width(tensors: Shapes, shapes: Mapping[Part, Shapes], what: str) -> None:
     """Compare what the LoRA's cross-attention reads with what the base's reads: the plainest word on another family.
 
     Raises:
         ValueError: naming both families.
     """
-    crossing = (down for name, down in downs.items() if "attn2" in name and ("to_k" in name or "to_v" in name))
-    theirs = next((down.shape[1] for down in crossing if down.ndim > 1), None)
+    theirs = text_width(tensors)
     ours = next((shape[1] for name, shape in shapes["unet"].items() if name.endswith("attn2.to_k.weight")), None)
     if theirs is not None and ours is not None and theirs != ours:
         made, base = width_title(theirs), width_title(ours)
@@ -168,21 +141,59 @@ def adapter_settings(metadata: Mapping[str, str], what: str) -> dict[str, Any]:
     return settings
 
 
-def alpha_of(settings: Mapping[str, Any], part: Part, module: str, rank: int, what: str) -> float | None:
+def alpha_of(settings: Mapping[str, Any], part: Part, module: str, rank: int | None, what: str) -> float | None:
     """The alpha that PEFT's settings give a module of a part; None if they give none.
+
+    Raises:
+        ValueError: as `setting_of`.
+    """
+    alpha = setting_of(settings, part, module, ("lora_alpha", "alpha"), what)
+    if alpha is None or rank is None or not own_settings(settings, part).get("use_rslora"):
+        return alpha
+    return alpha * math.sqrt(rank)  # its scale is alpha / √r
+
+
+def rank_of(settings: Mapping[str, Any], part: Part, module: str, what: str) -> int | None:
+    """The rank that PEFT's settings give a module of a part; None if they give none.
+
+    Raises:
+        ValueError: as `setting_of`, and for a rank under 1.
+    """
+    rank = setting_of(settings, part, module, ("r",), what)
+    if rank is not None and rank < 1:
+        raise ValueError(f"{what}: r is {rank:g} for {module}; expected 1 or more")
+    return None if rank is None else int(rank)
+
+
+def own_settings(settings: Mapping[str, Any], part: Part) -> Mapping[str, Any]:
+    """The settings of one part, where each has its own; else all."""
+    return {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")} or settings
+
+
+def setting_of(settings: Mapping[str, Any], part: Part, module: str, names: Sequence[str], what: str) -> float | None:
+    """A number that PEFT's settings give a module, by its pattern or for all; None if they give none.
+
+    Args:
+        settings: of the adapter.
+        part: of the base.
+        module: in that part.
+        names: of the number; the last one also begins the name of its patterns, as in `alpha_pattern`.
+        what: what errors call the file.
 
     Raises:
         ValueError: when it is no finite number, or stands beside a pattern that is no plain name.
     """
-    mine = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")} or settings
-    alpha, patterns = mine.get("lora_alpha"), mine.get("alpha_pattern") or {}
+    mine = own_settings(settings, part)
+    found, title = next(((mine[name], name) for name in names if mine.get(name) is not None), (None, names[0]))
+    pattern_name = {"alpha": "alpha_pattern", "r": "rank_pattern"}[names[-1]]
+    patterns = mine.get(pattern_name) or {}
     for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
         if not PLAIN.fullmatch(pattern):
-            raise ValueError(f"{what}: its alpha_pattern has {pattern!r}; expected plain names of modules")
+            raise ValueError(f"{what}: its {pattern_name} has {pattern!r}; expected plain names of modules")
         if f".{module}".endswith("." + pattern.removeprefix("text_model.")):
-            alpha = value
-    if alpha is None:
+            found = value
+    if found is None:
         return None
-    if not isinstance(alpha, int | float) or not math.isfinite(alpha):
-        raise ValueError(f"{what}: lora_alpha is {alpha!r} for {module}; expected a finite number")
-    return alpha * math.sqrt(rank) if mine.get("use_rslora") else float(alpha)  # its scale is alpha / √r
+    if not isinstance(found, int | float) or not math.isfinite(found):
+        raise ValueError(f"{what}: {title} is {found!r} for {module}; expected a finite number")
+    return float(found)

@@ -14,21 +14,15 @@ from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
 from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
 from zeroconv.checkpoints.formats.identify import foreign_model_type
+from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, prediction_of
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
-from zeroconv.checkpoints.keys.lora import ENDINGS, kind_of, split
 from zeroconv.checkpoints.keys.table import check_names
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
 
 __all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "merge_headers", "own_control_contents", "types"]
 
 EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
-FOREIGN_MODULES = ("double_blocks", "single_blocks", "joint_blocks", "single_transformer_blocks", "motion_modules")
-OUR_MODULES = (
-    "down_blocks", "mid_block", "up_blocks", "input_blocks", "middle_block", "output_blocks", "conv_in", "conv_out",
-    "time_emb", "add_embedding", "label_emb", "encoder.layers", "encoder_layers",
-)  # fmt: skip
-"""Pieces of the names of a LoRA's modules: of none of Stable Diffusion's networks, and of them."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +85,9 @@ def contents_of(path: Path, header: Header) -> Contents:
         return control_contents(path, header, control)
     if any(name.startswith(UNET) for name in names) and UNET + "input_blocks.0.0.weight" in names:
         return base_contents(path, header)
-    other = next((kind for name in names if (kind := kind_of(name)) is not None), None)
-    if other is not None:
-        refused = f"it holds {other}; expected LoRA of linear maps and convolutions"
-        return Contents(path, "LoRA", other, None, *common, refused=refused)
     if stranger := foreign_model_type(names):
         return Contents(path, stranger, "unknown", None, *common, refused=f"it is {stranger}; {EXPECTED}")
-    roles = {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None}
-    if roles & {"down", "up"}:
+    if is_lora(names):
         return lora_contents(path, header)
     bare = bare_of(names, VAE) or names
     if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
@@ -227,22 +216,17 @@ def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]
 
 
 def lora_contents(path: Path, header: Header) -> Contents:
-    """A LoRA."""
-    names = header.shapes
-    downs = {n: shape for n, shape in names.items() if (found := split(n)) is not None and ENDINGS[found[1]][0] == "down"}
-    ranks = sorted({shape[0] for shape in downs.values() if shape})
-    widths = {shape[1] for name, shape in downs.items() if "attn2" in name and "to_k" in name and len(shape) > 1}
-    family = next((family for family in FAMILIES.values() if {family.text_width} == widths), None)
-    details = {"rank": ", ".join(map(str, ranks)), "modules": str(len(downs))}
-    foreign = next((mark for mark in FOREIGN_MODULES for name in names if mark in name), None)
-    refused = None
-    if foreign or not any(mark in name for name in names for mark in OUR_MODULES):
-        first = next((name for name in names if foreign and foreign in name), next(iter(names)))
-        refused = f"this LoRA changes no module of Stable Diffusion, as one for Flux or Stable Diffusion 3: {first!r:.100}"
+    """A LoRA, or another update of a base."""
+    common = (count(header), types(header), path.stat().st_size)
+    try:
+        found = read_names(header.shapes, path.name)
+    except ValueError as error:
+        return Contents(path, "LoRA", "unknown", None, *common, refused=str(error))
+    details = {"rank": ", ".join(map(str, found.ranks)) or "whole", "modules": str(found.modules)}
+    details |= {"embeddings": ", ".join(found.embeddings)} if found.embeddings else {}
+    family = found.family
     fits = f"{family.title} bases: `--lora {path.name}:WEIGHT`" if family else "bases whose modules have its shapes"
-    layout = "kohya" if any(name.startswith("lora_") for name in names) else "diffusers/PEFT"
-    return Contents(path, "LoRA", layout, family, count(header), types(header), path.stat().st_size, details,
-                    refused=refused, fits="" if refused else fits)  # fmt: skip
+    return Contents(path, found.kind, found.layout, family, *common, details, fits=fits)
 
 
 def fits_of(kind: str, unet_shape: UNetShape) -> str:

@@ -3,16 +3,28 @@
 No name of a file is ever taken apart at its underscores: it is looked up, or it is unknown.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
+from zeroconv.checkpoints.architecture.families import FAMILIES, FamilyKey
+from zeroconv.checkpoints.architecture.published import PUBLISHED
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
+from zeroconv.checkpoints.keys.table import Table
+from zeroconv.checkpoints.keys.text_encoder import clip_table
 from zeroconv.checkpoints.keys.unet import unet_table
 
-__all__ = ["ENDINGS", "Part", "Place", "Role", "Shapes", "kind_of", "layout_of", "original_spellings", "own_spellings", "split"]
+__all__ = [
+    "BUNDLED", "ENDINGS", "Part", "Place", "Role", "Shapes", "kind_of", "layout_of", "original_spellings", "own_modules",
+    "own_spellings",     "published_spellings", "split",
+]  # fmt: skip
 
 Part = Literal["unet", "text_encoder", "text_encoder_2"]
-Role = Literal["down", "up", "mid", "alpha"]
+Role = Literal[
+    "down", "up", "mid", "alpha", "magnitude", "dora_scale", "hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1",
+    "hada_t2", "lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t2",
+]  # fmt: skip
 Place = tuple[Part, str]
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -35,28 +47,46 @@ ENDINGS: dict[str, tuple[Role, str]] = {
     ".lora_B.default.weight": ("up", "PEFT"),
     ".lora_A.default_0.weight": ("down", "PEFT"),
     ".lora_B.default_0.weight": ("up", "PEFT"),
+    ".lora_magnitude_vector.default.weight": ("magnitude", ""),
+    ".lora_magnitude_vector.weight": ("magnitude", ""),
+    ".lora_magnitude_vector.default": ("magnitude", ""),
+    ".lora_magnitude_vector": ("magnitude", ""),
+    ".dora_scale": ("dora_scale", ""),
+    ".hada_w1_a": ("hada_w1_a", "LyCORIS"),
+    ".hada_w1_b": ("hada_w1_b", "LyCORIS"),
+    ".hada_w2_a": ("hada_w2_a", "LyCORIS"),
+    ".hada_w2_b": ("hada_w2_b", "LyCORIS"),
+    ".hada_t1": ("hada_t1", "LyCORIS"),
+    ".hada_t2": ("hada_t2", "LyCORIS"),
+    ".lokr_w1": ("lokr_w1", "LyCORIS"),
+    ".lokr_w1_a": ("lokr_w1_a", "LyCORIS"),
+    ".lokr_w1_b": ("lokr_w1_b", "LyCORIS"),
+    ".lokr_w2": ("lokr_w2", "LyCORIS"),
+    ".lokr_w2_a": ("lokr_w2_a", "LyCORIS"),
+    ".lokr_w2_b": ("lokr_w2_b", "LyCORIS"),
+    ".lokr_t2": ("lokr_t2", "LyCORIS"),
     ".alpha": ("alpha", ""),
 }
 """How a tensor's name ends -> what the tensor is, and whose habit that is. Long endings stand before their own tails."""
 
 OTHER_KINDS = {
     "lora_controlnet.": "a Control-LoRA, which is a ControlNet",
-    ".hada_": "LoHa",
-    ".lokr_": "LoKr",
-    ".dora_scale.": "DoRA",
-    ".lora_magnitude_vector.": "DoRA",
     ".on_input.": "(IA)3",
     ".oft_": "OFT",
     ".a1.weight.": "GLoRA",
     ".diff.": "whole differences",
     ".diff_b.": "whole differences",
+    ".w_norm.": "differences of norms",
+    ".b_norm.": "differences of norms",
     ".lora_B.bias.": "LoRA with biases",
+    ".lora_up.bias.": "LoRA with biases",
+    ".lora_down.bias.": "LoRA with biases",
     ".lora_embedding_": "LoRA of embeddings",
 }
-"""Marks, in a name with a dot after it, of what travels in LoRA files without being LoRA of linear maps and convolutions."""
+"""Marks, in a name with a dot after it, of what travels in LoRA files without being an update that can be added here."""
 
 UNDERSCORED: dict[Part, tuple[str, ...]] = {
-    "unet": ("lora_unet_",),
+    "unet": ("lora_unet_", "lycoris_"),
     "text_encoder": ("lora_te_", "lora_te1_"),
     "text_encoder_2": ("lora_te2_",),
 }
@@ -65,6 +95,11 @@ DOTTED: dict[Part, tuple[str, ...]] = {
     "text_encoder": ("text_encoder.", "text_encoder.base_model.model.", "base_model.model.", ""),
     "text_encoder_2": ("text_encoder_2.", "text_encoder_2.base_model.model."),
 }
+TEXT_PARTS: tuple[Part, ...] = ("text_encoder", "text_encoder_2")
+ORIGINAL = ("unet.", "diffusion_model.", "model.diffusion_model.")
+BUNDLED = "bundle_emb."
+"""What stands before the textual-inversion embeddings that some trainers put into a LoRA's file."""
+
 PROCESSORS = {
     ".to_q": ".processor.to_q",
     ".to_k": ".processor.to_k",
@@ -97,9 +132,47 @@ def own_spellings(shapes: Mapping[Part, Shapes]) -> dict[str, Place]:
     Args:
         shapes: of all tensors of each network of a base, under their own names.
     """
+    return spell({part: modules_of(tensors) for part, tensors in shapes.items()})
+
+
+def original_spellings(unet: Shapes) -> dict[str, Place]:
+    """The original names of a U-Net's modules, as kohya's scripts write them for SDXL, and with dots -> part and our name."""
+    return spell_originals(UNetShape.of_diffusers(unet), modules_of(unet))
+
+
+@cache
+def published_spellings(family: FamilyKey) -> Mapping[str, Place]:
+    """Every way to write the modules of a family's published base -> the part, and our name."""
+    parts = published_modules(family)
+    return MappingProxyType(spell_originals(PUBLISHED[family], parts["unet"]) | spell(parts))
+
+
+@cache
+def own_modules() -> frozenset[str]:
+    """Every way to write a module of a published base by our own names, in whatever family."""
+    return frozenset(written for family in PUBLISHED for written in spell(published_modules(family)))
+
+
+def published_modules(family: FamilyKey) -> dict[Part, Collection[str]]:
+    """The modules of a family's published base that have a matrix or kernel."""
+    parts: dict[Part, Collection[str]] = {"unet": matrices(unet_table(PUBLISHED[family]))}
+    for part, encoder in zip(TEXT_PARTS, FAMILIES[family].text_encoders, strict=False):
+        names = matrices(clip_table(encoder.used))
+        parts[part] = [f"text_model.{name}" for name in names] + ["text_projection"] if encoder.projection else names
+    return parts
+
+
+def matrices(table: Table) -> list[str]:
+    """Our names of the modules in a table that are neither norms nor without a weight."""
+    ours = [name.removesuffix(".weight") for entry in table.entries for name in entry.ours if name.endswith(".weight")]
+    return [name for name in ours if "norm" not in name.rpartition(".")[2]]
+
+
+def spell(modules: Mapping[Part, Collection[str]]) -> dict[str, Place]:
+    """Every way to write modules by their own names."""
     known: dict[str, Place] = {}
-    for part, tensors in shapes.items():
-        for module in modules_of(tensors):
+    for part, names in modules.items():
+        for module in names:
             forms = unet_forms(module) if part == "unet" else text_forms(module)
             dotted = [prefix + form for prefix in DOTTED[part] for form in forms]
             underscored = [prefix + form.replace(".", "_") for prefix in UNDERSCORED[part] for form in forms]
@@ -109,12 +182,15 @@ def own_spellings(shapes: Mapping[Part, Shapes]) -> dict[str, Place]:
     return known
 
 
-def original_spellings(unet: Shapes) -> dict[str, Place]:
-    """The original names of a U-Net's modules, as kohya's scripts write them for SDXL -> the part and our name."""
-    modules = set(modules_of(unet))
-    entries = unet_table(UNetShape.of_diffusers(unet)).entries
-    names = ((entry.theirs.removesuffix(".weight"), entry.ours[0].removesuffix(".weight")) for entry in entries)
-    return {"lora_unet_" + theirs.replace(".", "_"): ("unet", ours) for theirs, ours in names if ours in modules}
+def spell_originals(unet_shape: UNetShape, modules: Collection[str]) -> dict[str, Place]:
+    """Every way to write a U-Net's modules by their original names."""
+    wanted, known = set(modules), dict[str, Place]()
+    for entry in unet_table(unet_shape).entries:
+        theirs, ours = entry.theirs.removesuffix(".weight"), entry.ours[0].removesuffix(".weight")
+        if ours in wanted:
+            known |= {prefix + theirs: ("unet", ours) for prefix in ORIGINAL}
+            known |= {prefix + theirs.replace(".", "_"): ("unet", ours) for prefix in UNDERSCORED["unet"]}
+    return known
 
 
 def modules_of(tensors: Shapes) -> list[str]:

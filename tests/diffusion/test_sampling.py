@@ -8,7 +8,7 @@ from torch import Tensor
 from tests.tiny import NOISE, numbers
 from zeroconv.diffusion import SAMPLERS, Denoiser, NoiseSchedule, build_scheduler, initial_noise, sample_latents
 
-SHAPE, ANCESTRAL = (4, 3, 3), ("euler-a", "lcm")
+SHAPE, ANCESTRAL = (4, 3, 3), ("euler-a", "lcm", "dpm++2m-sde", "dpm++sde")
 CLEAN = numbers(*SHAPE, seed=42)
 
 
@@ -112,8 +112,25 @@ def test_steps_out_of_range_are_one_line(steps: int) -> None:
 
 
 def test_unknown_sampler_is_one_line_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"^unknown sampler 'plms'; expected one of ddim, .*, lcm$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^sampler is 'plms'; expected one of ddim, .*, lcm, most of them with -karras",
+    ):
         build_scheduler("plms", NOISE)
+
+
+def test_heun_looks_twice_in_every_step_but_the_last_and_counts_steps() -> None:
+    """Karras et al., 2022, arXiv 2206.00364, algorithm 1 without noise; the last step, to zero, is Euler's."""
+    seen, told = list[int](), list[tuple[int, int]]()
+
+    def denoiser(z: Tensor, t: Tensor, step: int) -> Tensor:
+        seen.append(step)
+        return some(z, t, step)
+
+    scheduler = build_scheduler("heun", NOISE)
+    sample_latents(denoiser, initial_noise(SHAPE, [1]), scheduler, 4, [1], lambda i, n: told.append((i, n)))
+    assert seen == [0, 0, 1, 1, 2, 2, 3]
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_latents_that_are_not_finite_are_an_error() -> None:

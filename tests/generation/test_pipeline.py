@@ -240,7 +240,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"prompt": []}, "0 pictures are asked for"),
     ({"batch_size": 0}, "1 pictures are asked for, 0 at a time; expected 1 or more of both"),
     ({"seed": [1, 2]}, "2 seeds for 1 pictures; give one seed, or one each"),
-    ({"sampler": "plms"}, "sampler is 'plms'; expected 'ddim', "),
+    ({"sampler": "plms"}, "sampler is 'plms'; expected one of ddim, "),
     ({"weighting": "steep"}, "weighting is 'steep'; expected 'uniform', "),
     ({"num_inference_steps": 0}, "num_inference_steps is 0; expected greater than or equal to 1"),
     ({"num_inference_steps": 1000}, "num_inference_steps is 1000; expected less than or equal to 999"),

@@ -31,7 +31,9 @@ def evaluate(
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 7.5,
     scale: Annotated[float, typer.Option(help="Strength of the control.")] = 1.0,
     weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
-    sampler: Annotated[str, typer.Option(help="ddim, dpm++2m, euler, euler-a, unipc or lcm.")] = "dpm++2m",
+    sampler: Annotated[
+        str, typer.Option(help="ddim, dpm++2m, dpm++2m-sde, dpm++sde, euler, euler-a, heun, unipc or lcm; Karras behind it.")
+    ] = "dpm++2m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
     judge: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Who reads maps back, such as method=dpt.")] = [],  # noqa: B006

@@ -4,7 +4,8 @@ from zeroconv.diffusion.denoiser import Denoiser
 from zeroconv.diffusion.guidance import CFGDenoiser
 from zeroconv.diffusion.objective import denoising_loss, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
-from zeroconv.diffusion.sampling import SAMPLERS, Sampler, build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion.samplers import SAMPLERS, Sampler, build_scheduler, canonical_sampler
+from zeroconv.diffusion.sampling import initial_noise, sample_latents
 from zeroconv.diffusion.schedule import NoiseSchedule
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "NoiseSchedule",
     "Sampler",
     "build_scheduler",
+    "canonical_sampler",
     "denoising_loss",
     "generator",
     "initial_noise",

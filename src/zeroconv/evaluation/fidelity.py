@@ -14,6 +14,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pairs, get_maps
+from zeroconv.diffusion import canonical_sampler
 from zeroconv.errors import InputError
 from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.samples import HeldOut, fit_pair
@@ -81,7 +82,7 @@ def evaluate(
         "num_inference_steps": num_inference_steps,
         "guidance_scale": guidance_scale,
         "weighting": weighting,
-        "sampler": sampler,
+        "sampler": canonical_sampler(sampler),
     }
     rows, examples = list[Row](), list[Example]()
     for first in range(0, len(pairs), batch_size):

@@ -7,11 +7,13 @@ from typing import Any
 from zeroconv.generation.request import GenerationRequest
 from zeroconv.version import __version__
 
-__all__ = ["parameters_text"]
+__all__ = ["parameters_text", "sampler_title"]
 
 SAMPLER_TITLES = {
-    "ddim": "DDIM", "dpm++2m": "DPM++ 2M", "euler": "Euler", "euler-a": "Euler a", "unipc": "UniPC", "lcm": "LCM",
+    "ddim": "DDIM", "dpm++2m": "DPM++ 2M", "dpm++2m-sde": "DPM++ 2M SDE", "dpm++sde": "DPM++ SDE", "euler": "Euler",
+    "euler-a": "Euler a", "heun": "Heun", "unipc": "UniPC", "lcm": "LCM",
 }  # fmt: skip
+SPACING_TITLES = {"-karras": " Karras", "-exponential": " Exponential"}
 WEIGHTING_TITLES = {"uniform": "Balanced", "decay": "ControlNet is more important"}
 """The words of Stable Diffusion web UI; the other weightings keep their own names."""
 
@@ -32,7 +34,7 @@ def parameters_text(request: GenerationRequest, conditions: Sequence[str | None]
     width, height = request.size or (0, 0)
     fields: dict[str, Any] = {
         "Steps": request.num_inference_steps,
-        "Sampler": SAMPLER_TITLES.get(request.sampler, request.sampler),
+        "Sampler": sampler_title(request.sampler),
         "CFG scale": request.guidance_scale,
         "Seed": request.seed,
         "Size": f"{width}x{height}",
@@ -52,6 +54,14 @@ def parameters_text(request: GenerationRequest, conditions: Sequence[str | None]
     last = ", ".join(f"{name}: {value}" for name, value in fields.items())
     negative = [f"Negative prompt: {request.negative_prompt}"] if request.negative_prompt else []
     return "\n".join([request.prompt, *negative, last])
+
+
+def sampler_title(sampler: str) -> str:
+    """A sampler in the words of Stable Diffusion web UI."""
+    for ending, title in SPACING_TITLES.items():
+        if sampler.endswith(ending):
+            return SAMPLER_TITLES[sampler.removesuffix(ending)] + title
+    return SAMPLER_TITLES[sampler]
 
 
 def quote(text: str) -> str:

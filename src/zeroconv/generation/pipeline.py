@@ -11,7 +11,7 @@ from torch import Tensor
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.control.weighting import Weighting
 from zeroconv.data_uri import encode_png
-from zeroconv.diffusion import CFGDenoiser, Denoiser, Sampler, build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.control import Control
@@ -69,7 +69,7 @@ class ControlPipeline:
         seed: int | Sequence[int] = 0,
         num_images: int = 1,
         negative_prompt: str = "",
-        sampler: Sampler = "dpm++2m",
+        sampler: str = "dpm++2m",
         size: tuple[int, int] | None = None,
         batch_size: int = 1,
         on_step: Callable[[int, int], None] | None = None,
@@ -85,7 +85,7 @@ class ControlPipeline:
             seed: of the first picture (picture i has `seed + i`), or one for each picture.
             num_images: how many, for a single prompt.
             negative_prompt: the prompt of the unconditional side.
-            sampler: one of `zeroconv.diffusion.SAMPLERS`.
+            sampler: one of `zeroconv.diffusion.SAMPLERS`, in any spelling, such as "DPM++ 2M Karras".
             size: width and height in pixels; that of the maps, else the base's own, if left out.
             batch_size: pictures computed together: faster on a GPU, equal up to rounding.
             on_step: called with (steps done, steps of the whole call).
@@ -168,7 +168,7 @@ class ControlPipeline:
         if guided:
             denoiser = CFGDenoiser(denoiser, request.guidance_scale)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
-        scheduler = build_scheduler(request.sampler, base.scheduler_config)
+        scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
         return sample_latents(denoiser, z, scheduler, steps, seeds, on_step)
 
 

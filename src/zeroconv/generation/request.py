@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from zeroconv.control.weighting import StepWindow, Weighting
-from zeroconv.diffusion import Sampler
+from zeroconv.diffusion import Sampler, canonical_sampler
 from zeroconv.errors import InputError
 from zeroconv.schema import Schema
 
@@ -102,6 +102,15 @@ class GenerationRequest(Request):
     def expand_name(cls, value: Any) -> Any:
         """A base's name alone is a base opened in the usual way."""
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("sampler", mode="before")
+    @classmethod
+    def spell_sampler(cls, value: Any) -> Any:
+        """A sampler in any spelling is the one that is meant."""
+        try:
+            return canonical_sampler(value) if isinstance(value, str) else value
+        except InputError as error:
+            raise InputError(str(error)) from None  # pydantic adds the field
 
     def without_pictures(self) -> dict[str, Any]:
         """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""

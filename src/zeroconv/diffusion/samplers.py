@@ -1,0 +1,105 @@
+"""Samplers by name: the class in diffusers, the spacing of its steps, and every way that people write the name."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+import diffusers
+
+from zeroconv.errors import InputError
+
+__all__ = ["SAMPLERS", "Sampler", "build_scheduler", "canonical_sampler"]
+
+Sampler = Literal[
+    "ddim", "dpm++2m", "dpm++2m-karras", "dpm++2m-exponential", "dpm++2m-sde", "dpm++2m-sde-karras", "dpm++2m-sde-exponential",
+    "dpm++sde", "dpm++sde-karras", "dpm++sde-exponential", "euler", "euler-karras", "euler-exponential", "euler-a",
+    "heun", "heun-karras", "heun-exponential", "unipc", "unipc-karras", "unipc-exponential", "lcm",
+]  # fmt: skip
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+
+CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
+    "dpm++2m": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "steps_offset": 1}),
+    "dpm++2m-sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "steps_offset": 1}),
+    "dpm++sde": ("DPMSolverSinglestepScheduler", {"algorithm_type": "sde-dpmsolver++", "lower_order_final": True}),
+    "euler": ("EulerDiscreteScheduler", {"steps_offset": 1}),
+    "euler-a": ("EulerAncestralDiscreteScheduler", {"steps_offset": 1}),
+    "heun": ("HeunDiscreteScheduler", {"steps_offset": 1}),
+    "unipc": ("UniPCMultistepScheduler", {"steps_offset": 1}),
+    "lcm": ("LCMScheduler", {"clip_sample": False, "set_alpha_to_one": False}),
+}
+"""The class in diffusers, and the settings that Stable Diffusion uses with it."""
+
+SPACINGS = {"karras": "use_karras_sigmas", "exponential": "use_exponential_sigmas"}
+"""Noise levels as Karras et al., 2022, arXiv 2206.00364, equation 5, or evenly spaced in their logarithm."""
+
+SCHEDULE_SETTINGS = (
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
+    "rescale_betas_zero_snr", "timestep_spacing", "steps_offset", *SPACINGS.values(),
+)  # fmt: skip
+"""What the configuration of a base's scheduler says for every sampler."""
+
+OTHER_WORDS = {
+    "dpmpp": "dpm", "dpmsolver": "dpm", "eulerancestral": "eulera", "keuler": "euler", "kheun": "heun", "kdpm": "dpm",
+    "unipcbh2": "unipc", "multistep": "2m",
+}  # fmt: skip
+"""In names without spaces and signs: what other programs write -> what we do."""
+
+
+def plain(name: str) -> str:
+    """A name without capitals, spaces and signs: "DPM++ 2M Karras" is "dpm2mkarras"."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+BY_PLAIN_NAME: dict[str, Sampler] = {plain(name): name for name in SAMPLERS}
+
+
+def canonical_sampler(name: str) -> Sampler:
+    """A sampler's name as we write it, from any way that people write it: "DPM++ 2M Karras" is "dpm++2m-karras".
+
+    Capitals, spaces, `_`, `-` and `+` do not count; "dpmpp_2m", "k_euler" and "euler_ancestral" are understood too.
+
+    Raises:
+        InputError: for an unknown name, with the nearest one and a list.
+    """
+    key = plain(name)
+    for theirs, ours in OTHER_WORDS.items():
+        key = key.replace(theirs, ours)
+    if key in BY_PLAIN_NAME:
+        return BY_PLAIN_NAME[key]
+    nearest = difflib.get_close_matches(key, BY_PLAIN_NAME, n=1, cutoff=0.75)
+    guess = f"; perhaps {BY_PLAIN_NAME[nearest[0]]}" if nearest else ""
+    known = f"{', '.join(CLASSES)}, most of them with {' or '.join(f'-{word}' for word in SPACINGS)} behind"
+    raise InputError(f"sampler is {name!r:.40}; expected one of {known}{guess}", field="sampler")
+
+
+def build_scheduler(sampler: str, scheduler_config: Mapping[str, Any], steps: int | None = None) -> Any:
+    """A scheduler of diffusers by the sampler's name, for a base's noise schedule.
+
+    Args:
+        sampler: one of `SAMPLERS`, in any spelling.
+        scheduler_config: of the base; its betas, prediction type, zero terminal SNR and the spacing of its steps are used,
+            as `from_config` of diffusers' class uses them.
+        steps: of denoising. A single one begins on pure noise (step 999 of 1000), which most spacings do not.
+
+    Raises:
+        InputError: for an unknown name, listing the known ones.
+    """
+    base, spacing = split_spacing(canonical_sampler(sampler))
+    name, settings = CLASSES[base]
+    scheduler: Any = getattr(diffusers, name)
+    known = inspect.signature(scheduler).parameters
+    said = {key: scheduler_config[key] for key in SCHEDULE_SETTINGS if key in known and scheduler_config.get(key) is not None}
+    settings = {**settings, **said}
+    if spacing is not None:
+        settings |= {setting: word == spacing for word, setting in SPACINGS.items()}
+    if (steps == 1 or settings.get("rescale_betas_zero_snr")) and "timestep_spacing" in known:
+        settings["timestep_spacing"] = "trailing"  # with a last step of pure noise, sampling must begin on it
+    return scheduler(**settings)
+
+
+def split_spacing(sampler: Sampler) -> tuple[str, str | None]:
+    """The sampler, and the spacing behind it: ("euler", "karras")."""
+    base, _, spacing = sampler.rpartition("-")
+    return (base, spacing) if spacing in SPACINGS else (sampler, None)

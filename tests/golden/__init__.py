@@ -1,0 +1,1 @@
+"""Proof against the numbers of the authors' network."""

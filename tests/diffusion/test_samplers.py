@@ -60,6 +60,16 @@ def test_a_single_step_begins_on_pure_noise(sampler: str, spacing: str | None) -
     assert 998 <= first <= 999
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_zero_terminal_snr_is_the_same_for_every_class(sampler: str) -> None:
+    config = {**NOISE, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    found, wanted = build_scheduler(sampler, config), build_scheduler("ddim", config)
+    torch.testing.assert_close(found.alphas_cumprod, wanted.alphas_cumprod, rtol=1e-4, atol=1e-6)
+    found.set_timesteps(10)
+    assert float(found.timesteps[0]) >= 998
+    assert torch.isfinite(getattr(found, "sigmas", found.alphas_cumprod)).all()
+
+
 def test_noise_levels_of_karras_are_the_formula() -> None:
     """Karras et al., 2022, arXiv 2206.00364, equation 5 with ρ = 7, between the base's own extremes."""
     scheduler = build_scheduler("dpm++2m-karras", NOISE)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import diffusers
+import torch
 
 from zeroconv.errors import InputError
 
@@ -94,9 +95,26 @@ def build_scheduler(sampler: str, scheduler_config: Mapping[str, Any], steps: in
     settings = {**settings, **said}
     if spacing is not None:
         settings |= {setting: word == spacing for word, setting in SPACINGS.items()}
-    if (steps == 1 or settings.get("rescale_betas_zero_snr")) and "timestep_spacing" in known:
+    if (steps == 1 or scheduler_config.get("rescale_betas_zero_snr")) and "timestep_spacing" in known:
         settings["timestep_spacing"] = "trailing"  # with a last step of pure noise, sampling must begin on it
+    if scheduler_config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in known:
+        settings["trained_betas"] = zero_snr_betas(scheduler(**settings))
     return scheduler(**settings)
+
+
+def zero_snr_betas(scheduler: Any) -> list[float]:
+    """Betas whose last step is all but pure noise, for classes that do not rescale them themselves.
+
+    Lin, Liu, Li, Yang, "Common Diffusion Noise Schedules and Sample Steps are Flawed", 2023, arXiv 2305.08891, algorithm 1;
+    ᾱ of the last step is 2⁻²⁴ and not 0, as in diffusers' Euler, whose noise level would be infinite.
+
+    Args:
+        scheduler: with the betas as they were, in `alphas_cumprod`.
+    """
+    roots = scheduler.alphas_cumprod.double().sqrt()
+    alphas = ((roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])) ** 2
+    alphas[-1] = 2.0**-24
+    return (1 - alphas / torch.cat([torch.ones(1, dtype=alphas.dtype), alphas[:-1]])).tolist()
 
 
 def split_spacing(sampler: Sampler) -> tuple[str, str | None]:

@@ -11,6 +11,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from tests.tiny import FAMILIES, build_unet, randomized
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.lora import Lora
+from zeroconv.checkpoints.formats.lora_update import LowRankUpdate
 from zeroconv.checkpoints.keys.unet import unet_table
 
 ALPHA = 3.0
@@ -158,6 +159,9 @@ def agree(lora: Lora, updates: Updates, alpha: float | None = ALPHA) -> bool:
         return False
     pairs = [(update, updates[part][name]) for part, found in lora.updates.items() for name, update in found.items()]
     return all(
-        update.alpha == alpha and torch.equal(update.down, pair.down) and torch.equal(update.up, pair.up.flatten(1))
+        isinstance(update, LowRankUpdate)
+        and update.alpha == alpha
+        and torch.equal(update.down, pair.down)
+        and torch.equal(update.up, pair.up.flatten(1))
         for update, pair in pairs
     )

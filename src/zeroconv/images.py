@@ -35,12 +35,12 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
         FileNotFoundError: there is no such file.
         ValueError: not a PNG, JPEG or WebP, damaged, or too large; the message is one line and names the file.
     """
-    return _flatten(_decode(path), WHITE)
+    return flatten(decode(path), WHITE)
 
 
 def open_map(path: str | os.PathLike[str]) -> Image.Image:
     """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here"."""
-    return _flatten(_decode(path), BLACK)
+    return flatten(decode(path), BLACK)
 
 
 def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
@@ -49,7 +49,7 @@ def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
     Raises:
         ValueError: also when nothing in it is transparent.
     """
-    image, path = _decode(path), picture_name(path)
+    image, path = decode(path), picture_name(path)
     if not image.has_transparency_data:
         raise ValueError(f"{path} has no transparency; expected a picture whose transparent pixels are the hole to fill")
     image = image.convert("RGBA")
@@ -206,7 +206,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: not an image, or no readable settings in it.
     """
     path = Path(path)
-    text = _decode(path).info.get("zeroconv")
+    text = decode(path).info.get("zeroconv")
     if not isinstance(text, str):
         raise ValueError(f"{path} carries no zeroconv settings; only pictures made by zeroconv do")
     try:
@@ -253,7 +253,7 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
     return image
 
 
-def _decode(path: str | os.PathLike[str]) -> Image.Image:
+def decode(path: str | os.PathLike[str]) -> Image.Image:
     """Decode fully and turn upright, in whatever mode the file has."""
     image, path = _open(path), picture_name(path)
     try:
@@ -270,7 +270,7 @@ def _decode(path: str | os.PathLike[str]) -> Image.Image:
         image.close()
 
 
-def _flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+def flatten(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Any mode to RGB, with transparency laid on the background colour."""
     image = to_8bit(image)
     if image.mode == "RGBA":

@@ -53,12 +53,17 @@ def test_only_uniform_acts_on_the_unconditional_side() -> None:
 
 
 @given(steps=st.integers(1, 60), ends=st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda e: e[0] < e[1]))
-def test_step_window_has_the_rule_of_diffusers(steps: int, ends: tuple[float, float]) -> None:
+def test_step_window_has_the_rule_of_diffusers_and_is_never_empty(steps: int, ends: tuple[float, float]) -> None:
     start, end = ends
     window = StepWindow(start, end)
     # `controlnet_keep` of StableDiffusionControlNetPipeline
     keep = [1.0 - float(i / steps < start or (i + 1) / steps > end) for i in range(steps)]
-    assert [window.contains(i, steps) for i in range(steps)] == [bool(k) for k in keep]
+    found = [window.contains(i, steps) for i in range(steps)]
+    if any(keep):
+        assert found == [bool(k) for k in keep] and not window.between_steps(steps)
+    else:
+        (only,) = [i for i in range(steps) if found[i]]
+        assert only / steps <= (start + end) / 2 < (only + 1) / steps and window.between_steps(steps)
 
 
 @given(st.integers(1, 60))

@@ -14,9 +14,11 @@ from zeroconv.errors import InputError
 from zeroconv.generation import ControlRequest
 from zeroconv.generation.maps import make_controls
 from zeroconv.images import write_png
+from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
 
 SIZE = (64, 64)
+pytestmark = pytest.mark.filterwarnings("ignore::zeroconv.messages.MessageWarning")  # most maps here are no edges
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +41,20 @@ def test_an_embedded_map_is_the_file(canny: str, base: StableDiffusion, picture:
 
 
 def test_a_map_is_extracted_as_in_training_and_somebody_is_told(canny: str, base: StableDiffusion, picture: Path) -> None:
-    told: list[str] = []
-    (control,) = make_controls([ControlRequest(network=canny, image=str(picture))], base, SIZE, notify=told.append)
+    told: list[Message] = []
+    with listen(told.append):
+        (control,) = make_controls([ControlRequest(network=canny, image=str(picture))], base, SIZE)
     assert control.image == extract("canny", build_map(), low=5, high=9)
-    assert len(told) == 1 and "as in training" in told[0]
+    assert [message.code for message in told] == ["map.extracted"] and "as in training" in told[0].text
 
 
 def test_what_is_odd_about_a_map_is_told(canny: str, base: StableDiffusion) -> None:
     white = encode_png(Image.new("RGB", SIZE, "white"))
-    told: list[str] = []
-    make_controls([ControlRequest(network=canny, condition=white)], base, SIZE, notify=told.append)
-    assert len(told) == 1 and told[0].startswith("warning: the embedded picture: this map looks inverted")
+    told: list[Message] = []
+    with listen(told.append):
+        make_controls([ControlRequest(network=canny, condition=white)], base, SIZE)
+    assert [message.code for message in told] == ["map.inverted"]
+    assert told[0].text.startswith("the embedded picture: this map looks inverted")
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [

@@ -3,23 +3,27 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
 from tests.tiny import SD15, build_control, build_map, build_unet, count_calls, numbers
 from zeroconv.control import ControlNet
-from zeroconv.control.weighting import Weighting
+from zeroconv.control.weighting import WEIGHTINGS, Weighting
 from zeroconv.diffusion import SAMPLERS, Sampler
 from zeroconv.errors import InputError
-from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation import Control, ControlPipeline, GenerationRequest
 from zeroconv.generation.denoiser import connection_heights
 from zeroconv.generation.pipeline import describe_controls
-from zeroconv.images import open_map
+from zeroconv.images import open_map, write_png
+from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion, encode
 
 STEPS: dict[str, Any] = {"num_inference_steps": 2, "seed": 7}
@@ -75,23 +79,57 @@ def test_same_request_same_picture_other_seed_another(pipe: ControlPipeline) -> 
     assert one.images[0].size == (64, 64) and one.images[0].mode == "RGB"
 
 
-def test_newborn_and_scale_zero_and_black_mask_change_nothing(pipe: ControlPipeline, network: ControlNet) -> None:
+def test_what_changes_nothing_changes_nothing_and_says_so(pipe: ControlPipeline, network: ControlNet) -> None:
     plain = pipe("a red house", **STEPS).latents
     calls = count_calls(network)
-    newborn = build_control(pipe.base.unet)
-    assert torch.equal(pipe("a red house", [Control(newborn, build_map())], **STEPS).latents, plain)
-    offs: list[dict[str, Any]] = [{"scale": 0.0}, {"layers": [0.0] * 13}]
-    for off in offs:
-        assert torch.equal(pipe("a red house", [Control(network, build_map(), **off)], **STEPS).latents, plain)
-    assert calls == []
-    black = Control(network, build_map(), mask=Image.new("L", (64, 64), 0))
-    assert torch.equal(pipe("a red house", [black], **STEPS).latents, plain)
+    black = Image.new("L", (64, 64), 0)
+    idle = {
+        "no-effect.network": Control(build_control(pipe.base.unet), build_map()),
+        "no-effect.scale": Control(network, build_map(), scale=0.0),
+        "no-effect.layers": Control(network, build_map(), layers=[0.0] * 13),
+        "no-effect.mask": Control(network, build_map(), mask=black),
+    }
+    for code, control in idle.items():
+        heard: list[Message] = []
+        with listen(heard.append):
+            assert torch.equal(pipe("a red house", [control], **STEPS).latents, plain)
+        assert [message.code for message in heard] == [code]
+        assert calls == [] or code == "no-effect.mask"
     white = pipe("a red house", [Control(network, build_map(), mask=Image.new("L", (64, 64), 255))], **STEPS).latents
     assert torch.equal(white, pipe("a red house", [Control(network, build_map())], **STEPS).latents)
     assert differs(white, plain)
 
 
-@pytest.mark.parametrize(("start", "end", "runs"), [(0, 1, 5), (0, 0.4, 2), (0.4, 1, 3), (0.3, 0.8, 2), (0.9, 1, 0)])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scale=st.sampled_from([0.0, 0.5, 1.0]),
+    ends=st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda ends: ends[0] < ends[1]),
+    steps=st.integers(1, 6),
+    box=st.one_of(st.none(), st.tuples(*[st.integers(0, 64)] * 4)),
+    weighting=st.sampled_from(WEIGHTINGS),
+    guidance=st.sampled_from([1.0, 4.0]),
+    layers=st.sampled_from([None, [0.0] * 13, [0.0] * 12 + [1.0], [1.0] + [0.0] * 12]),
+)
+def test_a_control_acts_or_it_is_said_that_it_does_not(pipe: ControlPipeline, network: ControlNet, **given: Any) -> None:
+    mask = None
+    if given["box"] is not None:
+        left, top, right, bottom = given["box"]
+        mask = Image.new("L", (64, 64))
+        mask.paste(255, (min(left, right), min(top, bottom), max(left, right), max(top, bottom)))
+    start, end = given["ends"]
+    control = Control(network, build_map(), given["scale"], start, end, mask, given["layers"])
+    shared: dict[str, Any] = {
+        "num_inference_steps": given["steps"], "guidance_scale": given["guidance"], "weighting": given["weighting"], "seed": 3,
+    }  # fmt: skip
+    heard: list[Message] = []
+    with listen(heard.append):
+        made = pipe("a red house", [control], **shared).latents
+    acts = not torch.equal(made, pipe("a red house", **shared).latents)
+    said = any(message.code.startswith("no-effect.") for message in heard)
+    assert acts != said
+
+
+@pytest.mark.parametrize(("start", "end", "runs"), [(0, 1, 5), (0, 0.4, 2), (0.4, 1, 3), (0.3, 0.8, 2), (0.9, 1, 1)])
 def test_outside_its_window_a_network_is_not_run(
     pipe: ControlPipeline, network: ControlNet, start: float, end: float, runs: int
 ) -> None:
@@ -249,6 +287,48 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+def test_numbers_and_arrays_of_numpy_and_paths_are_understood(
+    pipe: ControlPipeline, network: ControlNet, tmp_path: Path
+) -> None:
+    image = build_map()
+    wanted = pipe("a red house", [Control(network, image, 0.5)], **STEPS).latents
+    array = np.asarray(image)
+    write_png(image, tmp_path / "map.png")
+    half, seven = cast(Any, np.float32(0.5)), cast(Any, np.int64(7))
+    for way in (array, array.astype(np.float32) / 255, torch.from_numpy(array.copy()), tmp_path / "map.png"):
+        assert torch.equal(pipe("a red house", [Control(network, way, half)], **STEPS).latents, wanted)
+    made = pipe("a red house", [Control(network, str(tmp_path / "map.png"), half)], **request(seed=seven))
+    assert torch.equal(made.latents, wanted)
+    grey = pipe("a red house", [Control(network, array[:, :, 0] > 127)], **request(seed=np.array([7]))).latents
+    assert grey.isfinite().all()
+    again = GenerationRequest.model_validate_json(made.requests[0].model_dump_json())
+    assert again.seed == 7 and again.controls[0].scale == 0.5
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((2, 64, 64, 3), np.uint8), r"condition is a ndarray of shape \(2, 64, 64, 3\)"),
+        (np.full((64, 64), 3.0), r"condition has numbers 3 … 3; floats belong in 0 … 1"),
+        (np.full((64, 64), 300), r"condition has numbers 300 … 300; whole numbers belong in 0 … 255"),
+        (np.full((64, 64), np.nan), "condition has numbers nan"),
+        (7, r"condition is a int of shape \(\)"),
+        (None, "condition is a NoneType"),
+        ("nowhere.png", "no such file: nowhere.png"),
+    ],
+)
+def test_what_is_no_picture_is_one_line(network: ControlNet, image: Any, message: str) -> None:
+    with pytest.raises((InputError, FileNotFoundError), match=message):
+        Control(network, image)
+
+
+@pytest.mark.parametrize("seed", ["7", 1.5, [1, "2"], None])
+def test_what_is_no_seed_is_one_line(pipe: ControlPipeline, seed: Any) -> None:
+    with pytest.raises(InputError, match="expected a whole number, or one for each picture") as caught:
+        pipe("a red house", **request(seed=seed))
+    assert caught.value.field == "seed"
+
+
 @pytest.mark.parametrize(("change", "message"), WRONG)
 def test_wrong_requests_are_one_line(pipe: ControlPipeline, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$") as caught:
@@ -277,7 +357,7 @@ def test_wrong_controls_are_one_line(pipe: ControlPipeline, network: ControlNet)
     with pytest.raises(InputError, match=r"^scale is 1e\+38; expected less than or equal to 10000, usually 0 to 2$") as large:
         pipe("a red house", [Control(network, build_map(), scale=1e38)], **STEPS)
     assert large.value.field == "controls.0.scale"
-    four = build_control(pipe.base.unet, conditioning_channels=4)
+    four = build_control(pipe.base.unet, seed=1, conditioning_channels=4)
     with pytest.raises(ValueError, match=r"^condition has shape \(1, 3, 64, 64\); expected \(B, 4, H, W\) in \[0, 1\]$"):
         pipe("a red house", [Control(four, build_map())], **STEPS)
     with pytest.raises(ValueError, match=r"^a control has 1 maps, picture 2 needs one"):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zeroconv.cli.console import say
 from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def open_base(request: "BaseRequest") -> "StableDiffusion":
     from zeroconv import generation
 
     logging.disable_progress_bar()
-    return generation.open_base(request, say)
+    return generation.open_base(request)
 
 
 def parse_base(

@@ -3,9 +3,15 @@
 import json
 import sys
 import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Progress", "format_seconds", "print_json", "say", "to_printable"]
+from zeroconv.messages import Message, listen, tell
+
+__all__ = ["Progress", "format_seconds", "hear_messages", "print_json", "say", "to_printable"]
 
 QUIET_SECONDS = 5.0  # between two progress lines when nobody watches a terminal
 
@@ -20,8 +26,44 @@ def to_printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
+HEARD: ContextVar[list[Message] | None] = ContextVar("heard", default=None)
+"""What the running command has said, for its JSON."""
+
+
+@contextmanager
+def hear_messages() -> Generator[None]:
+    """Inside, every message is said in one line on standard error, once, and kept for `print_json`.
+
+    So are the warnings that other libraries address to users.
+    """
+    heard: list[Message] = []
+
+    def show(message: Message) -> None:
+        heard.append(message)
+        say(to_printable(message.line()))
+
+    def show_warning(text: Warning | str, *_: Any, **__: Any) -> None:
+        tell(Message(to_printable(str(text)), "library.warning"))
+
+    token = HEARD.set(heard)
+    try:
+        with warnings.catch_warnings(), listen(show):
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = show_warning
+            yield
+    finally:
+        HEARD.reset(token)
+
+
 def print_json(report: dict[str, Any]) -> None:
-    """The one JSON object of a command; numbers that are not finite are refused, JSON has none."""
+    """The one JSON object of a command, with the messages it has said as `messages`.
+
+    Numbers that are not finite are refused, JSON has none.
+    """
+    heard = HEARD.get()
+    if heard is not None:
+        report = {**report, "messages": [message.to_json() for message in heard]}
     print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
 
 

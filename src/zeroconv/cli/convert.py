@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from zeroconv.cli.bases import Prediction, open_base, parse_base, parse_dtype
-from zeroconv.cli.console import print_json, say
+from zeroconv.cli.console import print_json
 from zeroconv.cli.folders import all_or_nothing
+from zeroconv.messages import Message, tell
 
 __all__ = ["convert"]
 
@@ -85,7 +86,7 @@ def convert(
                 source, out, ConversionOptions(to, kind, rank, (shard_size or 1000) * 10**6), hints, *bases
             )
     for note in report.notes:
-        say(note)
+        tell(Message(note, "convert.note", "info"))
     if as_json:
         print_json({"from": report.layout, "to": to, "tensors": report.tensors, "files": [str(file) for file in report.files]})
         return

@@ -2,7 +2,6 @@
 
 import json
 import time
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +28,6 @@ def demo(
     """Make four pictures that obey an edge map, the same without control, and measure both."""
     started = time.monotonic()
     with output_folder(out), Progress("demo: step") as progress:
-        warnings.filterwarnings("ignore", module=r"(?!zeroconv\b)")  # what other libraries say is no news of the demo
         from zeroconv.cli.demo_sheet import open_showpieces, show
         from zeroconv.control import ControlNet
         from zeroconv.generation import Control, ControlPipeline

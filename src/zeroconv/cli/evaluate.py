@@ -10,9 +10,10 @@ import typer
 
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base, read_base_name
-from zeroconv.cli.console import Progress, print_json, say
+from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
+from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from zeroconv.control import ControlNet
@@ -86,4 +87,4 @@ def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any
     parameters = network.config.extract if judge is None else judge
     warning = get(condition).domain_warning(parameters, "--judge method=…")
     if warning and not data.startswith("world:"):
-        say(f"warning: {warning}")
+        tell(Message(warning, "judge.domain"))

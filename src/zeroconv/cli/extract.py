@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zeroconv.cli.console import Progress, print_json, say
+from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.controls import parse_mode, parse_size
 from zeroconv.cli.folders import output_folder
+from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from zeroconv.conditions import Condition
@@ -34,6 +35,7 @@ def extract(
     """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
     from zeroconv import conditions
     from zeroconv.conditions.raster.tiling import resize_for_detection
+    from zeroconv.conditions.user_maps import check_user_map
     from zeroconv.images import image_size, open_image, write_png
 
     if listed:
@@ -47,7 +49,7 @@ def extract(
     if mode is not None and pixels is None:
         raise typer.BadParameter("--resize says how maps get another size; expected --size too")
     if warning := known.domain_warning(parameters, "--set method=…"):
-        say(f"warning: {warning}")
+        tell(Message(warning, "extract.domain"))
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
     written: list[Path] = []
@@ -61,8 +63,7 @@ def extract(
             else:
                 image = conditions.extract(known.name, resize_for_detection(picture, shorter), **parameters)
                 image = conditions.fit_map(image, pixels, known.name, mode or "crop")
-            for warning in known.check(image):
-                say(f"warning: {path}: {warning}")
+            check_user_map(known, image, str(path))
             written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
             progress(len(written), len(images))
     if as_json:

@@ -107,7 +107,7 @@ def generate(
             request = generation.GenerationRequest(**values, base=asked)
         opened = open_base(request.base)
         with Progress("step") as progress:
-            output, steering = generation.generate(request, opened, notify=say, on_step=progress)
+            output, steering = generation.generate(request, opened, on_step=progress)
         saved = generation.save_images(output, steering, out, opened)
     finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)
 

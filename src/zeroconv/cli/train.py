@@ -8,6 +8,7 @@ import typer
 
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.folders import output_folder
+from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from zeroconv.training import Event
@@ -59,6 +60,9 @@ def show(event: "Event", progress: Progress) -> None:
 
     if isinstance(event, Stepped):
         progress.show(event.line(), last=event.step == event.steps)
+    elif isinstance(event, Message):
+        progress.close()
+        tell(event)
     else:
         progress.close()
         say(event.line())

@@ -72,7 +72,8 @@ def layer_weights(weighting: str, heights: Sequence[int]) -> Tensor:
 class StepWindow:
     """The share of the steps in which a control acts; outside it its network is not run.
 
-    Step i of n lies in the window when `start <= i / n` and `(i + 1) / n <= end`, the rule of diffusers.
+    Step i of n lies in the window when `start <= i / n` and `(i + 1) / n <= end`, the rule of diffusers. Where no step does,
+    because the window is shorter than a step or lies across two, the step that holds its middle acts.
 
     Attributes:
         start: from 0 (the first, noisiest step).
@@ -92,7 +93,16 @@ class StepWindow:
 
     def contains(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` (counted from 0) lies inside."""
+        return self.holds(step, steps) or (self.between_steps(steps) and step == int((self.start + self.end) / 2 * steps))
+
+    def holds(self, step: int, steps: int) -> bool:
+        """Whether a step lies inside as a whole."""
         return not (step / steps < self.start or (step + 1) / steps > self.end)
+
+    def between_steps(self, steps: int) -> bool:
+        """Whether no step lies inside as a whole."""
+        first = math.ceil(self.start * steps)
+        return not any(self.holds(step, steps) for step in (first - 1, first) if 0 <= step < steps)
 
 
 ALL_STEPS = StepWindow()

@@ -1,6 +1,6 @@
 """The zero convolution Z(.; .) of section 3.1: a 1x1 convolution whose weight and bias start at zero."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from zeroconv.checkpoints.formats.controlnet_config import Connection
 
-__all__ = ["ZeroConvolution", "connect", "connect_all"]
+__all__ = ["ZeroConvolution", "all_zero", "connect", "connect_all"]
 
 
 class ZeroConvolution(nn.Conv2d):
@@ -46,6 +46,11 @@ class ZeroConvolution(nn.Conv2d):
         if input.ndim == 4:
             return super().forward(input)
         return functional.linear(input, self.weight.flatten(1), self.bias)
+
+
+def all_zero(connections: Iterable[nn.Module]) -> bool:
+    """Whether all connections are exactly zero, as at initialisation: then the network changes nothing."""
+    return not any(bool(parameter.any()) for connection in connections for parameter in connection.parameters())
 
 
 def connect(in_channels: int, out_channels: int, connection: Connection) -> nn.Conv2d:

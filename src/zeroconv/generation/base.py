@@ -1,23 +1,22 @@
 """From the base of a request to an open base and back."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from zeroconv.errors import InputError, name_field
 from zeroconv.generation.request import BaseRequest, GenerationRequest
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["check_base_name", "describe_base", "find_device", "open_base"]
 
 
-def open_base(request: BaseRequest, notify: Callable[[str], None] | None = None) -> StableDiffusion:
-    """The base with its LoRAs, on its device.
+def open_base(request: BaseRequest) -> StableDiffusion:
+    """The base with its LoRAs, on its device; what each of them changed is told.
 
     Args:
         request: which, and how.
-        notify: told for each LoRA what it changed.
 
     Raises:
         InputError: when something is not there, broken, or does not fit: of the field "base" or a part of it.
@@ -30,8 +29,7 @@ def open_base(request: BaseRequest, notify: Callable[[str], None] | None = None)
     for index, lora in enumerate(request.loras):
         with name_field(f"base.loras.{index}"):
             report = base.add_lora(lora.path, lora.weight)
-        if notify is not None:
-            notify(str(report))
+        tell(Message(str(report), "lora.merged", "info"))
     return base.to(device)
 
 

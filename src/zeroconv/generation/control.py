@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,31 +11,40 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv import conditions
+from zeroconv.conditions.condition import Condition
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
+from zeroconv.control.zero_convolution import all_zero
 from zeroconv.errors import InputError
+from zeroconv.generation.picture_input import open_mask, to_picture
 from zeroconv.generation.request import ControlRequest
-from zeroconv.images import to_tensor
+from zeroconv.images import open_map, to_tensor
+from zeroconv.messages import Message
 
 __all__ = ["Control"]
 
 
-@dataclass(frozen=True)
+Picture = Image.Image | str | Path | NDArray[Any] | Tensor
+
+
+@dataclass(frozen=True, init=False)
 class Control:
     """A ControlNet with its condition map.
 
     Attributes:
         network: the ControlNet.
-        image: the condition map, RGB, of the size of the pictures; or one map for each picture. For inpainting it is
-            RGBA, transparent where the hole is.
+        image: the condition map, of the size of the pictures, or one map for each picture: a Pillow image, the path of
+            one, or an array (H, W) or (H, W, 3 or 4), uint8 or floats in [0, 1]. For inpainting it is RGBA, transparent where
+            the hole is.
         scale: strength; 1 as trained, 0 off (then the network is not run).
         start: share of the steps after which it begins to act, 0 … 1.
         end: share of the steps after which it stops, 0 … 1.
-        mask: where it acts: a grey picture of the map's size, white = fully, black = not; None is everywhere.
+        mask: where it acts: a grey picture (or path, or array) of the map's size, white = fully, black = not; None is
+            everywhere.
         layers: a further weight for each connection, shallow to deep, the middle's last; None is 1 everywhere.
 
     Raises:
-        InputError: for a scale or layer weight that is not finite, or an empty or reversed step window.
+        InputError: for a scale or layer weight that is not finite, an empty or reversed step window, or what is no picture.
     """
 
     network: ControlNet
@@ -45,18 +55,53 @@ class Control:
     mask: Image.Image | None = None
     layers: Sequence[float] | NDArray[Any] | Tensor | None = None
 
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        check_scale(self.scale)
-        for weight in () if self.layers is None else self.layers:
+    def __init__(
+        self,
+        network: ControlNet,
+        image: Picture | Sequence[Picture],
+        scale: float = 1.0,
+        start: float = 0.0,
+        end: float = 1.0,
+        mask: Picture | None = None,
+        layers: Sequence[float] | NDArray[Any] | Tensor | None = None,
+    ) -> None:
+        for weight in () if layers is None else layers:
             if not math.isfinite(weight):
                 raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
-        StepWindow(self.start, self.end)
+        StepWindow(start, end)
+        values = {
+            "network": network,
+            "image": read_maps(image, conditions.find(network.config.condition)),
+            "scale": check_scale(scale),
+            "start": float(start),
+            "end": float(end),
+            "mask": None if mask is None else to_picture(mask, open_mask, "mask"),
+            "layers": layers,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def window(self) -> StepWindow:
         """The steps in which it acts."""
         return StepWindow(self.start, self.end)
+
+    def idle_reasons(self, steps: int) -> list[Message]:
+        """Why this control changes nothing in a picture of so many denoising steps, or acts in one of them alone."""
+        name, found = self.network.name or "a control", list[Message]()
+        if not self.scale:
+            found.append(Message(f"{name} has scale 0: it has no effect", "no-effect.scale"))
+        elif self.layers is not None and not any(float(weight) for weight in self.layers):
+            found.append(Message(f"{name} has layer weights that are all 0: it has no effect", "no-effect.layers"))
+        if self.mask is not None and self.mask.convert("L").getextrema()[1] == 0:
+            found.append(Message(f"the mask of {name} is black: it acts nowhere and has no effect", "no-effect.mask"))
+        if all_zero([*self.network.controlnet_down_blocks, self.network.controlnet_mid_block]):
+            said = f"every connection of {name} is exactly zero, so it was never trained: it has no effect"
+            found.append(Message(said, "no-effect.network"))
+        if self.window.between_steps(steps):
+            said = f"the window {self.start:g} to {self.end:g} of {name} holds none of {steps} steps as a whole"
+            found.append(Message(f"{said}: it acts in the one around its middle", "window.one-step", "info"))
+        return found
 
     def tensor_of(self, picture: int) -> Tensor:
         """The map of picture `picture` as the network reads it: (3, H, W) in [0, 1], and -1 in the hole of inpainting.
@@ -98,3 +143,13 @@ class Control:
             end=self.end,
             layers=None if self.layers is None else tuple(float(weight) for weight in self.layers),
         )
+
+
+def read_maps(given: Any, condition: Condition | None) -> Image.Image | Sequence[Image.Image]:
+    """The map, or the maps, of whatever kind they were given; sequences that make images when asked are left to that."""
+    opener = condition.open_map if condition else open_map
+    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
+        return given
+    if isinstance(given, list | tuple):
+        return [to_picture(one, opener, "condition") for one in given]
+    return to_picture(given, opener, "condition")

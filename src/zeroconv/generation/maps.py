@@ -9,21 +9,18 @@ from zeroconv import conditions
 from zeroconv.conditions.condition import Condition
 from zeroconv.conditions.parameters import with_defaults
 from zeroconv.conditions.raster.resizing import NEAREST, resize_map
+from zeroconv.conditions.user_maps import check_user_map
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import picture_name
 from zeroconv.errors import name_field
 from zeroconv.generation.control import Control
+from zeroconv.generation.picture_input import open_mask
 from zeroconv.generation.request import ControlRequest, ResizeMode
 from zeroconv.images import open_image, open_map
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["make_controls", "make_map"]
-
-Notify = Callable[[str], None]
-
-
-def ignore(_: str) -> None:
-    """Tell nobody."""
 
 
 def make_controls(
@@ -31,7 +28,6 @@ def make_controls(
     base: StableDiffusion,
     size: tuple[int, int],
     resize: ResizeMode | None = None,
-    notify: Notify = ignore,
 ) -> list[Control]:
     """Open every ControlNet once and make its map.
 
@@ -40,7 +36,6 @@ def make_controls(
         base: the base.
         size: of the pictures, width and height.
         resize: how pictures, maps and masks of another size are fitted. None cuts pictures and refuses maps and masks.
-        notify: told in a sentence what looks wrong about a map, and how it is extracted, if not in the usual way.
 
     Raises:
         InputError: for a network or picture that cannot be opened, a map of another size, a base that does not fit.
@@ -56,9 +51,9 @@ def make_controls(
         network, mask = opened[request.network], None
         if request.mask is not None:
             with name_field(f"controls.{index}.mask"):
-                mask = open_fitted(request.mask, open_map, "mask", None, size, resize).convert("L")
+                mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
         with name_field(f"controls.{index}.{'image' if request.condition is None else 'condition'}"):
-            image = make_map(network, request, size, resize, notify)
+            image = make_map(network, request, size, resize)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers))
     return controls
 
@@ -76,9 +71,7 @@ def check_condition(network: ControlNet, extracted: bool) -> None:
         with_defaults(known, network.config.extract)
 
 
-def make_map(
-    network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None, notify: Notify = ignore
-) -> Image.Image:
+def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
     """The ready map of a request, or the one extracted from its picture, as the network's maps were in training.
 
     Raises:
@@ -91,15 +84,13 @@ def make_map(
         image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
     else:
         assert request.image is not None, "a request has one of both"
-        image, source = extract_map(network, request.image, request.network, size, resize, notify), request.image
-    for oddity in known.check(image) if known else ():
-        notify(f"warning: {picture_name(source)}: {oddity}")
+        image, source = extract_map(network, request.image, request.network, size, resize), request.image
+    if known is not None:
+        check_user_map(known, image, picture_name(source))
     return image
 
 
-def extract_map(
-    network: ControlNet, source: str, what: str, size: tuple[int, int], resize: ResizeMode | None, notify: Notify
-) -> Image.Image:
+def extract_map(network: ControlNet, source: str, what: str, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
     """The map of a picture, with the parameters of the network's training.
 
     Raises:
@@ -111,7 +102,8 @@ def extract_map(
     if known.needs_mask:
         raise ValueError(f"{what} fills a hole, and only you know where: give it as --condition, RGBA and transparent there")
     if parameters:
-        notify(f"the map of {picture_name(source)} is extracted as in training, with {json.dumps(parameters)}")
+        said = f"the map of {picture_name(source)} is extracted as in training, with {json.dumps(parameters)}"
+        tell(Message(said, "map.extracted", "info"))
     return conditions.extract_at_size(known.name, open_image(source), size, resize or "crop", **parameters)
 
 

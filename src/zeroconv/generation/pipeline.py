@@ -1,8 +1,9 @@
 """Pictures from text and controls: the composition of denoisers, sampled (section 3.4)."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex, cast
 
 import torch
 from PIL import Image
@@ -17,9 +18,10 @@ from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.control import Control
 from zeroconv.generation.denoiser import ControlledDenoiser, activate
 from zeroconv.generation.inference_copy import prepare_for_inference
-from zeroconv.generation.maps import ignore, make_controls
+from zeroconv.generation.maps import make_controls
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.images import to_image
+from zeroconv.messages import tell
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["ControlPipeline", "Output", "generate"]
@@ -66,7 +68,7 @@ class ControlPipeline:
         weighting: Weighting = "uniform",
         num_inference_steps: int = 20,
         guidance_scale: float = 7.5,
-        seed: int | Sequence[int] = 0,
+        seed: SupportsIndex | Sequence[SupportsIndex] = 0,
         num_images: int = 1,
         negative_prompt: str = "",
         sampler: str = "dpm++2m",
@@ -100,9 +102,7 @@ class ControlPipeline:
             message = f"{count} pictures are asked for, {batch_size} at a time; expected 1 or more of both"
             raise InputError(message, field=wrong)
         prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
-        seeds = [seed + i for i in range(count)] if isinstance(seed, int) else list(seed)
-        if len(seeds) != count:
-            raise InputError(f"{len(seeds)} seeds for {count} pictures; give one seed, or one each", field="seed")
+        seeds = read_seeds(seed, count)
         shared: dict[str, Any] = {
             "negative_prompt": negative_prompt,
             "num_inference_steps": num_inference_steps,
@@ -116,6 +116,8 @@ class ControlPipeline:
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
         for control in controls:
             control.network.check_base(self.base.unet)
+            for message in control.idle_reasons(num_inference_steps):
+                tell(message)
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
@@ -176,7 +178,6 @@ def generate(
     request: GenerationRequest,
     base: StableDiffusion | None = None,
     *,
-    notify: Callable[[str], None] = ignore,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[Output, list[Control]]:
     """From a request to its pictures, and the controls that steered them.
@@ -184,18 +185,17 @@ def generate(
     Args:
         request: what is asked for.
         base: the base, if it is open already; otherwise it is opened as `request.base` says.
-        notify: told what is worth knowing about LoRAs and the making of maps.
         on_step: as in `ControlPipeline`.
 
     Raises:
         InputError: when something in the request cannot be used, naming its field.
     """
     if base is None:
-        base = open_base(request.base, notify)
+        base = open_base(request.base)
     else:
         check_base_name(request, base)
     size = request.size or (base.size, base.size)
-    controls = make_controls(request.controls, base, size, request.resize, notify)
+    controls = make_controls(request.controls, base, size, request.resize)
     output = ControlPipeline(base)(
         request.prompt,
         controls,
@@ -210,6 +210,23 @@ def generate(
         on_step=on_step,
     )
     return output, controls
+
+
+def read_seeds(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:
+    """The seed of each picture, from one for the first of them or one each; NumPy's integers are integers too.
+
+    Raises:
+        InputError: when there are not as many, or one is no integer.
+    """
+    try:
+        if isinstance(seed, SupportsIndex) and getattr(seed, "ndim", 0) == 0:
+            return [operator.index(seed) + i for i in range(count)]
+        seeds = [operator.index(one) for one in cast("Sequence[SupportsIndex]", seed)]
+    except TypeError:
+        raise InputError(f"seed is {seed!r:.80}; expected a whole number, or one for each picture", field="seed") from None
+    if len(seeds) != count:
+        raise InputError(f"{len(seeds)} seeds for {count} pictures; give one seed, or one each", field="seed")
+    return seeds
 
 
 def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:

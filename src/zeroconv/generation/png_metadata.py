@@ -4,7 +4,6 @@ A saved picture holds its request with the maps and masks that steered it, lossl
 """
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -22,6 +21,7 @@ from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.generation.pipeline import Output, generate
 from zeroconv.generation.request import BaseRequest, GenerationRequest
 from zeroconv.images import open_map, read_settings, write_png
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.version import __version__
 
@@ -205,14 +205,14 @@ def open_recorded_base(request: BaseRequest) -> StableDiffusion:
     base = open_base(request.model_copy(update={"device": device if here else "cpu", "dtype": request.dtype or "float32"}))
     if not here:
         message = f"the picture was made on {device}, here it is made on {base.device}: equal up to rounding"
-        warnings.warn(message, stacklevel=3)
+        tell(Message(message, "again.device"))
     return base
 
 
 def warn_if_changed(what: str, network: nn.Module, before: str) -> None:
     """Say so when weights are not those the picture was made with."""
     if fingerprint(network) != before:
-        warnings.warn(f"{what} has other weights now: the picture will not be the same", UserWarning, stacklevel=3)
+        tell(Message(f"{what} has other weights now: the picture will not be the same", "again.changed"))
 
 
 def fingerprint(network: nn.Module) -> str:

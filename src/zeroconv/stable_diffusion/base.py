@@ -175,7 +175,7 @@ class StableDiffusion:
         encoders = [PromptEncoder(self.tokenizer, self.text_encoder)]
         if self.is_xl:
             encoders.append(PromptEncoder(self.tokenizer_2, self.text_encoder_2))
-        text = encode_prompts(prompts, encoders, self.force_zeros_for_empty_prompt, stacklevel=2)
+        text = encode_prompts(prompts, encoders, self.force_zeros_for_empty_prompt)
         return text.map(lambda tensor: tensor.to(self.dtype))
 
     def added_conditions(self, text: PromptEncoding, width: int, height: int) -> AddedConditions | None:

@@ -1,12 +1,13 @@
 """Prompt encoding: token hidden states and, for SDXL, the pooled embedding."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from zeroconv.messages import Message, tell
 
 __all__ = ["PromptEncoder", "PromptEncoding", "encode_prompts"]
 
@@ -73,7 +74,7 @@ class PromptEncoder:
 
 @torch.no_grad()
 def encode_prompts(
-    prompts: Sequence[str], encoders: Sequence[PromptEncoder], force_zeros_for_empty_prompt: bool, stacklevel: int = 1
+    prompts: Sequence[str], encoders: Sequence[PromptEncoder], force_zeros_for_empty_prompt: bool
 ) -> PromptEncoding:
     """Encode prompts as the family of the base wants it.
 
@@ -85,13 +86,12 @@ def encode_prompts(
         prompts: B prompts; one longer than the window is cut, with a warning that names what was left out.
         encoders: one or two.
         force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
-        stacklevel: how many calls up the warning points, 1 being who called this.
     """
     window = min(encoder.window for encoder in encoders)
     for prompt in prompts:
         cut = encoders[0].cut(prompt, window)
         if cut is not None:
-            warnings.warn(cut, UserWarning, stacklevel=stacklevel + 2)  # past this function and the wrapper of no_grad
+            tell(Message(cut, "prompt.cut"))
     if len(encoders) == 1:
         text = PromptEncoding(encoders[0].network(encoders[0].tokens(prompts, window)).last_hidden_state)
     else:

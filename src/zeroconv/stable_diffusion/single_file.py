@@ -1,6 +1,5 @@
 """From one file in the original layout to the parts of a base, with no folder beside it and no network."""
 
-import warnings
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
 from zeroconv.checkpoints.formats.single_file import OriginalBase, read_original
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion.build import build_text_encoder, build_unet
 from zeroconv.stable_diffusion.folder import Parts, check_parts
 from zeroconv.stable_diffusion.tokenizer import END, clip_tokenizer
@@ -43,12 +43,8 @@ def open_single_file(
     """
     found = read_file(path, prediction_type, family, ema)
     if found.prediction_source.startswith("a guess"):
-        warnings.warn(
-            f"{path.name} does not say what it predicts; {found.scheduler['prediction_type']!r} is {found.prediction_source}: "
-            "if the pictures are noise or burnt, state the other one",
-            UserWarning,
-            stacklevel=4,
-        )
+        said = f"{path.name} does not say what it predicts; {found.scheduler['prediction_type']!r} is {found.prediction_source}"
+        tell(Message(f"{said}: if the pictures are noise or burnt, state the other one", "file.guessed"))
     return build_parts(found, dtype, vae, str(path))
 
 

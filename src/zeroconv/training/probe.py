@@ -12,6 +12,7 @@ from zeroconv.control import ControlNet
 from zeroconv.data import Pair, get_maps
 from zeroconv.evaluation import HeldOut
 from zeroconv.generation import ControlPipeline
+from zeroconv.messages import listen
 from zeroconv.sheets import contact_sheet
 
 __all__ = ["Probe", "ProbeResult"]
@@ -74,7 +75,8 @@ class Probe:
 
     def run(self, network: ControlNet | None) -> ProbeResult:
         """Make the pictures, with the ControlNet or without any control, always from the same noise."""
-        images = self.held_out.generate(self.pipeline, network, **self.request)
+        with listen(lambda _: None):  # before training a network has no effect, which is no news here
+            images = self.held_out.generate(self.pipeline, network, **self.request)
         return ProbeResult(self.mean_fidelity(images), images)
 
     def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:

@@ -150,6 +150,7 @@ def one(name: str, down: Tensor, up: Tensor, **others: Tensor) -> dict[str, Tens
 def read_one(written: dict[str, Tensor], metadata: dict[str, str] | None = None, family: str = "sd15") -> LowRankUpdate:
     """The only update of a file for the U-Net."""
     (found,) = lora_updates(written, metadata or {}, parts_of(family).shapes()).updates["unet"].values()
+    assert isinstance(found, LowRankUpdate)
     return found
 
 
@@ -182,6 +183,7 @@ def test_a_convolution_of_rank_one_and_one_in_three_parts() -> None:
 def test_the_scale_is_alpha_over_rank_wherever_alpha_is_told(tmp_path: Path) -> None:
     pair, module = Factors(numbers(4, 16, seed=1), numbers(16, 4, seed=2)), "down_blocks.0.attentions.0.proj_in"
     peft, heard = loras.peft({"unet": {module: pair}}), list[Message]()
+    weight, wanted = torch.zeros(16, 16, 1, 1), (pair.up @ pair.down).reshape(16, 16, 1, 1)
 
     def scale(**settings: Any) -> float:
         return read_one(peft, {"lora_adapter_metadata": json.dumps(settings)}).scale
@@ -197,11 +199,11 @@ def test_the_scale_is_alpha_over_rank_wherever_alpha_is_told(tmp_path: Path) -> 
     assert read_one({**peft, f"unet.{module}.alpha": torch.tensor(12.0)}, TOLD).scale == 3
     safetensors.torch.save_file(peft, tmp_path / "adapter_model.safetensors")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 20}), "utf-8")
-    assert read_lora(tmp_path, parts_of("sd15").shapes()).updates["unet"][module].scale == 5
+    assert read_lora(tmp_path, parts_of("sd15").shapes()).updates["unet"][module].delta(weight).equal(5 * wanted)
     safetensors.torch.save_file(
         peft, tmp_path / "pytorch_lora_weights.safetensors", {"lora_adapter_metadata": '{"lora_alpha": 1}'}
     )
-    assert read_lora(tmp_path, parts_of("sd15").shapes()).updates["unet"][module].scale == 0.25
+    assert read_lora(tmp_path, parts_of("sd15").shapes()).updates["unet"][module].delta(weight).equal(0.25 * wanted)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

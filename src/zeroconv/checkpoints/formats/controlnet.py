@@ -1,7 +1,6 @@
 """From a file or folder in any layout to the settings and tensors of a ControlNet, and back."""
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, Co
 from zeroconv.checkpoints.formats.controlnet_layouts import Layout, layout_of, read_layout, write_layout
 from zeroconv.checkpoints.formats.single_file import shapes_of
 from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
+from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -166,7 +166,7 @@ def announce(name: str, guess: ControlNetHints, hints: ControlNetHints) -> None:
     """Warn of what was guessed from a name and not said by the user."""
     new = ControlNetHints(**{key: value for key, value in vars(guess).items() if getattr(hints, key) is None})
     if new.sentences():
-        warnings.warn(f"{name}: guessed from its name: {'; '.join(new.sentences())}", UserWarning, stacklevel=6)
+        tell(Message(f"{name}: guessed from its name: {'; '.join(new.sentences())}", "file.guessed"))
 
 
 def guess_config(
@@ -270,7 +270,7 @@ def write_controlnet(
     pickled = out.suffix == ".pth"
     reader = "which cannot carry settings" if pickled else "whose settings other tools do not read"
     for sentence in hints.sentences():
-        warnings.warn(f"{out.name} is a {out.suffix}, {reader}: say when it is used that {sentence}", stacklevel=2)
+        tell(Message(f"{out.name} is a {out.suffix}, {reader}: say when it is used that {sentence}", "file.settings"))
     if pickled:
         write_pickle(out, written)
     else:

@@ -1,6 +1,5 @@
 """The layouts of a published ControlNet: told apart by their names, read into diffusers' names, and written back."""
 
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal, get_args
 
@@ -11,6 +10,7 @@ from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
 from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.messages import Message, tell
 
 __all__ = ["LAYOUTS", "Layout", "layout_of", "read_layout", "write_layout"]
 
@@ -154,7 +154,7 @@ def write_layout(
     found = decompose(tensors, unet, rank)
     if found.error > EXACT:
         left = f"offsets of rank {rank} leave out {found.error:.1%} of what training changed: a higher rank keeps more"
-        warnings.warn(left, UserWarning, stacklevel=2)
+        tell(Message(left, "file.rank"))
     return to_control_lora(found.tensors, table)
 
 

@@ -119,7 +119,7 @@ def test_what_is_odd_about_a_map_is_said(run: Run, base_folder: Path, control_fo
 
 
 def test_words_that_are_not_read_are_named(run: Run, base_folder: Path) -> None:
-    result = run("generate", "--base", base_folder, "--prompt", "red " * 40, "--steps", "1", "-n", 2)
+    result = run("generate", "--base", base_folder, "--plain-prompt", "--prompt", "red " * 40, "--steps", "1", "-n", 2)
     assert result.code == 0
     assert result.err.count("warning: the prompt has") == 1
 

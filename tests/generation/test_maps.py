@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.conditions.scenes import rendering, true_map
 from tests.tiny import build_control, build_map
+from zeroconv import conditions
 from zeroconv.conditions import extract
 from zeroconv.data_uri import encode_png
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlRequest
-from zeroconv.generation.maps import make_controls
+from zeroconv.generation.maps import looks_like_map, make_controls
 from zeroconv.images import write_png
 from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
@@ -100,3 +102,41 @@ def test_a_recorded_parameter_that_is_not_known_here_is_the_networks(
     with pytest.raises(InputError, match="there is no parameter 'hight'") as caught:
         make_controls([ControlRequest(network=folder, image=str(picture))], base, SIZE)
     assert caught.value.field == "controls.0.network"
+
+
+def test_extraction_can_be_told(canny: str, base: StableDiffusion, picture: Path) -> None:
+    (control,) = make_controls([ControlRequest(network=canny, image=str(picture), extract={"low": 9.0})], base, SIZE)
+    assert control.image == extract("canny", build_map(), low=9, high=9)
+    with pytest.raises(InputError, match="no parameter 'lo'") as caught:
+        make_controls([ControlRequest(network=canny, image=str(picture), extract={"lo": 90})], base, SIZE)
+    assert caught.value.field == "controls.0.image"
+    with pytest.raises(InputError, match="is told how to extract"):
+        ControlRequest(network=canny, condition=str(picture), extract={"low": 90})
+
+
+@pytest.mark.parametrize("name", ["canny", "lines", "scribble", "soft-edge", "segmentation", "pose"])
+def test_a_map_given_as_a_picture_is_noticed_and_a_picture_never(name: str) -> None:
+    known = conditions.get(name)
+    assert not any(looks_like_map(known, rendering(index)) for index in range(6))
+    for index in range(6):
+        if name == "pose" and index % 2:
+            continue  # nobody is in these
+        found = looks_like_map(known, true_map(index, name))
+        assert found or name == "soft-edge"  # whose grey levels could be a picture of the night
+
+
+def test_a_black_mask_is_read_by_its_transparency_and_ones_are_white(canny: str, base: StableDiffusion, tmp_path: Path) -> None:
+    shape = Image.new("RGBA", SIZE)
+    shape.paste((0, 0, 0, 255), (8, 8, 40, 40))
+    ones, wanted = Image.new("L", SIZE), Image.new("L", SIZE)
+    ones.paste(1, (8, 8, 40, 40))
+    wanted.paste(255, (8, 8, 40, 40))
+    condition = encode_png(extract("canny", build_map()))
+    for mask, code in ((shape, "mask.alpha"), (ones, "mask.scaled"), (wanted, None)):
+        mask.save(tmp_path / "mask.png")
+        told: list[Message] = []
+        with listen(told.append):
+            request = ControlRequest(network=canny, condition=condition, mask=str(tmp_path / "mask.png"))
+            (control,) = make_controls([request], base, SIZE)
+        assert control.mask is not None and control.mask.tobytes() == wanted.tobytes()
+        assert [message.code for message in told if message.code.startswith("mask")] == ([code] if code else [])

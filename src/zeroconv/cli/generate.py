@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
+from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
 from zeroconv.errors import InputError
 
@@ -51,8 +52,10 @@ def generate(
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
     condition: Annotated[Files, typer.Option(help="A ready map for a control.")] = [],  # noqa: B006
+    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")] = [],  # noqa: B006
     mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006
     negative: Annotated[str, typer.Option(help="What not to see.")] = "",
+    plain_prompt: Annotated[bool, typer.Option("--plain-prompt", help="(word:1.3), [word] and BREAK are mere words.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture.")] = 0,
     num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="With seed, seed + 1, ...")] = 1,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
@@ -86,6 +89,8 @@ def generate(
     if prompt is None:
         raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
     controls = parse_controls(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
+    for one in controls:
+        one["extract"] = dict(map(parse_assignment, assignments)) if one.get("image") else {}
     values: dict[str, Any] = {
         "prompt": prompt,
         "negative_prompt": negative,
@@ -96,6 +101,7 @@ def generate(
         "guidance_scale": guidance,
         "weighting": weighting,
         "sampler": sampler,
+        "plain_prompt": plain_prompt,
         "size": parse_size(size) if size else None,
         "resize": parse_mode(resize),
     }

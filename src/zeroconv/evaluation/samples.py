@@ -52,7 +52,8 @@ class HeldOut:
         """
         controls = [] if network is None else [Control(network, self.maps, scale=scale)]
         prompts = [pair.caption for pair in self.pairs]
-        return pipeline(prompts, controls, seed=self.seeds, size=self.size, **request).images
+        # A caption is what somebody wrote about a picture: its parentheses are no weights, here as in training.
+        return pipeline(prompts, controls, seed=self.seeds, size=self.size, plain_prompt=True, **request).images
 
     def reconstruct(self, base: StableDiffusion) -> list[Image.Image]:
         """The true pictures through the autoencoder: no picture of this base can be expected to obey better."""

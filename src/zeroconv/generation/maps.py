@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from PIL import Image
 
 from zeroconv import conditions
@@ -20,7 +21,10 @@ from zeroconv.images import open_image, open_map
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["make_controls", "make_map"]
+__all__ = ["looks_like_map", "make_controls", "make_map"]
+
+LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
+"""Conditions whose maps are white lines on black."""
 
 
 def make_controls(
@@ -84,27 +88,45 @@ def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int]
         image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
     else:
         assert request.image is not None, "a request has one of both"
-        image, source = extract_map(network, request.image, request.network, size, resize), request.image
+        image, source = extract_map(network, request, size, resize), request.image
     if known is not None:
         check_user_map(known, image, picture_name(source))
     return image
 
 
-def extract_map(network: ControlNet, source: str, what: str, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
-    """The map of a picture, with the parameters of the network's training.
+def extract_map(network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
+    """The map of a picture, with the parameters of the network's training where the request says no others.
 
     Raises:
         ValueError: when the network follows no condition that is extracted.
     """
-    known, parameters = conditions.find(network.config.condition), dict(network.config.extract)
+    assert request.image is not None, "its map is extracted"
+    known, parameters = conditions.find(network.config.condition), {**network.config.extract, **request.extract}
+    what, name = request.network, picture_name(request.image)
     if known is None:
         raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
     if known.needs_mask:
         raise ValueError(f"{what} fills a hole, and only you know where: give it as --condition, RGBA and transparent there")
-    if parameters:
-        said = f"the map of {picture_name(source)} is extracted as in training, with {json.dumps(parameters)}"
-        tell(Message(said, "map.extracted", "info"))
-    return conditions.extract_at_size(known.name, open_image(source), size, resize or "crop", **parameters)
+    if network.config.extract and not request.extract:
+        tell(Message(f"the map of {name} is extracted as in training, with {json.dumps(parameters)}", "map.extracted", "info"))
+    if warning := known.domain_warning(parameters, "--set method=…"):
+        tell(Message(f"{name}: {warning}", "extract.domain"))
+    picture = open_image(request.image)
+    if looks_like_map(known, picture):
+        tell(Message(f"{name} looks like a {known.name} map already: give it as --condition, not as --image", "map.as-image"))
+    return conditions.extract_at_size(known.name, picture, size, resize or "crop", **parameters)
+
+
+def looks_like_map(condition: Condition, picture: Image.Image) -> bool:
+    """Whether a picture is a map of lines, joints or classes already; grey and smooth ones cannot be told from pictures."""
+    rgb = np.asarray(picture.convert("RGB")).astype(int)
+    dark = float((rgb.max(axis=2) < 16).mean())
+    pure = float(((rgb.max(axis=2) < 16) | (rgb.min(axis=2) > 239)).mean())
+    if condition.name == "segmentation":
+        return not condition.check(picture)
+    if condition.name == "pose":
+        return dark > 0.5 and not condition.check(picture)
+    return condition.name in LINES and dark > 0.6 and pure > 0.97 and 1 - dark > 0.002 and not condition.check(picture)
 
 
 def open_fitted(

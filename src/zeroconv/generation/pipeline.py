@@ -19,6 +19,7 @@ from zeroconv.generation.control import Control
 from zeroconv.generation.denoiser import ControlledDenoiser, activate
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
+from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.images import to_image
 from zeroconv.messages import tell
@@ -74,6 +75,7 @@ class ControlPipeline:
         sampler: str = "dpm++2m",
         size: tuple[int, int] | None = None,
         batch_size: int = 1,
+        plain_prompt: bool = False,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Output:
         """Make pictures.
@@ -89,6 +91,8 @@ class ControlPipeline:
             negative_prompt: the prompt of the unconditional side.
             sampler: one of `zeroconv.diffusion.SAMPLERS`, in any spelling, such as "DPM++ 2M Karras".
             size: width and height in pixels; that of the maps, else the base's own, if left out.
+            plain_prompt: whether every letter of the prompts is meant; otherwise `(word:1.3)`, `[word]` and `BREAK` weight and
+                divide them as in Stable Diffusion web UI, and long prompts are read to their end.
             batch_size: pictures computed together: faster on a GPU, equal up to rounding.
             on_step: called with (steps done, steps of the whole call).
 
@@ -109,6 +113,7 @@ class ControlPipeline:
             "guidance_scale": guidance_scale,
             "weighting": weighting,
             "sampler": sampler,
+            "plain_prompt": plain_prompt,
             "size": self.picture_size(size, controls),
             "base": describe_base(self.base),
         }
@@ -160,7 +165,10 @@ class ControlPipeline:
         assert request.size is not None, "the pictures' size was settled before"
         guided, steps = request.guidance_scale != 1, request.num_inference_steps
         prompts, seeds = [one.prompt for one in requests], [one.seed for one in requests]
-        text = base.encode_text([request.negative_prompt] * len(rows) + prompts if guided else prompts)
+        written = [request.negative_prompt] * len(rows) + prompts if guided else prompts
+        if not request.plain_prompt:
+            written = [without_tags(prompt) for prompt in written]
+        text = base.encode_text(written, weighted=not request.plain_prompt)
         active: list[ActiveControl] = []
         for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
             with under_field(f"controls.{index}"):
@@ -206,6 +214,7 @@ def generate(
         num_images=request.num_images,
         negative_prompt=request.negative_prompt,
         sampler=request.sampler,
+        plain_prompt=request.plain_prompt,
         size=size,
         on_step=on_step,
     )

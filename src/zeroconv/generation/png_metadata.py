@@ -80,7 +80,10 @@ class PictureMetadata(BaseModel):
             KeyError: when something is missing.
             ValueError: when something is damaged.
         """
-        return cls.model_validate(settings if "request" in settings else upgrade(settings))
+        current = dict(settings if "request" in settings else upgrade(settings))
+        if isinstance(current["request"], dict):  # before weights in prompts were read, every letter was meant
+            current["request"] = {"plain_prompt": True, **current["request"]}
+        return cls.model_validate(current)
 
 
 @dataclass(frozen=True)

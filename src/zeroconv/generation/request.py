@@ -66,6 +66,7 @@ class ControlRequest(Request):
     image: str | None = Field(default=None, description="a picture whose map is extracted: a path or data: URI")
     condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
     mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")
+    extract: dict[str, bool | int | float | str] = Field(default={}, description="how the map is extracted, as method")
     scale: Strength = Field(default=1.0, description="strength; 1 as trained, 0 off")
     start: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it begins")
     end: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False, description="share of the steps after which it stops")
@@ -78,6 +79,10 @@ class ControlRequest(Request):
         if (self.image is None) == (self.condition is None):
             got = "neither" if self.image is None else "both"
             raise InputError(f"{self.network} got {got} of image and condition; expected one of them", field="condition")
+        if self.extract and self.image is None:
+            raise InputError(
+                f"{self.network} is told how to extract a map and has a ready one; expected an image", field="extract"
+            )
         return self
 
 
@@ -86,6 +91,7 @@ class GenerationRequest(Request):
 
     prompt: str = Field(description="what to see")
     negative_prompt: str = Field(default="", description="what not to see")
+    plain_prompt: bool = Field(default=False, description="(word:1.3), [word] and BREAK are words like others")
     controls: tuple[ControlRequest, ...] = Field(default=(), description="any number; their residuals are added")
     base: BaseRequest = Field(default=BaseRequest(), description="a name, or how it is opened")
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
@@ -114,7 +120,7 @@ class GenerationRequest(Request):
 
     def without_pictures(self) -> dict[str, Any]:
         """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""
-        values = self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask"}}})
+        values = self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask", "extract"}}})
         for entry, control in zip(values["controls"], self.controls, strict=True):
             entry["masked"] = control.mask is not None
         return values

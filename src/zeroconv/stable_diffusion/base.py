@@ -15,7 +15,7 @@ from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
-from zeroconv.stable_diffusion.prompt_encoding import PromptEncoder, PromptEncoding, encode_prompts
+from zeroconv.stable_diffusion.prompt_encoding import PromptEncoder, PromptEncoding, encode_prompts, encode_weighted_prompts
 from zeroconv.stable_diffusion.single_file import open_single_file
 from zeroconv.stable_diffusion.unet import AddedConditions
 from zeroconv.stable_diffusion.vae import vae_dtype
@@ -167,15 +167,20 @@ class StableDiffusion:
             raise InputError(message, field="size")
         return int(self.unet.config.in_channels), height // self.vae_scale_factor, width // self.vae_scale_factor
 
-    def encode_text(self, prompts: Sequence[str]) -> PromptEncoding:
+    def encode_text(self, prompts: Sequence[str], weighted: bool = False) -> PromptEncoding:
         """Encode prompts: the tokens' hidden states, padded to the window, and SDXL's pooled embeddings.
 
-        A prompt that is longer than the window is cut, with a warning that names what was left out.
+        Args:
+            prompts: B prompts.
+            weighted: whether `(word:1.3)`, `[word]` and `BREAK` mean something, and longer prompts get further windows; see
+                `encode_weighted_prompts`. Otherwise every letter is meant, and a prompt that is longer than the window is cut,
+                with a warning that names what was left out.
         """
         encoders = [PromptEncoder(self.tokenizer, self.text_encoder)]
         if self.is_xl:
             encoders.append(PromptEncoder(self.tokenizer_2, self.text_encoder_2))
-        text = encode_prompts(prompts, encoders, self.force_zeros_for_empty_prompt)
+        encode = encode_weighted_prompts if weighted else encode_prompts
+        text = encode(prompts, encoders, self.force_zeros_for_empty_prompt)
         return text.map(lambda tensor: tensor.to(self.dtype))
 
     def added_conditions(self, text: PromptEncoding, width: int, height: int) -> AddedConditions | None:

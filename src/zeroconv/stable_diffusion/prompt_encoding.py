@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from zeroconv.messages import Message, tell
+from zeroconv.stable_diffusion.prompt_windows import Window, split_windows
 
-__all__ = ["PromptEncoder", "PromptEncoding", "encode_prompts"]
+__all__ = ["PromptEncoder", "PromptEncoding", "encode_prompts", "encode_weighted_prompts"]
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,73 @@ def encode_prompts(
         cut = encoders[0].cut(prompt, window)
         if cut is not None:
             tell(Message(cut, "prompt.cut"))
+    text = run_encoders([encoder.tokens(prompts, window) for encoder in encoders], encoders)
+    return zero_empty(text, prompts) if force_zeros_for_empty_prompt else text
+
+
+@torch.no_grad()
+def encode_weighted_prompts(
+    prompts: Sequence[str], encoders: Sequence[PromptEncoder], force_zeros_for_empty_prompt: bool
+) -> PromptEncoding:
+    """Encode prompts with weights, `BREAK` and any number of words, as Stable Diffusion web UI does it.
+
+    A prompt is cut into windows, each is encoded by itself, the states of its tokens are multiplied by their weights, and all
+    are multiplied so that their mean is what it was. The windows of a prompt stand one after the other; a prompt with
+    fewer than the longest of these gets windows of the empty prompt. The pooled embedding is the first window's. A prompt of
+    one window without weights is what `encode_prompts` makes of it, bit by bit.
+
+    Args:
+        prompts: B prompts; see `parse_prompt` for the weights.
+        encoders: one or two.
+        force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
+
+    Returns:
+        States (B, windows · N, D).
+    """
+    size = min(encoder.window for encoder in encoders)
+    split = [[split_windows(prompt, encoder.tokenizer, size) for prompt in prompts] for encoder in encoders]
+    count = max(len(windows) for each in split for windows in each)
+    padded = [[windows + [Window()] * (count - len(windows)) for windows in each] for each in split]
+    device = encoders[0].network.device
+    states, pooled = list[Tensor](), list[Tensor]()
+    for place in range(count):
+        ids = [
+            torch.tensor([windows[place].padded_ids(encoder.tokenizer, size) for windows in each], device=device)
+            for encoder, each in zip(encoders, padded, strict=True)
+        ]
+        weights = torch.tensor([windows[place].padded_weights(size) for windows in padded[0]], device=device)
+        text = run_encoders(ids, encoders)
+        states.append(weigh(text.hidden_states, weights))
+        pooled += [text.pooled] if text.pooled is not None else []
+    text = PromptEncoding(torch.cat(states, dim=1), pooled[0] if pooled else None)
+    return zero_empty(text, prompts) if force_zeros_for_empty_prompt else text
+
+
+def weigh(states: Tensor, weights: Tensor) -> Tensor:
+    """Token states times their weights, brought back to the mean they had, each prompt by itself.
+
+    Args:
+        states: (B, N, D).
+        weights: (B, N).
+    """
+    if bool((weights == 1).all()):
+        return states
+    weighted = states * weights[:, :, None].to(states.dtype)
+    before, after = (each.float().mean(dim=(1, 2), keepdim=True) for each in (states, weighted))
+    changed = (weights != 1).any(dim=1)[:, None, None]
+    restored = weighted * torch.where(after == 0, torch.ones_like(after), before / after).to(states.dtype)
+    return torch.where(changed, restored, states)
+
+
+def run_encoders(ids: Sequence[Tensor], encoders: Sequence[PromptEncoder]) -> PromptEncoding:
+    """Token numbers (B, N) of each encoder to states and, of two encoders, the second one's projected vector."""
     if len(encoders) == 1:
-        text = PromptEncoding(encoders[0].network(encoders[0].tokens(prompts, window)).last_hidden_state)
-    else:
-        outputs = [encoder.network(encoder.tokens(prompts, window), output_hidden_states=True) for encoder in encoders]
-        text = PromptEncoding(torch.cat([one.hidden_states[-2] for one in outputs], dim=-1), outputs[-1].text_embeds)
-    if not force_zeros_for_empty_prompt:
-        return text
+        return PromptEncoding(encoders[0].network(ids[0]).last_hidden_state)
+    outputs = [encoder.network(numbers, output_hidden_states=True) for encoder, numbers in zip(encoders, ids, strict=True)]
+    return PromptEncoding(torch.cat([one.hidden_states[-2] for one in outputs], dim=-1), outputs[-1].text_embeds)
+
+
+def zero_empty(text: PromptEncoding, prompts: Sequence[str]) -> PromptEncoding:
+    """The same with zeros for empty prompts."""
     empty = torch.tensor([not prompt for prompt in prompts], device=text.hidden_states.device)
     return text.replace_rows(empty, text.map(torch.zeros_like))

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["InputError", "name_field", "under_field"]
+__all__ = ["InputError", "NothingAskedError", "name_field", "under_field"]
 
 PATH_ERRORS = {getattr(errno, name) for name in ("EACCES", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM")}
 """What the system says of a path that cannot be opened, whoever wrote it."""
@@ -28,6 +28,10 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type["InputError"], tuple[str], dict[str, str | None]]:
         """Pickled with its field: errors cross process borders."""
         return type(self), (str(self),), {"field": self.field, "hint": self.hint}
+
+
+class NothingAskedError(InputError):
+    """A map that is in order and asks for nothing (nobody on it, no line): pictures have no score by it."""
 
 
 @contextmanager

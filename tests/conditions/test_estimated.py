@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
 from zeroconv.conditions.depth import inverse_depth
-from zeroconv.conditions.openpose.drawing import read_joints
+from zeroconv.conditions.openpose.reading import read_joints
 from zeroconv.conditions.pose import estimate_people, pose
 from zeroconv.conditions.segmentation import UNKNOWN, read_classes, segmentation
 from zeroconv.metrics.geometry import depth_scores

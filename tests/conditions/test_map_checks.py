@@ -117,7 +117,8 @@ def test_pose_with_channels_swapped_bright_or_empty() -> None:
         assert "looks BGR" in one("pose", bgr(sound_map("pose", index)))
         assert "inverted" in one("pose", ImageOps.invert(sound_map("pose", index)))
     assert "black: nobody" in one("pose", Image.new("RGB", (64, 64)))
-    assert "no joint" in one("pose", Image.new("RGB", (64, 64), (40, 40, 40)))
+    assert "like a picture" in one("pose", Image.new("RGB", (64, 64), (40, 40, 40)))
+    assert "no joint" in one("pose", Image.new("RGB", (64, 64), (20, 0, 0)))
 
 
 def test_a_few_joints_are_enough() -> None:

@@ -162,7 +162,16 @@ def test_joints_outside_the_picture_do_no_harm() -> None:
     assert draw_pose(far, (128, 128)).size == (128, 128)
 
 
-def test_limbs_grow_with_the_picture() -> None:
-    small, large = draw_pose(person(), (128, 128)), draw_pose(person() * (4, 4, 1), (512, 512))
-    light = [float(pixels(drawn).mean()) for drawn in (small, large)]
+def test_limbs_grow_up_to_256_pixels_and_are_then_those_of_the_annotators() -> None:
+    """ControlNet 1.1's draw limbs 8 px wide that taper, and joints of radius 4, at every size."""
+    small, larger = draw_pose(person(), (128, 128)), draw_pose(person() * (2, 2, 1), (256, 256))
+    light = [float(pixels(drawn).mean()) for drawn in (small, larger)]
     assert light[1] == pytest.approx(light[0], rel=0.4)  # the same share of the picture; smoothing adds to the small one
+    for side in (512, 768):
+        arm = np.zeros((18, 3))
+        arm[[2, 3]] = (side / 4, side / 2, 1), (side * 3 / 4, side / 2, 1)
+        drawn = pixels(draw_pose(arm, (side, side)))
+        limb, end = drawn[:, side // 2].any(axis=-1).sum(), drawn[:, side // 4].any(axis=-1).sum()
+        assert 8 <= limb <= 9 and 8 <= end <= 11
+        thick = pixels(draw_pose(arm, (side, side), thickness=20))
+        assert 20 <= thick[:, side // 2].any(axis=-1).sum() <= 21

@@ -11,6 +11,8 @@ from zeroconv.cli.folders import output_folder
 from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from zeroconv.conditions import Condition
 
 __all__ = ["extract"]
@@ -29,6 +31,7 @@ def extract(
     tile: Annotated[int | None, typer.Option(help="Networks look at larger pictures in tiles of so many pixels too.")] = None,
     size: Annotated[str | None, typer.Option(help="Of the maps, PIXELS or WIDTHxHEIGHT; the pictures' if left out.")] = None,
     resize: Annotated[str | None, typer.Option(help="To --size: crop (if left out), stretch or fill.")] = None,
+    json_pose: Annotated[bool, typer.Option("--json-pose", help="Also write NAME-pose.json, in OpenPose's layout.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Show every condition, or all about CONDITION.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -46,13 +49,15 @@ def extract(
     known = conditions.get(condition)
     parameters = parse_parameters(known, assignments, tile)
     shorter, pixels, mode = parse_resolution(resolution), parse_size(size) if size else None, parse_mode(resize)
+    if json_pose and (known.name != "pose" or pixels is not None):
+        raise typer.BadParameter("--json-pose goes with the condition pose, at the pictures' own size")
     if mode is not None and pixels is None:
         raise typer.BadParameter("--resize says how maps get another size; expected --size too")
     if warning := known.domain_warning(parameters, "--set method=…"):
         tell(Message(warning, "extract.domain"))
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
-    written: list[Path] = []
+    written, documents = list[Path](), list[Path]()
     with output_folder(out), Progress("picture") as progress:
         for path in images:
             picture = open_image(path)
@@ -65,14 +70,37 @@ def extract(
                 image = conditions.fit_map(image, pixels, known.name, mode or "crop")
             check_user_map(known, image, str(path))
             written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
+            if json_pose:
+                documents.append(write_pose(picture, shorter, parameters, written[-1].with_suffix(".json")))
             progress(len(written), len(images))
     if as_json:
         maps = [{"image": str(path), "map": str(made)} for path, made in zip(images, written, strict=True)]
+        maps = [{**one, "json": str(made)} for one, made in zip(maps, documents, strict=True)] if documents else maps
         fitted = {"resolution": shorter or PERFECT, "size": pixels, "resize": (mode or "crop") if pixels else None}
         print_json({"condition": known.name, "parameters": parameters, **fitted, "maps": maps})
         return
-    for path in written:
+    for path in (*written, *documents):
         typer.echo(path)
+
+
+def write_pose(picture: "Image.Image", shorter: int | None, parameters: dict[str, Any], path: Path) -> Path:
+    """The people of a picture as JSON, looked for as for its map.
+
+    Args:
+        picture: the picture.
+        shorter: pixels of its shorter side at which they are looked for; None is its own.
+        parameters: of the extractor.
+        path: of the file.
+    """
+    from zeroconv.conditions.openpose.json_format import scale_people, write_people
+    from zeroconv.conditions.parameters import accepted_kwargs
+    from zeroconv.conditions.pose import estimate_people
+    from zeroconv.conditions.raster.tiling import resize_for_detection
+
+    seen = resize_for_detection(picture, shorter)
+    people = estimate_people(seen, **accepted_kwargs(estimate_people, parameters))
+    factors = picture.width / seen.width, picture.height / seen.height
+    return write_people(path, scale_people(people, factors), picture.size)
 
 
 def show(condition: str | None, as_json: bool) -> None:

@@ -125,6 +125,7 @@ class Condition:
         ground_truth: `ground_truth(scene)` draws the exact map of a rendered scene; None where the renderer does not
             know it better than `extract`.
         weights: published weights of the extractor's learned methods.
+        draw_document: `draw_document(path, size)` draws the map that a JSON document describes.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Condition:
     batched: BatchedExtractor | None = None
     ground_truth: Callable[[RenderedScene], Image.Image] | None = None
     weights: tuple[Weights, ...] = ()
+    draw_document: Callable[[Path, tuple[int, int] | None], Image.Image] | None = None
 
     def fidelity(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> float:
         """How well a generated picture obeys its map, in [0, 1]; higher obeys better.
@@ -182,13 +184,19 @@ class Condition:
             f"another {option} (`zeroconv extract {self.name} --list` shows them)"
         )
 
-    def open_map(self, path: str | Path) -> Image.Image:
+    def open_map(self, path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
         """A map from a file, in the contract's mode.
+
+        Args:
+            path: of a picture, or of a `.json` document where the condition has one (OpenPose's).
+            size: width and height at which a document is drawn; its own if left out. A picture keeps its own.
 
         Raises:
             FileNotFoundError: when it is not there.
             ValueError: when it cannot be read, or an RGBA map has no hole.
         """
+        if self.draw_document is not None and str(path).lower().endswith(".json"):
+            return self.draw_document(Path(path), size)
         return open_with_mask(path) if self.contract.mode == "RGBA" else open_map(path)
 
     def to_tensor(self, condition: Image.Image) -> "Tensor":

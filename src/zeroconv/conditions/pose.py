@@ -7,12 +7,15 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
-from zeroconv.conditions.map_checks import check_sizes, pixel_fraction
+from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import methods_of, weights_of
-from zeroconv.conditions.openpose.drawing import JOINTS, count_limbs, draw_pose, read_joints
+from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose
+from zeroconv.conditions.openpose.json_format import draw_document
 from zeroconv.conditions.openpose.keypoints import People
+from zeroconv.conditions.openpose.reading import PoseMap, read_joints
 from zeroconv.conditions.raster.resizing import NEAREST
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, NothingAskedError
+from zeroconv.images import check_pixels
 from zeroconv.messages import Message
 from zeroconv.metrics.keypoints import oks, pck
 
@@ -21,6 +24,8 @@ __all__ = ["METHODS", "POSE", "estimate_people", "pose", "pose_metrics", "predic
 METHODS = ("tiny", *methods_of("pose"))
 PCK = "joints met (PCK@0.05)"
 THRESHOLD = 0.3  # confidence from which a person or a joint is believed
+OTHER_ORDERS = ((2, 1, 0), (1, 2, 0), (2, 0, 1), (1, 0, 2), (0, 2, 1))
+READABLE = 100  # pixels of the shorter side from which limbs and joints can be told apart
 WITHIN = 0.05  # a joint counts as met within this share of the picture's width
 
 
@@ -33,6 +38,7 @@ def pose(
     device: str = "cpu",
     hands: bool = False,
     face: bool = False,
+    thickness: float | None = None,
 ) -> Image.Image:
     """The pose map of a picture: RGB, of the same size; black when nobody is found.
 
@@ -45,22 +51,30 @@ def pose(
         device: where learned networks run.
         hands: whether to draw these too.
         face: whether to draw it too.
+        thickness: of limbs in pixels; as ControlNet 1.1's annotators draw them if left out, see `draw_pose`.
 
     Raises:
         ValueError: as `estimate_people`, or when the method does not find hands or faces, as "sapiens2" does.
         FileNotFoundError: as `estimate_people`.
     """
-    return render_map(image, estimate_people(image, method, weights, detector, threshold, device), method, hands, face)
+    return render_map(
+        image, estimate_people(image, method, weights, detector, threshold, device), method, hands, face, thickness
+    )
 
 
-def render_map(image: Image.Image, people: People, method: str, hands: bool, face: bool) -> Image.Image:
+def render_map(
+    image: Image.Image, people: People, method: str, hands: bool, face: bool, thickness: float | None
+) -> Image.Image:
     """The map of the people of a picture."""
+    if thickness is not None and not 1 <= thickness <= 100:
+        raise InputError(f"thickness is {thickness}; expected 1 to 100 pixels, 8 as usual", field="thickness")
     for what, wanted, found in (("hands", hands, people.hands), ("face", face, people.face)):
         if wanted and found is None:
             raise InputError(
                 f"method {method} does not find what {what}=true draws; expected method=sapiens2, or {what}=false", field=what
             )
-    return draw_pose(People(people.body, people.hands if hands else None, people.face if face else None), image.size)
+    shown = People(people.body, people.hands if hands else None, people.face if face else None)
+    return draw_pose(shown, image.size, thickness)
 
 
 def estimate_people(
@@ -129,8 +143,7 @@ def pose_metrics(
     """How well a person in a generated picture has the pose of its map; of several people the best one counts.
 
     PCK@0.05: the share of the map's joints found within 5 % of the picture's width (Y. Yang and D. Ramanan, 2013).
-    OKS: COCO's object keypoint similarity, the person's area that of the box around its joints. A map without joints is
-    obeyed: 1.
+    OKS: COCO's object keypoint similarity, the person's area that of the box around its joints.
 
     Args:
         image: the generated picture.
@@ -142,15 +155,29 @@ def pose_metrics(
         device: where it runs.
 
     Raises:
+        NothingAskedError: for a map without a body: black, or hands and faces alone.
+        InputError: for a map that is no pose map.
         ValueError: when sizes differ, or as `estimate_people`.
         FileNotFoundError: as `estimate_people`.
     """
     check_sizes(image, condition)
-    if not read_joints(condition):
-        return {PCK: 1.0, "OKS": 1.0}
+    if not readable_joints(condition):
+        raise NothingAskedError("no body is on this pose map: there is nothing to obey", field="condition")
     given = {"method": method, "weights": weights, "detector": detector, "device": device}
     threshold = 0.0 if method == "tiny" else THRESHOLD  # the annotator always sees one person
     return reextract_and_score(predict_people, score_people, image, condition, **given, threshold=threshold)
+
+
+def readable_joints(condition: Image.Image) -> dict[int, tuple[float, float]]:
+    """The joints of a map, none on one that is black or has hands and faces alone.
+
+    Raises:
+        InputError: when it is no pose map.
+    """
+    wrong = [message for message in check(condition) if message.code != "map.empty"]
+    if wrong:
+        raise InputError(f"{wrong[0]}; {POSE.contract}", field="condition")
+    return read_joints(condition)
 
 
 def score_people(people: People, condition: Image.Image) -> dict[str, float]:
@@ -167,32 +194,37 @@ def score_people(people: People, condition: Image.Image) -> dict[str, float]:
 
 
 def check(condition: Image.Image) -> list[Message]:
-    """Warnings for a pose map: a bright background, nobody, no joint in the OpenPose colours, channels swapped.
+    """Warnings for a pose map: nobody, a bright background, a picture, or strokes that are no skeleton, hands or face.
 
-    The colours of the joints go round the hue circle and are the same with red and blue swapped; the limbs then join
+    The colours of the joints go round the hue circle and are nearly the same with channels exchanged; the limbs then join
     the wrong ones.
     """
-    bright = pixel_fraction(condition, lambda rgb: rgb.min(axis=2) > 127)
+    check_pixels(condition)
+    found = PoseMap.of(condition)
+    lit, bright = float(found.lit.mean()), float((found.rgb.min(axis=2) > 127).mean())
     if bright > 0.3:
-        return [
-            Message(
-                f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black", "map.inverted"
-            )
-        ]
-    if pixel_fraction(condition, lambda rgb: rgb.max(axis=2) > 0) == 0:
+        said = f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black"
+        return [Message(said, "map.inverted")]
+    if not found.rgb.any():
         return [Message("this map is black: nobody is on it, so it controls nothing", "map.empty")]
-    if not read_joints(condition):
-        return [Message("no joint in the OpenPose colours is on this map, so it controls nothing", "map.no-joints")]
-    red, green, blue = condition.convert("RGB").split()
-    met, swapped = count_limbs(condition), count_limbs(Image.merge("RGB", (blue, green, red)))
-    if swapped > max(1, 2 * met):
-        return [
-            Message(
-                f"this map looks BGR: {swapped} limbs join the right joints with red and blue swapped, {met} as it is",
-                "map.channels",
-            )
-        ]
-    return []
+    if lit > 0.5:
+        said = f"this map looks like a picture: {lit:.0%} of it is not black, expected a skeleton on black"
+        return [Message(said, "map.picture")]
+    drawn = found.reduced()
+    limbs = drawn.count_limbs()
+    few = found.has_single_joints() or (not limbs.total and found.has_face())
+    if limbs.are_a_skeleton() or found.has_hands() or (limbs.total <= 2 and few):
+        return []
+    if min(condition.size) < READABLE and limbs.total:
+        return []  # too small to tell which limb meets which joint
+    swapped = (PoseMap(np.ascontiguousarray(drawn.rgb[:, :, list(order)])).count_limbs() for order in OTHER_ORDERS)
+    if any(counts.total >= 2 and counts.are_a_skeleton() for counts in swapped):
+        said = f"this map looks BGR, or otherwise exchanged: {limbs.met} of {limbs.total} limbs meet their joints"
+        return [Message(said, "map.channels")]
+    if limbs.total:
+        said = f"{limbs.met} of {limbs.total} limbs on this map meet their joints in the OpenPose colours: expected a skeleton"
+        return [Message(said, "map.no-joints")]
+    return [Message("no joint in the OpenPose colours is on this map, nor hands or a face: it shows nobody", "map.no-joints")]
 
 
 def ground_truth(scene: RenderedScene) -> Image.Image:
@@ -221,6 +253,7 @@ POSE = Condition(
     score=pose_metrics,
     metric=PCK,
     check=check,
+    draw_document=draw_document,
     resizing=NEAREST,
     general_purpose=False,
     batched=BatchedExtractor(predict_people, render_map),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -84,7 +85,7 @@ def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int]
     """
     known = conditions.find(network.config.condition)
     if request.condition is not None:
-        opener = known.open_map if known else open_map
+        opener = partial(known.open_map, size=size) if known else open_map
         image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
     else:
         assert request.image is not None, "a request has one of both"

@@ -1,18 +1,26 @@
 """Poses as JSON: there and back with hands and faces, OpenPose's larger body, and what is refused."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conditions.scenes import COUNT, picture
 from zeroconv.conditions.openpose.drawing import draw_pose
-from zeroconv.conditions.openpose.json_format import people_from_json, people_to_json, read_people, write_people
+from zeroconv.conditions.openpose.json_format import (
+    draw_document,
+    people_from_json,
+    people_to_json,
+    read_people,
+    write_people,
+)
 from zeroconv.conditions.openpose.keypoints import People
+from zeroconv.errors import InputError
 
 
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 4))
@@ -88,7 +96,10 @@ def test_people_without_keypoints_are_left_out() -> None:
         ({"people": {}}, 'no list "people"'),
         ({"people": [{"pose_keypoints_2d": [1.0] * 51}]}, "person 0 has 51 values; expected 54"),
         ({"people": [{"pose_keypoints_2d": "x" * 54}]}, "has str; expected 54"),
-        ({"people": [{"pose_keypoints_2d": [None] * 54}]}, "no number in pixels"),
+        ([], "a list of 0 frames"),
+        (7, "this JSON is a int"),
+        ({"people": [3]}, "person 0 is a int"),
+        ({"people": [{"pose_keypoints_2d": [True] * 54}]}, "no number in pixels"),
         ({"people": [{"pose_keypoints_2d": [float("nan")] * 54}]}, "no number in pixels"),
         ({"people": [{"pose_keypoints_2d": [1e30] * 54}]}, "no number in pixels"),
         (
@@ -101,12 +112,70 @@ def test_people_without_keypoints_are_left_out() -> None:
         ),
     ],
 )
-def test_other_layouts_are_refused_in_one_line(document: dict[str, Any], word: str, tmp_path: Path) -> None:
+def test_other_layouts_are_refused_in_one_line(document: Any, word: str, tmp_path: Path) -> None:
     path = tmp_path / "pose.json"
     path.write_text(json.dumps(document))
     with pytest.raises(ValueError, match=word) as caught:
         read_people(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_list_of_one_frame_shares_of_the_canvas_and_null_are_understood(tmp_path: Path) -> None:
+    keypoints = next(p.keypoints for p in map(picture, range(COUNT)) if p.keypoints is not None)
+    whole = people_to_json(keypoints, (128, 128))
+    wanted = draw_pose(keypoints, (128, 128))
+    values = whole["people"][0]["pose_keypoints_2d"]
+    shares = [value / 128 if i % 3 < 2 else value for i, value in enumerate(values)]
+    hidden = [None if values[i // 3 * 3 + 2] == 0 else value for i, value in enumerate(values)]
+    documents: list[Any] = [whole, [whole]]
+    documents += [{**whole, "people": [{"pose_keypoints_2d": written}]} for written in (shares, hidden)]
+    for document in documents:
+        (tmp_path / "pose.json").write_text(json.dumps(document))
+        drawn = draw_document(tmp_path / "pose.json")
+        assert np.abs(np.asarray(drawn, int) - np.asarray(wanted)).mean() < 0.1
+    twice = draw_document(tmp_path / "pose.json", (256, 256))
+    assert twice.size == (256, 256)
+    assert np.abs(np.asarray(twice, int) - np.asarray(draw_pose(keypoints * (2, 2, 1), (256, 256)))).mean() < 0.1
+
+
+KEYS = ["people", "pose_keypoints_2d", "face_keypoints_2d", "canvas_width", "x"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+NUMBERS = st.floats(width=32) | st.integers(-(2**70), 2**70) | st.none()
+PEOPLE = st.fixed_dictionaries(
+    {"people": st.lists(st.fixed_dictionaries({"pose_keypoints_2d": st.lists(NUMBERS, min_size=54, max_size=54)}), max_size=2)},
+    optional={"canvas_width": NUMBERS, "canvas_height": NUMBERS},
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=JSON | PEOPLE, size=st.none() | st.tuples(st.integers(1, 64), st.integers(1, 64)))
+def test_any_json_is_a_map_of_the_size_or_one_line(document: Any, size: tuple[int, int] | None, tmp_path: Path) -> None:
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps(document))
+    try:
+        canvas = read_people(path)[1]
+        if size is None and canvas is not None and max(canvas) > 4096:
+            return
+        drawn = draw_document(path, size)
+    except InputError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+    else:
+        assert drawn.size == (size or canvas) and drawn.mode == "RGB"
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_are_a_map_or_one_line(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pose.json"
+        path.write_bytes(content)
+        try:
+            draw_document(path, (16, 16))
+        except InputError as error:
+            assert "\n" not in str(error)
 
 
 def test_a_file_need_not_say_its_size(tmp_path: Path) -> None:

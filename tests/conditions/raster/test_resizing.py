@@ -14,7 +14,7 @@ from zeroconv.conditions import extract, fit_map, names
 from zeroconv.conditions.canny import canny
 from zeroconv.conditions.inpaint import find_hole, inpaint
 from zeroconv.conditions.normal import normal_map
-from zeroconv.conditions.openpose.drawing import read_joints
+from zeroconv.conditions.openpose.reading import read_joints
 from zeroconv.conditions.raster.resizing import MODES
 from zeroconv.conditions.raster.tiling import detection_size
 from zeroconv.conditions.segmentation import read_classes

@@ -1,4 +1,4 @@
-"""Skeletons in the OpenPose colours: drawn from joints, hands and faces, and joints read back from a map."""
+"""Skeletons in the OpenPose colours, drawn from joints, hands and faces."""
 
 import colorsys
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.openpose.keypoints import People
 
-__all__ = ["BONES", "COLOURS", "JOINTS", "LIMBS", "LIMB_BRIGHTNESS", "count_limbs", "draw_pose", "read_joints"]
+__all__ = ["BONES", "BONE_COLOURS", "COLOURS", "JOINTS", "LIMBS", "LIMB_BRIGHTNESS", "draw_pose", "limb_colour"]
 
 JOINTS = (
     "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
@@ -28,30 +28,39 @@ LIMB_BRIGHTNESS = 0.6
 BONES = tuple((0 if i % 4 == 0 else i, i + 1) for i in range(20))  # of a hand: five fingers of four from the wrist on
 BONE_COLOURS = tuple(tuple(round(255 * part) for part in colorsys.hsv_to_rgb(i / 20, 1, 1)) for i in range(20))
 KNUCKLE_COLOUR, FACE_COLOUR = (0, 0, 255), (255, 255, 255)
+THICKNESS = 8  # pixels of a limb, as ControlNet 1.1's annotators draw it at every size
+SMALL = 256  # pixels of the shorter side up to which that would be too thick
 SHIFT = 4  # sub-pixel bits of OpenCV's drawing
 
 
-def draw_pose(people: np.ndarray | People, size: tuple[int, int]) -> Image.Image:
-    """A pose map, drawn as the annotators of ControlNet 1.1 draw it: bodies, then hands, then faces.
+def draw_pose(people: np.ndarray | People, size: tuple[int, int], thickness: float | None = None) -> Image.Image:
+    """A pose map: bodies, then hands, then faces.
 
     A hand has bones in the colours of the hue circle and small blue joints, a face small white dots.
 
     Args:
         people: with hands and faces; or bodies alone: (18, 3) for one person or (N, 18, 3), x and y in pixels and
             visibility or confidence (hidden at 0), in the order of `JOINTS`. Later people are drawn over earlier ones.
-        size: width and height of the map in pixels. At 128 limbs are 2 px wide; the width grows with the size.
+        size: width and height of the map in pixels.
+        thickness: of limbs in pixels. None draws as the annotators of ControlNet 1.1 at every size, with tapering limbs 8 px
+            wide and joints of radius 4; and maps up to 256 px as the tiny world's, with straight limbs 1/64 of the side wide.
     """
     people = People.of(people)
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
-    width = max(1, round(min(size) / 64))
+    if thickness is None and min(size) <= SMALL:
+        width = max(1, round(min(size) / 64))
+        draw_limbs, disc, knuckle, dot = draw_lines, 0.8 * width, width / 2, 3 / 8 * width
+    else:
+        width = max(1, round(thickness or THICKNESS))
+        draw_limbs, disc, knuckle, dot = draw_ellipses, width / 2, width / 2, 3 / 8 * width
     for person in people.body:
-        draw_lines(canvas, person, LIMBS, map(limb_colour, COLOURS), width)
-        draw_discs(canvas, person, COLOURS, 0.8 * width)
+        draw_limbs(canvas, person, LIMBS, map(limb_colour, COLOURS), width)
+        draw_discs(canvas, person, COLOURS, disc)
     for hand in () if people.hands is None else people.hands.reshape(-1, *people.hands.shape[2:]):
         draw_lines(canvas, hand, BONES, BONE_COLOURS, max(1, round(width / 4)))
-        draw_discs(canvas, hand, [KNUCKLE_COLOUR] * len(hand), width / 2)
+        draw_discs(canvas, hand, [KNUCKLE_COLOUR] * len(hand), knuckle)
     for face in () if people.face is None else people.face:
-        draw_discs(canvas, face, [FACE_COLOUR] * len(face), 3 / 8 * width)
+        draw_discs(canvas, face, [FACE_COLOUR] * len(face), dot)
     return Image.fromarray(canvas)
 
 
@@ -71,6 +80,20 @@ def draw_lines(
             cv2.line(canvas, to_fixed_point(points[a]), to_fixed_point(points[b]), list(colour), width, cv2.LINE_AA, SHIFT)
 
 
+def draw_ellipses(
+    canvas: np.ndarray, points: np.ndarray, pairs: Iterable[tuple[int, int]], colours: Iterable[tuple[int, ...]], width: int
+) -> None:
+    """Ellipses whose longer axis lies between those pairs of points, (K, 3), of which both are visible."""
+    import cv2
+
+    for (a, b), colour in zip(pairs, colours, strict=False):
+        if points[a, 2] > 0 and points[b, 2] > 0:
+            (x, y), (dx, dy) = (points[a, :2] + points[b, :2]) / 2, points[b, :2] - points[a, :2]
+            axes = (int(np.hypot(dx, dy) / 2), max(1, width // 2))
+            outline = cv2.ellipse2Poly((int(x), int(y)), axes, round(float(np.degrees(np.arctan2(dy, dx)))), 0, 360, 1)
+            cv2.fillConvexPoly(canvas, np.array(outline, np.int32), list(colour))
+
+
 def draw_discs(canvas: np.ndarray, points: np.ndarray, colours: Iterable[tuple[int, ...]], radius: float) -> None:
     """Discs on those points, (K, 3), that are visible."""
     import cv2
@@ -83,43 +106,3 @@ def draw_discs(canvas: np.ndarray, points: np.ndarray, colours: Iterable[tuple[i
 def to_fixed_point(point: np.ndarray) -> tuple[int, int]:
     """A point's x and y as OpenCV takes parts of a pixel."""
     return round(float(point[0]) * 2**SHIFT), round(float(point[1]) * 2**SHIFT)
-
-
-def read_joints(condition: Image.Image) -> dict[int, tuple[float, float]]:
-    """Where a pose map has the joints of its body, read back from the discs' colours: index to (x, y) in [0, 1].
-
-    Hands are drawn in these colours too: a joint is the largest spot that lies where a limb of its own ends.
-    """
-    import cv2
-
-    rgb = np.asarray(condition.convert("RGB"), np.int32)
-    side = 4 * max(1, round(min(condition.size) / 64)) + 1  # a disc is within half of it
-    found: dict[int, tuple[float, float]] = {}
-    for index, colour in enumerate(COLOURS):
-        spots = find_colour(rgb, colour)
-        if spots.any():
-            limbs = [find_colour(rgb, limb_colour(c)) for pair, c in zip(LIMBS, COLOURS, strict=False) if index in pair]
-            solid = cv2.erode(np.any(limbs, axis=0).astype(np.uint8), np.ones((2, 2), np.uint8))  # no rim of something bright
-            ending = spots & (cv2.dilate(solid, np.ones((side, side), np.uint8)) > 0)
-            _, labels, sizes, _ = cv2.connectedComponentsWithStats((ending if ending.any() else spots).astype(np.uint8))
-            ys, xs = np.nonzero(labels == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax())
-            found[index] = ((float(np.median(xs)) + 0.5) / rgb.shape[1], (float(np.median(ys)) + 0.5) / rgb.shape[0])
-    return found
-
-
-def find_colour(rgb: np.ndarray, colour: Iterable[int]) -> np.ndarray:
-    """Which of the pixels (H, W, 3), int32, have a colour, to 24 levels in all: (H, W)."""
-    return np.abs(rgb - np.array(tuple(colour))).sum(axis=2) <= 24
-
-
-def count_limbs(condition: Image.Image) -> int:
-    """How many limbs of a map have their own colour half-way between their joints (for one person)."""
-    rgb, joints = np.asarray(condition.convert("RGB"), np.int32), read_joints(condition)
-    count = 0
-    for (a, b), colour in zip(LIMBS, COLOURS, strict=False):
-        if a in joints and b in joints:
-            x = int((joints[a][0] + joints[b][0]) / 2 * rgb.shape[1])
-            y = int((joints[a][1] + joints[b][1]) / 2 * rgb.shape[0])
-            around = rgb[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
-            count += bool(find_colour(around, limb_colour(colour)).any())
-    return count

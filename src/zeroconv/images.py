@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "WEBP")
 # Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
 MAX_PIXELS = 32_000_000
+# Photographs may be larger: they are halved until they are not, JPEG while it is decoded, so that it takes no more memory.
+# A file must hold a byte for this many pixels, as photographs do and bombs do not.
+MAX_PHOTO_PIXELS = {"JPEG": 178_000_000, "PNG": 128_000_000, "WEBP": 128_000_000}
+PIXELS_PER_BYTE = 64
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and the values that exchange width and height
 OPAQUE = 128  # from this alpha on a pixel is kept; below it is part of the hole
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -28,14 +33,14 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     """Open a picture as upright 8-bit RGB; transparent parts become white.
 
     Args:
-        path: a PNG, JPEG or WebP file of at most 32 megapixels, or a `data:` URI that holds one. 16-bit, grey, palette and CMYK
-            are converted.
+        path: a PNG, JPEG or WebP file, or a `data:` URI that holds one. 16-bit, grey, palette and CMYK are converted. A
+            photograph of more than 32 megapixels is halved until it has no more.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: not a PNG, JPEG or WebP, damaged, or too large; the message is one line and names the file.
     """
-    return flatten(decode(path), WHITE)
+    return flatten(decode(path, photo=True), WHITE)
 
 
 def open_map(path: str | os.PathLike[str]) -> Image.Image:
@@ -62,6 +67,36 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Width and height in pixels from the header alone (as stored, before EXIF rotation); errors as `open_image`."""
     with _open(path) as image:
         return image.size
+
+
+def upright_size(path: str | os.PathLike[str], photo: bool = False) -> tuple[int, int]:
+    """Width and height in pixels that a file will have when opened, from the header alone.
+
+    Args:
+        path: of the file.
+        photo: as `open_image` opens it; else as `open_map` does.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `open_image`, as far as the header tells.
+    """
+    with _open(path, photo) as image:
+        width, height = image.size
+        scale = photo_scale(image.size)
+        try:
+            turned = image.getexif().get(ORIENTATION) in TURNED
+        except Exception as error:  # as in `_open`: decoders raise many kinds
+            raise ValueError(f"{path} is damaged or cut short and cannot be decoded") from error
+    width, height = -(-width // scale), -(-height // scale)
+    return (height, width) if turned else (width, height)
+
+
+def photo_scale(size: tuple[int, int]) -> int:
+    """By which power of two a photograph's sides are divided so that at most 32 megapixels remain."""
+    scale = 1
+    while -(-size[0] // scale) * -(-size[1] // scale) > MAX_PIXELS:
+        scale *= 2
+    return scale
 
 
 def check_pixels(image: Image.Image) -> None:
@@ -232,36 +267,48 @@ def existing(path: Path) -> Path:
     return path
 
 
-def _open(path: str | os.PathLike[str]) -> Image.Image:
-    """Open lazily: read and judge the header, decode nothing."""
+def _open(path: str | os.PathLike[str], photo: bool = False) -> Image.Image:
+    """Open lazily: read and judge the header, decode nothing; a photo may have more pixels."""
     file, path = read_data_uri(path) if is_data_uri(path) else existing(Path(path)), picture_name(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow only warns about large images; we refuse them below
             image = Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError as error:
+    except Image.DecompressionBombError as error:  # from 179 megapixels on
         raise ValueError(f"{path} is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except PermissionError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # decoders raise many kinds for damaged headers
         raise ValueError(f"{path} is not a readable PNG, JPEG or WebP image") from error
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    most = max(MAX_PIXELS, _photo_limit(image, file)) if photo else MAX_PIXELS
+    if width * height > most:
         image.close()
-        limit = MAX_PIXELS // 1_000_000
+        limit = most // 1_000_000
         raise ValueError(f"{path} is too large: {width} x {height} pixels, at most {limit} megapixels are read")
     return image
 
 
-def decode(path: str | os.PathLike[str]) -> Image.Image:
-    """Decode fully and turn upright, in whatever mode the file has."""
-    image, path = _open(path), picture_name(path)
+def _photo_limit(image: Image.Image, file: Any) -> int:
+    """The most pixels that a photograph of this format and this many bytes may have."""
+    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
+    return min(MAX_PHOTO_PIXELS.get(image.format or "", 0), size * PIXELS_PER_BYTE)
+
+
+def decode(path: str | os.PathLike[str], photo: bool = False) -> Image.Image:
+    """Decode fully and turn upright, in whatever mode the file has; a photo of too many pixels is halved."""
+    image, path = _open(path, photo), picture_name(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            scale = photo_scale(image.size)
+            if scale > 1:  # JPEG: its decoder leaves out the high frequencies
+                image.draft(None, (image.width // scale, image.height // scale))
             image.load()
             info = dict(image.info)
             upright = ImageOps.exif_transpose(image)
+            if (rest := photo_scale(upright.size)) > 1:
+                upright = flatten(upright, WHITE).reduce(rest)
             upright.info = info | upright.info
             return upright
     except Exception as error:  # as above, now for damaged pixel data

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from zeroconv import conditions
 from zeroconv.conditions import extract
-from zeroconv.data import check
+from zeroconv.data import check, write_world
 from zeroconv.errors import InputError
 
 
@@ -51,7 +52,7 @@ def test_everything_wrong_is_listed(folder: Path):
         assert part in text
         assert "\n" not in text
     assert len(report.warnings) == 1
-    assert "canny: this map looks inverted" in report.warnings[0]
+    assert "1 of 2 canny maps, first that of '4.png': this map looks inverted" in report.warnings[0]
     assert sheet is not None
 
 
@@ -65,3 +66,67 @@ def test_nothing_good_gives_no_sheet(folder: Path):
 def test_no_folder(tmp_path: Path):
     with pytest.raises(InputError, match="no data folder"):
         check(tmp_path / "nowhere")
+
+
+def test_what_training_refuses_is_a_problem(folder: Path):
+    Image.open(folder / "3.png").resize((64, 56)).save(folder / "3.png")
+    Image.open(folder / "3-map.png").resize((64, 56)).save(folder / "3-map.png")
+    report, _ = check(folder, held_out=6)
+    assert (report.good, len(report.problems)) == (5, 2)
+    assert report.problems[0].startswith("the data set has 6 pairs and 6 are held out")
+    assert report.problems[1] == f"pair '3.png' is 64x56, others 64x48 ({folder / 'metadata.jsonl'}, line 4)"
+
+
+def test_maps_that_nothing_can_extract_are_missed(folder: Path):
+    rows = [{"file_name": f"{i}.png", "text": "", "depth": f"{i}-map.png"} for i in range(5)]
+    rows.append({"file_name": "5.png", "text": ""})
+    (folder / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    report, _ = check(folder)
+    assert report.condition == "depth"  # the one that the folder names
+    assert len(report.problems) == 1 and report.problems[0].startswith("1 of 6 pairs have no depth map (first: pair '5.png')")
+
+
+def test_pictures_that_are_the_same(folder: Path):
+    (folder / "4.png").write_bytes((folder / "1.png").read_bytes())
+    (folder / "4-map.png").write_bytes((folder / "1-map.png").read_bytes())
+    report, _ = check(folder)
+    assert [message.code for message in report.messages] == ["data.duplicate"] and "'4.png' and '1.png'" in report.warnings[0]
+    assert report.to_json()["messages"][0]["code"] == "data.duplicate"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_world(tmp_path_factory.mktemp("world"), 24, ["canny", "normal", "segmentation", "depth", "pose"])
+
+
+@pytest.mark.parametrize("condition", ["canny", "normal", "segmentation", "depth", "pose"])
+def test_right_maps_are_in_their_place(world: Path, condition: str):
+    report, _ = check(world, condition)
+    wrong = {"map.mirrored", "map.upside-down", "map.shifted", "map.exchanged"}
+    assert not wrong & {message.code for message in report.messages}
+
+
+@pytest.mark.parametrize("condition", ["canny", "segmentation"])
+@pytest.mark.parametrize("kind", ["mirrored", "upside-down", "shifted", "exchanged"])
+def test_maps_out_of_place(world: Path, tmp_path: Path, condition: str, kind: str):
+    rows = [json.loads(line) for line in (world / "metadata.jsonl").read_text().splitlines()]
+    names = [row["file_name"].removeprefix("images/") for row in rows]
+    (tmp_path / "maps").mkdir()
+    for i, name in enumerate(names):
+        found = conditions.get(condition).open_map(world / condition / names[i ^ 1 if kind == "exchanged" else i])
+        match kind:
+            case "mirrored":
+                found = ImageOps.mirror(found)
+            case "upside-down":
+                found = ImageOps.flip(found)
+            case "shifted":
+                found = Image.fromarray(np.roll(np.asarray(found), 20, axis=1))
+            case _:
+                pass
+        found.save(tmp_path / "maps" / name)
+    moved = [{"file_name": row["file_name"], "source": f"maps/{name}"} for row, name in zip(rows, names, strict=True)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in moved))
+    (tmp_path / "images").symlink_to(world / "images")
+    report, _ = check(tmp_path, condition)
+    told = [message for message in report.messages if message.code == f"map.{kind}"]
+    assert len(told) == 1 and int(told[0].text.split()[0]) > 12

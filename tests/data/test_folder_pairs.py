@@ -105,7 +105,7 @@ def test_map_of_another_size_is_refused(tutorial: Path):
         ('{"target": "target/0.png"}', "line 1 has no 'source'; it has target"),
         ('{"source": "../../secret.png", "target": "a.png"}', "expected a path inside the folder"),
         ('{"source": "/etc/passwd", "target": "a.png"}', "expected a path inside the folder"),
-        ('{"source": 3, "target": "a.png"}', "has no 'source'"),
+        ('{"source": 3, "target": "a.png"}', "line 1: source is 3; expected a path inside"),
     ],
 )
 def test_broken_lists_name_their_line(tutorial: Path, text: str, message: str):
@@ -132,7 +132,8 @@ def test_missing_folder_layout_and_file(tmp_path: Path, tutorial: Path):
 
 def test_captions_with_rare_line_ends_and_byte_order_mark(tutorial: Path):
     row = {"source": "source/0.png", "target": "target/0.png", "prompt": "one\u2028two\x85three"}
-    text = json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps({**row, "prompt": None}) + "\r\n"
+    second = {"source": "source/1.png", "target": "target/1.png", "prompt": None}
+    text = json.dumps(row, ensure_ascii=False) + "\r\n" + json.dumps(second) + "\r\n"
     (tutorial / "prompt.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
     pairs = open_pairs(tutorial, "canny")
     assert [pairs[i].caption for i in range(len(pairs))] == ["one\u2028two\x85three", ""]

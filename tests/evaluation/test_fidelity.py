@@ -22,6 +22,7 @@ class Folder:
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = pairs
         self.names: Sequence[str] = [pair.name for pair in pairs]
+        self.max_captions = 1
 
     def __len__(self) -> int:
         return len(self.pairs)

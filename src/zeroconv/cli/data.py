@@ -18,19 +18,22 @@ SHOWN = 10  # problems printed one by one
 @data.command("check")
 def check_folder(
     folder: Annotated[Path, typer.Argument(help="A folder of pairs.")],
-    condition: Annotated[str, typer.Option(help="What maps without a name of their own are.")] = "canny",
+    condition: Annotated[
+        str | None, typer.Option(help="To be trained: what maps without a name are.", show_default="the one named, or canny")
+    ] = None,
+    probe_count: Annotated[int, typer.Option(min=1, help="Pairs that training will hold out.")] = 8,
     out: Annotated[Path, typer.Option(help="Folder for the sheet of the first pairs.")] = Path("outputs/data-check"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Open every pair once: counts, sizes, missing files, odd maps, and a sheet to look at.
+    """Open every pair once: counts, sizes, missing files, odd or displaced maps, and a sheet to look at.
 
-    Exit code 1 when a file is missing or unusable.
+    Exit code 1 when training would refuse the folder.
     """
     from zeroconv.data import check
     from zeroconv.images import write_png
 
     with output_folder(out):
-        report, sheet = check(folder, condition)
+        report, sheet = check(folder, condition, probe_count)
         written = write_png(sheet, out / "sheet.png") if sheet is not None else None
     if as_json:
         print_json({**report.to_json(), "sheet": str(written) if written else None})
@@ -39,15 +42,17 @@ def check_folder(
         for title, counts in (("sizes", report.sizes), ("maps", report.maps)):
             if counts:
                 typer.echo(f"{title}: " + ", ".join(f"{count} x {name}" for name, count in counts.most_common(SHOWN)))
-        for warning in report.warnings:
-            typer.echo(f"warning: {warning}")
+        for message in report.messages:
+            typer.echo(message.line())
         for problem in report.problems[:SHOWN]:
             typer.echo(f"problem: {problem}")
         if written is not None:
             typer.echo(written)
     if report.problems:
         more = f" (first: {report.problems[0]})" if as_json else ""
-        raise ValueError(f"{len(report.problems)} of {report.pairs} pairs cannot be used{more}")
+        bad = report.pairs - report.good
+        what = f"{bad} of {report.pairs} pairs cannot be used" if bad else "training would refuse this folder"
+        raise ValueError(f"{what}{more}")
 
 
 @data.command("world")

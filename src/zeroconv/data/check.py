@@ -1,6 +1,8 @@
-"""Look at a folder of pairs before training on it: counts, sizes, missing files, maps that look wrong."""
+"""Look at a folder of pairs before training on it: all that training would refuse, and maps that look wrong."""
 
+import hashlib
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,14 @@ from typing import Any
 from PIL import Image
 
 from zeroconv import conditions
-from zeroconv.data.folder_pairs import Row, read_rows
+from zeroconv.data.alignment import UNALIGNED, edge_energy, find_displaced, tell_displaced
+from zeroconv.data.columns import UNNAMED
+from zeroconv.data.folder_pairs import FolderPairs, Row, read_rows
+from zeroconv.data.map_messages import MapMessages
 from zeroconv.data.pairs import open_condition_map
+from zeroconv.data.readiness import inspect
 from zeroconv.images import open_image
+from zeroconv.messages import Message, listen
 from zeroconv.sheets import contact_sheet, overlay
 
 __all__ = ["DataReport", "check"]
@@ -24,36 +31,52 @@ class DataReport:
 
     Attributes:
         folder: where.
+        condition: for which it was checked.
         pairs: pairs listed.
-        good: pairs whose picture and map can both be read and have one size.
+        good: pairs whose picture and maps can be read and have the size of most.
         empty_captions: pairs without a prompt.
         sizes: how many pictures have each size, such as {"512x512": 40}.
         maps: how many maps there are for each condition.
-        problems: one line for each file that is missing, unreadable or of the wrong size.
-        warnings: one line for each kind of oddity in the maps, with how often it occurs.
+        problems: one line for each pair, and each property of the whole folder, that training refuses.
+        messages: one for each kind of oddity, with how often it occurs and where first.
     """
 
     folder: str
+    condition: str = ""
     pairs: int = 0
     good: int = 0
     empty_captions: int = 0
     sizes: Counter[str] = field(default_factory=Counter[str])
     maps: Counter[str] = field(default_factory=Counter[str])
     problems: list[str] = field(default_factory=list[str])
-    warnings: list[str] = field(default_factory=list[str])
+    messages: list[Message] = field(default_factory=list[Message])
+
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the messages."""
+        return [message.text for message in self.messages]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         # not asdict: in Python 3.11 it turns a Counter's items into a Counter of pairs
-        return {**vars(self), "sizes": dict(self.sizes), "maps": dict(self.maps)}
+        messages = [message.to_json() for message in self.messages]
+        return {
+            **vars(self),
+            "sizes": dict(self.sizes),
+            "maps": dict(self.maps),
+            "messages": messages,
+            "warnings": self.warnings,
+        }
 
 
-def check(folder: Path, condition: str = "canny") -> tuple[DataReport, Image.Image | None]:
+def check(folder: Path, condition: str | None = None, held_out: int = 0) -> tuple[DataReport, Image.Image | None]:
     """Open every file of a folder once.
 
     Args:
-        folder: in a layout of `open_pairs`.
-        condition: what maps without a name of their own are ("source", "conditioning_image").
+        folder: in a layout of `read_rows`.
+        condition: to be trained, which is what maps without a name of their own are ("source", "conditioning_image"); if
+            left out, the one that the folder names, or canny.
+        held_out: pairs that training would hold out, one more than which it needs.
 
     Returns:
         The report, and a sheet of the first pairs: picture, map, one over the other. None when no pair is good.
@@ -61,41 +84,103 @@ def check(folder: Path, condition: str = "canny") -> tuple[DataReport, Image.Ima
     Raises:
         InputError: when there is no such folder, or its layout is not understood.
     """
-    report, oddities, columns = DataReport(str(folder)), Counter[str](), list[list[Image.Image]]()
-    unnamed = conditions.get(condition).name
-    for row in read_rows(folder):
-        report.pairs += 1
-        report.empty_captions += not row.caption.strip()
-        opened = open_row(row, report)
-        if opened is None:
+    told = list[Message]()
+    with listen(told.append):
+        rows = read_rows(folder)
+    pairs = FolderPairs(rows, condition or condition_of(rows))
+    ready = inspect(pairs, held_out)
+    report = DataReport(str(folder), pairs.condition, len(rows), messages=told)
+    report.empty_captions = sum(not any(caption.strip() for caption in row.captions) for row in rows)
+    report.sizes = Counter({f"{width}x{height}": count for (width, height), count in ready.sizes.items()})
+    problems, look = dict(ready.problems), Look(pairs.condition)
+    for index, row in enumerate(rows):
+        try:
+            image, maps = look.open_row(row)
+        except (OSError, ValueError) as error:
+            problems.setdefault(index, str(error))
             continue
-        image, maps = opened
-        report.good += 1
-        report.sizes[f"{image.width}x{image.height}"] += 1
-        for key, found in maps.items():
-            name = unnamed if key == "*" else key
-            report.maps[name] += 1
-            oddities.update(f"{name}: {warning}" for warning in conditions.get(name).check(found))
-        if len(columns) < SHEET_PAIRS:
-            first = next(iter(maps.values()), conditions.extract("canny", image))
-            columns.append([image, first, overlay(image, first)])
-    report.warnings = [f"{text} ({count} maps)" for text, count in oddities.most_common()]
-    if not columns:
-        return report, None
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    return report, contact_sheet(rows, row_titles=["picture", "map", "together"], title=str(folder.name), cell=192)
+        wrong = next((key for key, found in maps.items() if found.size != image.size), None)
+        if wrong is not None:
+            found = maps[wrong]
+            size = f"{found.width}x{found.height}, its picture {image.width}x{image.height}"
+            problems.setdefault(index, f"{row.find_map(wrong)} is {size} ({row.where})")
+        if index not in problems:
+            report.maps.update(maps.keys())
+            look.add(row, image, maps)
+    report.good = len(rows) - len(problems)
+    report.problems = ready.general + [problems[index] for index in sorted(problems)]
+    report.messages += look.messages()
+    return report, look.sheet(folder.name)
 
 
-def open_row(row: Row, report: DataReport) -> tuple[Image.Image, dict[str, Image.Image]] | None:
-    """Picture and maps of a row; None, with the problem noted, when one cannot be used."""
-    try:
+def condition_of(rows: Iterable[Row]) -> str:
+    """The one condition that rows name maps of; canny when they name none, or several."""
+    named = {key for row in rows for key in row.maps} - {UNNAMED}
+    return named.pop() if len(named) == 1 else "canny"
+
+
+class Look:
+    """What the pictures and maps of good rows show.
+
+    Args:
+        unnamed: the condition of maps without a name.
+    """
+
+    def __init__(self, unnamed: str) -> None:
+        self.unnamed = unnamed
+        self.columns: list[list[Image.Image]] = []
+        self.odd: dict[str, MapMessages] = {}
+        self.edges: dict[str, list[tuple[str, Any, Any]]] = {}
+        self.seen: dict[bytes, Row] = {}
+        self.twins: list[tuple[Row, Row]] = []
+
+    def open_row(self, row: Row) -> tuple[Image.Image, dict[str, Image.Image]]:
+        """Picture and maps of a row, a map without a name as one of the condition asked for.
+
+        Raises:
+            OSError: or `ValueError`, when one cannot be read.
+        """
         image = open_image(row.image)
-        maps = {key: open_condition_map(path, key) for key, path in row.maps.items()}
-    except (OSError, ValueError) as error:
-        report.problems.append(str(error))
-        return None
-    for key, found in maps.items():
-        if found.size != image.size:
-            report.problems.append(f"{row.maps[key]} is {found.width}x{found.height}, its picture {image.width}x{image.height}")
+        named = {self.unnamed if key == UNNAMED else key: path for key, path in row.maps.items()}
+        named |= {key: path for key, path in row.maps.items() if key != UNNAMED}  # a name of its own counts for more
+        return image, {key: open_condition_map(path, key) for key, path in named.items()}
+
+    def add(self, row: Row, image: Image.Image, maps: dict[str, Image.Image]) -> None:
+        """Look at one row."""
+        content = hashlib.blake2b(row.image.read_bytes(), digest_size=16).digest()
+        before = self.seen.setdefault(content, row)
+        if before is not row and before.image != row.image:
+            self.twins.append((before, row))
+        picture = edge_energy(image) if maps else None
+        for key, found in maps.items():
+            self.odd.setdefault(key, MapMessages(key)).add(row.name, found)
+            if key not in UNALIGNED:
+                self.edges.setdefault(key, []).append((row.name, picture, edge_energy(found, key)))
+        if len(self.columns) < SHEET_PAIRS:
+            first = next(iter(maps.values()), None) or conditions.extract("canny", image)
+            self.columns.append([image, first, overlay(image, first)])
+
+    def messages(self) -> list[Message]:
+        """All that looks wrong, one message for each kind."""
+        found = [message for odd in self.odd.values() for message in odd.messages()]
+        for key, edges in self.edges.items():
+            names, pictures, maps = (list(part) for part in zip(*edges, strict=True))
+            found += tell_displaced(find_displaced(pictures, maps), names, key)
+        return found + tell_twins(self.twins)
+
+    def sheet(self, title: str) -> Image.Image | None:
+        """The first rows to look at; None without any."""
+        if not self.columns:
             return None
-    return image, maps
+        rows = [list(row) for row in zip(*self.columns, strict=True)]
+        return contact_sheet(rows, row_titles=["picture", "map", "together"], title=title, cell=192)
+
+
+def tell_twins(twins: Sequence[tuple[Row, Row]]) -> list[Message]:
+    """One message about files of equal content."""
+    if not twins:
+        return []
+    one, other = twins[0]
+    count = f"{len(twins)} pictures have" if len(twins) > 1 else "a picture has"
+    text = f"{count} the same content as an earlier one (first: {other.name!r} and {one.name!r})"
+    return [Message(text, "data.duplicate")]

@@ -1,20 +1,22 @@
 """Folders of pairs, in the layouts people have."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from zeroconv import conditions
+from zeroconv.data.columns import UNNAMED, Columns, path_inside, read_captions
+from zeroconv.data.folder_tree import find_files, read_caption_file
+from zeroconv.data.listing import Entry, read_listing
 from zeroconv.data.pairs import Pair, open_condition_map
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, shorten
 from zeroconv.images import open_image
+from zeroconv.messages import Message, tell
 
-__all__ = ["CAPTION_KEYS", "FolderPairs", "Row", "open_folder", "read_rows"]
+__all__ = ["FolderPairs", "Row", "open_folder", "read_rows"]
 
-CAPTION_KEYS = ("text", "caption", "prompt")
-MAP_KEYS = ("conditioning_image", "source")
+TUTORIAL, LISTS = "prompt.json", ("metadata.jsonl", "metadata.csv", "metadata.json")
+SHOWN = 5  # columns or rows that a message names
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,20 @@ class Row:
     Attributes:
         name: the picture's path inside the folder.
         image: the picture.
-        caption: its prompt.
+        captions: its prompts; each visit of a training sees one of them.
         maps: condition maps by name; "*" is a map whose condition the layout does not name.
+        where: the place in the list, for messages.
     """
 
     name: str
     image: Path
-    caption: str
+    captions: tuple[str, ...] = ("",)
     maps: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    where: str = ""
+
+    def find_map(self, condition: str) -> Path | None:
+        """The file of its map: the one under the condition's name, else the one without a name."""
+        return self.maps.get(condition, self.maps.get(UNNAMED))
 
 
 class FolderPairs:
@@ -45,6 +53,7 @@ class FolderPairs:
     def __init__(self, rows: Sequence[Row], condition: str) -> None:
         self.rows, self.condition = rows, conditions.get(condition).name
         self.names: Sequence[str] = [row.name for row in rows]
+        self.max_captions = max((len(row.captions) for row in rows), default=1)
 
     def __len__(self) -> int:
         """How many pairs."""
@@ -57,25 +66,23 @@ class FolderPairs:
             InputError: when a file is not there or cannot be read, or the map has another size than the picture.
         """
         row = self.rows[index]
-        path = row.maps.get(self.condition, row.maps.get("*"))
+        path = row.find_map(self.condition)
         try:
             image = open_image(row.image)
             found = None if path is None else open_condition_map(path, self.condition)
-        except (FileNotFoundError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(str(error), field="data.source") from error
-        if found is None:
-            return Pair(row.name, image, row.caption)
-        if found.size != image.size:
+        if found is not None and found.size != image.size:
             raise InputError(
                 f"{path} is {found.size[0]}x{found.size[1]} and its picture {image.size[0]}x{image.size[1]}",
                 field="data.source",
                 hint="a map must have its picture's size",
             )
-        return Pair(row.name, image, row.caption, {self.condition: found})
+        return Pair(row.name, image, row.captions[0], {} if found is None else {self.condition: found}, row.captions)
 
 
 def open_folder(folder: Path, condition: str) -> FolderPairs:
-    """The pairs of a folder: `prompt.json` lines (source, target, prompt) or `metadata.jsonl` (file_name, text, …).
+    """The pairs of a folder in one of the layouts of `read_rows`.
 
     Raises:
         InputError: when the folder is not there, no layout is recognised, it is empty, or a line is broken.
@@ -86,69 +93,80 @@ def open_folder(folder: Path, condition: str) -> FolderPairs:
 def read_rows(folder: Path) -> list[Row]:
     """Every pair that a folder lists; the files themselves are not opened.
 
+    The list is `prompt.json` (source, target, prompt), or `metadata.jsonl`, `metadata.csv` or `metadata.json` (file_name,
+    text, a column per condition); without one, pictures have their captions in text files beside them. Columns that
+    nothing is made of, and pictures listed twice, are told.
+
     Raises:
         InputError: as `open_folder`.
     """
     if not folder.is_dir():
         raise InputError(f"no data folder at {folder}; expected a folder, or world:COUNT", field="data.source")
-    if (folder / "prompt.json").is_file():
-        rows = [parse_tutorial_row(folder, line, where) for line, where in read_json_lines(folder / "prompt.json")]
-    elif (folder / "metadata.jsonl").is_file():
-        rows = [parse_metadata_row(folder, line, where) for line, where in read_json_lines(folder / "metadata.jsonl")]
-    else:
+    found = next((path for name in (TUTORIAL, *LISTS) if (path := folder / name).is_file()), None)
+    rows = read_tree(folder) if found is None else read_list(folder, found)
+    if not rows and found is None:
         raise InputError(
             f"{folder} has neither metadata.jsonl (lines with file_name, text and a column per condition) "
-            "nor prompt.json (lines with source, target, prompt)",
+            "nor prompt.json (lines with source, target, prompt), metadata.csv, or pictures with captions in .txt files",
             field="data.source",
         )
     if not rows:
         raise InputError(f"{folder} lists no pairs", field="data.source")
+    tell_repeated(rows)
     return rows
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """The objects of a file of JSON lines, each with its place for messages.
+def read_list(folder: Path, path: Path) -> list[Row]:
+    """The pairs of a list."""
+    tutorial = path.name == TUTORIAL
+    columns = Columns(("target",) if tutorial else ())
+    rows = list(parse_rows(folder, read_listing(path), columns, "source" if tutorial else None))
+    if columns.unknown:
+        named = [f"{shorten(key)!r} ({where})" for key, where in sorted(columns.unknown.items())]
+        more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+        text = f"columns that are not used: {', '.join(named[:SHOWN])}{more}; a column of maps is called as its condition"
+        tell(Message(text, "data.unknown-column"))
+    return rows
+
+
+def parse_rows(folder: Path, entries: Iterator[Entry], columns: Columns, required: str | None) -> Iterator[Row]:
+    """A row of each entry.
+
+    Args:
+        folder: that the paths begin in.
+        entries: of the list.
+        columns: what its keys mean.
+        required: a key that every entry must have.
 
     Raises:
-        InputError: naming the line that is no JSON object.
+        InputError: for an entry that is no row.
     """
-    # `splitlines` would also break a caption at the rarer line ends that JSON allows inside a string, such as U+2028.
-    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{where} is not valid JSON", field="data.source") from error
-            if not isinstance(value, dict):
-                raise InputError(f"{where} is {type(value).__name__}; expected an object", field="data.source")
-            yield value, where
+    for line, where in entries:
+        picture, caption = columns.picture_key(line), columns.caption_key(line)
+        keys = columns.read_maps(line, picture)
+        if required is not None and UNNAMED not in keys:
+            keys[UNNAMED] = required
+        image = path_inside(folder, line, picture, where)
+        maps = {name: path_inside(folder, line, key, where) for name, key in keys.items()}
+        captions = read_captions(line[caption], caption, where) if caption is not None else ()
+        columns.note_unknown(line, (picture, caption, *keys.values()), where)
+        yield Row(str(line[picture]), image, captions or ("",), maps, where)
 
 
-def parse_tutorial_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
-    """A line of the tutorial layout: source is the map, target the picture."""
-    target, source = path_inside(folder, line, "target", where), path_inside(folder, line, "source", where)
-    return Row(str(line["target"]), target, str(line.get("prompt") or ""), {"*": source})
+def read_tree(folder: Path) -> list[Row]:
+    """The pairs of a folder without a list."""
+    return [
+        Row(str(path.relative_to(folder)), path, (read_caption_file(path),), maps, str(path))
+        for path, maps in find_files(folder)
+    ]
 
 
-def parse_metadata_row(folder: Path, line: Mapping[str, Any], where: str) -> Row:
-    """A line of an image folder: `file_name`, a caption, and a column for each condition."""
-    known = {**{name: name for name in conditions.names()}, **conditions.aliases(), **dict.fromkeys(MAP_KEYS, "*")}
-    columns = {known[key]: path_inside(folder, line, key, where) for key in line if key in known and line[key] is not None}
-    caption = next((str(line[key]) for key in CAPTION_KEYS if line.get(key) is not None), "")
-    return Row(str(line.get("file_name")), path_inside(folder, line, "file_name", where), caption, columns)
-
-
-def path_inside(folder: Path, line: Mapping[str, Any], key: str, where: str) -> Path:
-    """The file that `line[key]` names.
-
-    Raises:
-        InputError: when there is no such key, or the path leads out of the folder.
-    """
-    value = line.get(key)
-    if not isinstance(value, str) or not value:
-        raise InputError(f"{where} has no {key!r}; it has {', '.join(line) or 'nothing'}", field="data.source")
-    path = folder / value
-    if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise InputError(f"{where}: {key} is {value!r}; expected a path inside the folder", field="data.source")
-    return path
+def tell_repeated(rows: Sequence[Row]) -> None:
+    """Say which pictures are listed more than once."""
+    first: dict[Path, Row] = {}
+    again = [row for row in rows if first.setdefault(row.image, row) is not row]
+    if again:
+        row, before = again[0], first[again[0].image]
+        count = f"{len(again)} pictures are listed again" if len(again) > 1 else "a picture is listed again"
+        text = f"{row.where}: {row.name!r} was listed before ({before.where}); {count}"
+        tell(Message(text, "data.duplicate"))

@@ -1,11 +1,14 @@
 """Latents and prompt encodings, computed when a sample is first seen and kept on disk (float16) for the next time."""
 
+import errno
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from zeroconv.checkpoints.files.atomic import write_text
@@ -22,34 +26,42 @@ from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 
 __all__ = ["LatentCache"]
 
-VERSION = 2  # rows are keyed by what they were computed from; caches of version 1, keyed by names, are filled anew
+VERSION = 3  # caches of older versions are filled anew: rows of 1 were keyed by names, those of 2 encoded in groups
 DIGESTS, DIGEST_BYTES = "digests", 16
+SPARE = 2**20  # bytes that a full cache leaves free on its disk
 
 
 class LatentCache:
     """Arrays in a folder, one row per sample.
 
     A row is computed when its sample is first asked for, and again when the sample's pixels or caption are no longer
-    those it was computed from. The folder is emptied when the encoders, the number of samples or the picture size change.
-    Processes that open it together share it.
+    those it was computed from, or the row is no longer what was written. Each row is computed by itself, so that its bits
+    do not depend on its neighbours in a batch. The folder is emptied when the encoders, the number of samples or the
+    picture size change. Processes that open it together share it.
 
     Args:
         folder: where the arrays lie.
         base: encodes pictures and prompts.
         count: samples in the data set.
         size: width and height of the pictures in pixels.
+        captions: how many captions a sample has at most.
+
+    Raises:
+        OSError: when the disk has no room for all rows.
     """
 
-    def __init__(self, folder: Path, base: StableDiffusion, count: int, size: tuple[int, int]) -> None:
-        self.base = base
+    def __init__(self, folder: Path, base: StableDiffusion, count: int, size: tuple[int, int], captions: int = 1) -> None:
+        self.base, self.captions, texts = base, captions, count * captions
         empty = base.encode_text([""])
-        shapes = {"latents": (count, *base.latent_shape(*size)), "text": (count, *empty.hidden_states.shape[1:])}
+        shapes = {"latents": (count, *base.latent_shape(*size)), "text": (texts, *empty.hidden_states.shape[1:])}
         if empty.pooled is not None:
-            shapes["pooled"] = (count, *empty.pooled.shape[1:])
-        prepare_folder(folder, encoder_fingerprint(base, empty, count, size), shapes | {DIGESTS: (count, DIGEST_BYTES)})
+            shapes["pooled"] = (texts, *empty.pooled.shape[1:])
+        # of a sample's pixels, of its captions, and of the bytes that stand in both rows
+        shapes |= {DIGESTS: (count, 2 * DIGEST_BYTES), f"text-{DIGESTS}": (texts, 2 * DIGEST_BYTES)}
+        prepare_folder(folder, encoder_fingerprint(base, empty, count, size), shapes)
         self.latents, self.text = open_rows(folder, "latents"), open_rows(folder, "text")
         self.pooled = None if empty.pooled is None else open_rows(folder, "pooled")
-        self.digests = open_rows(folder, DIGESTS)
+        self.digests, self.text_digests = open_rows(folder, DIGESTS), open_rows(folder, f"text-{DIGESTS}")
 
     @property
     def filled(self) -> NDArray[np.bool_]:
@@ -63,46 +75,99 @@ class LatentCache:
             indices: rows of the samples.
             pairs: the samples themselves, by which a row is recognised or computed.
         """
-        digests = [digest(pair) for pair in pairs]
-        stale = [i for i, index in enumerate(indices) if not np.array_equal(self.digests[index], digests[i])]
-        if stale:
-            self.fill([indices[i] for i in stale], [pairs[i] for i in stale], [digests[i] for i in stale])
-        latents, states = (torch.from_numpy(array[list(indices)]).float() for array in (self.latents, self.text))
+        texts = [index * self.captions + pair.caption_index for index, pair in zip(indices, pairs, strict=True)]
+        rows = dict[tuple[int, bool], Row]()
+        for index, text, pair in zip(indices, texts, pairs, strict=True):
+            rows[index, False] = Row(self.digests, index, digest_image(pair.image), [self.latents], pair)
+            arrays = [self.text] if self.pooled is None else [self.text, self.pooled]
+            rows[text, True] = Row(self.text_digests, text, digest_text(pair.caption), arrays, pair)
+        self.fill([row for row in rows.values() if not row.is_intact()])
+        latents, states = torch.from_numpy(self.latents[list(indices)]).float(), torch.from_numpy(self.text[texts]).float()
         if self.pooled is None:
             return latents, PromptEncoding(states)
-        return latents, PromptEncoding(states, torch.from_numpy(self.pooled[list(indices)]).float())
+        return latents, PromptEncoding(states, torch.from_numpy(self.pooled[texts]).float())
 
-    def fill(self, indices: Sequence[int], pairs: Sequence[Pair], digests: Sequence[NDArray[np.uint8]]) -> None:
-        """Encode pairs and keep them, a row's digest after its contents."""
-        images = normalize(torch.stack([to_tensor(pair.image) for pair in pairs]))
-        latents = to_numpy(self.base.encode_images(images))
-        text = self.base.encode_text([pair.caption for pair in pairs])
-        states, pooled = to_numpy(text.hidden_states), None if text.pooled is None else to_numpy(text.pooled)
-        self.digests[list(indices)] = 0
-        self.digests.flush()  # on the disk before the rows they vouch for are overwritten
-        for row, index in enumerate(indices):
-            self.latents[index], self.text[index] = latents[row], states[row]
-            if self.pooled is not None and pooled is not None:
-                self.pooled[index] = pooled[row]
-        for array in (self.latents, self.text, self.pooled):
+    def fill(self, rows: Sequence["Row"]) -> None:
+        """Encode rows, each by itself, and keep them, a row's digests after its contents.
+
+        Raises:
+            FloatingPointError: when the encoders give a number that is not finite in half precision.
+        """
+        if not rows:
+            return
+        for row in rows:
+            row.digests[row.index] = 0
+        self.flush(self.digests, self.text_digests)  # on the disk before the rows they vouch for are overwritten
+        for row in rows:
+            for array, values in zip(row.arrays, self.encode(row), strict=True):
+                array[row.index] = values
+        self.flush(self.latents, self.text, self.pooled)  # on the disk before the digests vouch for them
+        for row in rows:
+            row.digests[row.index] = np.frombuffer(row.source + row.digest(), np.uint8)
+        self.flush(self.digests, self.text_digests)
+
+    def encode(self, row: "Row") -> list[NDArray[np.float16]]:
+        """What belongs into a row's arrays."""
+        if row.digests is self.digests:
+            tensors = [self.base.encode_images(normalize(to_tensor(row.pair.image))[None])]
+        else:
+            text = self.base.encode_text([row.pair.caption])
+            tensors = [text.hidden_states] if text.pooled is None else [text.hidden_states, text.pooled]
+        values = [tensor[0].half().cpu().numpy() for tensor in tensors]
+        if not all(np.isfinite(one).all() for one in values):
+            name = row.pair.name
+            raise FloatingPointError(f"pair {name!r}: the encoders give numbers that are not finite in half precision")
+        return values
+
+    def flush(self, *arrays: Any) -> None:
+        """Wait until arrays are on the disk."""
+        for array in arrays:
             if array is not None:
-                array.flush()  # on the disk before the digests vouch for it
-        for index, found in zip(indices, digests, strict=True):
-            self.digests[index] = found
-        self.digests.flush()
+                array.flush()
 
 
-def digest(pair: Pair) -> NDArray[np.uint8]:
-    """What a row is computed from, the pixels and the caption, as 16 bytes that are not all zero."""
-    image = pair.image.convert("RGB")
-    content = hashlib.blake2b(json.dumps([image.size, pair.caption]).encode(), digest_size=DIGEST_BYTES)
+@dataclass(frozen=True)
+class Row:
+    """A sample's row in arrays of the cache.
+
+    Attributes:
+        digests: of all rows of these arrays: what each was computed from, then what stands in it, 16 bytes each.
+        index: which row.
+        source: the digest of what it must be computed from.
+        arrays: whose rows it is.
+        pair: the sample.
+    """
+
+    digests: Any
+    index: int
+    source: bytes
+    arrays: Sequence[Any]
+    pair: Pair
+
+    def is_intact(self) -> bool:
+        """Whether it was computed from its source, and is as it was written."""
+        kept = self.digests[self.index].tobytes()
+        return kept[:DIGEST_BYTES] == self.source and kept[DIGEST_BYTES:] == self.digest()
+
+    def digest(self) -> bytes:
+        """What stands in it, as 16 bytes."""
+        content = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        for array in self.arrays:
+            content.update(array[self.index].tobytes())
+        return content.digest()
+
+
+def digest_image(image: Image.Image) -> bytes:
+    """What a row of latents is computed from, the pixels, as 16 bytes."""
+    image = image.convert("RGB")
+    content = hashlib.blake2b(json.dumps(image.size).encode(), digest_size=DIGEST_BYTES)
     content.update(image.tobytes())
-    return np.frombuffer(content.digest(), np.uint8)
+    return content.digest()
 
 
-def to_numpy(tensor: Tensor) -> NDArray[np.float32]:
-    """A tensor's numbers."""
-    return tensor.float().cpu().numpy()
+def digest_text(caption: str) -> bytes:
+    """What a row of text is computed from, as 16 bytes."""
+    return hashlib.blake2b(caption.encode(), digest_size=DIGEST_BYTES).digest()
 
 
 def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -114,13 +179,16 @@ def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]
         folder: of the cache.
         key: its fingerprint.
         shapes: of its arrays, by name.
+
+    Raises:
+        OSError: when the disk has no room for all of it.
     """
-    while read_key(folder) != key:
+    while read_key(folder) != key or not is_whole(folder, shapes):
         part, old = (folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.{end}") for end in ("part", "old"))
         try:
             part.mkdir(parents=True)
             for name, shape in shapes.items():
-                open_memmap(part / f"{name}.npy", mode="w+", dtype=np.uint8 if name == DIGESTS else np.float16, shape=shape)
+                reserve(part / f"{name}.npy", np.uint8 if name.endswith(DIGESTS) else np.float16, shape)
             write_text(part / "key.json", json.dumps({"key": key}))
             with suppress(FileNotFoundError):
                 folder.rename(old)
@@ -128,6 +196,33 @@ def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]
         finally:
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def is_whole(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether every array of a cache is there in its shape."""
+    try:
+        return all(np.load(folder / f"{name}.npy", mmap_mode="r").shape == shape for name, shape in shapes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def reserve(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    """Make an array of zeros whose blocks belong to it: a disk that fills up later would kill the process without a word.
+
+    Raises:
+        OSError: when the disk has no room for it.
+    """
+    needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    try:
+        if shutil.disk_usage(path.parent).free < needed + SPARE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        place = path.parent.parent
+        raise OSError(f"cannot keep {needed / 2**20:,.0f} MiB of latents and texts in {place}: {error.strerror}") from error
 
 
 def move_unless_taken(source: Path, folder: Path) -> None:

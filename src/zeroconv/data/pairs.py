@@ -23,18 +23,31 @@ class Pair:
         image: the picture, RGB.
         caption: the prompt that describes it, possibly empty.
         maps: ready condition maps by condition name; a condition without one is extracted in each epoch.
+        captions: all its captions where it has several, of which `caption` is one; each visit sees another.
     """
 
     name: str
     image: Image.Image
     caption: str
     maps: Mapping[str, Image.Image] = field(default_factory=dict[str, Image.Image])
+    captions: tuple[str, ...] = ()
+
+    @property
+    def caption_index(self) -> int:
+        """Which of its captions it bears."""
+        return self.captions.index(self.caption) if self.caption in self.captions else 0
 
 
 class Pairs(Protocol):
-    """A data set with random access."""
+    """A data set with random access.
+
+    Attributes:
+        names: of its pairs.
+        max_captions: how many captions one pair has at most.
+    """
 
     names: Sequence[str]
+    max_captions: int
 
     def __len__(self) -> int:
         """How many pairs there are."""
@@ -56,6 +69,7 @@ class Subset:
     def __init__(self, pairs: Pairs, indices: Sequence[int]) -> None:
         self.pairs, self.indices = pairs, list(indices)
         self.names: Sequence[str] = [pairs.names[i] for i in self.indices]
+        self.max_captions = pairs.max_captions
 
     def __len__(self) -> int:
         """How many pairs there are."""

@@ -1,6 +1,6 @@
 """Which samples a step sees, and everything random about them, keyed so that a run can resume."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zeroconv.diffusion import generator
 
-__all__ = ["SampleRef", "StepRandomness", "draw_randomness", "samples_of_step"]
+__all__ = ["SampleRef", "StepRandomness", "draw_caption", "draw_randomness", "samples_of_step"]
 
 
 @dataclass(frozen=True)
@@ -94,3 +94,8 @@ def draw_randomness(ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps
     epsilon = torch.randn(shape, generator=g)
     empty = bool(torch.rand((), generator=g) < prompt_dropout)
     return StepRandomness(t, epsilon, empty, np.random.default_rng(int(torch.randint(2**62, (), generator=g))))
+
+
+def draw_caption(ref: SampleRef, seed: int) -> Callable[[int], int]:
+    """Which of so many captions a visit sees, keyed as `draw_randomness`, without a draw of its own where there is one."""
+    return lambda count: int(torch.randint(count, (), generator=generator(seed, "caption", ref.index, ref.epoch)))

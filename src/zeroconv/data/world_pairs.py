@@ -46,6 +46,7 @@ class WorldPairs:
         known = conditions.get(condition) if condition else None
         self.exact = [known.name] if known and known.ground_truth else []
         self.kept: dict[int, Pair] = {}
+        self.max_captions = 1
         self.names: Sequence[str] = [f"world-{first_seed + i:09d}" for i in range(count)]
 
     def __len__(self) -> int:

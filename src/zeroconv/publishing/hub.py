@@ -6,14 +6,12 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.hub.upload import push
 from zeroconv.control.network import ControlNet
 from zeroconv.publishing.model_card import model_card
+from zeroconv.publishing.readme import write_readme
 
 __all__ = ["push_to_hub", "save_with_card"]
-
-CARD = "README.md"
 
 
 def save_with_card(
@@ -27,7 +25,7 @@ def save_with_card(
     licence: str | None = None,
     name: str | None = None,
 ) -> Path:
-    """Save a ControlNet with a model card beside it, the `README.md` that the hub shows.
+    """Save a ControlNet with a model card beside it, the `README.md` that the hub shows; one of somebody else's stays.
 
     Args:
         network: what is saved.
@@ -40,7 +38,7 @@ def save_with_card(
         name: what the network is opened as in the examples.
     """
     folder = network.save_pretrained(folder, dtype)
-    write_text(folder / CARD, model_card(network.config, title, metrics, samples, licence, name))
+    write_readme(folder, model_card(network.config, title, metrics, samples, licence, name))
     return folder
 
 

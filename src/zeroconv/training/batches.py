@@ -1,7 +1,7 @@
 """The batch of a step: a pure function of the settings, the data, the step and the process that asks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from zeroconv import conditions
 from zeroconv.data import Pair, Pairs, get_maps
 from zeroconv.data.latent_cache import LatentCache
-from zeroconv.data.sampling_order import draw_randomness, samples_of_step
+from zeroconv.data.sampling_order import draw_caption, draw_randomness, samples_of_step
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import AddedConditions, StableDiffusion
 from zeroconv.training.config import TrainConfig
@@ -92,7 +92,7 @@ class Batches:
         config, optimization = self.config, self.config.optimization
         seed = optimization.seed
         refs = samples_of_step(step, optimization.batch_size, len(self.pairs), seed, rank, world_size)
-        pairs = [self.pairs[ref.index] for ref in refs]
+        pairs = [with_caption(self.pairs[ref.index], draw_caption(ref, seed)) for ref in refs]
         self.check_sizes(pairs)
         z_0, text = self.cache.read([ref.index for ref in refs], pairs)
         shape, dropout = tuple(z_0.shape[1:]), config.data.prompt_dropout
@@ -119,6 +119,11 @@ class Batches:
                     field="data.source",
                     hint="train on pictures of one size",
                 )
+
+
+def with_caption(pair: Pair, choose: Callable[[int], int]) -> Pair:
+    """A pair as one visit sees it: with one of its captions."""
+    return pair if len(pair.captions) < 2 else replace(pair, caption=pair.captions[choose(len(pair.captions))])
 
 
 def make_maps(config: TrainConfig, pairs: Sequence[Pair], generators: Sequence[np.random.Generator]) -> list[Image.Image]:

@@ -9,8 +9,9 @@ from typing import Any
 from zeroconv.checkpoints.files.atomic import replacing, sync, write_text
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
-from zeroconv.publishing import save_with_card
+from zeroconv.publishing import save_with_card, write_readme
 from zeroconv.training.config import TrainConfig
+from zeroconv.training.folder_lock import FolderLock
 
 __all__ = ["RunFolder"]
 
@@ -33,7 +34,8 @@ class RunFolder:
     samples/step-000100.png truth, map, without and with control
     controlnet/             the best network by fidelity, in the diffusers layout, or as a Control-LoRA
     state/                  the newest network, the optimizer and the step, for resuming
-    README.md               what this is and how to use it
+    README.md               what this is and how to use it; README.zeroconv.md beside one of yours
+    lock                    held by the process that trains
     ```
 
     Args:
@@ -43,14 +45,29 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state = path / "state"
+        self.lock = FolderLock(path / "lock")
 
     def open(self, config: TrainConfig) -> None:
         """Make the folder, or check that it holds the same run.
 
         Raises:
-            InputError: when it holds another run, naming the first setting that differs.
+            InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
             OSError: when it cannot be written.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.lock.acquire()
+        try:
+            self.prepare(config)
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def unlock(self) -> None:
+        """Let other processes train in it."""
+        self.lock.release()
+
+    def prepare(self, config: TrainConfig) -> None:
+        """Write the settings, unless they are of another run; errors as `open`."""
         file = self.path / "config.toml"
         if file.exists():
             before = TrainConfig.build(file)
@@ -121,8 +138,8 @@ class RunFolder:
         opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
         if config.model.variant == "lora":
             opens = f"holds a Control-LoRA, offsets from {base}, which other tools open too"
-        write_text(
-            self.path / "README.md",
+        write_readme(
+            self.path,
             f"# A ControlNet for {condition} on {base}\n\n{text}\n\n"
             "```\n"
             f'zeroconv generate --base {base} --control {self.path} --image photo.png --prompt "…" --out pictures\n'

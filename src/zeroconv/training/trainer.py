@@ -10,10 +10,13 @@ import torch
 
 from zeroconv import conditions
 from zeroconv.control import ControlledUNet, ControlNet
-from zeroconv.data import get_maps, open_pairs, split_held_out
+from zeroconv.data import FolderPairs, get_maps, open_pairs, split_held_out
 from zeroconv.data.latent_cache import LatentCache
+from zeroconv.data.map_messages import look_at_maps
+from zeroconv.data.readiness import check_ready
 from zeroconv.generation import ControlPipeline
 from zeroconv.images import write_png
+from zeroconv.messages import listen
 from zeroconv.training.batches import Batches, make_maps
 from zeroconv.training.config import TrainConfig
 from zeroconv.training.defaults import (
@@ -34,6 +37,7 @@ from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_
 
 __all__ = ["Summary", "Trainer", "train"]
 
+MAPS_CHECKED = 32  # ready maps that are looked at before the first step
 PROGRESS_EVERY = 10  # steps between progress events
 
 
@@ -68,7 +72,8 @@ def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None)
     Raises:
         InputError: for settings, data or a folder that do not fit.
         FloatingPointError: when loss or gradient is not finite.
-        KeyboardInterrupt: after the state was saved; an interrupt in the middle of an update leaves the last one.
+        KeyboardInterrupt: after the state was saved, as it is before any error goes on; one in the middle of an update
+            leaves the last state.
     """
     return Trainer(config, report).fit()
 
@@ -87,7 +92,10 @@ class Trainer:
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
         self.config, self.report, self.folder = config, report, RunFolder(config.checkpoint.out)
         data, optimization = config.data, config.optimization
-        pairs, probe_pairs = split_held_out(open_pairs(data.source, data.condition), config.probe.count)
+        found = open_pairs(data.source, data.condition)
+        if isinstance(found, FolderPairs):  # all that is wrong with its files is said now
+            check_ready(found, config.probe.count, data.extract)
+        pairs, probe_pairs = split_held_out(found, config.probe.count)
         make_maps(config, [pairs[0]], [np.random.default_rng(0)])  # what is wrong with them is said now
         parameters = [extractor_parameters(config)] * len(probe_pairs)
         maps = get_maps(probe_pairs, data.condition, parameters, ready=not data.extract)
@@ -101,9 +109,14 @@ class Trainer:
         rate = optimization.learning_rate or default_learning_rate(self.base)
         self.optimizer = build_optimizer(self.network, optimization.optimizer, rate, optimization.weight_decay)
         self.folder.open(config)
-        self.done = load_state(self.folder.state, self.network, self.optimizer)
-        size = self.probe.held_out.size
-        self.cache = LatentCache(self.folder.path / "cache", self.base, len(pairs), size)
+        try:
+            self.done = load_state(self.folder.state, self.network, self.optimizer)
+            size = self.probe.held_out.size
+            self.cache = LatentCache(self.folder.path / "cache", self.base, len(pairs), size, pairs.max_captions)
+        except BaseException:
+            self.folder.unlock()
+            raise
+        self.pairs = found
         self.unet, self.schedule = ControlledUNet(self.base.unet), build_schedule(self.base).to(optimization.device)
         self.batches = Batches(config, self.base, pairs, self.cache, size, len(self.schedule))
         self.curve: list[tuple[int, float]] = []
@@ -131,11 +144,20 @@ class Trainer:
 
     def fit(self) -> Summary:
         """Optimise to the end; raises as `train`."""
+        try:
+            with listen(self.tell):
+                return self.resume()
+        finally:
+            self.folder.unlock()
+
+    def resume(self) -> Summary:
+        """Optimise from where the run is; raises as `train`."""
         if self.done:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         before = self.folder.rewind_log(self.done)
         self.curve = [(row["step"], row["fidelity"]) for row in before if row["event"] == "probe"]
         self.warn_of_annotator()
+        self.check_maps()
         self.uncontrolled, self.ceiling = self.probe.run(None), self.probe.ceiling()
         self.jump = find_sudden_convergence(self.curve, self.uncontrolled.fidelity, self.ceiling)
         if self.is_probe_due(self.done) and self.done not in dict(self.curve):  # initialised, or interrupted while probing
@@ -152,12 +174,24 @@ class Trainer:
         )
         try:
             self.run_steps(states)
-        except (KeyboardInterrupt, FloatingPointError):
+        except (KeyboardInterrupt, Exception) as error:
             if self.is_state_whole():
-                self.save()
+                self.save_despite(error)
             raise
         self.save()
         return self.summarize()
+
+    def tell(self, message: Message) -> None:
+        """Say what a user should know, and log it."""
+        self.folder.log("message", self.done, code=message.code, level=message.level, text=message.text)
+        self.report(message)
+
+    def check_maps(self) -> None:
+        """Look at some of the maps that came with the pairs, and say what looks wrong about them."""
+        data = self.config.data
+        if isinstance(self.pairs, FolderPairs) and not data.extract:
+            for message in look_at_maps(self.pairs, MAPS_CHECKED):
+                self.tell(message)
 
     def warn_of_annotator(self) -> None:
         """Say so when the embedded annotator reads pictures that need not be of the tiny world."""
@@ -217,6 +251,13 @@ class Trainer:
         """Write the state from which the same command resumes; the log of its steps is on the disk before it."""
         self.folder.sync_log()
         save_state(self.folder.state, self.network, self.optimizer, self.done)
+
+    def save_despite(self, error: BaseException) -> None:
+        """Save although the run ends with an error; when that fails, too, the error says so."""
+        try:
+            self.save()
+        except OSError as failed:
+            error.add_note(f"the state of step {self.done} could not be saved: {failed}")
 
     def run_probe(self, step: int) -> None:
         """Probe: measure, draw the sheet, keep the best network, announce sudden convergence once."""

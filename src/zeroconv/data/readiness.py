@@ -1,0 +1,123 @@
+"""What training refuses about a folder of pairs, found before the first step: the headers of its files suffice."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zeroconv import conditions
+from zeroconv.data.folder_pairs import FolderPairs, Row
+from zeroconv.errors import InputError
+from zeroconv.images import open_image, upright_size
+
+__all__ = ["Readiness", "check_ready", "inspect"]
+
+STEP = 8  # pixels of a picture for one of its latents, in every autoencoder that is opened here
+TAIL = 4096  # bytes at a file's end in which its end mark is looked for
+END_MARKS = {b"\x89PN": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
+SHOWN = 3  # problems in one message
+
+
+@dataclass
+class Readiness:
+    """What training would say of a folder.
+
+    Attributes:
+        problems: one line for each pair that cannot be used, by the pair's place in the data set.
+        general: one line for each thing that is wrong with the whole.
+        size: width and height in pixels of most pictures; None when none can be read.
+        sizes: how many pictures have each size.
+    """
+
+    problems: dict[int, str] = field(default_factory=dict[int, str])
+    general: list[str] = field(default_factory=list[str])
+    size: tuple[int, int] | None = None
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
+
+    @property
+    def lines(self) -> list[str]:
+        """All problems, those of the whole first."""
+        return self.general + [self.problems[index] for index in sorted(self.problems)]
+
+
+def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None = None) -> Readiness:
+    """Look at every file's header, and at the whole of a file that seems cut short.
+
+    Args:
+        pairs: the folder's.
+        held_out: how many pairs training would hold out.
+        extract: the extractor's parameters; if there are any, ready maps are left aside.
+    """
+    found, known = Readiness(), conditions.get(pairs.condition)
+    sizes: dict[int, tuple[int, int]] = {}
+    needed = known.domain_warning(extract or {}, "`--set extract.method=…`")
+    missing: list[int] = []
+    for index, row in enumerate(pairs.rows):
+        path = None if extract else row.find_map(pairs.condition)
+        try:
+            sizes[index] = readable_size(row.image, photo=True)
+            map_size = None if path is None else readable_size(path)
+        except (OSError, ValueError) as error:
+            found.problems[index] = f"{error}{place(row)}"
+            continue
+        if path is None and needed:
+            missing.append(index)
+        elif map_size is not None and map_size != sizes[index]:
+            found.problems[index] = f"{path} is {name(map_size)}, its picture {name(sizes[index])}{place(row)}"
+    found.sizes = Counter(sizes.values())
+    found.size = found.sizes.most_common(1)[0][0] if sizes else None
+    for index, size in sizes.items():
+        if size != found.size and found.size is not None and index not in found.problems:
+            row = pairs.rows[index]
+            found.problems[index] = f"pair {row.name!r} is {name(size)}, others {name(found.size)}{place(row)}"
+    if missing:
+        row = pairs.rows[missing[0]]
+        count = f"{len(missing)} of {len(pairs)} pairs have no {known.name} map"
+        found.general.append(f"{count} (first: pair {row.name!r}): add the maps, as {needed}")
+    if len(pairs) <= held_out:
+        held = f"the data set has {len(pairs)} pairs and {held_out} are held out"
+        found.general.append(f"{held}: give more pairs, or a smaller probe_count")
+    if found.size is not None and (found.size[0] % STEP or found.size[1] % STEP):
+        found.general.append(f"pictures are {name(found.size)}; expected multiples of {STEP}")
+    return found
+
+
+def check_ready(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None = None) -> None:
+    """Refuse a folder that training would stumble over later.
+
+    Raises:
+        InputError: naming the first problems.
+    """
+    lines = inspect(pairs, held_out, extract).lines
+    if lines:
+        more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        hint = "" if len(lines) == 1 else " (`zeroconv data check` lists all)"
+        raise InputError("; ".join(lines[:SHOWN]) + more + hint, field="data.source")
+
+
+def readable_size(path: Path, photo: bool = False) -> tuple[int, int]:
+    """The size a file will have when opened.
+
+    Raises:
+        FileNotFoundError: when it is not there.
+        ValueError: when it cannot be read: by its header, or, where the format's end mark is not found, by decoding it.
+    """
+    size = upright_size(path, photo)
+    with path.open("rb") as file:
+        mark = END_MARKS.get(file.read(3))
+        file.seek(max(0, path.stat().st_size - TAIL))
+        is_whole = mark is None or mark in file.read()
+    if not is_whole:
+        open_image(path)
+    return size
+
+
+def name(size: tuple[int, int]) -> str:
+    """A size as people write it."""
+    return f"{size[0]}x{size[1]}"
+
+
+def place(row: Row) -> str:
+    """Where a row is listed, in brackets."""
+    return f" ({row.where})" if row.where and row.where != str(row.image) else ""

@@ -4,6 +4,7 @@ import json
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from zeroconv.images import (
     to_image,
     to_images,
     to_tensor,
+    upright_size,
     write_png,
 )
 
@@ -248,3 +250,20 @@ def test_settings_are_read_from_pictures_alone(tmp_path: Path):
         noise().save(tmp_path / "a.png", pnginfo=info)
         with pytest.raises(ValueError, match=r"settings in .*a\.png are damaged"):
             read_settings(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_photographs_over_32_megapixels_are_halved(tmp_path: Path, ending: str):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    noise = Image.effect_noise((801, 501), 80).resize((8010, 5010), Image.Resampling.NEAREST)
+    options: dict[str, Any] = {"quality": 30} if ending == "jpg" else {"compress_level": 1}
+    path = tmp_path / f"photo.{ending}"
+    noise.save(path, exif=exif, **options)
+    image = open_image(path)
+    assert image.size == upright_size(path, photo=True) == (2505, 4005)
+    wanted = np.asarray(noise.reduce(2).rotate(-90, expand=True), np.float32)
+    assert np.abs(np.asarray(image)[..., 0] - wanted).mean() < 8
+    for read in (open_map, upright_size):
+        with pytest.raises(ValueError, match=r"too large: 8010 x 5010 pixels, at most 32 megapixels"):
+            read(path)

@@ -72,9 +72,11 @@ def test_what_training_refuses_is_a_problem(folder: Path):
     Image.open(folder / "3.png").resize((64, 56)).save(folder / "3.png")
     Image.open(folder / "3-map.png").resize((64, 56)).save(folder / "3-map.png")
     report, _ = check(folder, held_out=6)
+    where = folder / "metadata.jsonl"
     assert (report.good, len(report.problems)) == (5, 2)
     assert report.problems[0].startswith("the data set has 6 pairs and 6 are held out")
-    assert report.problems[1] == f"pair '3.png' is 64x56, others 64x48 ({folder / 'metadata.jsonl'}, line 4)"
+    wrong = f"pair '3.png' is 64x56, others 64x48 ({where}, line 4): train on pictures of one size"
+    assert report.problems[1] == wrong
 
 
 def test_maps_that_nothing_can_extract_are_missed(folder: Path):

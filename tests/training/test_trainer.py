@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from tests.tiny import copies, unchanged
 from tests.training.conftest import Settings, settings_in
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.control import ControlNet
-from zeroconv.data.sampling_order import samples_of_step
+from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Message, ProbeEvent, Progress, TrainConfig, Trainer, train
+from zeroconv.training.batches import Batch
 from zeroconv.training.probe import ProbeResult
 
 
@@ -102,7 +104,11 @@ def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Eve
     assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
 
 
-@pytest.mark.parametrize(("error", "step"), [(KeyboardInterrupt, 2), (RuntimeError, 4)])
+class Killed(BaseException):
+    """What no run catches."""
+
+
+@pytest.mark.parametrize(("error", "step"), [(KeyboardInterrupt, 2), (RuntimeError, 2), (Killed, 4)])
 def test_resumed_is_uninterrupted(
     whole: tuple[Path, list[Event]], settings: Settings, error: type[BaseException], step: int
 ) -> None:
@@ -170,11 +176,21 @@ def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings
     assert moved == list(born)
 
 
+def poison(trainer: Trainer, wrong: int) -> None:
+    """Latents of one step are not finite."""
+    batches = trainer.batches
+
+    def build(step: int) -> Batch:
+        batch = batches(step)
+        return replace(batch, z_0=batch.z_0 * torch.nan) if step == wrong else batch
+
+    setattr(trainer, "batches", build)  # noqa: B010
+
+
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings) -> None:
     config = settings(probe_every=100)
     trainer = Trainer(config, lambda _: None)
-    trainer.batches(1)  # fills the cache with the samples of the second step ...
-    trainer.cache.latents[[ref.index for ref in samples_of_step(1, 2, 7, 0)]] = float("nan")  # ... and the disk breaks
+    poison(trainer, 1)
     with pytest.raises(FloatingPointError, match="step 2: the loss is nan"):
         trainer.fit()
     saved = state(config.checkpoint.out)
@@ -188,8 +204,7 @@ def test_where_looking_waits_a_bad_step_is_found_before_anything_is_kept(setting
     trainer = Trainer(config, lambda _: None)
     elsewhere = config.optimization.model_copy(update={"device": "cuda"})
     watched = Trainer.is_check_due
-    trainer.batches(2)
-    trainer.cache.latents[[ref.index for ref in samples_of_step(2, 2, 7, 0)]] = float("nan")
+    poison(trainer, 2)
 
     def check_as_on_a_gpu(step: int) -> bool:
         trainer.config = config.model_copy(update={"optimization": elsewhere})
@@ -250,8 +265,14 @@ def test_a_control_can_be_trained_on(whole: tuple[Path, list[Event]], settings: 
     ("changed", "message"),
     [
         ({"condition": "depht"}, "unknown condition 'depht'"),
-        ({"condition": "depth"}, "has no depth map: add the maps, as depth is read by the embedded annotator"),
-        ({"condition": "normal"}, "has no normal map: add the maps, as normal is read by the embedded annotator"),
+        (
+            {"condition": "depth"},
+            r"9 of 9 pairs have no depth map .*: add the maps, as depth is read by the embedded annotator",
+        ),
+        (
+            {"condition": "normal"},
+            r"9 of 9 pairs have no normal map .*: add the maps, as normal is read by the embedded annotator",
+        ),
         ({"probe_count": 9}, "the data set has 9 pairs and 9 are held out"),
         ({"data": "nowhere"}, "no data folder at nowhere"),
         ({"base": "nowhere"}, "no base called 'nowhere'"),
@@ -281,3 +302,44 @@ def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -
     assert trainer.fit().step == 2
     network = ControlNet.from_pretrained(config.checkpoint.out)
     assert all(tensor.any() for name, tensor in network.state_dict().items() if name.startswith("add_embedding"))
+
+
+def test_a_second_trainer_is_refused_while_the_first_one_lives(settings: Settings) -> None:
+    config = settings()
+    first = Trainer(config, lambda _: None)
+    with pytest.raises(InputError, match=rf"process {os.getpid()} is training in .*: wait for it, stop it") as caught:
+        Trainer(config, lambda _: None)
+    assert caught.value.field == "checkpoint.out"
+    first.fit()
+    Trainer(config, lambda _: None)  # the file that is left blocks nobody
+
+
+def test_a_picture_lost_while_training_costs_no_step(settings: Settings, data_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data_folder, folder)
+    config = settings(data=str(folder), probe_every=3, save_every=100)
+
+    def lose(event: Event) -> None:
+        if isinstance(event, ProbeEvent) and event.step == 3:
+            for path in folder.glob("*.png"):
+                path.unlink()
+
+    with pytest.raises(InputError, match="no such file"):
+        train(config, lose)
+    assert int(state(config.checkpoint.out)["step"]) == 3
+    with pytest.raises(InputError, match=r"no such file: .*; .*and 6 more \(`zeroconv data check` lists all\)"):
+        train(config)
+
+
+def test_maps_of_users_are_looked_at_and_the_log_says_so(settings: Settings, data_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data_folder, folder)
+    Image.new("RGB", (32, 32), (255, 255, 255)).save(folder / "white.png")
+    rows = [{"file_name": f"{i}.png", "text": ["a", "b"], "canny": "white.png"} for i in range(9)]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    config, events = settings(data=str(folder), steps=1), list[Event]()
+    train(config, events.append)
+    messages = [event for event in events if isinstance(event, Message)]
+    logged = [row["code"] for row in log(config.checkpoint.out) if row["event"] == "message"]
+    assert "map.inverted" in logged and logged == [message.code for message in messages]
+    assert any("9 of 9 canny maps, first that of '0.png'" in message.text for message in messages)

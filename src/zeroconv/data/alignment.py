@@ -145,7 +145,7 @@ def best_shifts(pictures: Energy, maps: Energy) -> tuple[NDArray[np.float32], li
     surface[:, (far < NEAREST_SHIFT) | (far > FARTHEST_SHIFT)] = -1
     flat = surface.reshape(len(maps), -1)
     peaks = flat.argmax(axis=1)
-    return flat.max(axis=1), [(offset[p // SIDE] / SIDE, offset[p % SIDE] / SIDE) for p in peaks]
+    return flat.max(axis=1), [(float(offset[p // SIDE]) / SIDE, float(offset[p % SIDE]) / SIDE) for p in peaks]
 
 
 def tell_displaced(found: Sequence[Displacement], names: Sequence[str], condition: str) -> list[Message]:

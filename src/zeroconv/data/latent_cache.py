@@ -183,7 +183,7 @@ def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]
     Raises:
         OSError: when the disk has no room for all of it.
     """
-    while read_key(folder) != key or not is_whole(folder, shapes):
+    while not is_whole(folder, key, shapes):
         part, old = (folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.{end}") for end in ("part", "old"))
         try:
             part.mkdir(parents=True)
@@ -192,16 +192,18 @@ def prepare_folder(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]
             write_text(part / "key.json", json.dumps({"key": key}))
             with suppress(FileNotFoundError):
                 folder.rename(old)
-            move_unless_taken(old if read_key(old) == key else part, folder)  # another process was as fast, or not
+            move_unless_taken(old if is_whole(old, key, shapes) else part, folder)  # another process was as fast, or not
         finally:
             shutil.rmtree(part, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
 
 
-def is_whole(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether every array of a cache is there in its shape."""
+def is_whole(folder: Path, key: str, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a cache has this fingerprint, and every array is there in its shape."""
     try:
-        return all(np.load(folder / f"{name}.npy", mmap_mode="r").shape == shape for name, shape in shapes.items())
+        return read_key(folder) == key and all(
+            np.load(folder / f"{name}.npy", mmap_mode="r").shape == shape for name, shape in shapes.items()
+        )
     except (OSError, ValueError):
         return False
 

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ def read_array(text: str, path: Path) -> Iterator[Entry]:
         place = skip(text, place)
         if text[place : place + 1] == expected:
             place = skip(text, place + 1)
-        elif text[place : place + 1] != closed:
+        elif place < len(text) and text[place] != closed:
             line += text.count("\n", seen, place)
             raise InputError(f"{path}, line {line} is not valid JSON: the array goes on without a comma", field="data.source")
     if place >= len(text):
@@ -175,7 +176,7 @@ def as_object(value: Any, where: str) -> dict[str, Any]:
 def read_csv(text: str, path: Path) -> Iterator[Entry]:
     """The rows of a table with a header, separated by commas, semicolons or tabs; an empty cell is None."""
     header = text.partition("\n")[0]
-    rows = csv.reader(text.split("\n"), delimiter=max(",;\t", key=header.count), strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
     names, line = list[str](), 1
     while True:
         try:

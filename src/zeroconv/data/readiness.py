@@ -16,6 +16,7 @@ __all__ = ["Readiness", "check_ready", "inspect"]
 STEP = 8  # pixels of a picture for one of its latents, in every autoencoder that is opened here
 TAIL = 4096  # bytes at a file's end in which its end mark is looked for
 END_MARKS = {b"\x89PN": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
+ONE_SIZE = "train on pictures of one size"
 SHOWN = 3  # problems in one message
 
 
@@ -70,7 +71,7 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
     for index, size in sizes.items():
         if size != found.size and found.size is not None and index not in found.problems:
             row = pairs.rows[index]
-            found.problems[index] = f"pair {row.name!r} is {name(size)}, others {name(found.size)}{place(row)}"
+            found.problems[index] = f"pair {row.name!r} is {name(size)}, others {name(found.size)}{place(row)}: {ONE_SIZE}"
     if missing:
         row = pairs.rows[missing[0]]
         count = f"{len(missing)} of {len(pairs)} pairs have no {known.name} map"

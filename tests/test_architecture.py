@@ -17,7 +17,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("version", "errors", "messages", "data_uri"),
-    ("diffusion", "checkpoints", "metrics", "schema"),
+    ("diffusion", "checkpoints", "metrics", "schema", "picture_files"),
     ("images",),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),

@@ -15,7 +15,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from zeroconv.images import (
-    MAX_PIXELS,
     fit,
     image_size,
     normalize,
@@ -26,9 +25,9 @@ from zeroconv.images import (
     to_image,
     to_images,
     to_tensor,
-    upright_size,
     write_png,
 )
+from zeroconv.picture_files import MAX_PIXELS, upright_size
 
 
 def noise(width: int = 8, height: int = 6) -> Image.Image:

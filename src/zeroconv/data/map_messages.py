@@ -40,7 +40,7 @@ class MapMessages:
         return told
 
 
-def look_at_maps(pairs: FolderPairs, count: int) -> list[Message]:
+def look_at_maps(pairs: FolderPairs, count: int = 32) -> list[Message]:
     """What looks wrong about the maps of at most `count` pairs, spread over all.
 
     Raises:

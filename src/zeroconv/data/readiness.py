@@ -9,7 +9,8 @@ from typing import Any
 from zeroconv import conditions
 from zeroconv.data.folder_pairs import FolderPairs, Row
 from zeroconv.errors import InputError
-from zeroconv.images import open_image, upright_size
+from zeroconv.images import open_image
+from zeroconv.picture_files import upright_size
 
 __all__ = ["Readiness", "check_ready", "inspect"]
 

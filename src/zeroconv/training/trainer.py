@@ -37,7 +37,6 @@ from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_
 
 __all__ = ["Summary", "Trainer", "train"]
 
-MAPS_CHECKED = 32  # ready maps that are looked at before the first step
 PROGRESS_EVERY = 10  # steps between progress events
 
 
@@ -190,7 +189,7 @@ class Trainer:
         """Look at some of the maps that came with the pairs, and say what looks wrong about them."""
         data = self.config.data
         if isinstance(self.pairs, FolderPairs) and not data.extract:
-            for message in look_at_maps(self.pairs, MAPS_CHECKED):
+            for message in look_at_maps(self.pairs):
                 self.tell(message)
 
     def warn_of_annotator(self) -> None:

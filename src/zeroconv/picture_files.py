@@ -1,0 +1,93 @@
+"""Picture files before they are decoded: format, size and the limits of what is read."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from zeroconv.data_uri import is_data_uri, picture_name, read_data_uri
+
+__all__ = ["MAX_PIXELS", "existing", "open_lazily", "photo_scale", "upright_size"]
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+# Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
+MAX_PIXELS = 32_000_000
+# Photographs may be larger: they are halved until they are not, JPEG while it is decoded, so that it takes no more memory.
+# A file must hold a byte for this many pixels, as photographs do and bombs do not.
+MAX_PHOTO_PIXELS = {"JPEG": 178_000_000, "PNG": 128_000_000, "WEBP": 128_000_000}
+PIXELS_PER_BYTE = 64
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and the values that exchange width and height
+
+
+def open_lazily(path: str | os.PathLike[str], photo: bool = False) -> Image.Image:
+    """Open lazily: read and judge the header, decode nothing; a photo may have more pixels."""
+    file, path = read_data_uri(path) if is_data_uri(path) else existing(Path(path)), picture_name(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow only warns about large images; we refuse them below
+            image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:  # from 179 megapixels on
+        raise ValueError(f"{path} is too large: more than {MAX_PIXELS // 1_000_000} megapixels") from error
+    except PermissionError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except Exception as error:  # decoders raise many kinds for damaged headers
+        raise ValueError(f"{path} is not a readable PNG, JPEG or WebP image") from error
+    width, height = image.size
+    most = max(MAX_PIXELS, photo_limit(image, file)) if photo else MAX_PIXELS
+    if width * height > most:
+        image.close()
+        limit = most // 1_000_000
+        raise ValueError(f"{path} is too large: {width} x {height} pixels, at most {limit} megapixels are read")
+    return image
+
+
+def photo_limit(image: Image.Image, file: Any) -> int:
+    """The most pixels that a photograph of this format and this many bytes may have."""
+    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
+    return min(MAX_PHOTO_PIXELS.get(image.format or "", 0), size * PIXELS_PER_BYTE)
+
+
+def upright_size(path: str | os.PathLike[str], photo: bool = False) -> tuple[int, int]:
+    """Width and height in pixels that a file will have when opened, from the header alone.
+
+    Args:
+        path: of the file.
+        photo: as `open_image` opens it; else as `open_map` does.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: as `open_image`, as far as the header tells.
+    """
+    with open_lazily(path, photo) as image:
+        width, height = image.size
+        scale = photo_scale(image.size)
+        try:
+            turned = image.getexif().get(ORIENTATION) in TURNED
+        except Exception as error:  # as in `open_lazily`: decoders raise many kinds
+            raise ValueError(f"{path} is damaged or cut short and cannot be decoded") from error
+    width, height = -(-width // scale), -(-height // scale)
+    return (height, width) if turned else (width, height)
+
+
+def photo_scale(size: tuple[int, int]) -> int:
+    """By which power of two a photograph's sides are divided so that at most 32 megapixels remain."""
+    scale = 1
+    while -(-size[0] // scale) * -(-size[1] // scale) > MAX_PIXELS:
+        scale *= 2
+    return scale
+
+
+def existing(path: Path) -> Path:
+    """A file that is there.
+
+    Raises:
+        FileNotFoundError: when nothing is.
+        ValueError: when it is a folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file; expected a PNG, JPEG or WebP image")
+    return path

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from zeroconv.checkpoints.files.atomic import replacing
 from zeroconv.data_uri import picture_name
+from zeroconv.picture_files import MAX_PIXELS as MAX_PIXELS
 from zeroconv.picture_files import open_lazily, photo_scale
 
 if TYPE_CHECKING:

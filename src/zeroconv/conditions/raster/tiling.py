@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.errors import InputError
-from zeroconv.picture_files import MAX_PIXELS
+from zeroconv.images import MAX_PIXELS
 
 __all__ = ["check_tile", "detection_size", "resize_for_detection", "tiles"]
 

@@ -36,11 +36,10 @@ def test_every_condition_has_a_map_of_the_pictures_size(name: str, size: tuple[i
     made = extract(name, image)
     assert made.size == size and made.mode == ("RGBA" if name == "inpaint" else "RGB")
     assert made.tobytes() == extract(name, image).tobytes()
-    if get(name).name == "pose" and not np.asarray(made).any():  # nobody is in it
-        with pytest.raises(NothingAskedError):
-            get(name).fidelity(image, made)
-        return
-    assert 0 <= get(name).fidelity(image, made) <= 1
+    try:
+        assert 0 <= get(name).fidelity(image, made) <= 1
+    except NothingAskedError:  # nobody is in a few pixels, and no line
+        assert min(size) < 8 or (get(name).name == "pose" and not np.asarray(made).any())
 
 
 def test_an_unknown_parameter_is_one_line() -> None:
@@ -65,14 +64,14 @@ def test_inverted_maps_are_warned_of(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("canny", "empty"), ("pose", "controls nothing"), ("depth", "flat"), ("seg", "100%")]
+    ("name", "word"), [("canny", "empty"), ("pose", "controls nothing"), ("depth", "flat"), ("seg", "black")]
 )
 def test_black_maps_are_warned_of(name: str, word: str) -> None:
     (warning,) = get(name).check(Image.new("RGB", (32, 32)))
     assert word in warning.text
 
 
-@pytest.mark.parametrize(("name", "word"), [("canny", "colours"), ("depth", "colours"), ("segmentation", "palette")])
+@pytest.mark.parametrize(("name", "word"), [("canny", "picture"), ("depth", "colours"), ("segmentation", "palette")])
 def test_a_picture_in_place_of_a_map_is_warned_of(name: str, word: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     (warning,) = get(name).check(Image.fromarray(noise))

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
-from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.map_checks import check_sizes, check_thin_lines
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.errors import InputError
@@ -93,7 +93,7 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
     """
     check_sizes(image, condition)
     found = np.asarray(canny(image))[..., 0] > 127
-    wanted = np.asarray(condition.convert("L")) > 127
+    wanted = np.asarray(condition.convert("RGB")).max(axis=2) > 127  # a stroke of any colour is one
     return f_score(found, wanted, tolerance)
 
 
@@ -116,6 +116,6 @@ CANNY = Condition(
     score=edge_f1,
     metric="edge F1",
     draw_parameters=random_thresholds,
-    check=check_lines,
+    check=check_thin_lines,
     resizing=THIN_LINES,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from PIL import Image
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
+from zeroconv.errors import NothingAskedError
 from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
 from zeroconv.messages import Message
 
@@ -24,6 +25,8 @@ Predict = Callable[..., Sequence[Any]]
 Score = Callable[..., float | Mapping[str, float]]
 DrawParameters = Callable[..., Mapping[str, Any]]
 GREY = "red = green = blue"
+ASKS_NOTHING = ("map.empty", "map.flat", "map.no-hole")
+"""Findings of `check` after which a score would mean nothing."""
 LAST = 1000  # in lists: behind the conditions of this folder, which are counted from 1
 
 
@@ -155,6 +158,7 @@ class Condition:
             **reextract: parameters of `score`: how the picture's own condition is extracted.
 
         Raises:
+            NothingAskedError: for a map that asks for nothing, such as a black one of edges: it has no score.
             ValueError: when sizes differ, or as `extract`.
             FileNotFoundError: as `extract`.
         """
@@ -162,6 +166,9 @@ class Condition:
 
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
+        for message in self.check(condition):
+            if message.code in ASKS_NOTHING:
+                raise NothingAskedError(f"{self.name}: {message}", field="condition")
         found = self.score(generated, condition, **reextract)
         if not isinstance(found, Mapping):
             return {self.metric: found}

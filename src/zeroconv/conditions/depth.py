@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
-from zeroconv.conditions.map_checks import colour_fraction
+from zeroconv.conditions.map_checks import colour_fraction, line_like, textured_fraction
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.conditions.raster.tiling import check_tile, tiles
@@ -184,9 +184,20 @@ def check(condition: Image.Image) -> list[Message]:
                 "map.colours",
             )
         ]
+    if line_like(condition):
+        return [
+            Message("this map is lines on black: a map of canny, lines or scribble? Expected depth in grey levels", "map.other")
+        ]
     grey = np.asarray(condition.convert("L"), np.float32)
+    if 0 < grey.max() < 32 and grey.std() > 0:
+        said = f"this map is nearly black, at most {grey.max():.0f} of 255 (millimetres in 16 bits?), expected near = white"
+        return [Message(said, "map.range")]
     if grey.std() < 2:
         return [Message("this map is flat: every pixel has about the same depth", "map.flat")]
+    textured = textured_fraction(condition)
+    if textured > 0.36:
+        said = f"this map looks like a photograph: {textured:.0%} of it has fine texture, expected smooth depth"
+        return [Message(said, "map.picture")]
     third = max(1, len(grey) // 3)
     top, ground = float(grey[:third].mean()), float(grey[-third:].mean())
     if top > ground + 64:

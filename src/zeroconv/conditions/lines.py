@@ -7,12 +7,13 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
-from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.map_checks import check_sizes, check_thin_lines, straight_fraction
 from zeroconv.conditions.raster.morphology import read_strokes, to_map
 from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.conditions.raster.segment_joining import join
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
+from zeroconv.messages import Message
 from zeroconv.metrics.edges import line_f_score
 
 __all__ = ["LINES", "detect_segments", "draw_segments", "line_f1", "lines", "random_lines"]
@@ -130,6 +131,18 @@ def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> f
     return line_f_score(read_strokes(lines(image)), read_strokes(condition), tolerance)
 
 
+def check(condition: Image.Image) -> list[Message]:
+    """Warnings for a map of straight lines: as for thin ones, and, from 256 px on, strokes that are not straight."""
+    found = check_thin_lines(condition)
+    if found or min(condition.size) < 256:
+        return found
+    straight = straight_fraction(np.asarray(condition.convert("RGB")).max(axis=2) > 127)
+    if straight < 0.65:
+        said = f"{1 - straight:.0%} of this map's lines are not straight: a map of canny? Expected straight lines"
+        return [Message(said, "map.other")]
+    return []
+
+
 LINES = Condition(
     name="lines",
     order=4,
@@ -148,6 +161,6 @@ LINES = Condition(
     score=line_f1,
     metric="line F1",
     draw_parameters=random_lines,
-    check=check_lines,
+    check=check,
     resizing=THIN_LINES,
 )  # fmt: skip

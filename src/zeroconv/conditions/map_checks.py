@@ -3,14 +3,30 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from zeroconv.images import check_pixels
 from zeroconv.messages import Message
 
-__all__ = ["check_flat", "check_lines", "check_sizes", "check_soft_lines", "colour_fraction", "pixel_fraction"]
+__all__ = [
+    "LIT",
+    "check_flat",
+    "check_lines",
+    "check_sizes",
+    "check_soft_lines",
+    "check_thin_lines",
+    "colour_fraction",
+    "line_like",
+    "pixel_fraction",
+    "straight_fraction",
+    "textured_fraction",
+    "thick_fraction",
+]
 
 FLAT = 2.0  # grey levels of standard deviation
+LIT = 64
+"""Level of the brightest channel from which a pixel is part of a stroke: a red stroke is as much one as a white one."""
 
 
 def check_sizes(image: Image.Image, condition: Image.Image) -> None:
@@ -32,33 +48,97 @@ def colour_fraction(image: Image.Image) -> float:
 
 
 def check_soft_lines(image: Image.Image) -> list[Message]:
-    """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour."""
-    white = pixel_fraction(image, lambda rgb: rgb.min(axis=2) > 127)
-    if white > 0.6:
+    """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour, a picture in its place."""
+    check_pixels(image)
+    rgb = np.asarray(image.convert("RGB"))
+    brightest = rgb.max(axis=2)
+    white, dark, lit = float((rgb.min(axis=2) > 127).mean()), float((brightest < LIT).mean()), brightest >= LIT
+    between = float(((brightest >= LIT) & (brightest < 192)).mean())
+    if between > 0.25:
+        said = f"this map looks like a picture: {between:.0%} of it is grey, expected white lines on black"
+        return [Message(said, "map.picture")]
+    if white > 0.5:
         return [Message(f"this map looks inverted: {white:.0%} white, expected white lines on black", "map.inverted")]
-    if pixel_fraction(image, lambda rgb: rgb.max(axis=2) > 0) == 0:
+    if not brightest.any():
         return [Message("this map is empty: no white line on it, so it controls nothing", "map.empty")]
-    colour = colour_fraction(image)
-    return (
-        [Message(f"this map has colours ({colour:.0%} of it), expected white lines on black", "map.colours")]
-        if colour > 0.05
-        else []
-    )
+    if lit.sum() < 0.02 * max(image.size):
+        said = f"this map is nearly empty: {lit.sum()} pixels of it are lines, so it controls next to nothing"
+        return [Message(said, "map.empty")]
+    coloured = float((np.ptp(rgb[lit].astype(int), axis=1) > 24).mean())
+    if coloured > 0.2:
+        return [Message(f"this map has colours ({coloured:.0%} of its lines), expected white lines on black", "map.colours")]
+    if dark < 0.5:
+        said = f"this map looks like a picture: {1 - dark:.0%} of it is not black, expected white lines on black"
+        return [Message(said, "map.picture")]
+    if min(image.size) >= 64 and thick_fraction(lit, min(image.size) // 24) > 0.3:
+        return [Message("this map has areas where lines are expected: a mask, a depth map or a picture?", "map.picture")]
+    return []
 
 
 def check_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of pure white lines on black: as `check_soft_lines`, and grey levels."""
     found = check_soft_lines(image)
-    grey = pixel_fraction(image, lambda rgb: (rgb.max(axis=2) >= 64) & (rgb.max(axis=2) < 192))
-    lit = pixel_fraction(image, lambda rgb: rgb.max(axis=2) >= 64)
+    grey = pixel_fraction(image, lambda rgb: (rgb.max(axis=2) >= LIT) & (rgb.max(axis=2) < 192))
+    lit = pixel_fraction(image, lambda rgb: rgb.max(axis=2) >= LIT)
     if not found and grey > 0.5 * lit:
-        return [
-            Message(
-                f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black",
-                "map.grey-lines",
-            )
-        ]
+        said = f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black"
+        return [Message(said, "map.grey-lines")]
     return found
+
+
+def check_thin_lines(image: Image.Image) -> list[Message]:
+    """Warnings for a map of lines one pixel wide: as `check_lines`, and strokes of five pixels and more."""
+    found = check_lines(image)
+    if found or min(image.size) < 16:
+        return found
+    thick = thick_fraction(np.asarray(image.convert("RGB")).max(axis=2) >= LIT, 2)
+    if thick > 0.1:
+        said = f"{thick:.0%} of this map's lines are wider than four pixels: a scribble? Expected lines of one pixel"
+        return [Message(said, "map.thick")]
+    return []
+
+
+def thick_fraction(lit: NDArray[np.bool_], radius: int) -> float:
+    """The share of what is drawn, (H, W), that is wider than twice a radius in pixels."""
+    import cv2
+
+    if not lit.any():
+        return 0.0
+    side = 2 * radius + 1
+    kernel = np.ones((side, side), np.uint8)
+    opened = cv2.morphologyEx(lit.astype(np.uint8), cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_REPLICATE)
+    return float(opened.sum() / lit.sum())
+
+
+def straight_fraction(lit: NDArray[np.bool_]) -> float:
+    """The share of thin strokes, (H, W), that lies on straight pieces of 3 % of the side and more."""
+    import cv2
+
+    least = max(8, round(0.03 * min(lit.shape)))
+    pieces = cv2.HoughLinesP(lit.astype(np.uint8) * 255, 1, np.pi / 360, least, minLineLength=least, maxLineGap=2)
+    on_them = np.zeros(lit.shape, np.uint8)
+    for piece in () if pieces is None else np.asarray(pieces, int).reshape(-1, 2, 2):
+        cv2.line(on_them, piece[0].tolist(), piece[1].tolist(), [1], 3)
+    return float((on_them.astype(bool) & lit).sum() / max(1, lit.sum()))
+
+
+def textured_fraction(image: Image.Image) -> float:
+    """The share of 8 x 8 blocks with structure finer than 3 x 3 pixels: little on a smooth map, much on a photograph."""
+    import cv2
+
+    grey = np.array(image.convert("L"))
+    height, width = (side // 8 for side in grey.shape)
+    if not height or not width:
+        return 0.0
+    fine = np.abs(grey.astype(np.float32) - cv2.medianBlur(grey, 3))[: 8 * height, : 8 * width]
+    return float((fine.reshape(height, 8, width, 8).mean(axis=(1, 3)) > 0.4).mean())
+
+
+def line_like(image: Image.Image) -> bool:
+    """Whether a picture is pure lines on black and nothing else."""
+    brightest = np.asarray(image.convert("RGB")).max(axis=2)
+    dark, between = float((brightest < 16).mean()), float(((brightest >= 16) & (brightest < 240)).mean())
+    return 0.6 < dark < 0.999 and between < 0.03 and thick_fraction(brightest >= LIT, max(2, min(image.size) // 60)) < 0.3
 
 
 def check_flat(condition: Image.Image) -> list[Message]:

@@ -25,6 +25,7 @@ METHODS = ("tiny", *methods_of("pose"))
 PCK = "joints met (PCK@0.05)"
 THRESHOLD = 0.3  # confidence from which a person or a joint is believed
 OTHER_ORDERS = ((2, 1, 0), (1, 2, 0), (2, 0, 1), (1, 0, 2), (0, 2, 1))
+LOOSE = 72  # levels in all by which a colour may differ in the check, after a lossy round
 READABLE = 100  # pixels of the shorter side from which limbs and joints can be told apart
 WITHIN = 0.05  # a joint counts as met within this share of the picture's width
 
@@ -200,7 +201,7 @@ def check(condition: Image.Image) -> list[Message]:
     the wrong ones.
     """
     check_pixels(condition)
-    found = PoseMap.of(condition)
+    found = PoseMap.of(condition, LOOSE)
     lit, bright = float(found.lit.mean()), float((found.rgb.min(axis=2) > 127).mean())
     if bright > 0.3:
         said = f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black"
@@ -217,7 +218,7 @@ def check(condition: Image.Image) -> list[Message]:
         return []
     if min(condition.size) < READABLE and limbs.total:
         return []  # too small to tell which limb meets which joint
-    swapped = (PoseMap(np.ascontiguousarray(drawn.rgb[:, :, list(order)])).count_limbs() for order in OTHER_ORDERS)
+    swapped = (PoseMap(np.ascontiguousarray(drawn.rgb[:, :, list(order)]), LOOSE).count_limbs() for order in OTHER_ORDERS)
     if any(counts.total >= 2 and counts.are_a_skeleton() for counts in swapped):
         said = f"this map looks BGR, or otherwise exchanged: {limbs.met} of {limbs.total} limbs meet their joints"
         return [Message(said, "map.channels")]

@@ -11,7 +11,7 @@ from zeroconv.conditions.map_checks import pixel_fraction
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.conditions.raster.tiling import check_tile, tiles
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.images import check_pixels
 from zeroconv.messages import Message
 from zeroconv.metrics.segmentation import mean_iou
@@ -21,6 +21,7 @@ __all__ = [
     "snap",
 ]  # fmt: skip
 
+READABLE = 0.5  # share of a map whose colours are known, from which it can be scored
 METHODS = ("tiny", *methods_of("segmentation"))
 PALETTE = np.frombuffer(
     bytes.fromhex(
@@ -158,6 +159,8 @@ def segmentation_metrics(
         device: where it runs.
 
     Raises:
+        InputError: for a map whose colours are mostly of no class.
+        NothingAskedError: for a black map.
         ValueError: when sizes differ, or as `segmentation`.
         FileNotFoundError: as `segmentation`.
     """
@@ -168,7 +171,15 @@ def score_classes(classes: np.ndarray, condition: Image.Image) -> dict[str, floa
     """The metrics of classes (H, W) against a map; classes that share a colour are one."""
     found, wanted = read_classes(segmentation_map(classes)), read_classes(condition)
     known = wanted != UNKNOWN
-    accuracy = float((found == wanted)[known].mean()) if known.any() else 1.0
+    black = np.asarray(condition.convert("RGB")).max(axis=2) == 0
+    if float((known | black).mean()) < READABLE:
+        said = f"{1 - float(known.mean()):.0%} of this map has no colour of the ADE20K palette, so it cannot be read"
+        raise InputError(
+            said, field="condition", hint="`snap` takes the nearest colours of maps that were resized or kept as JPEG"
+        )
+    if not known.any():
+        raise NothingAskedError("this segmentation map is black: no class is asked for", field="condition")
+    accuracy = float((found == wanted)[known].mean())
     return {"mean IoU": mean_iou(found, wanted, UNKNOWN, least=0.005), "accuracy": accuracy}
 
 
@@ -200,6 +211,8 @@ def check(condition: Image.Image) -> list[Message]:
             )
         ]
     black = pixel_fraction(condition, lambda rgb: rgb.max(axis=2) == 0)
+    if black > 0.98:
+        return [Message("this map is black, which is no class of the ADE20K palette: nothing is asked for", "map.empty")]
     if black > 0.5 * foreign:
         return [
             Message(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract
-from zeroconv.conditions.map_checks import check_sizes, colour_fraction
+from zeroconv.conditions.map_checks import LIT, check_sizes
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
@@ -198,9 +198,20 @@ def check(condition: Image.Image) -> list[Message]:
     if typical > 160:
         white = float((grey > 127).mean())
         return [Message(f"this map looks inverted: {white:.0%} white, expected soft white edges on black", "map.inverted")]
-    colour = colour_fraction(condition)
-    if colour > 0.05:
-        return [Message(f"this map has colours ({colour:.0%} of it), expected soft white edges on black", "map.colours")]
+    rgb = np.asarray(condition.convert("RGB"))
+    lit = rgb.max(axis=2) >= LIT
+    coloured = float((np.ptp(rgb[lit].astype(int), axis=1) > 24).mean()) if lit.any() else 0.0
+    if coloured > 0.2:
+        return [
+            Message(f"this map has colours ({coloured:.0%} of its lines), expected soft white edges on black", "map.colours")
+        ]
+    black = float((grey < 32).mean())
+    if black < 0.25:
+        return [
+            Message(
+                f"this map looks like a picture: {1 - black:.0%} of it is not black, expected edges on black", "map.picture"
+            )
+        ]
     if typical > 128:
         return [
             Message(

@@ -15,7 +15,7 @@ from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pairs, get_maps
 from zeroconv.diffusion import canonical_sampler
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.samples import HeldOut, fit_pair
 from zeroconv.generation import ControlPipeline
@@ -115,7 +115,10 @@ def measure(
     ceiling = batch.reconstruct(pipeline.base)
     measured: list[tuple[Row, Example]] = []
     for i, (pair, image) in enumerate(zip(batch.pairs, batch.maps, strict=True)):
-        first, *others = (score(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i]))
+        try:
+            first, *others = [score(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i])]
+        except NothingAskedError:
+            continue
         measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
         row = Row(pair.name, pair.caption, batch.seeds[i], *next(iter(measures.values())), measures)
         measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))

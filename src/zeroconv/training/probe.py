@@ -1,6 +1,7 @@
 """The fidelity probe: while training, an evaluation on a few held-out pairs."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair, get_maps
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.evaluation import HeldOut
 from zeroconv.generation import ControlPipeline
 from zeroconv.messages import listen
@@ -66,7 +68,12 @@ class Probe:
 
     def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
         """Mean fidelity of pictures to the probe's maps."""
-        scores = [self.fidelity(image, condition) for image, condition in zip(images, self.held_out.maps, strict=True)]
+        scores: list[float] = []
+        for image, condition in zip(images, self.held_out.maps, strict=True):
+            with suppress(NothingAskedError):  # a map that asks for nothing says nothing about the control
+                scores.append(self.fidelity(image, condition))
+        if not scores:
+            raise InputError(f"all {len(images)} maps of the probe ask for nothing: give others", field="data.source")
         return sum(scores) / len(scores)
 
     def ceiling(self) -> float:

@@ -46,14 +46,16 @@ class PoseMap:
 
     Attributes:
         rgb: (H, W, 3), uint8.
+        tolerance: levels in all by which a colour may differ.
     """
 
     rgb: NDArray[np.uint8]
+    tolerance: int = TOLERANCE
 
     @classmethod
-    def of(cls, condition: Image.Image) -> "PoseMap":
+    def of(cls, condition: Image.Image, tolerance: int = TOLERANCE) -> "PoseMap":
         """That of a picture."""
-        return cls(np.asarray(condition.convert("RGB")))
+        return cls(np.asarray(condition.convert("RGB")), tolerance)
 
     @cached_property
     def lit(self) -> NDArray[np.bool_]:
@@ -73,7 +75,7 @@ class PoseMap:
         if 0 < len(colours) <= MOST_COLOURS:
             parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
             distances = np.abs(parts[:, None, :] - KNOWN).sum(axis=2)
-            found[where] = np.where(distances.min(axis=1) <= TOLERANCE, distances.argmin(axis=1), -1)[index]
+            found[where] = np.where(distances.min(axis=1) <= self.tolerance, distances.argmin(axis=1), -1)[index]
         return found
 
     def joints(self) -> dict[int, tuple[float, float]]:
@@ -112,7 +114,7 @@ class PoseMap:
             return self
         part = self.rgb[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         step = -(-max(part.shape[:2]) // 384)
-        return PoseMap(np.ascontiguousarray(part[::step, ::step]))
+        return PoseMap(np.ascontiguousarray(part[::step, ::step]), self.tolerance)
 
     def count_limbs(self) -> "LimbCounts":
         """How many limbs (colours) there are, and how many meet their own joints."""

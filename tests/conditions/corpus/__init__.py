@@ -1,0 +1,1 @@
+"""Right and wrong maps of every condition, several hundred of each."""

@@ -1,0 +1,159 @@
+"""Maps as people bring them: right ones of scenes and drawings at several sizes, and everything that goes wrong with them."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from zeroconv import conditions
+from zeroconv.conditions.openpose.drawing import draw_pose
+from zeroconv.data.world_pairs import truth
+from zeroconv.world import make
+
+LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
+SCENES = range(900_000_100, 900_000_124)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A map, whose it is given as, and what is to be said about it.
+
+    Attributes:
+        condition: as which it is given.
+        what: what it is.
+        image: the map.
+        codes: one of these must be said; none for a right map.
+    """
+
+    condition: str
+    what: str
+    image: Image.Image
+    codes: tuple[str, ...] = ()
+
+
+@cache
+def drawings() -> list[Image.Image]:
+    """Drawings in ink on paper: shapes, hatching, handwriting, a single stroke; 256 to 640 px."""
+    made: list[Image.Image] = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        side = int(rng.choice([256, 384, 512, 640]))
+        paper = np.full((side, side, 3), int(rng.integers(225, 256)), np.uint8)
+        for _ in range(int(rng.integers(3, 12))):
+            a, b = rng.integers(side // 8, side * 7 // 8, (2, 2)).tolist()
+            ink = [int(rng.integers(0, 90))] * 3
+            if rng.random() < 0.5:
+                cv2.line(paper, a, b, ink, int(rng.integers(2, 4)), cv2.LINE_AA)
+            else:
+                cv2.circle(paper, a, int(rng.integers(side // 16, side // 4)), ink, int(rng.integers(2, 4)), cv2.LINE_AA)
+        made.append(Image.fromarray(paper))
+    return made
+
+
+@cache
+def pictures() -> list[Image.Image]:
+    """Renderings, as they are and larger, and drawings."""
+    scenes = [Image.fromarray(make(seed).rgb) for seed in SCENES]
+    larger = [scene.resize((384, 384), Image.Resampling.BICUBIC) for scene in scenes[::4]]
+    return [*scenes, *larger, *drawings()]
+
+
+def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
+    """The same after a lossy round."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+@cache
+def right() -> list[Case]:
+    """Maps that are in order."""
+    found = [Case(name, "extracted", conditions.extract(name, image)) for name in LINES for image in pictures()]
+    found = [case for case in found if np.asarray(case.image).max(axis=2).astype(bool).sum() > 40]  # of drawings without lines
+    scenes = [make(seed) for seed in SCENES]
+    for scene in scenes:
+        for name in ("depth", "normal", "segmentation"):
+            found.append(Case(name, "exact", truth(scene, name)))
+        found.append(Case("depth", "JPEG", as_jpeg(truth(scene, "depth"))))
+        found.append(Case("depth", "larger", truth(scene, "depth").resize((512, 512), Image.Resampling.BICUBIC)))
+        if scene.keypoints is not None:
+            found.append(Case("pose", "exact", truth(scene, "pose")))
+            for side in (256, 512, 768):
+                drawn = draw_pose(scene.keypoints * [side / 128, side / 128, 1], (side, side))
+                found += [Case("pose", f"drawn at {side}", drawn), Case("pose", "JPEG", as_jpeg(drawn, 95))]
+            found.append(Case("pose", "thin", draw_pose(scene.keypoints * [4, 4, 1], (512, 512), thickness=4)))
+    return found
+
+
+@cache
+def wrong() -> list[Case]:
+    """Maps that are not what they are given as."""
+    rng = np.random.default_rng(7)
+    noise = Image.fromarray(rng.integers(0, 256, (128, 128, 3), dtype=np.uint8))
+    grey, dot = Image.new("RGB", (128, 128), (128, 128, 128)), Image.new("RGB", (256, 256))
+    dot.putpixel((100, 90), (255, 255, 255))
+    found: list[Case] = []
+    for name in LINES:
+        found += [Case(name, "noise", noise, ("map.picture", "map.inverted", "map.colours"))]
+        found += [Case(name, "grey", grey, ("map.picture", "map.inverted"))]
+        found += [Case(name, "black", Image.new("RGB", (64, 64)), ("map.empty",)), Case(name, "one pixel", dot, ("map.empty",))]
+        found += [Case(name, "white", Image.new("RGB", (64, 64), "white"), ("map.inverted",))]
+    for image in pictures():
+        for name in LINES:
+            of_it = conditions.extract(name, image)
+            if np.asarray(of_it).max(axis=2).astype(bool).sum() <= 40:
+                continue
+            found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", "map.picture")))
+            red = Image.fromarray(np.asarray(of_it) * np.array([1, 0, 0], np.uint8))
+            found.append(Case(name, "red", red, ("map.colours",)))
+            if image not in drawings():
+                picture = ImageOps.grayscale(image).convert("RGB")
+                found.append(Case(name, "grey photograph", picture, ("map.picture", "map.inverted")))
+        if image not in drawings():
+            found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), ("map.picture",)))
+            found.append(Case("normal", "photograph", image, ("map.no-unit-vectors",)))
+            found.append(Case("segmentation", "photograph", image, ("map.palette",)))
+            found.append(Case("pose", "photograph", image, ("map.picture", "map.inverted")))
+        found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
+        if min(image.size) >= 256:
+            thick = cv2.dilate(np.asarray(conditions.extract("scribble", image)), np.ones((5, 5), np.uint8))
+            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", "map.picture", "map.inverted")))
+    return found + list(wrong_truths())
+
+
+def wrong_truths() -> Iterator[Case]:
+    """Exact maps, exchanged, with channels swapped, upside down in value, or out of range."""
+    for seed in SCENES:
+        scene = make(seed)
+        depth, normal, classes = (truth(scene, name) for name in ("depth", "normal", "segmentation"))
+        yield Case("depth", "millimetres", depth.point(lambda level: level // 16), ("map.range", "map.flat"))
+        yield Case("depth", "normals", normal, ("map.colours",))
+        yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
+        yield Case("normal", "depth", depth, ("map.no-unit-vectors",))
+        yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))
+        yield Case("segmentation", "resized", classes.resize((300, 300), Image.Resampling.BICUBIC), ("map.palette",))
+        for name in ("canny", "scribble", "lineart", "soft-edge"):
+            yield Case(name, "segmentation", classes, ("map.picture", "map.colours", "map.inverted"))
+            yield Case(name, "normals", normal, ("map.picture", "map.colours", "map.inverted"))
+        yield Case("pose", "depth", depth, ("map.picture", "map.inverted", "map.no-joints"))
+        yield Case("pose", "segmentation", classes, ("map.picture", "map.inverted"))
+        if scene.keypoints is not None:
+            pose = draw_pose(scene.keypoints * [4, 4, 1], (512, 512))
+            yield Case("pose", "BGR", swapped(pose), ("map.channels", "map.no-joints"))
+            yield Case(
+                "pose", "rolled", Image.fromarray(np.roll(np.asarray(pose), 1, axis=2)), ("map.channels", "map.no-joints")
+            )
+            yield Case("pose", "inverted", ImageOps.invert(pose), ("map.inverted",))
+            yield Case("canny", "pose", pose, ("map.colours",))
+        stroke = np.zeros((256, 256, 3), np.uint8)
+        cv2.line(stroke, (30, 40), (200, 40 + seed % 100), (0, 255, 0), 6)
+        yield Case("pose", "one green stroke", Image.fromarray(stroke), ("map.no-joints",))
+
+
+def swapped(image: Image.Image) -> Image.Image:
+    """Red and blue exchanged."""
+    return Image.fromarray(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]))

@@ -36,8 +36,7 @@ class LimbCounts:
         """Whether they join what they should; a joint may be covered by a hand, a face or another person."""
         if not self.total:
             return False
-        enough = 0.6 if self.total > 2 else 0.5
-        return self.met >= enough * self.total or (self.touched >= 0.9 * self.total and self.met >= 0.4 * self.total)
+        return self.met >= 0.5 * self.total or (self.touched >= 0.8 * self.total and self.met >= 0.35 * self.total)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class PoseMap:
         """How many limbs (colours) there are, and how many meet their own joints."""
         import cv2
 
-        reach = max(5, round(max(self.classes.shape) / 24)) | 1
+        reach = max(7, round(max(self.classes.shape) / 24)) | 1
         kernel = np.ones((reach, reach), np.uint8)
         present = {int(index): self.classes == index for index in np.unique(self.classes) if index >= 0}
         met = touched = total = 0

@@ -32,11 +32,16 @@ class LimbCounts:
     met: int
     touched: int
 
-    def are_a_skeleton(self) -> bool:
-        """Whether they join what they should; a joint may be covered by a hand, a face or another person."""
+    def are_a_skeleton(self, share: float = 0.6) -> bool:
+        """Whether they join what they should; a joint may be covered by a hand, a face or another person.
+
+        Args:
+            share: of the limbs that must meet both of their joints.
+        """
         if not self.total:
             return False
-        return self.met >= 0.5 * self.total or (self.touched >= 0.8 * self.total and self.met >= 0.35 * self.total)
+        enough = share if self.total > 2 else 0.5
+        return self.met >= enough * self.total or (self.touched >= 0.9 * self.total and self.met >= 0.4 * self.total)
 
 
 @dataclass(frozen=True)

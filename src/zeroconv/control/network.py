@@ -21,6 +21,7 @@ from zeroconv.checkpoints.formats.controlnet import (
     write_controlnet_folder,
 )
 from zeroconv.checkpoints.formats.controlnet_config import (
+    DEFAULTS,
     ChannelOrder,
     ConditionEncoderForm,
     Connection,
@@ -213,7 +214,7 @@ class ControlNet(nn.Module):
     @classmethod
     def init_on_meta(cls, config: ControlNetConfig) -> Self:
         """The network of a configuration, its tensors without memory; the decoder of its U-Net is never filled."""
-        settings = config.unet_settings
+        settings = {**DEFAULTS, **config.unet_settings}
         up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
         with torch.device("meta"):
             return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"]), config)

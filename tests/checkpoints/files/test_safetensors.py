@@ -151,3 +151,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path, mon
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"^cannot write .*a\.safetensors: [^\n]*$"):
         write_safetensors(tmp_path / "nowhere" / "a.safetensors", {"a": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("kind", ["F4", "F6_E2M3", "F8_E8M0_NEW"])
+def test_a_type_that_is_not_read_here_is_named(kind: str, tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": kind, "shape": [4], "data_offsets": [0, 2]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0")
+    with pytest.raises(ValueError, match=f"holds tensors of type {kind}, which cannot be read here"):
+        read_safetensors(tmp_path / "a.safetensors")
+
+
+def test_a_gguf_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ValueError, match="is a GGUF file"):
+        read_safetensors(tmp_path / "a.safetensors")

@@ -249,6 +249,8 @@ def unsupported(unet_shape: UNetShape) -> str | None:
         return f"this U-Net is conditioned on a picture's embedding (SD 2.1 unCLIP, image variations); {EXPECTED}"
     if has_pooled and len(unet_shape.channels) > 3:
         return f"this is SDXL's refiner, or made for it: it polishes what the base made; {EXPECTED}: take SDXL base"
+    if out is None:  # a ControlNet may have fewer layers than its base (SDXL "small" and "mid")
+        return None
     if not unet_shape.middle_depth or unet_shape.depths[-1] not in (0, unet_shape.middle_depth):
         found = f"{unet_shape.middle_depth} transformer layers in its middle block and {unet_shape.depths[-1]} before it"
         return f"this network has {found}, as a distilled one (SSD-1B, Vega, Koala) may; {EXPECTED}"

@@ -25,9 +25,13 @@ MAX_AXES = 16
 CHUNK = 2**20
 MAX_NAME_LENGTH = 256
 ITEM_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
     "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
+
+
+class ForeignTypeError(ValueError):
+    """A whole file whose numbers are of a type that is not read here, such as 4-bit floats."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,13 @@ def read_header(path: Path) -> Header:
         raise ValueError(f"{path} announces more than {HEADER_TENSORS} tensors; refused")
     try:
         header: dict[str, Any] = json.loads(raw)
+        strange = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"} - ITEM_BYTES.keys()
+        if strange and all(isinstance(kind, str) for kind in strange):
+            kinds = ", ".join(sorted(strange))[:80]
+            raise ForeignTypeError(f"{path} holds tensors of type {kinds}, which cannot be read here: get it as F16 or F32")
         places = {name: place(entry) for name, entry in header.items() if name != "__metadata__"}
+    except ForeignTypeError:
+        raise
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} has a broken safetensors header ({type(error).__name__})") from error
     for name, (begin, end, wanted) in places.items():
@@ -135,6 +145,8 @@ def explain_foreign_bytes(path: Path, start: bytes, size: int, length: int) -> s
             f"{path} is a PyTorch pickle, not a safetensors file: get it as safetensors; of a base or ControlNet, "
             "`zeroconv convert` reads pickles that end in .pth or .ckpt"
         )
+    if start.startswith(b"GGUF"):
+        return f"{path} is a GGUF file (quantised), which cannot be read here: get it as safetensors"
     if start.startswith(b"version "):
         return f"{path} is a Git LFS pointer, not the file itself ({size} bytes): download the file it points to"
     if start.lstrip()[:1] in (b"<", b"{"):

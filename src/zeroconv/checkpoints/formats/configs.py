@@ -76,15 +76,15 @@ def common_settings(unet_shape: UNetShape, family: Family, pooled_text: int | No
     if reason := unsupported(unet_shape):
         raise ValueError(reason)
     # Levels without attention must be given a number too; the middle block takes the last one.
-    layers = [depth or 1 for depth in unet_shape.depths[:-1]] + [unet_shape.middle_depth]
+    layers = [depth or 1 for depth in unet_shape.depths[:-1]] + [unet_shape.middle_depth or 1]
     return {
         "in_channels": unet_shape.in_channels,
         "block_out_channels": list(unet_shape.channels),
         "layers_per_block": unet_shape.blocks,
         "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in unet_shape.depths],
-        "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if unet_shape.middle_depth else "UNetMidBlock2D",
         "transformer_layers_per_block": layers if len(set(layers)) > 1 else layers[0],
-        "cross_attention_dim": unet_shape.context,
+        "cross_attention_dim": unet_shape.context or family.text_width,
         "attention_head_dim": family.attention_heads(unet_shape.channels),
         "use_linear_projection": unet_shape.linear_projection,
         "upcast_attention": family.upcast_attention,

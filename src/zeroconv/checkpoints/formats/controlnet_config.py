@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BORROWED",
     "CLASS_NAME",
+    "DEFAULTS",
     "OWN_CLASS_NAME",
     "PAPER_CHANNELS",
     "RELEASED_CHANNELS",
@@ -56,6 +58,16 @@ UNET_SETTINGS = (
     "resnet_time_scale_shift", "transformer_layers_per_block", "upcast_attention", "use_linear_projection",
 )  # fmt: skip
 """Settings of a U-Net that its ControlNet takes over."""
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "in_channels": 4,
+        "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        "block_out_channels": (320, 640, 1280, 1280),
+        "layers_per_block": 2,
+        "cross_attention_dim": 1280,
+    }
+)
+"""Those of diffusers' `ControlNetModel`, for configurations that leave them out."""
 KNOWN_KEYS = {"_class_name", OWN_KEY, *DIFFUSERS_FIELDS, *UNET_SETTINGS}
 
 

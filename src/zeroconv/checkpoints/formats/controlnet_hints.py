@@ -22,6 +22,10 @@ CONDITIONS = {
 """Words in the names of published files, and the condition they mean."""
 
 
+FIRST_NORMAL = re.compile(r"(control_sd15_normal|sd-controlnet-normal|control_normal)([-_.]?(fp16|pruned|difference))*")
+"""Names under which ControlNet 1.0's network for normal maps is published; it alone reads them blue first."""
+
+
 @dataclass(frozen=True)
 class ControlNetHints:
     """What must be known beside the tensors; None where nobody said it.
@@ -64,11 +68,10 @@ def guess_hints(stem: str) -> ControlNetHints:
     """
     words = re.split(r"[^a-z0-9]+", stem.lower())
     condition = next((CONDITIONS[word] for word in words if word in CONDITIONS), None)
-    first_version = "normal" in words and not any(word in ("xl", "sdxl") or word.startswith("v1") for word in words)
     return ControlNetHints(
         condition,
         True if condition == "shuffle" else None,
-        "bgr" if first_version else None,
+        "bgr" if FIRST_NORMAL.fullmatch(stem.lower()) else None,
     )
 
 

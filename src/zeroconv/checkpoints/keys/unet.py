@@ -48,10 +48,10 @@ def encoder_entries(unet_shape: UNetShape) -> Iterator[Entry]:
         if level < len(unet_shape.channels) - 1:
             yield from layer(f"input_blocks.{index}.0.op", f"{here}.downsamplers.0.conv")
             index += 1
-    last = 2 if unet_shape.middle_depth else 1
     yield from residual("middle_block.0", "mid_block.resnets.0", False)
-    yield from attention("middle_block.1", "mid_block.attentions.0", unet_shape.middle_depth)
-    yield from residual(f"middle_block.{last}", "mid_block.resnets.1", False)
+    if unet_shape.middle_depth:  # without attention there is one residual block, as in SDXL's "small" ControlNets
+        yield from attention("middle_block.1", "mid_block.attentions.0", unet_shape.middle_depth)
+        yield from residual("middle_block.2", "mid_block.resnets.1", False)
 
 
 def decoder_entries(unet_shape: UNetShape) -> Iterator[Entry]:

@@ -75,7 +75,7 @@ VALID: dict[str, dict[str, Draw]] = {
         "masked": between(0, 1), "suppress": one_of(False, True), "close": whole(0, 24), "seed": SEEDS,
     },
     "lines": {"min_length": between(0, 1), "max_gap": between(0, 1), "threshold": between(0, 255)},
-    "pose": {"method": one_of("tiny"), "threshold": between(0, 1)},
+    "pose": {"method": one_of("tiny"), "threshold": between(0, 1), "thickness": one_of(None, 1.0, 4.0, 20.0)},
     "segmentation": {"method": one_of("tiny"), "tile": TILES},
     "depth": {"method": one_of("tiny"), "tile": TILES},
     "normal": {

@@ -26,6 +26,7 @@ from PIL import Image
 
 from zeroconv.conditions import extract, extract_all, fit_map, get, names
 from zeroconv.conditions.raster.resizing import MODES
+from zeroconv.errors import NothingAskedError
 from zeroconv.images import to_8bit
 
 __all__ = ["Outcome", "main", "table", "try_case", "wrong_message"]
@@ -91,9 +92,10 @@ def look_at(made: Image.Image, image: Image.Image, case: Case, generator: np.ran
     warned = [str(one) for one in known.check(made)]
     yield None if all(text and "\n" not in text and "nan" not in text for text in warned) else f"it warned of {warned}"
     if generator.random() < 0.25:
-        fidelity, *others = known.metrics(to_8bit(image), made).values()
-        yield None if 0 <= fidelity <= 1 else f"fidelity {fidelity}"
-        yield None if np.isfinite(others).all() else f"measures {others}"
+        with contextlib.suppress(NothingAskedError):  # nobody and no line: it has no score
+            fidelity, *others = known.metrics(to_8bit(image), made).values()
+            yield None if 0 <= fidelity <= 1 else f"fidelity {fidelity}"
+            yield None if np.isfinite(others).all() else f"measures {others}"
     for mode in MODES:
         size = tuple(round(1024 ** float(share)) for share in generator.random(2))
         fitted = wrong_map(fit_map(made, size, case.condition, mode), case.condition, size)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -151,3 +152,19 @@ def test_empty_maps_and_other_sizes() -> None:
 def test_a_drawing_in_place_of_its_map_is_warned_of() -> None:
     assert LINEART.check(lineart(disc())) == []
     assert "inverted" in LINEART.check(ImageOps.invert(lineart(disc())))[0].text
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("ink", [40, 90, 150])
+def test_a_thin_pencil_line_survives_and_is_white(coarse: bool, ink: int) -> None:
+    paper = np.full((512, 512, 3), 250, np.uint8)
+    cv2.circle(paper, (256, 256), 150, (ink, ink, ink), 1, cv2.LINE_AA)
+    white = np.asarray(lineart(Image.fromarray(paper), coarse=coarse))[..., 0]
+    drawn = paper[..., 0] < (ink + 250) / 2
+    assert white.max() == 255 and float((white[drawn] > 64).mean()) > 0.9
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_grain_of_empty_paper_is_no_line(coarse: bool) -> None:
+    grain = np.random.default_rng(0).normal(240, 3, (512, 512, 3)).clip(0, 255).astype(np.uint8)
+    assert np.asarray(lineart(Image.fromarray(grain), coarse=coarse)).mean() < 1

@@ -10,7 +10,9 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import BOX, SIZE, SIZES, TURNS, agreement, disc, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
+from zeroconv import conditions
 from zeroconv.conditions.scribble import METHODS, SCRIBBLE, random_patches, random_scribble, scribble, stroke_f2
+from zeroconv.metrics.edges import f_score
 
 
 def drawing(colour: Any = (30, 30, 40), ground: Any = (240, 240, 240)) -> Image.Image:
@@ -203,3 +205,14 @@ def test_empty_maps_and_other_sizes() -> None:
 def test_inverted_and_coloured_maps_are_warned_of() -> None:
     assert SCRIBBLE.check(scribble(disc())) == []
     assert "inverted" in SCRIBBLE.check(ImageOps.invert(scribble(disc())))[0].text
+
+
+def test_strokes_do_not_depend_on_the_size_of_the_picture() -> None:
+    """At 9 megapixels they are those of 512 pixels, larger; and the pen stays inside its contract."""
+    picture = Image.fromarray(np.asarray(rendering(0).resize((512, 512), Image.Resampling.BICUBIC)))
+    large = picture.resize((3000, 3000), Image.Resampling.BICUBIC)
+    wanted = np.asarray(conditions.extract("scribble", picture))[..., 0] > 127
+    strokes = conditions.extract("scribble", large)
+    found = np.asarray(strokes.resize((512, 512), Image.Resampling.BOX))[..., 0] > 127
+    assert f_score(found, wanted, 2) > 0.9
+    assert SCRIBBLE.check(strokes) == []

@@ -25,8 +25,6 @@ Predict = Callable[..., Sequence[Any]]
 Score = Callable[..., float | Mapping[str, float]]
 DrawParameters = Callable[..., Mapping[str, Any]]
 GREY = "red = green = blue"
-ASKS_NOTHING = ("map.empty", "map.flat", "map.no-hole")
-"""Findings of `check` after which a score would mean nothing."""
 LAST = 1000  # in lists: behind the conditions of this folder, which are counted from 1
 
 
@@ -121,6 +119,9 @@ class Condition:
             given parameters that it names, on which its draws depend, and `size` (of the picture) if it names that.
         check: `check(condition)` lists what looks wrong about a map.
         resizing: how maps are brought to another size.
+        asks_nothing: codes of `check` after which a score would mean nothing.
+        detection_side: pixels of the shorter side at which larger pictures are seen unless a resolution is asked for; None
+            is the picture's own.
         general_purpose: whether the extractor's defaults serve any picture; False where the default method is the
             embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
         needs_mask: whether only the user knows the map (the hole to fill), so that a picture alone does not give one.
@@ -142,6 +143,8 @@ class Condition:
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[Message]] = lambda _: []
     resizing: Resizing = LINEAR
+    asks_nothing: tuple[str, ...] = ("map.empty", "map.no-hole")
+    detection_side: int | None = None
     general_purpose: bool = True
     needs_mask: bool = False
     batched: BatchedExtractor | None = None
@@ -167,7 +170,7 @@ class Condition:
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
         for message in self.check(condition):
-            if message.code in ASKS_NOTHING:
+            if message.code in self.asks_nothing:
                 raise NothingAskedError(f"{self.name}: {message}", field="condition")
         found = self.score(generated, condition, **reextract)
         if not isinstance(found, Mapping):
@@ -190,6 +193,12 @@ class Condition:
             f"{self.name} is read by the embedded annotator, which knows the tiny world alone: for other pictures name "
             f"another {option} (`zeroconv extract {self.name} --list` shows them)"
         )
+
+    def detection_resolution(self, image: Image.Image, resolution: int | None) -> int | None:
+        """Pixels of the shorter side at which a picture is seen: those asked for, else at most `detection_side`."""
+        if resolution is not None or self.detection_side is None or min(image.size) <= self.detection_side:
+            return resolution
+        return self.detection_side
 
     def open_map(self, path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
         """A map from a file, in the contract's mode.

@@ -231,6 +231,7 @@ DEPTH = Condition(
     ),
     extract=depth,
     score=depth_metrics,
+    asks_nothing=("map.flat",),
     metric="depth delta1",
     check=check,
     general_purpose=False,

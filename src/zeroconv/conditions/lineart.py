@@ -18,6 +18,7 @@ __all__ = ["LINEART", "dark_lines", "line_agreement", "lineart", "random_lineart
 FINE, COARSE = 1 / 600, 1 / 220  # of the shorter side: half the width of a pen
 REACH = 2  # the surroundings of a line, in pens
 OFFSET = 24  # added to all grey levels: noise in the dark is no line
+FAINTEST = 0.1  # whiteness of the darkest line from which it is ink, not grain
 NOISE = 0.03  # a line is darker than its surroundings by this share at least
 FULL = 0.13  # ... and by this one it is white, at strength 1
 SHORT = 30  # pens; half as long is the shortest faint line at detail 0.5
@@ -42,11 +43,31 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
         raise InputError(f"lineart's detail is {detail:g}; expected 0 to 1 (0.5 is usual)", field="detail")
     shorter = min(image.size)
     pen = max(shorter * (COARSE if coarse else FINE), 0.5)
-    darker = dark_lines(np.asarray(as_rgb(image)), pen)
+    rgb = np.asarray(as_rgb(image))
+    drawn = is_drawing(rgb)
+    if drawn and coarse:  # a line much thinner than the pen would vanish in its blur
+        rgb = broaden(rgb, round(pen))
+    darker = dark_lines(rgb, pen)
     faint = 2 * (1 - detail) * NOISE
     kept = remove_specks(darker > faint, (1 - detail) * SHORT * pen) | apply_hysteresis(darker, faint, STRONG)
     white = (darker - faint) * kept * (strength / FULL)
+    if drawn and FAINTEST < white.max() < 1:  # the darkest ink is white, however pale it is
+        white /= white.max()
     return to_map((white.clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def is_drawing(rgb: np.ndarray) -> bool:
+    """Whether a picture (H, W, 3) is ink on bright paper: most of it has nearly one light tone."""
+    grey = rgb.max(axis=2)
+    paper = int(np.bincount(grey.ravel(), minlength=256).argmax())
+    return paper > 160 and float((np.abs(grey.astype(int) - paper) < 24).mean()) > 0.7
+
+
+def broaden(rgb: np.ndarray, width: int) -> np.ndarray:
+    """A drawing (H, W, 3) whose dark lines are at least `width` pixels wide."""
+    import cv2
+
+    return np.asarray(cv2.erode(rgb, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(1, width), max(1, width)))))
 
 
 def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:

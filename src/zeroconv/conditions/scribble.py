@@ -288,6 +288,7 @@ SCRIBBLE = Condition(
     ),
     extract=scribble,
     score=stroke_f2,
+    detection_side=512,
     metric="stroke F2",
     draw_parameters=random_scribble,
     check=check_lines,

@@ -8,7 +8,7 @@ import torch
 
 from tests.cli.conftest import Run
 from tests.shelf import LAYOUTS, Shelf
-from tests.tiny import FAMILIES, build_unet
+from tests.tiny import FAMILIES, build_control, build_unet
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.shards import write_shards
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_used_is_shown_and_is_exit_code_1(run: Run, shelf: Shelf)
     assert "use with       nothing here" in run("info", shelf["inpainting.safetensors"]).out
     write_safetensors(Path("flux.safetensors"), {"double_blocks.0.img_attn.qkv.weight": torch.zeros(2)})
     result = run("info", "flux.safetensors", "--json")
-    assert (result.code, result.json["kind"], result.json["family"]) == (1, "a Flux transformer", None)
+    assert (result.code, result.json["kind"], result.json["family"]) == (1, "a FLUX.1 transformer", None)
 
 
 def test_what_is_not_there_or_nothing_is_one_line(run: Run, shelf: Shelf) -> None:
@@ -117,3 +117,23 @@ def test_the_hash_can_be_left_out(run: Run, shelf: Shelf) -> None:
     assert run("info", shelf["vae.safetensors"], "--json", "--no-hash").json["sha256"] is None
     lines = run("info", shelf["vae.safetensors"], "--no-hash").out.splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines if line.startswith("sha256")] == ["not asked for"]
+
+
+def test_connections_that_are_still_zero_are_said(run: Run, shelf: Shelf) -> None:
+    tensors = read_safetensors(shelf["sd15-webui.safetensors"])
+    assert "connections" not in run("info", shelf["sd15-webui.safetensors"], "--json").json["details"]
+    one = {name: torch.zeros_like(tensor) for name, tensor in tensors.items() if name.startswith("zero_convs.1.0.")}
+    write_safetensors(Path("a.safetensors"), {**tensors, **one})
+    said = run("info", "a.safetensors", "--json").json["details"]["connections"]
+    assert said == "1 of 13 connections exactly zero (the first is zero_convs.1.0.weight): never trained here, no effect"
+    write_safetensors(Path("b.safetensors"), {n: torch.zeros_like(t) if n.startswith(("zero_", "middle_block_out")) else t
+                                              for n, t in tensors.items()})  # fmt: skip
+    assert run("info", "b.safetensors", "--json").json["details"]["connections"].startswith("all connections exactly zero")
+    stranger = {"control_layers.0.after_proj.weight": torch.zeros(2, 2), "control_all_x_embedder.2-1.weight": torch.ones(2, 2)}
+    write_safetensors(Path("c.safetensors"), stranger)
+    assert "never trained here" in run("info", "c.safetensors", "--json").json["details"]["connections"]
+    build_control(build_unet()).save_pretrained("new")
+    for name, tensor in (new := read_safetensors(Path("new/diffusion_pytorch_model.safetensors"))).items():
+        tensor.zero_() if name.startswith(("controlnet_down", "controlnet_mid")) else None
+    write_safetensors(Path("new/diffusion_pytorch_model.safetensors"), new)
+    assert "all connections" in run("info", "new", "--json").json["details"]["connections"]

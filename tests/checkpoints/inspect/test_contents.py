@@ -124,12 +124,12 @@ def test_autoencoders_by_their_latents(tmp_path: Path) -> None:
         (["lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k.down.0.weight"], "a ControlNet-LLLite"),
         (["image_proj.latents"], "an IP-Adapter"),
         (["ip_adapter.1.to_k_ip.weight", "ip_adapter.0.to_k_lora.down.weight"], "an IP-Adapter"),
-        (["transformer_blocks.0.attn.add_k_proj.weight"], "a Stable Diffusion 3 transformer"),
+        (["transformer_blocks.0.attn.add_k_proj.weight"], "a transformer, such as Stable Diffusion 3 or FLUX.1"),
         (
             ["single_transformer_blocks.0.norm.linear.weight", "transformer_blocks.0.attn.add_k_proj.weight"],
-            "a Flux transformer",
+            "a FLUX.1 transformer",
         ),
-        (["model.diffusion_model.double_blocks.0.img_attn.qkv.weight"], "a Flux checkpoint"),
+        (["model.diffusion_model.double_blocks.0.img_attn.qkv.weight"], "a FLUX.1 checkpoint"),
         (["conv_in.weight"], "unknown"),
     ],
 )

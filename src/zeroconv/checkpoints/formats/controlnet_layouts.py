@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
-from zeroconv.checkpoints.formats.identify import identify
+from zeroconv.checkpoints.formats.identify import foreign_model, identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.messages import Message, tell
 
@@ -35,6 +35,8 @@ def layout_of(names: Collection[str]) -> Layout | None:
     | `difference` | a tensor `difference`; the copy as offsets from the base | files made to move between bases |
     | `control-lora` | a tensor `lora_controlnet`; the copy as low-rank offsets | Control-LoRA |
     """
+    if foreign_model(names):  # several of other families have a condition encoder of the same name
+        return None
     if MARKER in names:
         return "control-lora"
     if "controlnet_cond_embedding.conv_in.weight" in names:

@@ -10,7 +10,7 @@ from torch import Tensor
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family, TextEncoder
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.formats.configs import scheduler_config, text_config, unet_config, vae_config
-from zeroconv.checkpoints.formats.identify import identify
+from zeroconv.checkpoints.formats.identify import foreign_model, identify
 from zeroconv.checkpoints.keys.legacy import COUNTER, text_encoder_names
 from zeroconv.checkpoints.keys.table import Table
 from zeroconv.checkpoints.keys.text_encoder import clip_table, count_layers, open_clip_table
@@ -87,9 +87,11 @@ def read_original(
         ValueError: one line, when it is no base, one of another family, or incomplete.
     """
     shapes = bare_of(shapes_of(tensors), UNET)
-    if not shapes:
+    if not shapes or foreign_model(tensors.keys()):
         raise ValueError(
             f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {identify(tensors.keys())}"
+            if not shapes
+            else f"{what} is no Stable Diffusion: {identify(tensors.keys())}"
         )
     unet_shape = UNetShape.of_original(shapes)
     if reason := unsupported(unet_shape) or other_noise(tensors):
@@ -186,7 +188,10 @@ def read_vae(tensors: Mapping[str, Tensor], family: Family, what: str) -> Part:
     """
     bare = bare_of(tensors, VAE) or dict(tensors)
     bare = {name: t for name, t in bare.items() if not name.startswith(("loss.", "model_ema"))}
-    if "encoder.conv_in.weight" not in bare or "decoder.conv_in.weight" not in bare:
+    halves = "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare
+    if halves and foreign_model(tensors.keys()):
+        raise ValueError(f"{what} holds no autoencoder of Stable Diffusion: {identify(tensors.keys())}")
+    if not halves:
         raise ValueError(
             f"{what} holds no autoencoder of Stable Diffusion: 'encoder.conv_in.weight' or its decoder is missing; "
             + identify(tensors.keys())

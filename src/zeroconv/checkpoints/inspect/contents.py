@@ -13,14 +13,25 @@ from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
 from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
-from zeroconv.checkpoints.formats.identify import foreign_model_type
+from zeroconv.checkpoints.formats.identify import UNET_ALONE, UNION, foreign_model, is_union, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
-from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, prediction_of
+from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
+from zeroconv.checkpoints.formats.strangers import Stranger
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.table import check_names
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
 
-__all__ = ["Contents", "contents_of", "count", "details_of", "fits_of", "merge_headers", "own_control_contents", "types"]
+__all__ = [
+    "EXPECTED",
+    "Contents",
+    "contents_of",
+    "count",
+    "details_of",
+    "fits_of",
+    "merge_headers",
+    "own_control_contents",
+    "types",
+]
 
 EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
 
@@ -80,13 +91,13 @@ def contents_of(path: Path, header: Header) -> Contents:
     size = path.stat().st_size
     names = header.shapes
     common = (count(header), types(header), size)
+    if stranger := foreign_model(names):
+        return stranger_contents(path, header, stranger)
     control = layout_of(names)
     if control is not None:
         return control_contents(path, header, control)
     if any(name.startswith(UNET) for name in names) and UNET + "input_blocks.0.0.weight" in names:
         return base_contents(path, header)
-    if stranger := foreign_model_type(names):
-        return Contents(path, stranger, "unknown", None, *common, refused=f"it is {stranger}; {EXPECTED}")
     if is_lora(names):
         return lora_contents(path, header)
     bare = bare_of(names, VAE) or names
@@ -96,9 +107,18 @@ def contents_of(path: Path, header: Header) -> Contents:
                                (UNetShape.of_original, "input_blocks.1.0.in_layers.2.weight", "original")):  # fmt: skip
         if any(name.startswith(mark) for name in names):
             unet_shape = read(names)
-            missing = ("vae", "text_encoder", "tokenizer")
-            return Contents(path, "U-Net", layout, unet_shape.family, *common, missing=missing, refused=unsupported(unet_shape))
+            missing, reason = ("vae", "text_encoder", "tokenizer"), unsupported(unet_shape) or UNET_ALONE
+            return Contents(path, "U-Net", layout, unet_shape.family, *common, missing=missing, refused=reason)
+    if part := part_alone(names):
+        return stranger_contents(path, header, part)
     return Contents(path, "unknown", "unknown", None, *common, refused=f"it is nothing this project opens; {EXPECTED}")
+
+
+def stranger_contents(path: Path, header: Header, stranger: Stranger) -> Contents:
+    """Something whole that this project does not open."""
+    details = {"made for": stranger.family} if stranger.family else {}
+    return Contents(path, stranger.what, "unknown", None, count(header), types(header), path.stat().st_size, details,
+                    refused=f"it is {stranger.what}, which this project does not open; {EXPECTED}")  # fmt: skip
 
 
 def control_contents(path: Path, header: Header, layout: str) -> Contents:
@@ -106,6 +126,7 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     names = bare_of(header.shapes, CONTROL)
     names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
     details = details_of(config_in_metadata(header.metadata) or {})
+    details |= {"network": UNION} if is_union(header.shapes) else {}
     unet_shape: UNetShape | None = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
@@ -187,11 +208,15 @@ def base_contents(path: Path, header: Header) -> Contents:
     }
     reason = unsupported(unet_shape)
     if reason is None:
-        predicted, prediction_source = prediction_of(family, read_safetensors(path), header.metadata)
-        details |= {
-            "prediction": f"{predicted} (according to {prediction_source})",
-            "made for": f"{family.native_size(predicted)} px",
-        }
+        try:
+            read = read_original(read_safetensors(path), header.metadata, path.name)
+        except ValueError as error:
+            reason = str(error)
+        else:
+            details |= {
+                "prediction": f"{read.scheduler['prediction_type']} (according to {read.prediction_source})",
+                "made for": f"{read.unet.config['sample_size'] * 8} px",
+            }
     title = header.metadata.get("modelspec.title")
     details |= {"title": title} if title else {}
     return Contents(path, "base", "original", family, count(header), types(header), path.stat().st_size, details,

@@ -1,5 +1,6 @@
 """What is in this file or folder? Told without building anything from it."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,9 @@ from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import STEM, weight_files
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
 from zeroconv.checkpoints.formats.control_lora import FILE as CONTROL_LORA
+from zeroconv.checkpoints.inspect.connections import untouched_connections
 from zeroconv.checkpoints.inspect.contents import (
+    EXPECTED,
     Contents,
     contents_of,
     count,
@@ -48,7 +51,13 @@ def describe(path: Path, hashed: bool = True) -> Contents:
         )
     header = read_header(path)
     found = contents_of(path, header)
-    return replace(found, sha256=hash_of(path) if hashed else None)
+    return replace(found, details={**found.details, **connections_of([path])}, sha256=hash_of(path) if hashed else None)
+
+
+def connections_of(files: Iterable[Path]) -> dict[str, str]:
+    """A detail that is there when connections of a ControlNet are still exactly zero."""
+    said = untouched_connections(files)
+    return {"connections": said} if said else {}
 
 
 def describe_folder(path: Path, hashed: bool) -> Contents:
@@ -73,7 +82,7 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
         found,
         layout="diffusers, sharded" if len(files) > 1 else found.layout,
         bytes=sum(file.stat().st_size for file in files),
-        details={**details, **found.details},
+        details={**details, **found.details, **connections_of(files)},
         sha256=hash_of(files[0]) if hashed and len(files) == 1 else None,
     )
 
@@ -84,6 +93,8 @@ def describe_base_folder(path: Path) -> Contents:
     parts = {part: path / part for part in ("unet", "vae", "text_encoder", "text_encoder_2") if (path / part).is_dir()}
     files = {part: weight_files(folder, "model" if "text" in part else STEM) for part, folder in parts.items()}
     headers = {part: merge_headers([read_header(file) for file in found]) for part, found in files.items()}
+    if (path / "transformer").is_dir():
+        raise ValueError(f"{path} is a {index.get('_class_name')!s:.60}, which this project does not open; {EXPECTED}")
     if "unet" not in headers:
         raise ValueError(f"{path} is no complete base: it has no folder 'unet'")
     unet_shape = UNetShape.of_diffusers(headers["unet"].shapes)

@@ -169,7 +169,7 @@ def test_limbs_grow_up_to_256_pixels_and_are_then_those_of_the_annotators() -> N
     assert light[1] == pytest.approx(light[0], rel=0.4)  # the same share of the picture; smoothing adds to the small one
     for side in (512, 768):
         arm = np.zeros((18, 3))
-        arm[[2, 3]] = (side / 4, side / 2, 1), (side * 3 / 4, side / 2, 1)
+        arm[[2, 3]] = np.array([(side / 4, side / 2, 1), (side * 3 / 4, side / 2, 1)])
         drawn = pixels(draw_pose(arm, (side, side)))
         limb, end = drawn[:, side // 2].any(axis=-1).sum(), drawn[:, side // 4].any(axis=-1).sum()
         assert 8 <= limb <= 9 and 8 <= end <= 11

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
-from zeroconv.conditions.map_checks import check_sizes, check_thin_lines, straight_fraction
+from zeroconv.conditions.map_checks import check_sizes, check_thin_lines, extremes, straight_fraction
 from zeroconv.conditions.raster.morphology import read_strokes, to_map
 from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.conditions.raster.segment_joining import join
@@ -136,7 +136,7 @@ def check(condition: Image.Image) -> list[Message]:
     found = check_thin_lines(condition)
     if found or min(condition.size) < 256:
         return found
-    straight = straight_fraction(np.asarray(condition.convert("RGB")).max(axis=2) > 127)
+    straight = straight_fraction(extremes(condition)[0] > 127)
     if straight < 0.65:
         said = f"{1 - straight:.0%} of this map's lines are not straight: a map of canny? Expected straight lines"
         return [Message(said, "map.other")]

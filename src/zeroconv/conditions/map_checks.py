@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from zeroconv.images import check_pixels
 from zeroconv.messages import Message
@@ -17,6 +17,7 @@ __all__ = [
     "check_soft_lines",
     "check_thin_lines",
     "colour_fraction",
+    "extremes",
     "line_like",
     "pixel_fraction",
     "straight_fraction",
@@ -36,6 +37,14 @@ def check_sizes(image: Image.Image, condition: Image.Image) -> None:
         raise ValueError(f"the picture is {image.size}, its map {condition.size}; expected the same size")
 
 
+def extremes(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The brightest and the darkest channel of each pixel, (H, W) each."""
+    red, green, blue = image.convert("RGB").split()
+    brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    return np.asarray(brightest), np.asarray(darkest)
+
+
 def pixel_fraction(image: Image.Image, test: Callable[[np.ndarray], np.ndarray]) -> float:
     """The share of pixels (H, W, 3), uint8, for which `test` says yes."""
     check_pixels(image)
@@ -44,15 +53,16 @@ def pixel_fraction(image: Image.Image, test: Callable[[np.ndarray], np.ndarray])
 
 def colour_fraction(image: Image.Image) -> float:
     """The share of pixels that are not grey: channels more than 24 levels apart."""
-    return pixel_fraction(image, lambda rgb: rgb.max(axis=2).astype(int) - rgb.min(axis=2) > 24)
+    check_pixels(image)
+    brightest, darkest = extremes(image)
+    return float((brightest - darkest > 24).mean())
 
 
 def check_soft_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour, a picture in its place."""
     check_pixels(image)
-    rgb = np.asarray(image.convert("RGB"))
-    brightest = rgb.max(axis=2)
-    white, dark, lit = float((rgb.min(axis=2) > 127).mean()), float((brightest < LIT).mean()), brightest >= LIT
+    brightest, darkest = extremes(image)
+    white, dark, lit = float((darkest > 127).mean()), float((brightest < LIT).mean()), brightest >= LIT
     between = float(((brightest >= LIT) & (brightest < 192)).mean())
     if between > 0.25:
         said = f"this map looks like a picture: {between:.0%} of it is grey, expected white lines on black"
@@ -64,7 +74,7 @@ def check_soft_lines(image: Image.Image) -> list[Message]:
     if lit.sum() < 0.02 * max(image.size):
         said = f"this map is nearly empty: {lit.sum()} pixels of it are lines, so it controls next to nothing"
         return [Message(said, "map.empty")]
-    coloured = float((np.ptp(rgb[lit].astype(int), axis=1) > 24).mean())
+    coloured = float((brightest[lit] - darkest[lit] > 24).mean())
     if coloured > 0.2:
         return [Message(f"this map has colours ({coloured:.0%} of its lines), expected white lines on black", "map.colours")]
     if dark < 0.5:
@@ -78,8 +88,8 @@ def check_soft_lines(image: Image.Image) -> list[Message]:
 def check_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of pure white lines on black: as `check_soft_lines`, and grey levels."""
     found = check_soft_lines(image)
-    grey = pixel_fraction(image, lambda rgb: (rgb.max(axis=2) >= LIT) & (rgb.max(axis=2) < 192))
-    lit = pixel_fraction(image, lambda rgb: rgb.max(axis=2) >= LIT)
+    brightest, _ = extremes(image)
+    grey, lit = float(((brightest >= LIT) & (brightest < 192)).mean()), float((brightest >= LIT).mean())
     if not found and grey > 0.5 * lit:
         said = f"{grey / lit:.0%} of this map's lines are grey (soft edges, or resized?), expected pure white on black"
         return [Message(said, "map.grey-lines")]
@@ -91,7 +101,7 @@ def check_thin_lines(image: Image.Image) -> list[Message]:
     found = check_lines(image)
     if found or min(image.size) < 16:
         return found
-    thick = thick_fraction(np.asarray(image.convert("RGB")).max(axis=2) >= LIT, 2)
+    thick = thick_fraction(extremes(image)[0] >= LIT, 2)
     if thick > 0.1:
         said = f"{thick:.0%} of this map's lines are wider than four pixels: a scribble? Expected lines of one pixel"
         return [Message(said, "map.thick")]
@@ -136,7 +146,7 @@ def textured_fraction(image: Image.Image) -> float:
 
 def line_like(image: Image.Image) -> bool:
     """Whether a picture is pure lines on black and nothing else."""
-    brightest = np.asarray(image.convert("RGB")).max(axis=2)
+    brightest, _ = extremes(image)
     dark, between = float((brightest < 16).mean()), float(((brightest >= 16) & (brightest < 240)).mean())
     return 0.6 < dark < 0.999 and between < 0.03 and thick_fraction(brightest >= LIT, max(2, min(image.size) // 60)) < 0.3
 

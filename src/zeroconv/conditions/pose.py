@@ -202,7 +202,7 @@ def check(condition: Image.Image) -> list[Message]:
     """
     check_pixels(condition)
     found = PoseMap.of(condition)
-    lit, bright = float(found.lit.mean()), float((found.rgb.min(axis=2) > 127).mean())
+    lit, bright = float(found.lit.mean()), float((found.darkest > 127).mean())
     if bright > 0.3:
         said = f"this map looks inverted: {bright:.0%} of it is bright, expected the OpenPose colours on black"
         return [Message(said, "map.inverted")]

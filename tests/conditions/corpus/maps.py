@@ -130,7 +130,7 @@ def wrong_truths() -> Iterator[Case]:
     for seed in SCENES:
         scene = make(seed)
         depth, normal, classes = (truth(scene, name) for name in ("depth", "normal", "segmentation"))
-        yield Case("depth", "millimetres", depth.point(lambda level: level // 16), ("map.range", "map.flat"))
+        yield Case("depth", "millimetres", Image.fromarray(np.asarray(depth) // 16), ("map.range", "map.flat"))
         yield Case("depth", "normals", normal, ("map.colours",))
         yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
         yield Case("normal", "depth", depth, ("map.no-unit-vectors",))

@@ -62,9 +62,19 @@ class PoseMap:
         return cls(np.asarray(condition.convert("RGB")), tolerance)
 
     @cached_property
+    def brightest(self) -> NDArray[np.uint8]:
+        """The brightest channel of each pixel: (H, W)."""
+        return np.maximum(np.maximum(self.rgb[..., 0], self.rgb[..., 1]), self.rgb[..., 2])
+
+    @cached_property
+    def darkest(self) -> NDArray[np.uint8]:
+        """The darkest channel of each pixel: (H, W)."""
+        return np.minimum(np.minimum(self.rgb[..., 0], self.rgb[..., 1]), self.rgb[..., 2])
+
+    @cached_property
     def lit(self) -> NDArray[np.bool_]:
         """Where something is drawn: (H, W)."""
-        return self.rgb.max(axis=2) >= LIT
+        return self.brightest >= LIT
 
     @cached_property
     def classes(self) -> NDArray[np.int8]:
@@ -73,7 +83,7 @@ class PoseMap:
         All are -1 on a photograph.
         """
         found = np.full(self.rgb.shape[:2], -1, np.int8)
-        where = self.rgb.max(axis=2) > 0
+        where = self.brightest > 0
         packed = self.rgb[where].astype(np.int32) @ np.array([65536, 256, 1])
         colours, index = np.unique(packed, return_inverse=True)
         if 0 < len(colours) <= MOST_COLOURS:
@@ -160,7 +170,7 @@ class PoseMap:
         """Whether there are white dots, many and all small, as of faces."""
         import cv2
 
-        white = (self.rgb.min(axis=2) > 200).astype(np.uint8)
+        white = (self.darkest > 200).astype(np.uint8)
         count, _, stats, _ = cv2.connectedComponentsWithStats(white)
         if count - 1 < 5:
             return False

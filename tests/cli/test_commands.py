@@ -72,16 +72,18 @@ def test_train_then_generate_with_the_run(run: Run, base_folder: Path, photo: Pa
 
 
 def test_data_world_then_check(run: Run) -> None:
-    words = ["data", "world", "scenes", "--count", 2, "--condition", "canny", "--condition", "seg", "--first-seed", 5]
+    words = ["data", "world", "scenes", "--count", 10, "--condition", "canny", "--condition", "seg", "--first-seed", 5]
     result = run(*words, "--json")
     assert result.code == 0, result.err
     assert result.json["conditions"] == ["canny", "segmentation"]
     checked = run("data", "check", "scenes", "--json")
     assert checked.code == 0, checked.err
-    assert (checked.json["pairs"], checked.json["good"]) == (2, 2)
-    assert checked.json["maps"] == {"canny": 2, "segmentation": 2}
-    assert Path(checked.json["sheet"]).is_file()
-    assert "2 of 2 pairs are good" in run("data", "check", "scenes").out
+    assert (checked.json["pairs"], checked.json["good"]) == (10, 10)
+    assert checked.json["maps"] == {"canny": 10, "segmentation": 10}
+    assert Path(checked.json["sheet"]).is_file() and checked.json["messages"] == []
+    few = run("data", "check", "scenes", "--probe-count", 10)
+    assert few.code == 1 and "training would refuse this folder" in few.err
+    assert "10 of 10 pairs are good" in run("data", "check", "scenes").out
 
 
 def test_demo_makes_a_sheet_and_a_report(run: Run, base_folder: Path, control_folder: Path) -> None:

@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 from tests.conditions.scenes import COUNT, picture, rendering, true_map
 from zeroconv.conditions import extract, get
 from zeroconv.conditions.networks.annotator import CLASSES
+from zeroconv.errors import NothingAskedError
 
 LEARNED = ("depth", "normal", "segmentation", "pose")
 LEAST = {"canny": 1.0, "depth": 0.8, "normal": 0.8, "segmentation": 0.7, "pose": 0.6}
@@ -57,9 +58,10 @@ def test_a_map_upside_down_is_obeyed_less(name: str) -> None:
     assert np.mean(own) > np.mean(turned) + 0.05
 
 
-def test_where_nobody_is_wanted_and_nobody_is_seen_pose_is_obeyed() -> None:
+def test_where_nobody_is_wanted_there_is_no_score() -> None:
     index = next(i for i in range(COUNT) if picture(i).keypoints is None)
-    assert get("pose").fidelity(rendering(index), true_map(index, "pose")) == 1
+    with pytest.raises(NothingAskedError):
+        get("pose").fidelity(rendering(index), true_map(index, "pose"))
 
 
 def test_every_class_of_the_scenes_is_known_to_the_annotator() -> None:

@@ -146,7 +146,7 @@ def test_a_broken_configuration_is_one_line(unet: Any, change: dict[str, Any], m
 def test_a_configuration_without_a_needed_setting_is_one_line(unet: Any, tmp_path: Path) -> None:
     build_control(unet).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text("utf-8"))
-    del config["down_block_types"]
+    config["down_block_types"] = None
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
-    with pytest.raises(ValueError, match=r"describes no ControlNet: KeyError: .*down_block_types"):
+    with pytest.raises(ValueError, match=r"down_block_types"):
         ControlNet.from_pretrained(tmp_path)

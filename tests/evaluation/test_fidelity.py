@@ -69,6 +69,7 @@ def test_every_number_of_a_row_can_be_recomputed(base: StableDiffusion, network:
     assert report.rows[1].uncontrolled == fidelity(without.images[0], condition)
 
 
+@pytest.mark.filterwarnings("ignore::zeroconv.messages.MessageWarning")  # which says that it has no effect
 def test_a_control_that_is_off_changes_nothing(base: StableDiffusion, network: ControlNet) -> None:
     report = evaluate(ControlPipeline(base), network, "canny", squares(), num_inference_steps=1, scale=0.0)
     assert all(row.controlled == row.uncontrolled for row in report.rows)

@@ -1,5 +1,6 @@
 """A saved picture carries what makes it again."""
 
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -194,3 +195,27 @@ def test_pictures_without_settings_are_refused_in_one_line(tmp_path: Path, base:
     strange = write_png(build_map(), tmp_path / "strange.png", None, {"request": {"prompt": 3}})
     with pytest.raises(ValueError, match=r"^the settings in [^\n]*strange\.png are incomplete or damaged: [^\n]*$"):
         reproduce(strange, base)
+
+
+def test_a_picture_is_made_again_from_another_folder(
+    base: StableDiffusion, network: ControlNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base, ControlNet and picture named by relative paths, from the folder they were made in and from another."""
+    work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    for folder in (work, elsewhere):
+        folder.mkdir()
+    shutil.copytree(base.name, work / "base")
+    network.save_pretrained(work / "control")
+    monkeypatch.chdir(work)
+    opened, control = StableDiffusion.from_pretrained("base"), ControlNet.from_pretrained("control")
+    controls = [Control(control, build_map())]
+    output = ControlPipeline(opened)("a red house", controls, num_inference_steps=2, seed=7)
+    path = save_images(output, controls, work / "made", opened).pictures[0]
+    assert read_metadata(path).places == {"base": str(work / "base"), "control": str(work / "control")}
+    monkeypatch.chdir(elsewhere)
+    repeated, _, _ = reproduce(path)
+    assert repeated.images[0].tobytes() == output.images[0].tobytes()
+    moved = shutil.move(work, tmp_path / "moved")
+    shutil.copy(Path(moved) / "made" / path.name, Path(moved) / path.name)
+    repeated, _, _ = reproduce(Path(moved) / path.name)
+    assert repeated.images[0].tobytes() == output.images[0].tobytes()

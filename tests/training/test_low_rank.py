@@ -68,6 +68,7 @@ def test_only_its_own_tensors_are_saved(whole: Path, base: StableDiffusion) -> N
     assert "Control-LoRA, offsets from" in text and "diffusers" not in text
 
 
+@pytest.mark.filterwarnings("ignore:the embedded picture")  # whose map is no edges
 def test_pictures_remember_it_and_are_made_again(whole: Path, base: StableDiffusion, tmp_path: Path) -> None:
     network = ControlNet.from_pretrained(whole, unet=base.unet)
     assert replace(network.config, variant="lora", rank=4, condition="canny") == network.config

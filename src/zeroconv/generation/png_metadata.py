@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zeroconv.data_uri import PNG_URI, is_data_uri
 from zeroconv.generation.base import describe_base, open_base
 from zeroconv.generation.control import Control
+from zeroconv.generation.file_places import recorded_places, relocate
 from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.generation.pipeline import Output, generate
 from zeroconv.generation.request import BaseRequest, GenerationRequest
@@ -52,6 +53,7 @@ class PictureMetadata(BaseModel):
         version: of this package.
         base_fingerprint: of the U-Net's weights.
         controls: for each control of the request what it was made with.
+        places: files and folders that the request names by a relative path -> where they were.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +62,7 @@ class PictureMetadata(BaseModel):
     version: str
     base_fingerprint: str
     controls: tuple[ControlRecord, ...]
+    places: dict[str, str] = {}
 
     @classmethod
     def of(cls, request: GenerationRequest, controls: Sequence[Control], picture: int, base: StableDiffusion) -> Self:
@@ -70,7 +73,8 @@ class PictureMetadata(BaseModel):
             pixels = (image if image.mode == "RGBA" else image.convert("RGB")).tobytes()
             digest = hashlib.sha256(pixels).hexdigest()
             records.append(ControlRecord(condition=condition, fingerprint=fingerprint(control.network), map_sha256=digest))
-        return cls(request=request, version=__version__, base_fingerprint=fingerprint(base.unet), controls=tuple(records))
+        mark, places = fingerprint(base.unet), recorded_places(request)
+        return cls(request=request, version=__version__, base_fingerprint=mark, controls=tuple(records), places=places)
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Self:
@@ -147,7 +151,7 @@ def dump_content(metadata: PictureMetadata) -> dict[str, Any]:
     Raises:
         ValueError: when a mask is damaged.
     """
-    content = metadata.model_dump()
+    content = metadata.model_dump(exclude={"places"})
     for control in content["request"]["controls"]:
         control["condition"] = None  # its pixels are `map_sha256`
         control["mask"] = control["mask"] and open_map(control["mask"]).convert("L").tobytes()
@@ -192,7 +196,7 @@ def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Ou
         ValueError: when the picture holds no settings, or damaged ones, or the base or a ControlNet cannot be opened.
     """
     metadata = read_metadata(path)
-    request = metadata.request
+    request = relocate(metadata.request, metadata.places, Path(path).parent)
     base = base or open_recorded_base(request.base)
     warn_if_changed(f"the base {base.name!r}", base.unet, metadata.base_fingerprint)
     output, controls = generate(request.model_copy(update={"base": describe_base(base)}), base)

@@ -133,8 +133,8 @@ def test_draws_are_keyed_and_what_is_given_stays(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_what_can_be_drawn_is_drawn(name: str) -> None:
-    """Only conditions whose every parameter says which network, or what it believes, draw nothing."""
-    settled = {"image", "method", "weights", "detector", "device", "threshold", "tile", "hands", "face"}
+    """Only conditions whose every parameter says which network, what it believes, or how thick it draws, draw nothing."""
+    settled = {"image", "method", "weights", "detector", "device", "threshold", "tile", "hands", "face", "thickness"}
     assert (get(name).draw_parameters is None) == (set(signature(get(name).extract or extract).parameters) <= settled)
 
 

@@ -62,7 +62,7 @@ def test_utf_8_with_any_line_ends(tmp_path: Path, encoding: str, ends: str) -> N
 
 
 def test_lost_letters_are_told(tmp_path: Path) -> None:
-    path = write_lines(tmp_path, [ROWS[2], {"file_name": "1.png", "text": "caf\ufffd"}])
+    path = write_lines(tmp_path, [ROWS[2], {"file_name": "1.png", "text": "a gr\ufffdn tree"}])
     (message,) = told(tmp_path)
     assert message.code == "data.lost-letters" and message.text.startswith(f"{path}, line 2: ")
 

@@ -104,13 +104,10 @@ def lora_updates(
 
 
 def bundled_message(names: Collection[str], what: str) -> Message:
-    """That embeddings in a LoRA's file are left out, and how to use them."""
-    return Message(
-        f"{what} also holds the textual-inversion embeddings {', '.join(bundled_words(names))}, which a LoRA does not need: "
-        "to write them in prompts, give the file as --embedding too",
-        "file.left-out",
-        "info",
-    )
+    """That embeddings in a LoRA's file are left out."""
+    words = ", ".join(bundled_words(names))
+    said = f"{what} also holds the textual-inversion embeddings {words}, which are left out: they are not supported yet"
+    return Message(said, "file.left-out")
 
 
 def check_text_width(tensors: Shapes, shapes: Mapping[Part, Shapes], what: str) -> None:

@@ -26,6 +26,7 @@ from zeroconv.checkpoints.formats.controlnet_config import (
 )
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints, config_in_metadata, guess_hints
 from zeroconv.checkpoints.formats.controlnet_layouts import Layout, layout_of, read_layout, write_layout
+from zeroconv.checkpoints.formats.identify import UNION_CLASS, UNION_REFUSED, is_union
 from zeroconv.checkpoints.formats.single_file import shapes_of
 from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
 from zeroconv.messages import Message, tell
@@ -96,6 +97,8 @@ def read_controlnet(
 
 def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
     """A folder in the layout of diffusers, of ours or of a stranger."""
+    if read_config(folder).get("_class_name") == UNION_CLASS:
+        raise ValueError(f"{folder}: {UNION_REFUSED}")
     stored = read_config(folder, CLASS_NAME, OWN_CLASS_NAME)
     config = parse_config(stored, folder)
     if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
@@ -115,6 +118,8 @@ def read_file(
     hints: ControlNetHints,
 ) -> ControlNetFile:
     """A single file, by the reader of its layout; with the configuration it carries, or one that is guessed."""
+    if is_union(tensors):
+        raise ValueError(f"{path}: {UNION_REFUSED}")
     layout, carried = layout_of(tensors.keys()), config_in_metadata(metadata)
     if layout == "control-lora":
         if carried is None:

@@ -5,9 +5,11 @@ from collections.abc import Collection
 from zeroconv.checkpoints.formats.strangers import PARTS, STRANGERS, Stranger, find
 from zeroconv.checkpoints.keys.lora import ENDINGS, split
 
-__all__ = ["UNET_ALONE", "UNION", "foreign_model", "identify", "is_union", "part_alone"]
+__all__ = ["UNET_ALONE", "UNION", "UNION_CLASS", "UNION_REFUSED", "foreign_model", "identify", "is_union", "part_alone"]
 
 UNION = "a ControlNet-Union (one network, many conditions)"
+UNION_CLASS = "ControlNetUnionModel"
+UNION_REFUSED = f"it is {UNION}, which is not supported yet: use a ControlNet of one condition"
 UNION_MARKS = ("task_embedding", "control_add_embedding.")
 
 CONTROLS = ("lora_controlnet", "input_hint_block.0.", "control_model.input_hint_block.0.", "controlnet_cond_embedding.conv_in.")

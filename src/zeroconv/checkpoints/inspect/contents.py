@@ -13,7 +13,7 @@ from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
 from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
-from zeroconv.checkpoints.formats.identify import UNET_ALONE, UNION, foreign_model, is_union, part_alone
+from zeroconv.checkpoints.formats.identify import UNET_ALONE, UNION, UNION_REFUSED, foreign_model, is_union, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
 from zeroconv.checkpoints.formats.strangers import Stranger
@@ -140,6 +140,7 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
         table = controlnet_table(unet_shape)
         known = table.ours if layout == "diffusers" else table.theirs
         refused = unsupported(unet_shape) or misfit(known, names, "this ControlNet")
+    refused = UNION_REFUSED if is_union(header.shapes) else refused
     missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
     family = unet_shape.family if unet_shape else family_of_offsets(names)
     fits = (

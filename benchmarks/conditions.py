@@ -157,7 +157,7 @@ def mosaic(size: int) -> Any:
     scenes = [make(HELD_OUT_SEED + index, size=TILE).rgb for index in range(TILES**2)]
     whole = np.concatenate([np.concatenate(scenes[row * TILES :][:TILES], axis=1) for row in range(TILES)])
     beyond = max(0, size - len(whole))
-    return np.pad(whole, ((0, beyond), (0, beyond), (0, 0)), mode="symmetric")[:size, :size]
+    return np.pad(whole, np.array([(0, beyond), (0, beyond), (0, 0)]), mode="symmetric")[:size, :size]
 
 
 def memory() -> dict[str, int]:

@@ -141,3 +141,8 @@ def test_wrong_usage_makes_nothing(run: Run, base_folder: Path, words: list[str]
     result = run("generate", "--base", base_folder, *words)
     assert (result.code, result.out) == (2, "")
     assert not Path("outputs").exists()
+
+
+def test_extraction_is_told_with_a_picture_alone(run: Run, base_folder: Path) -> None:
+    result = run("generate", "--base", base_folder, "--prompt", "red", "--steps", "1", "--set", "low=3")
+    assert result.code == 2 and "--set says how maps are extracted from --image" in result.err

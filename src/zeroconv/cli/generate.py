@@ -89,6 +89,8 @@ def generate(
     if prompt is None:
         raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
     controls = parse_controls(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
+    if assignments and not any(one.get("image") for one in controls):
+        raise typer.BadParameter("--set says how maps are extracted from --image; there is none")
     for one in controls:
         one["extract"] = dict(map(parse_assignment, assignments)) if one.get("image") else {}
     values: dict[str, Any] = {

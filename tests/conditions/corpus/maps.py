@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from zeroconv import conditions
 from zeroconv.conditions.openpose.drawing import draw_pose
+from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.data.world_pairs import truth
 from zeroconv.world import make
 
@@ -86,6 +87,33 @@ def right() -> list[Case]:
                 drawn = draw_pose(scene.keypoints * [side / 128, side / 128, 1], (side, side))
                 found += [Case("pose", f"drawn at {side}", drawn), Case("pose", "JPEG", as_jpeg(drawn, 95))]
             found.append(Case("pose", "thin", draw_pose(scene.keypoints * [4, 4, 1], (512, 512), thickness=4)))
+    return found + crowds()
+
+
+def crowds() -> list[Case]:
+    """Several people, in part and whole, with sticks of every width; a face alone, and a hand."""
+    bodies = [scene.keypoints for scene in map(make, SCENES) if scene.keypoints is not None]
+    found: list[Case] = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        side, people = int(rng.choice([256, 384, 512, 1024])), []
+        for _ in range(int(rng.integers(1, 7))):
+            body = bodies[rng.integers(len(bodies))].copy()
+            body[:, :2] = body[:, :2] / 128 * side * rng.uniform(0.5, 1) + rng.uniform(0, side * 0.3, 2)
+            body[:, 2] *= rng.random(18) > (rng.uniform(0, 0.8) if seed % 2 else 0)
+            people.append(body)
+        thickness = None if seed % 3 else float(rng.choice([2, 4, 12, 20]))
+        drawn = draw_pose(np.stack(people), (side, side), None if seed % 2 else thickness)
+        if np.asarray(drawn).any():
+            found.append(Case("pose", "people", drawn))
+    turn = np.linspace(0, 2 * np.pi, 70)
+    face = np.stack([256 + 60 * np.cos(turn), 256 + 80 * np.sin(turn), np.ones(70)], axis=1)
+    bones = [(angle, joint) for angle in np.linspace(0.4, 2.6, 5) for joint in range(1, 5)]
+    fingers = [np.array([256 + 30 * i * np.cos(a), 300 - 30 * i * np.sin(a), 1]) for a, i in bones]
+    hand = np.stack([np.array([256, 300, 1]), *fingers])
+    nobody, nothing = np.zeros((1, 18, 3)), np.zeros((21, 3))
+    found.append(Case("pose", "a face", draw_pose(People(nobody, None, face[None]), (512, 512))))
+    found.append(Case("pose", "a hand", draw_pose(People(nobody, np.stack([hand, nothing])[None]), (512, 512))))
     return found
 
 

@@ -182,3 +182,9 @@ def test_a_file_need_not_say_its_size(tmp_path: Path) -> None:
     path = tmp_path / "pose.json"
     path.write_text('{"people": [], "canvas_width": 0, "canvas_height": 3}')
     assert read_people(path)[1] is None
+
+
+def test_a_canvas_as_large_as_a_country_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pose.json").write_text('{"people": [], "canvas_width": 1000000, "canvas_height": 1048576}')
+    with pytest.raises(InputError, match="has a canvas of 1000000x1048576; expected at most"):
+        draw_document(tmp_path / "pose.json")

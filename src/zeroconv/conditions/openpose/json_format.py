@@ -12,6 +12,7 @@ from zeroconv.checkpoints.files.atomic import JSON_BYTES, write_text
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.openpose.keypoints import BODY, FACE, HAND, People
 from zeroconv.errors import InputError
+from zeroconv.images import MAX_PIXELS
 
 __all__ = ["draw_document", "people_from_json", "people_to_json", "read_people", "write_people"]
 
@@ -139,6 +140,8 @@ def draw_document(path: Path, size: tuple[int, int] | None = None) -> Image.Imag
     if size is None and canvas is None:
         raise InputError(f"{path} names no canvas_width and canvas_height; expected them, or a size", field="condition")
     size = size or canvas or NO_CANVAS
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(f"{path} has a canvas of {size[0]}x{size[1]}; expected at most {MAX_PIXELS} pixels", field="condition")
     if canvas is not None:
         people = scale_people(people, (size[0] / canvas[0], size[1] / canvas[1]))
     return draw_pose(people, size)

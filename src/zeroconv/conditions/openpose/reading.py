@@ -121,6 +121,10 @@ class PoseMap:
                 found[index] = ((float(np.median(xs)) + 0.5) / width, (float(np.median(ys)) + 0.5) / height)
         return found
 
+    def known_fraction(self) -> float:
+        """The share of what is drawn that has the colour of a joint or a limb."""
+        return float((self.classes[self.lit] >= 0).mean()) if self.lit.any() else 0.0
+
     def reduced(self) -> "PoseMap":
         """What is drawn, cut out, and so many pixels left out that its longer side is at most 384: enough for `count_limbs`."""
         rows, columns = (np.nonzero(self.lit.any(axis=axis))[0] for axis in (1, 0))
@@ -137,10 +141,11 @@ class PoseMap:
         reach = max(7, round(max(self.classes.shape) / 24)) | 1
         kernel = np.ones((reach, reach), np.uint8)
         present = {int(index): self.classes == index for index in np.unique(self.classes) if index >= 0}
+        least = 3 if max(self.rgb.shape) <= 128 else 10  # the rim of a joint that stands alone has the colour of a limb
         met = touched = total = 0
         for limb, ends in enumerate(LIMBS):
             spots = present.get(len(JOINTS) + limb)
-            if spots is None or spots.sum() < 3:
+            if spots is None or spots.sum() < least:
                 continue
             total += 1
             around = cv2.dilate(spots.astype(np.uint8), kernel) > 0

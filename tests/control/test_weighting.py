@@ -63,7 +63,7 @@ def test_step_window_has_the_rule_of_diffusers_and_is_never_empty(steps: int, en
         assert found == [bool(k) for k in keep] and not window.between_steps(steps)
     else:
         (only,) = [i for i in range(steps) if found[i]]
-        assert only / steps <= (start + end) / 2 < (only + 1) / steps and window.between_steps(steps)
+        assert only / steps <= (start + end) / 2 <= (only + 1) / steps and window.between_steps(steps)
 
 
 @given(st.integers(1, 60))

@@ -295,7 +295,8 @@ def test_numbers_and_arrays_of_numpy_and_paths_are_understood(
     array = np.asarray(image)
     write_png(image, tmp_path / "map.png")
     half, seven = cast(Any, np.float32(0.5)), cast(Any, np.int64(7))
-    for way in (array, array.astype(np.float32) / 255, torch.from_numpy(array.copy()), tmp_path / "map.png"):
+    torch_order = torch.from_numpy(array.copy()).movedim(2, 0)
+    for way in (array, array.astype(np.float32) / 255, torch.from_numpy(array.copy()), torch_order, tmp_path / "map.png"):
         assert torch.equal(pipe("a red house", [Control(network, way, half)], **STEPS).latents, wanted)
     made = pipe("a red house", [Control(network, str(tmp_path / "map.png"), half)], **request(seed=seven))
     assert torch.equal(made.latents, wanted)
@@ -376,3 +377,21 @@ def test_maps_that_are_made_when_asked_for_are_each_embedded(network: ControlNet
 
     described = describe_controls([Control(network, Made())], 8)
     assert [open_map(one.condition or "").getpixel((0, 0)) for (one,) in described] == [(i, 0, 0) for i in range(8)]
+
+
+def test_a_mask_is_read_alike_however_it_is_given(network: ControlNet, tmp_path: Path) -> None:
+    wanted = np.zeros((64, 64), np.uint8)
+    wanted[:, :32] = 255
+    shape = Image.merge("RGBA", [*Image.new("RGB", (64, 64)).split(), Image.fromarray(wanted)])
+    shape.save(tmp_path / "shape.png")
+    ways: list[tuple[Any, list[str]]] = [
+        (Image.fromarray(wanted), []), (wanted, []), (wanted > 0, []), (wanted / 255, []),
+        (wanted // 255, ["mask.scaled"]), (Image.fromarray(wanted // 255), ["mask.scaled"]),
+        (shape, ["mask.alpha"]), (tmp_path / "shape.png", ["mask.alpha"]), (str(tmp_path / "shape.png"), ["mask.alpha"]),
+    ]  # fmt: skip
+    for given_mask, codes in ways:
+        heard: list[Message] = []
+        with listen(heard.append):
+            control = Control(network, build_map(), mask=given_mask)
+        assert control.mask is not None and np.array_equal(np.asarray(control.mask), wanted)
+        assert [message.code for message in heard] == codes

@@ -93,7 +93,9 @@ class StepWindow:
 
     def contains(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` (counted from 0) lies inside."""
-        return self.holds(step, steps) or (self.between_steps(steps) and step == int((self.start + self.end) / 2 * steps))
+        return self.holds(step, steps) or (
+            self.between_steps(steps) and step == min(int((self.start + self.end) / 2 * steps), steps - 1)
+        )
 
     def holds(self, step: int, steps: int) -> bool:
         """Whether a step lies inside as a whole."""

@@ -16,7 +16,7 @@ from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
 from zeroconv.control.zero_convolution import all_zero
 from zeroconv.errors import InputError
-from zeroconv.generation.picture_input import open_mask, to_picture
+from zeroconv.generation.picture_input import open_mask, read_mask, to_picture
 from zeroconv.generation.request import ControlRequest
 from zeroconv.images import open_map, to_tensor
 from zeroconv.messages import Message
@@ -75,7 +75,7 @@ class Control:
             "scale": check_scale(scale),
             "start": float(start),
             "end": float(end),
-            "mask": None if mask is None else to_picture(mask, open_mask, "mask"),
+            "mask": None if mask is None else to_mask(mask),
             "layers": layers,
         }
         for name, value in values.items():
@@ -143,6 +143,13 @@ class Control:
             end=self.end,
             layers=None if self.layers is None else tuple(float(weight) for weight in self.layers),
         )
+
+
+def to_mask(given: Any) -> Image.Image:
+    """The mask, of whatever kind it was given, as 8-bit grey."""
+    if isinstance(given, str | Path):
+        return open_mask(given)
+    return read_mask(to_picture(given, open_mask, "mask"), "the mask")
 
 
 def read_maps(given: Any, condition: Condition | None) -> Image.Image | Sequence[Image.Image]:

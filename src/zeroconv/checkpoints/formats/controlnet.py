@@ -97,9 +97,12 @@ def read_controlnet(
 
 def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
     """A folder in the layout of diffusers, of ours or of a stranger."""
-    if read_config(folder).get("_class_name") == UNION_CLASS:
+    stored = read_config(folder)
+    found = stored.get("_class_name")
+    if found == UNION_CLASS:
         raise ValueError(f"{folder}: {UNION_REFUSED}")
-    stored = read_config(folder, CLASS_NAME, OWN_CLASS_NAME)
+    if found not in (CLASS_NAME, OWN_CLASS_NAME):
+        raise ValueError(f"{folder / 'config.json'} describes {found!r:.80}; expected {CLASS_NAME} or {OWN_CLASS_NAME}")
     config = parse_config(stored, folder)
     if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
         guess = ControlNetHints(guess_hints(Path(name).name).condition)

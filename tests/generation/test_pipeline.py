@@ -395,3 +395,11 @@ def test_a_mask_is_read_alike_however_it_is_given(network: ControlNet, tmp_path:
             control = Control(network, build_map(), mask=given_mask)
         assert control.mask is not None and np.array_equal(np.asarray(control.mask), wanted)
         assert [message.code for message in heard] == codes
+
+
+def test_a_picture_is_the_same_beside_one_with_a_longer_prompt(pipe: ControlPipeline) -> None:
+    prompts = ["sea", "sun", "a BREAK b", "(red:1.4) sea", "a BREAK c"]
+    together = pipe(prompts, batch_size=3, **STEPS).latents
+    for i, prompt in enumerate(prompts):
+        alone = pipe(prompt, **request(seed=7 + i)).latents
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-4, atol=1e-4)

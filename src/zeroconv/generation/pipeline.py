@@ -22,8 +22,9 @@ from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.images import to_image
-from zeroconv.messages import tell
+from zeroconv.messages import listen, tell
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.prompt_encoding import count_windows
 
 __all__ = ["ControlPipeline", "Output", "generate"]
 
@@ -126,12 +127,19 @@ class ControlPipeline:
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
-            for first in range(0, count, batch_size):
-                rows = range(first, min(first + batch_size, count))
-                report = None if on_step is None else count_steps(on_step, first, len(rows), count)
-                latents.append(self.make_latents(requests[first : rows.stop], controls, ready, rows, report))
+            for rows in split_batches([self.count_windows(request) for request in requests], batch_size):
+                report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
+                latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
         images = [to_image(picture) for z in latents for picture in self.base.decode(z)]
         return Output(images, requests, torch.cat(latents))
+
+    def count_windows(self, request: GenerationRequest) -> int:
+        """How many windows of tokens the prompts of a picture fill: beside longer ones it would get empty windows too."""
+        if request.plain_prompt:
+            return 1
+        prompts = [request.prompt] if request.guidance_scale == 1 else [request.prompt, request.negative_prompt]
+        with listen(lambda _: None):  # what is wrong about them is told when they are encoded
+            return max(count_windows(without_tags(prompt), self.base.prompt_encoders) for prompt in prompts)
 
     def picture_size(self, size: tuple[int, int] | None, controls: Sequence[Control]) -> tuple[int, int]:
         """Width and height of the pictures: as asked, else that of the first map, else the base's own.
@@ -219,6 +227,18 @@ def generate(
         on_step=on_step,
     )
     return output, controls
+
+
+def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:
+    """Neighbouring pictures that are computed together: at most `batch_size`, whose prompts fill as many windows."""
+    batches: list[range] = []
+    for index, found in enumerate(windows):
+        last = batches[-1] if batches else range(0)
+        if last and len(last) < batch_size and windows[last.start] == found:
+            batches[-1] = range(last.start, index + 1)
+        else:
+            batches.append(range(index, index + 1))
+    return batches
 
 
 def read_seeds(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:

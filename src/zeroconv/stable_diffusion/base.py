@@ -167,6 +167,12 @@ class StableDiffusion:
             raise InputError(message, field="size")
         return int(self.unet.config.in_channels), height // self.vae_scale_factor, width // self.vae_scale_factor
 
+    @property
+    def prompt_encoders(self) -> list[PromptEncoder]:
+        """One, or two for SDXL."""
+        first = PromptEncoder(self.tokenizer, self.text_encoder)
+        return [first, PromptEncoder(self.tokenizer_2, self.text_encoder_2)] if self.is_xl else [first]
+
     def encode_text(self, prompts: Sequence[str], weighted: bool = False) -> PromptEncoding:
         """Encode prompts: the tokens' hidden states, padded to the window, and SDXL's pooled embeddings.
 
@@ -176,11 +182,8 @@ class StableDiffusion:
                 `encode_weighted_prompts`. Otherwise every letter is meant, and a prompt that is longer than the window is cut,
                 with a warning that names what was left out.
         """
-        encoders = [PromptEncoder(self.tokenizer, self.text_encoder)]
-        if self.is_xl:
-            encoders.append(PromptEncoder(self.tokenizer_2, self.text_encoder_2))
         encode = encode_weighted_prompts if weighted else encode_prompts
-        text = encode(prompts, encoders, self.force_zeros_for_empty_prompt)
+        text = encode(prompts, self.prompt_encoders, self.force_zeros_for_empty_prompt)
         return text.map(lambda tensor: tensor.to(self.dtype))
 
     def added_conditions(self, text: PromptEncoding, width: int, height: int) -> AddedConditions | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion.prompt_windows import Window, split_windows
 
-__all__ = ["PromptEncoder", "PromptEncoding", "encode_prompts", "encode_weighted_prompts"]
+__all__ = ["PromptEncoder", "PromptEncoding", "count_windows", "encode_prompts", "encode_weighted_prompts"]
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def encode_weighted_prompts(
             for encoder, each in zip(encoders, padded, strict=True)
         ]
         weights = torch.tensor([windows[place].padded_weights(size) for windows in padded[0]], device=device)
-        text = run_encoders(ids, encoders)
-        states.append(weigh(text.hidden_states, weights))
+        text = run_encoders(ids, encoders, weights)
+        states.append(text.hidden_states)
         pooled += [text.pooled] if text.pooled is not None else []
     text = PromptEncoding(torch.cat(states, dim=1), pooled[0] if pooled else None)
     return zero_empty(text, prompts) if force_zeros_for_empty_prompt else text
@@ -151,12 +151,28 @@ def weigh(states: Tensor, weights: Tensor) -> Tensor:
     return torch.where(changed, restored, states)
 
 
-def run_encoders(ids: Sequence[Tensor], encoders: Sequence[PromptEncoder]) -> PromptEncoding:
-    """Token numbers (B, N) of each encoder to states and, of two encoders, the second one's projected vector."""
+def run_encoders(ids: Sequence[Tensor], encoders: Sequence[PromptEncoder], weights: Tensor | None = None) -> PromptEncoding:
+    """Token numbers (B, N) of each encoder to states and, of two encoders, the second one's projected vector.
+
+    Args:
+        ids: for each encoder.
+        encoders: one or two.
+        weights: of the tokens, (B, N); the states of each encoder are weighed by themselves.
+    """
+
+    def weighed(states: Tensor) -> Tensor:
+        return states if weights is None else weigh(states, weights)
+
     if len(encoders) == 1:
-        return PromptEncoding(encoders[0].network(ids[0]).last_hidden_state)
+        return PromptEncoding(weighed(encoders[0].network(ids[0]).last_hidden_state))
     outputs = [encoder.network(numbers, output_hidden_states=True) for encoder, numbers in zip(encoders, ids, strict=True)]
-    return PromptEncoding(torch.cat([one.hidden_states[-2] for one in outputs], dim=-1), outputs[-1].text_embeds)
+    return PromptEncoding(torch.cat([weighed(one.hidden_states[-2]) for one in outputs], dim=-1), outputs[-1].text_embeds)
+
+
+def count_windows(prompt: str, encoders: Sequence[PromptEncoder]) -> int:
+    """How many windows `encode_weighted_prompts` cuts a prompt into."""
+    size = min(encoder.window for encoder in encoders)
+    return max(len(split_windows(prompt, encoder.tokenizer, size)) for encoder in encoders)
 
 
 def zero_empty(text: PromptEncoding, prompts: Sequence[str]) -> PromptEncoding:

@@ -17,8 +17,8 @@ def to_map(strokes: np.ndarray) -> Image.Image:
 
 
 def read_strokes(condition: Image.Image) -> np.ndarray:
-    """The white of a map: (H, W) bool."""
-    return np.asarray(condition.convert("L")) > 127
+    """The strokes of a map, of whatever colour: (H, W) bool."""
+    return np.asarray(condition.convert("RGB")).max(axis=2) > 127
 
 
 def thin(strokes: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from zeroconv.images import (
@@ -27,6 +27,7 @@ from zeroconv.images import (
     to_tensor,
     write_png,
 )
+from zeroconv.messages import Message, listen
 from zeroconv.picture_files import MAX_PIXELS, upright_size
 
 
@@ -266,3 +267,18 @@ def test_photographs_over_32_megapixels_are_halved(tmp_path: Path, ending: str):
     for read in (open_map, upright_size):
         with pytest.raises(ValueError, match=r"too large: 8010 x 5010 pixels, at most 32 megapixels"):
             read(path)
+
+
+def test_black_strokes_on_transparent_paper_are_told(tmp_path: Path) -> None:
+    drawing = Image.new("RGBA", (32, 32))
+    ImageDraw.Draw(drawing).line((4, 4, 28, 28), fill=(0, 0, 0, 255))
+    drawing.save(tmp_path / "black.png")
+    white = Image.new("RGBA", (32, 32))
+    ImageDraw.Draw(white).line((4, 4, 28, 28), fill=(255, 255, 255, 255))
+    white.save(tmp_path / "white.png")
+    Image.new("RGBA", (32, 32)).save(tmp_path / "empty.png")
+    for name, codes in (("black", ["map.transparent"]), ("white", []), ("empty", [])):
+        heard: list[Message] = []
+        with listen(heard.append):
+            open_map(tmp_path / f"{name}.png")
+        assert [message.code for message in heard] == codes

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from zeroconv.checkpoints.files.atomic import replacing
 from zeroconv.data_uri import picture_name
+from zeroconv.messages import Message, tell
 from zeroconv.picture_files import MAX_PIXELS as MAX_PIXELS
 from zeroconv.picture_files import open_lazily, photo_scale
 
@@ -38,8 +39,22 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
 
 
 def open_map(path: str | os.PathLike[str]) -> Image.Image:
-    """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here"."""
-    return flatten(decode(path), BLACK)
+    """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here".
+
+    Black strokes on transparent paper would vanish so, and are told.
+    """
+    decoded = decode(path)
+    image = flatten(decoded, BLACK)
+    if image.getbbox() is None and decoded.has_transparency_data and has_shape(decoded.convert("RGBA").getchannel("A")):
+        said = "black strokes on transparent paper are read as nothing: expected white on black"
+        tell(Message(f"{picture_name(path)}: {said}", "map.transparent"))
+    return image
+
+
+def has_shape(channel: Image.Image) -> bool:
+    """Whether a channel is not the same everywhere."""
+    values = np.asarray(channel)
+    return bool(values.min() < values.max())
 
 
 def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:

@@ -7,14 +7,15 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.conditions import tiny_networks
-from tests.conditions.scenes import picture, rendering
+from tests.conditions.scenes import picture, rendering, true_map
 from zeroconv.conditions import extract, get, names, reextract_parameters
 from zeroconv.conditions.depth import depth_metrics
 from zeroconv.conditions.normal import normal_map, normal_metrics, read_normals
 from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.conditions.pose import pose_metrics
-from zeroconv.conditions.segmentation import segmentation_map, segmentation_metrics
+from zeroconv.conditions.segmentation import score_classes, segmentation_map, segmentation_metrics
+from zeroconv.errors import InputError, NothingAskedError
 
 
 @pytest.mark.parametrize("name", names())
@@ -89,3 +90,34 @@ def test_the_judge_is_asked_for_or_follows_the_extractor() -> None:
     assert reextract_parameters("soft-edge", None, {"method": "hed", "safe": True}) == {"method": "hed"}
     with pytest.raises(ValueError, match="the judge of depth has no parameter 'tile'; expected one of method, weights, device"):
         reextract_parameters("depth", {"tile": 512}, {})
+
+
+def test_no_map_that_asks_for_nothing_has_a_score() -> None:
+    picture, side = rendering(5), (128, 128)
+    hole = Image.new("RGBA", side, (10, 20, 30, 0))
+    faint = Image.fromarray(np.asarray(true_map(5, "depth")) // 60)
+    cases: list[tuple[str, Image.Image, type[Exception]]] = [
+        ("inpaint", hole, NothingAskedError),
+        ("inpaint", Image.new("RGB", side), InputError),
+        ("depth", faint, InputError),
+        ("depth", Image.new("RGB", side, (90, 90, 90)), NothingAskedError),
+        ("segmentation", Image.new("RGB", side), NothingAskedError),
+        ("segmentation", Image.new("RGB", side, (31, 241, 12)), InputError),
+        ("pose", picture, InputError),
+    ]
+    lines = ("canny", "lines", "scribble", "lineart", "soft-edge", "pose")
+    cases += [(name, Image.new("RGB", side), NothingAskedError) for name in lines]
+    for name, condition, kind in cases:
+        with pytest.raises(InputError) as caught:
+            get(name).fidelity(picture, condition)
+        assert type(caught.value) is kind, name
+
+
+def test_small_classes_count_where_there_are_no_larger_ones() -> None:
+    """On a map that is nearly all black, where every class is under 0.5 %, another picture does not obey."""
+    classes = np.full((128, 128), 255, np.uint8)
+    for index in range(8):
+        classes[4 + 12 * index : 10 + 12 * index, 4:10] = index
+    sparse = np.zeros((128, 128, 3), np.uint8)
+    sparse[classes != 255] = np.asarray(segmentation_map(np.where(classes == 255, 0, classes)))[classes != 255]
+    assert score_classes(np.full((128, 128), 60), Image.fromarray(sparse))["mean IoU"] == 0

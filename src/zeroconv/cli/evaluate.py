@@ -50,7 +50,8 @@ def evaluate(
     with output_folder(out):
         from zeroconv import evaluation
         from zeroconv.control import ControlNet
-        from zeroconv.data import Subset, open_pairs
+        from zeroconv.data import FolderPairs, Subset, open_pairs
+        from zeroconv.data.map_messages import look_at_maps
         from zeroconv.generation import ControlPipeline
         from zeroconv.images import write_png
 
@@ -63,6 +64,8 @@ def evaluate(
         parameters = dict(map(parse_assignment, judge)) if judge else None
         warn_of_judge(name, network, parameters, data)
         pairs = open_pairs(data, name)
+        for message in look_at_maps(pairs) if isinstance(pairs, FolderPairs) else ():
+            tell(message)
         chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
         with Progress("pair") as progress:
             report = evaluation.evaluate(

@@ -169,13 +169,16 @@ class Condition:
 
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
-        for message in self.check(condition):
-            if message.code in self.asks_nothing:
-                raise NothingAskedError(f"{self.name}: {message}", field="condition")
+        if nothing := self.nothing_asked(condition):
+            raise NothingAskedError(f"{self.name}: {nothing}", field="condition")
         found = self.score(generated, condition, **reextract)
         if not isinstance(found, Mapping):
             return {self.metric: found}
         return {self.metric: found[self.metric], **found}
+
+    def nothing_asked(self, condition: Image.Image) -> Message | None:
+        """Why a map asks for nothing, so that no picture has a score by it; None when it asks for something."""
+        return next((message for message in self.check(condition) if message.code in self.asks_nothing), None)
 
     def domain_warning(self, parameters: Mapping[str, Any], option: str) -> str | None:
         """A sentence for users when the embedded annotator would see pictures that need not be of the tiny world.

@@ -166,6 +166,9 @@ def depth_metrics(
 def score_depth(inverse: np.ndarray, condition: Image.Image) -> dict[str, float]:
     """The metrics of inverse depth (H, W) against a map."""
     wanted = np.asarray(condition.convert("L"), np.float32) / 255
+    if not (wanted >= FAINT).any():
+        said = f"this depth map is nearly black (at most {255 * wanted.max():.0f} of 255)"
+        raise InputError(said, field="condition", hint="near is white")
     if inverse.std() < FLAT or wanted.std() < FLAT:
         equal = float(inverse.std() < FLAT and wanted.std() < FLAT)
         return {"depth delta1": equal, "RMSE": 1 - equal, "correlation": equal}

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from zeroconv.conditions.condition import Condition, Contract
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.raster.resizing import Box, Resizing, Size
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.images import as_rgb, check_pixels
 from zeroconv.messages import Message
 from zeroconv.metrics.psnr import normalized_psnr
@@ -140,20 +140,24 @@ def random_hole(generator: np.random.Generator) -> Mapping[str, Any]:
 def kept_psnr(image: Image.Image, condition: Image.Image) -> float:
     """How exactly a picture keeps what it was to keep: [0, 1].
 
-    The peak signal-to-noise ratio outside the hole, 10 to 50 dB as 0 to 1. What is in the hole does not count; where
-    the hole is everything, all is kept: 1.
+    The peak signal-to-noise ratio outside the hole, 10 to 50 dB as 0 to 1. What is in the hole does not count.
 
     Args:
         image: the generated picture.
         condition: the RGBA map it was given, of the same size.
 
     Raises:
-        ValueError: when sizes differ, or the map has no transparency.
+        NothingAskedError: when the hole is everything.
+        InputError: when the map has no transparency.
+        ValueError: when sizes differ.
     """
     check_sizes(image, condition)
     if not condition.has_transparency_data:
-        raise ValueError(f"an inpainting map is of mode {condition.mode}; expected RGBA, its transparent pixels the hole")
+        said = f"an inpainting map is of mode {condition.mode}; expected RGBA, its transparent pixels the hole"
+        raise InputError(said, field="condition")
     kept = ~find_hole(condition)
+    if not kept.any():
+        raise NothingAskedError("this inpainting map is all hole: nothing is to be kept", field="condition")
     pixels = [np.asarray(picture.convert("RGB"))[kept] for picture in (image, condition)]
     return normalized_psnr(*pixels, best=BEST)
 
@@ -176,7 +180,7 @@ def check(condition: Image.Image) -> list[Message]:
         return [
             Message(
                 f"this map is {condition.mode} and has no hole, expected RGBA with transparent pixels where to paint",
-                "map.no-hole",
+                "map.no-alpha",
             )
         ]
     alpha = read_alpha(condition)

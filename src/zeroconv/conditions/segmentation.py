@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
-from zeroconv.conditions.map_checks import pixel_fraction
+from zeroconv.conditions.map_checks import extremes, pixel_fraction
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.conditions.raster.tiling import check_tile, tiles
@@ -21,6 +21,7 @@ __all__ = [
     "snap",
 ]  # fmt: skip
 
+SMALLEST = 0.005  # of the map: smaller classes do not count beside larger ones
 READABLE = 0.5  # share of a map whose colours are known, from which it can be scored
 METHODS = ("tiny", *methods_of("segmentation"))
 PALETTE = np.frombuffer(
@@ -147,8 +148,8 @@ def segmentation_metrics(
 ) -> Mapping[str, float]:
     """How well the classes of a generated picture agree with those of its map.
 
-    `mean IoU`: `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it. `accuracy`:
-    the share of pixels with the map's class, of those that have one.
+    `mean IoU`: `|A n B| / |A u B|`, averaged over the classes of the map that cover at least 0.5 % of it, over all where
+    none does. `accuracy`: the share of pixels with the map's class, of those that have one.
 
     Args:
         image: the generated picture.
@@ -171,8 +172,8 @@ def score_classes(classes: np.ndarray, condition: Image.Image) -> dict[str, floa
     """The metrics of classes (H, W) against a map; classes that share a colour are one."""
     found, wanted = read_classes(segmentation_map(classes)), read_classes(condition)
     known = wanted != UNKNOWN
-    black = np.asarray(condition.convert("RGB")).max(axis=2) == 0
-    if float((known | black).mean()) < READABLE:
+    coloured = extremes(condition)[0] > 0
+    if coloured.any() and float(known[coloured].mean()) < READABLE:
         said = f"{1 - float(known.mean()):.0%} of this map has no colour of the ADE20K palette, so it cannot be read"
         raise InputError(
             said, field="condition", hint="`snap` takes the nearest colours of maps that were resized or kept as JPEG"
@@ -180,7 +181,8 @@ def score_classes(classes: np.ndarray, condition: Image.Image) -> dict[str, floa
     if not known.any():
         raise NothingAskedError("this segmentation map is black: no class is asked for", field="condition")
     accuracy = float((found == wanted)[known].mean())
-    return {"mean IoU": mean_iou(found, wanted, UNKNOWN, least=0.005), "accuracy": accuracy}
+    least = SMALLEST if any((wanted == one).mean() >= SMALLEST for one in np.unique(wanted[known])) else 0.0
+    return {"mean IoU": mean_iou(found, wanted, UNKNOWN, least), "accuracy": accuracy}
 
 
 def snap(condition: Image.Image) -> Image.Image:

@@ -67,7 +67,7 @@ def evaluate(
         on_progress: called with (pairs done, pairs in all).
 
     Raises:
-        InputError: for no pairs, a judge with an unknown parameter, or maps that are all black.
+        InputError: for no pairs, a judge with an unknown parameter, a map that is none, or maps that all ask for nothing.
         ValueError: for a ControlNet made for another base.
     """
     known = conditions.get(condition)
@@ -90,7 +90,7 @@ def evaluate(
         fitted = [fit_pair(pairs[i], pipeline.base.size) for i in range(first, last)]
         maps = get_maps(fitted, known.name, [extract] * len(fitted))
         batch = HeldOut(fitted, maps, range(seed + first, seed + last))
-        batch = batch.select([i for i, image in enumerate(maps) if image.getbbox() is not None])  # black asks for nothing
+        batch = batch.select([i for i, image in enumerate(maps) if known.nothing_asked(image) is None])
         if batch.pairs:
             measured = measure(batch, pipeline, network, partial(known.metrics, **parameters), scale, request)
             rows += [row for row, _ in measured]
@@ -98,7 +98,7 @@ def evaluate(
         if on_progress is not None:
             on_progress(last, len(pairs))
     if not rows:
-        raise InputError(f"all {len(pairs)} {known.name} maps are black: there is nothing to obey", field="data")
+        raise InputError(f"all {len(pairs)} {known.name} maps ask for nothing: there is nothing to obey", field="data")
     settings = {
         **request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": parameters,
     }  # fmt: skip
@@ -117,8 +117,10 @@ def measure(
     for i, (pair, image) in enumerate(zip(batch.pairs, batch.maps, strict=True)):
         try:
             first, *others = [score(made, image) for made in (controlled[i], uncontrolled[i], ceiling[i])]
-        except NothingAskedError:
+        except NothingAskedError:  # found while reading it: hands without a body, a hole that is all
             continue
+        except InputError as error:
+            raise InputError(f"the map of {pair.name}: {error}", field="data") from error
         measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
         row = Row(pair.name, pair.caption, batch.seeds[i], *next(iter(measures.values())), measures)
         measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))

@@ -60,7 +60,7 @@ class FidelityReport:
         measure: name of its fidelity measure, higher obeys better.
         settings: how the pictures were made.
         rows: one per pair.
-        left_out: pairs whose map is black, with nothing on it to obey.
+        left_out: pairs whose map asks for nothing, such as a black one.
         examples: pictures of the first few pairs.
     """
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from zeroconv.data_uri import picture_name
 from zeroconv.errors import InputError
-from zeroconv.images import BLACK, decode, flatten
+from zeroconv.images import BLACK, decode, flatten, has_shape
 from zeroconv.messages import Message, tell
 
 __all__ = ["open_mask", "read_mask", "to_picture"]
@@ -86,11 +86,11 @@ def read_mask(image: Image.Image, name: str) -> Image.Image:
     """
     mask = np.asarray(flatten(image, BLACK).convert("L"))
     if not mask.any() and image.has_transparency_data:
-        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
-        if alpha.min() < alpha.max():
+        alpha = image.convert("RGBA").getchannel("A")
+        if has_shape(alpha):
             said = f"{name} is black and has its shape in its transparency: what is opaque counts as white"
             tell(Message(said, "mask.alpha"))
-            return Image.fromarray(alpha)
+            return alpha
     if mask.max() == 1:
         tell(Message(f"{name} has the values 0 and 1 alone: 1 counts as white", "mask.scaled"))
         mask = mask * np.uint8(255)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from zeroconv.checkpoints.architecture.limits import check_size
-from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, mismatch, unsupported
 from zeroconv.checkpoints.files.model_folder import check_fit
 from zeroconv.checkpoints.keys.legacy import autoencoder_names, text_encoder_names
 from zeroconv.stable_diffusion.unet import check_supported
@@ -99,12 +99,8 @@ def check_topology(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     reason = unsupported(configured)
     if reason is not None:
         raise ValueError(reason)
-    found = vars(UNetShape.of_diffusers(shapes))
-    for name, value in vars(configured).items():
-        if value != found[name]:
-            raise ValueError(
-                f"the U-Net's configuration says {name} {value}, its tensors {found[name]}: they are of two networks"
-            )
+    if differs := mismatch(config, shapes):
+        raise ValueError(f"the U-Net's configuration says {differs}: they are of two networks")
 
 
 def init_on_meta(kind: Any, config: Mapping[str, Any], tensors: int, what: str) -> Any:

@@ -206,3 +206,32 @@ def test_a_union_is_called_one_wherever_it_is_given(form: str, tmp_path: Path) -
     with pytest.raises(ValueError, match=re.escape(wanted)):
         ControlNet.from_pretrained(path)
     assert wanted in str(describe(path, hashed=False).refused)
+
+
+@pytest.mark.parametrize(("family", "order"), [("sd15", "bgr"), ("sd21", "rgb"), ("sdxl", "rgb")])
+def test_only_sd_15_can_be_the_network_that_reads_blue_first(family: str, order: str, tmp_path: Path) -> None:
+    unet = build_unet(FAMILIES[family])
+    path = tmp_path / "control_sd15_normal.safetensors"
+    write_safetensors(path, build_control(unet, seed=1).state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert ControlNet.from_pretrained(path, unet=unet).config.channel_order == order
+
+
+UNLIKE_THE_DEFAULT = ("block_out_channels", "cross_attention_dim")
+
+
+@pytest.mark.parametrize("name", [*UNLIKE_THE_DEFAULT, "_class_name", "down_block_types", "layers_per_block"])
+def test_info_refuses_the_folders_that_opening_refuses(name: str, tmp_path: Path) -> None:
+    """A setting that is left out has diffusers' default, which fits the tensors or does not."""
+    network: Any = ControlNetModel(block_out_channels=(32, 32, 64, 64), cross_attention_dim=24)
+    network.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    del settings[name]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    try:
+        ControlNet.from_pretrained(tmp_path)
+        opens = True
+    except ValueError:
+        opens = False
+    assert (describe(tmp_path, hashed=False).refused is None) == opens == (name not in UNLIKE_THE_DEFAULT)

@@ -257,6 +257,19 @@ def unsupported(unet_shape: UNetShape) -> str | None:
     return None
 
 
+def mismatch(config: Mapping[str, Any], shapes: Shapes) -> str | None:
+    """The first setting that is not what tensors in diffusers' names show; None when all are.
+
+    Raises:
+        ValueError: when the configuration or the tensors describe no network.
+    """
+    found = vars(UNetShape.of_diffusers(shapes))
+    for name, value in vars(UNetShape.of_config(config)).items():
+        if value != found[name]:
+            return f"{name} {value}, its tensors {found[name]}"
+    return None
+
+
 def other_family(control: UNetShape, base: UNetShape, what: str = "this ControlNet") -> str | None:
     """Why a ControlNet cannot act on a base of another family, naming both; None when they are of one."""
     if control.family == base.family:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import read_config, read_safetensors, read_weights, write_model_folder, write_safetensors
+from zeroconv.checkpoints.architecture.families import FamilyKey
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
@@ -98,7 +99,7 @@ def read_controlnet(
 def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
     """A folder in the layout of diffusers, of ours or of a stranger."""
     stored = read_config(folder)
-    found = stored.get("_class_name")
+    found = stored.get("_class_name", CLASS_NAME)  # diffusers does not ask for it either
     if found == UNION_CLASS:
         raise ValueError(f"{folder}: {UNION_REFUSED}")
     if found not in (CLASS_NAME, OWN_CLASS_NAME):
@@ -163,9 +164,9 @@ def override_config(config: ControlNetConfig, hints: ControlNetHints) -> Control
     return replace(config, **given) if given else config
 
 
-def guess_from_name(path: Path, hints: ControlNetHints) -> ControlNetHints:
-    """What a file's name says about it, announced as a warning as far as the user did not say it."""
-    guess = guess_hints(path.stem)
+def guess_from_name(path: Path, hints: ControlNetHints, family: FamilyKey | None = None) -> ControlNetHints:
+    """What the name of a file of a family says about it, announced as far as the user did not say it."""
+    guess = guess_hints(path.stem, family)
     announce(path.name, guess, hints)
     return guess
 
@@ -181,9 +182,9 @@ def guess_config(
     path: Path, tensors: Mapping[str, Tensor], unet: "UNet2DConditionModel | None", hints: ControlNetHints
 ) -> ControlNetConfig:
     """That of a file that carries none: the base's where it fits, else from shapes; and, announced, from its name."""
-    guess = guess_from_name(path, hints)
     shapes = shapes_of(tensors)
     encoder, shape = condition_encoder_shape(shapes), UNetShape.of_diffusers(shapes)
+    guess = guess_from_name(path, hints, shape.family.key)
     base = None if unet is None else UNetShape.of_config(unet.config)
     if base is not None and (reason := other_family(shape, base, str(path))):
         raise ValueError(reason)

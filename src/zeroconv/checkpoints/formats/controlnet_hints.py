@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from zeroconv.checkpoints.architecture.families import FamilyKey
 from zeroconv.checkpoints.formats.controlnet_config import ChannelOrder
 
 __all__ = ["METADATA", "NO_HINTS", "ControlNetHints", "config_in_metadata", "guess_hints"]
@@ -22,7 +23,7 @@ CONDITIONS = {
 """Words in the names of published files, and the condition they mean."""
 
 
-FIRST_NORMAL = re.compile(r"(control_sd15_normal|sd-controlnet-normal|control_normal)([-_.]?(fp16|pruned|difference))*")
+FIRST_NORMAL = re.compile(r"(diff_)?(control_sd15_normal|sd-controlnet-normal|control_normal)([-_.]?(fp16|pruned|difference))*")
 """Names under which ControlNet 1.0's network for normal maps is published; it alone reads them blue first."""
 
 
@@ -60,18 +61,19 @@ class ControlNetHints:
 NO_HINTS = ControlNetHints()
 
 
-def guess_hints(stem: str) -> ControlNetHints:
+def guess_hints(stem: str, family: FamilyKey | None = None) -> ControlNetHints:
     """Hints guessed from a file's name, such as `control_v11e_sd15_shuffle`: to be announced, and overruled by the user.
 
     Args:
         stem: the name without its ending.
+        family: of the network by its shapes, where they are known: ControlNet 1.0 is of SD 1.5.
     """
     words = re.split(r"[^a-z0-9]+", stem.lower())
     condition = next((CONDITIONS[word] for word in words if word in CONDITIONS), None)
     return ControlNetHints(
         condition,
         True if condition == "shuffle" else None,
-        "bgr" if FIRST_NORMAL.fullmatch(stem.lower()) else None,
+        "bgr" if family in (None, "sd15") and FIRST_NORMAL.fullmatch(stem.lower()) else None,
     )
 
 

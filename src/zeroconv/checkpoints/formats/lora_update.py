@@ -5,6 +5,7 @@
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -45,15 +46,15 @@ class WeightUpdate(Protocol):
         ...
 
 
-class ProductUpdate:
+class ProductUpdate(ABC):
     """An update that does not depend on the weight: a product of small tensors, times alpha / r."""
 
     alpha: float | None
 
     @property
+    @abstractmethod
     def rank(self) -> int | None:
         """The number r of directions; None where nothing is factored."""
-        raise NotImplementedError
 
     @property
     def scale(self) -> float:
@@ -65,9 +66,9 @@ class ProductUpdate:
         made: Any = self
         return replace(made, alpha=alpha)
 
+    @abstractmethod
     def product(self, device: torch.device) -> Tensor:
         """The product in float32: the weight's numbers in their order."""
-        raise NotImplementedError
 
     def delta(self, weight: Tensor) -> Tensor:
         """What is added to this weight, in float32, in its shape and on its device."""

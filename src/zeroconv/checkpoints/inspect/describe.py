@@ -5,12 +5,13 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
+from zeroconv.checkpoints.architecture.unet_shape import UNetShape, mismatch, unsupported
 from zeroconv.checkpoints.files.atomic import read_json
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import STEM, weight_files
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
 from zeroconv.checkpoints.formats.control_lora import FILE as CONTROL_LORA
+from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME
 from zeroconv.checkpoints.inspect.connections import untouched_connections
 from zeroconv.checkpoints.inspect.contents import (
     EXPECTED,
@@ -78,6 +79,10 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
     other_widths = isinstance(widths, list) and len(widths) != PUBLISHED_WIDTHS
     own = details.get("variant") == "lite" or details.get("condition encoder") == "paper" or other_widths
     found = own_control_contents(folder, merge_headers(headers), config) if own else contents_of(folder, merge_headers(headers))
+    if found.kind == "ControlNet" and not own and found.layout == "diffusers" and found.refused is None:
+        shape_config = {**config, "_class_name": CLASS_NAME}
+        if differs := mismatch(shape_config, merge_headers(headers).shapes):
+            found = replace(found, refused=f"its config.json says {differs}: they are of two networks", fits="")
     return replace(
         found,
         layout="diffusers, sharded" if len(files) > 1 else found.layout,
@@ -102,6 +107,8 @@ def describe_base_folder(path: Path) -> Contents:
     noise = read_json(scheduler) if scheduler.is_file() else {}
     needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if unet_shape.pooled is not None else ()))
     everything, refused = merge_headers(list(headers.values())), unsupported(unet_shape)
+    if refused is None and (differs := mismatch(read_json(path / "unet" / "config.json"), headers["unet"].shapes)):
+        refused = f"the U-Net's configuration says {differs}: they are of two networks"
     return Contents(
         path, "base", "diffusers", unet_shape.family, count(everything), types(everything),
         sum(file.stat().st_size for found in files.values() for file in found),

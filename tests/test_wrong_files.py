@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.foreign_models import PUBLISHED
 from tests.shelf import DOORS, LAYOUTS, TEXT, Shelf, happened, refused, refused_by_command, settle, watching
-from tests.strangers import PUBLISHED
 from tests.tiny import FAMILIES, build_control, build_unet
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors

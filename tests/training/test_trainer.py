@@ -343,3 +343,16 @@ def test_maps_of_users_are_looked_at_and_the_log_says_so(settings: Settings, dat
     logged = [row["code"] for row in log(config.checkpoint.out) if row["event"] == "message"]
     assert "map.inverted" in logged and logged == [message.code for message in messages]
     assert any("9 of 9 canny maps, first that of '0.png'" in message.text for message in messages)
+
+
+def test_a_map_that_no_score_can_be_given_by_is_named_with_its_pair(
+    settings: Settings, data_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data_folder, folder)
+    Image.new("RGB", (32, 32), (31, 241, 12)).save(folder / "green.png")
+    rows = [{"file_name": f"{i}.png", "text": "a", "segmentation": "green.png"} for i in range(9)]
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match=r"^the map of \d\.png: .*palette") as caught:
+        train(settings(data=str(folder), condition="segmentation", steps=1))
+    assert caught.value.field == "data.source"

@@ -1,7 +1,6 @@
 """The fidelity probe: while training, an evaluation on a few held-out pairs."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,9 +68,13 @@ class Probe:
     def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
         """Mean fidelity of pictures to the probe's maps."""
         scores: list[float] = []
-        for image, condition in zip(images, self.held_out.maps, strict=True):
-            with suppress(NothingAskedError):  # a map that asks for nothing says nothing about the control
+        for pair, image, condition in zip(self.held_out.pairs, images, self.held_out.maps, strict=True):
+            try:
                 scores.append(self.fidelity(image, condition))
+            except NothingAskedError:  # a map that asks for nothing says nothing about the control
+                continue
+            except InputError as error:
+                raise InputError(f"the map of {pair.name}: {error}", field="data.source") from error
         if not scores:
             raise InputError(f"all {len(images)} maps of the probe ask for nothing: give others", field="data.source")
         return sum(scores) / len(scores)

@@ -97,7 +97,7 @@ def read_controlnet(
 
 
 def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
-    """A folder in the layout of diffusers, of ours or of a stranger."""
+    """A folder in the layout of diffusers, this project's or written by another program."""
     stored = read_config(folder)
     found = stored.get("_class_name", CLASS_NAME)  # diffusers does not ask for it either
     if found == UNION_CLASS:
@@ -105,7 +105,7 @@ def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFi
     if found not in (CLASS_NAME, OWN_CLASS_NAME):
         raise ValueError(f"{folder / 'config.json'} describes {found!r:.80}; expected {CLASS_NAME} or {OWN_CLASS_NAME}")
     config = parse_config(stored, folder)
-    if OWN_KEY not in stored:  # a stranger's: everything but the condition is in its settings
+    if OWN_KEY not in stored:  # by another program: everything but the condition is in its settings
         guess = ControlNetHints(guess_hints(Path(name).name).condition)
         announce(name, guess, hints)
         config = override_config(config, guess)

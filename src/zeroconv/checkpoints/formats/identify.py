@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from zeroconv.checkpoints.formats.strangers import PARTS, STRANGERS, Stranger, find
+from zeroconv.checkpoints.formats.foreign_models import FOREIGN_MODELS, PARTS, ForeignModel, find
 from zeroconv.checkpoints.keys.lora import ENDINGS, split
 
 __all__ = ["UNET_ALONE", "UNION", "UNION_CLASS", "UNION_REFUSED", "foreign_model", "identify", "is_union", "part_alone"]
@@ -19,16 +19,16 @@ UNET_ALONE = "it is a U-Net alone: open the whole base that it belongs to"
 UNETS = ("input_blocks.0.0.", "down_blocks.0.resnets.")
 
 
-def foreign_model(names: Collection[str]) -> Stranger | None:
+def foreign_model(names: Collection[str]) -> ForeignModel | None:
     """The kind of file that this project does not open, by names that only it has; None if there are no such names.
 
     Args:
         names: of its tensors; those of a LoRA are passed over, for it names what it changes.
     """
-    return find([name for name in names if split(name) is None], STRANGERS)
+    return find([name for name in names if split(name) is None], FOREIGN_MODELS)
 
 
-def part_alone(names: Collection[str]) -> Stranger | None:
+def part_alone(names: Collection[str]) -> ForeignModel | None:
     """A network that is a part of a base and not opened by itself, or belongs to none; for files that hold nothing else."""
     return find([name for name in names if split(name) is None], PARTS)
 
@@ -44,8 +44,8 @@ def identify(names: Collection[str]) -> str:
     Args:
         names: of its tensors.
     """
-    if stranger := foreign_model(names):
-        return f"it is {stranger.what}, which this project does not open"
+    if foreign := foreign_model(names):
+        return f"it is {foreign.what}, which this project does not open"
     if any(name.startswith(CONTROLS) for name in names):
         kind = UNION if is_union(names) else "a ControlNet"
         return f"it is {kind}: open it with ControlNet.from_pretrained, or --control"

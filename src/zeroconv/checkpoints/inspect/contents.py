@@ -13,10 +13,10 @@ from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
 from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
+from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, UNION, UNION_REFUSED, foreign_model, is_union, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
-from zeroconv.checkpoints.formats.strangers import Stranger
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.table import check_names
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
@@ -91,8 +91,8 @@ def contents_of(path: Path, header: Header) -> Contents:
     size = path.stat().st_size
     names = header.shapes
     common = (count(header), types(header), size)
-    if stranger := foreign_model(names):
-        return stranger_contents(path, header, stranger)
+    if foreign := foreign_model(names):
+        return foreign_contents(path, header, foreign)
     control = layout_of(names)
     if control is not None:
         return control_contents(path, header, control)
@@ -110,15 +110,15 @@ def contents_of(path: Path, header: Header) -> Contents:
             missing, reason = ("vae", "text_encoder", "tokenizer"), unsupported(unet_shape) or UNET_ALONE
             return Contents(path, "U-Net", layout, unet_shape.family, *common, missing=missing, refused=reason)
     if part := part_alone(names):
-        return stranger_contents(path, header, part)
+        return foreign_contents(path, header, part)
     return Contents(path, "unknown", "unknown", None, *common, refused=f"it is nothing this project opens; {EXPECTED}")
 
 
-def stranger_contents(path: Path, header: Header, stranger: Stranger) -> Contents:
+def foreign_contents(path: Path, header: Header, foreign: ForeignModel) -> Contents:
     """Something whole that this project does not open."""
-    details = {"made for": stranger.family} if stranger.family else {}
-    return Contents(path, stranger.what, "unknown", None, count(header), types(header), path.stat().st_size, details,
-                    refused=f"it is {stranger.what}, which this project does not open; {EXPECTED}")  # fmt: skip
+    details = {"made for": foreign.family} if foreign.family else {}
+    return Contents(path, foreign.what, "unknown", None, count(header), types(header), path.stat().st_size, details,
+                    refused=f"it is {foreign.what}, which this project does not open; {EXPECTED}")  # fmt: skip
 
 
 def control_contents(path: Path, header: Header, layout: str) -> Contents:

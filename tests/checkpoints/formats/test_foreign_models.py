@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.foreign_models import BUILT, PUBLISHED, names_of
 from tests.loras import build_parts
 from tests.shelf import DOORS, Shelf, refused
-from tests.strangers import BUILT, PUBLISHED, names_of
 from zeroconv.checkpoints import write_safetensors
+from zeroconv.checkpoints.formats.foreign_models import FOREIGN_MODELS, PARTS, find
 from zeroconv.checkpoints.formats.identify import foreign_model, identify, part_alone
-from zeroconv.checkpoints.formats.strangers import PARTS, STRANGERS, find
 from zeroconv.checkpoints.inspect.describe import describe
 
 FILES = [*(("built", kind) for kind in BUILT), *(("published", kind) for kind in PUBLISHED)]
@@ -28,13 +28,13 @@ def test_every_door_calls_it_by_the_name_that_info_gives(source: str, kind: str,
         refused(lambda door=door: DOORS[door](shelf, path), f"it is {contents.kind}".replace("(", r"\(").replace(")", r"\)"))
 
 
-def test_nothing_of_ours_is_a_stranger(shelf: Shelf) -> None:
+def test_nothing_of_ours_is_foreign(shelf: Shelf) -> None:
     for path in sorted(shelf.at.glob("*.safetensors")):
         kind = describe(path, hashed=False).kind
         assert kind in ("base", "ControlNet", "LoRA", "VAE", "U-Net"), path.name
     for family in ("sd15", "sd21", "sdxl"):
         names = [f"model.diffusion_model.{name}" for name in build_parts(family).shapes()]
-        assert find(names, STRANGERS) is None and "which this project does not open" not in identify(names)
+        assert find(names, FOREIGN_MODELS) is None and "which this project does not open" not in identify(names)
 
 
 def test_a_lora_for_another_family_is_a_lora() -> None:
@@ -43,13 +43,15 @@ def test_a_lora_for_another_family_is_a_lora() -> None:
 
 
 def test_a_mark_begins_at_a_word() -> None:
-    assert find(["controlnet_x_embedder.weight"], STRANGERS) == find(["module.controlnet_x_embedder.weight"], STRANGERS)
-    assert find(["my_controlnet_x_embedder.weight"], STRANGERS) is None
+    assert find(["controlnet_x_embedder.weight"], FOREIGN_MODELS) == find(
+        ["module.controlnet_x_embedder.weight"], FOREIGN_MODELS
+    )
+    assert find(["my_controlnet_x_embedder.weight"], FOREIGN_MODELS) is None
 
 
 def test_every_kind_can_be_reached() -> None:
     """No earlier one has all the marks of a later one that is called otherwise."""
-    for table in (STRANGERS, PARTS):
+    for table in (FOREIGN_MODELS, PARTS):
         for kind in table:
             found = find([mark + "x" for mark in kind.marks], table)
             assert found is not None and found.what == kind.what, kind

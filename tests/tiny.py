@@ -52,6 +52,12 @@ SDXL: dict[str, Any] = {
     "addition_time_embed_dim": 8,
     "projection_class_embeddings_input_dim": 6 * 8 + 16,
 }
+# A ControlNet-Union with the eight control types of ProMax, for the base of the XL family.
+UNION: dict[str, Any] = {
+    **{name: value for name, value in SDXL.items() if name not in ("sample_size", "up_block_types")},
+    "num_control_type": 8, "num_trans_channel": 16, "num_trans_head": 4, "num_trans_layer": 2, "num_proj_channel": 16,
+    "conditioning_embedding_out_channels": (4, 8, 8, 16),
+}  # fmt: skip
 # An f8 autoencoder of 8 channels.
 VAE: dict[str, Any] = {
     "block_out_channels": (8, 8, 8, 8),

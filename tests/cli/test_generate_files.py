@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.loras import Factors, kohya, peft
 from tests.shelf import Shelf
-from tests.tiny import build_control, numbers
+from tests.tiny import UNION, build_control, build_map, numbers, randomized
 from zeroconv import Control, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.images import open_image, open_with_mask, read_settings
@@ -190,3 +191,30 @@ def test_a_control_that_was_guessed_says_so_once(run: Run, base_folder: Path, ba
     two = ["--control", "control_v11e_sd15_shuffle.safetensors", "--condition", edge_map] * 2
     result = run("generate", "--base", base_folder, *WORDS, *two)
     assert result.code == 0 and result.err.count("guessed from its name: its condition is 'shuffle'") == 1
+
+
+def test_the_command_says_which_condition_and_makes_it_again(run: Run, xl_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "union"
+    randomized(ControlNetUnionModel(**UNION), 3).save_pretrained(folder)
+    build_map().save("depth.png")
+    build_map(seed=2).save("tile.png")
+    words = ["--prompt", "a red house", "--steps", 2, "--size", 64, "--base", xl_folder]
+    controls = [
+        "--control",
+        f"{folder}#depth:0.7",
+        "--condition",
+        "depth.png",
+        "--control",
+        f"{folder}#tile",
+        "--condition",
+        "tile.png",
+    ]
+    made = run("generate", *words, *controls, "--out", "made", "--json")
+    assert made.code == 0, made.err
+    assert [control["network"] for control in made.json["settings"][0]["controls"]] == [f"{folder}#depth", f"{folder}#tile"]
+    assert run("generate", "--again", "made/seed-0.png", "--out", "again").code == 0
+    assert Path("made/seed-0.png").read_bytes()[-4000:] == Path("again/seed-0.png").read_bytes()[-4000:]
+    wrong = run("generate", *words, "--control", folder, "--condition", "depth.png", "--out", "wrong")
+    assert wrong.code != 0 and "must be told its condition: expected NAME#CONDITION" in wrong.err
+    told = run("info", folder)
+    assert told.code == 0 and "one is chosen by NAME#CONDITION" in told.out

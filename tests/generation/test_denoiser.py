@@ -10,7 +10,7 @@ from tests.tiny import build_control, build_inputs, build_map, count_calls
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, StepWindow
 from zeroconv.diffusion import CFGDenoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.generation import Control, ControlledDenoiser, ControlPipeline
-from zeroconv.generation.denoiser import activate
+from zeroconv.generation.denoiser import activate, stack_maps
 from zeroconv.images import to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -37,7 +37,8 @@ def test_without_controls_it_is_the_plain_unet_bit_by_bit(unet: Any, inputs: Inp
 @torch.no_grad()
 def test_a_control_of_scale_0_is_bitwise_nothing(unet: Any, network: ControlNet, inputs: Inputs) -> None:
     z_t, t, text, _ = inputs
-    off = activate(Control(network, build_map(), scale=0.0), network, range(2), "uniform", guided=False)
+    control = Control(network, build_map(), scale=0.0)
+    off = activate([control], network, [stack_maps(control, network, range(2))], "uniform", guided=False)
     calls, plain = count_calls(network), ControlledDenoiser(ControlledUNet(unet), text)
     assert torch.equal(ControlledDenoiser(ControlledUNet(unet), text, [off])(z_t, t[0], 0), plain(z_t, t[0], 0))
     assert calls == []

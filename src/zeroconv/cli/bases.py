@@ -118,7 +118,8 @@ def choose_device(name: str | None) -> "torch.device":
 def read_base_name(control: str) -> str | None:
     """The base that a ControlNet's settings name, read before the network is opened: some need it for that."""
     from zeroconv.checkpoints import resolve
-    from zeroconv.checkpoints.formats.controlnet import read_stored_config
+    from zeroconv.checkpoints.formats.controlnet_hints import split_condition
+    from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
 
-    config = read_stored_config(resolve(control, "ControlNet"))
+    config = read_stored_config(resolve(split_condition(control)[0], "ControlNet"))
     return None if config is None else config.base

@@ -27,6 +27,7 @@ class ActiveControl:
         weights: one for each connection, (connections,), the middle's last; None is 1 everywhere.
         mask: region in which it acts, (1 or B, 1, H, W) in [0, 1]; None is everywhere.
         rows: rows of the batch it acts on; None is all. The others get residuals of zero and cost nothing.
+        control_embedding: of a ControlNet-Union whose features are of several conditions; None for all others.
         window: the steps in which it acts; whoever counts the steps leaves it out of the others.
     """
 
@@ -36,6 +37,7 @@ class ActiveControl:
     mask: Tensor | None = None
     rows: slice | None = None
     window: StepWindow = ALL_STEPS
+    control_embedding: Tensor | None = None
 
     def residuals(
         self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None
@@ -45,7 +47,8 @@ class ActiveControl:
             return None
         rows, steps = self.rows or slice(None), torch.as_tensor(t, device=z_t.device).expand(z_t.shape[0])
         part = added_conditions and added_conditions.map(lambda tensor: tensor[rows])
-        residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, added_conditions=part)
+        own = {} if self.control_embedding is None else {"control_embedding": self.control_embedding}
+        residuals = self.network(z_t[rows], steps[rows], text[rows], features=self.features, added_conditions=part, **own)
         residuals = residuals.scale(self.weights) if self.weights is not None else residuals
         residuals = residuals.mask(self.mask) if self.mask is not None else residuals
         return residuals.scatter(self.rows, z_t.shape[0]) if self.rows is not None else residuals

@@ -14,12 +14,7 @@ from torch import Tensor, nn
 from zeroconv.checkpoints import check_fit, resolve
 from zeroconv.checkpoints.files.shards import WEIGHTS
 from zeroconv.checkpoints.formats.control_lora_config import fit_control_lora
-from zeroconv.checkpoints.formats.controlnet import (
-    ControlNetFile,
-    override_config,
-    read_controlnet,
-    write_controlnet_folder,
-)
+from zeroconv.checkpoints.formats.controlnet import ControlNetFile, read_controlnet, write_controlnet_folder
 from zeroconv.checkpoints.formats.controlnet_config import (
     DEFAULTS,
     ChannelOrder,
@@ -27,22 +22,23 @@ from zeroconv.checkpoints.formats.controlnet_config import (
     Connection,
     ControlNetConfig,
     Variant,
-    config_from_unet,
 )
-from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints
+from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints, split_condition
+from zeroconv.checkpoints.formats.controlnet_settings import config_from_unet, override_config
 from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.control.condition_encoder import build_condition_encoder
 from zeroconv.control.lite import LiteMiddle, lite_blocks
 from zeroconv.control.low_rank import borrowed_vectors, borrows_from, load_lora, merge_lora, wrap_with_lora
 from zeroconv.control.residuals import Residuals, skip_channels
 from zeroconv.control.transfer import Base, transfer_tensors, unet_of
+from zeroconv.control.union import UnionMethods, add_union_parts
 from zeroconv.control.zero_convolution import connect_all
-from zeroconv.stable_diffusion.unet import AddedConditions, check_supported, embed, run_encoder
+from zeroconv.stable_diffusion.unet import AddedConditions, check_supported, embed, run_encoder, unet_on_meta
 
 __all__ = ["ControlNet", "Variant"]
 
 
-class ControlNet(nn.Module):
+class ControlNet(UnionMethods, nn.Module):
     """`canny(z_t, t, text, condition)` gives the `Residuals` for one denoising step.
 
     The state dict has the names of diffusers' `ControlNetModel`, so a saved folder opens there and the other way
@@ -78,6 +74,8 @@ class ControlNet(nn.Module):
             self.down_blocks, self.mid_block = copied(unet.down_blocks), copied(unet.mid_block)
         *skips, middle = connect_all([*skip_channels(unet), levels[-1]], config.connection)
         self.controlnet_down_blocks, self.controlnet_mid_block = nn.ModuleList(skips), middle
+        if config.union is not None:
+            add_union_parts(self, config)
         if own is not None:
             load_lora(self, own)
         self.requires_grad_(True)
@@ -127,9 +125,9 @@ class ControlNet(nn.Module):
         """Open a saved ControlNet in any layout: "tiny-canny", a folder, a `.safetensors` file, a hub id.
 
         Args:
-            name_or_path: its name, folder, file, or "owner/name@revision".
+            name_or_path: its name, folder, file, or "owner/name@revision"; each may end in "#condition".
             unet: of the base it is for: files of offsets (Control-LoRA, `difference`) are nothing without it.
-            condition: the condition it follows, where the file does not say it.
+            condition: the condition it follows, where the file does not say it; of a ControlNet-Union, the one it is to follow.
             global_pool_conditions: whether its residuals are pooled (shuffle), where the file does not say it.
             channel_order: "rgb" or "bgr", where the file does not say it.
 
@@ -137,10 +135,12 @@ class ControlNet(nn.Module):
             FileNotFoundError: when there is no such name, folder or file.
             ValueError: when the file is broken, of another kind, or its tensors do not fit its configuration.
         """
-        path = resolve(name_or_path, "ControlNet")
-        hints = ControlNetHints(condition, global_pool_conditions, channel_order)
-        network = cls.from_file(read_controlnet(path, unet, hints, name=str(name_or_path)), unet)
-        network.name = pinned_name(name_or_path, path)
+        name, said = split_condition(name_or_path) if "#" in str(name_or_path) else (name_or_path, None)
+        path = resolve(name, "ControlNet")
+        hints = ControlNetHints(condition or said, global_pool_conditions, channel_order)
+        network = cls.from_file(read_controlnet(path, unet, hints, name=str(name)), unet)
+        told = said if network.config.union is None else network.config.condition
+        network.name = pinned_name(name, path) + (f"#{told}" if told else "")
         return network.requires_grad_(True)
 
     @classmethod
@@ -169,7 +169,8 @@ class ControlNet(nn.Module):
         config_path, weights = (file.path / "config.json", file.path / WEIGHTS) if file.path.is_dir() else (file.path,) * 2
         try:
             file.config.check_size(len(file.tensors))
-            network = cls.init_on_meta(file.config)
+            with torch.device("meta"):
+                network = cls(unet_on_meta({**DEFAULTS, **file.config.unet_settings}), file.config)
         except Exception as error:  # the libraries raise many kinds for broken settings
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             first = str(error).strip().partition("\n")[0]
@@ -211,14 +212,6 @@ class ControlNet(nn.Module):
         new.config = config
         return new
 
-    @classmethod
-    def init_on_meta(cls, config: ControlNetConfig) -> Self:
-        """The network of a configuration, its tensors without memory; the decoder of its U-Net is never filled."""
-        settings = {**DEFAULTS, **config.unet_settings}
-        up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
-        with torch.device("meta"):
-            return cls(UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"]), config)
-
     def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write `config.json` and `diffusion_pytorch_model.safetensors`, each whole or not at all.
 
@@ -238,6 +231,7 @@ class ControlNet(nn.Module):
         condition: Tensor | None = None,
         *,
         features: Tensor | None = None,
+        control_embedding: Tensor | None = None,
         added_conditions: AddedConditions | None = None,
     ) -> Residuals:
         """The residuals of one step.
@@ -248,6 +242,7 @@ class ControlNet(nn.Module):
             text: text states, (B, N, D).
             condition: condition images, (B or 1, 3, 8h, 8w) in [0, 1].
             features: instead of the condition, `encode_condition(condition)`, computed once for all steps.
+            control_embedding: of a ControlNet-Union whose features are of several conditions (`encode_conditions`).
             added_conditions: for SDXL.
 
         Raises:
@@ -264,6 +259,8 @@ class ControlNet(nn.Module):
                 f"a condition must have 8 times the latents' size, here {tuple(8 * s for s in z_t.shape[-2:])} pixels"
             )
         embedding = embed(self, z_t, t, added_conditions)
+        if self.config.union is not None:
+            embedding = embedding + (self.embed_condition() if control_embedding is None else control_embedding)
         skips, middle = run_encoder(self, self.conv_in(z_t) + features, embedding, text)
         residuals = Residuals.of_unet(
             [zero(skip) for zero, skip in zip(self.controlnet_down_blocks, skips, strict=True)],
@@ -282,7 +279,9 @@ class ControlNet(nn.Module):
             raise ValueError(f"condition has shape {tuple(condition.shape)}; expected (B, {expected}, H, W) in [0, 1]")
         if self.config.channel_order == "bgr":
             condition = condition.flip(1)
-        return self.controlnet_cond_embedding(condition)
+        if self.config.union is None:
+            return self.controlnet_cond_embedding(condition)
+        return self.encode_conditions([self.config.condition], [condition])[0]
 
     def check_base(self, unet: UNet2DConditionModel) -> None:
         """Refuse a base that this ControlNet was not made for.

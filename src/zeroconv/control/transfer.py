@@ -10,7 +10,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
-from zeroconv.checkpoints.formats.controlnet_config import encoder_tensors
+from zeroconv.checkpoints.formats.control_lora_config import encoder_tensors
 from zeroconv.stable_diffusion.base import StableDiffusion
 
 __all__ = ["Base", "Shift", "encoder_shift", "transfer_tensors", "unet_of"]

@@ -14,7 +14,7 @@ from zeroconv.generation.control import Control
 from zeroconv.images import to_tensor
 from zeroconv.stable_diffusion import AddedConditions
 
-__all__ = ["ControlledDenoiser", "activate", "connection_heights"]
+__all__ = ["ControlledDenoiser", "activate", "connection_heights", "run_together", "stack_maps"]
 
 
 @dataclass(frozen=True)
@@ -47,28 +47,73 @@ class ControlledDenoiser:
         return self.unet(z_t, t, self.text, acting, self.added_conditions)
 
 
-def activate(control: Control, network: ControlNet, rows: range, weighting: Weighting, guided: bool) -> ActiveControl:
+def run_together(controls: Sequence[Control], networks: Sequence[ControlNet]) -> list[list[int]]:
+    """The controls, by index, that one run of a network computes: several conditions of one ControlNet-Union, else each alone.
+
+    A Union was trained to see its conditions at a time; those that act in the same steps and place with the same layer
+    weights are given to it so.
+    """
+    groups: list[list[int]] = []
+    for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
+        for group in groups:
+            first = controls[group[0]]
+            if first.scale and control.scale and networks[group[0]].shares_union_with(network) and acts_alike(first, control):
+                group.append(index)
+                break
+        else:
+            groups.append([index])
+    return groups
+
+
+def acts_alike(one: Control, other: Control) -> bool:
+    """Whether two controls act in the same steps, in the same place, and with the same layer weights."""
+    layers, masks = (
+        [None if part is None else change(part) for part in parts]
+        for change, parts in (
+            (lambda weights: [float(weight) for weight in weights], (one.layers, other.layers)),
+            (lambda mask: mask.convert("L").tobytes(), (one.mask, other.mask)),
+        )
+    )
+    return one.window == other.window and layers[0] == layers[1] and masks[0] == masks[1]
+
+
+def stack_maps(control: Control, network: ControlNet, rows: range) -> Tensor:
+    """The maps of the pictures `rows` as the network reads them, (B, 3, H, W), on its device and in its dtype.
+
+    Raises:
+        InputError: when a map is missing.
+    """
+    first = next(network.parameters())
+    maps = torch.stack([control.tensor_of(i) for i in rows]).to(first.device, first.dtype)
+    return maps.mean(dim=1, keepdim=True) if network.config.conditioning_channels == 1 else maps
+
+
+def activate(
+    controls: Sequence[Control], network: ControlNet, maps: Sequence[Tensor], weighting: Weighting, guided: bool
+) -> ActiveControl:
     """A control as it acts on a batch, with everything that no step changes computed once.
 
     Under guidance the unconditional rows come first, and the control acts on them only if it may: the weightings but
     "uniform", and networks that give means over the picture (ControlNet 1.1 "shuffle"), act on the conditional rows alone.
 
     Args:
-        control: what it is, for all pictures.
-        network: the ControlNet, on the device and in the dtype to compute with.
-        rows: which pictures are computed together.
+        controls: what it is, for all pictures; several of a ControlNet-Union that act alike, each with its condition.
+        network: the ControlNet, on the device and in the dtype to compute with; of several the first one's.
+        maps: of each control, see `stack_maps`.
         weighting: of the connections.
         guided: whether each picture has an unconditional row.
 
     Raises:
-        InputError: when a map is missing, or there are not as many layer weights as connections.
+        InputError: when there are not as many layer weights as connections.
     """
-    first = next(network.parameters())
-    maps = torch.stack([control.tensor_of(i) for i in rows]).to(first.device, first.dtype)
-    if network.config.conditioning_channels == 1:
-        maps = maps.mean(dim=1, keepdim=True)
-    features = network.encode_condition(maps)
-    weights = control.scale * layer_weights(weighting, connection_heights(network, features.shape[-2]))
+    control, embedding, scale = controls[0], None, controls[0].scale
+    if len(controls) == 1:
+        features = network.encode_condition(maps[0])
+    else:
+        names, scales = [one.network.config.condition for one in controls], [one.scale for one in controls]
+        features, embedding = network.encode_conditions(names, maps, scales)
+        scale = 1.0  # each condition has its own
+    weights = scale * layer_weights(weighting, connection_heights(network, features.shape[-2]))
     if control.layers is not None:
         if len(control.layers) != len(weights):
             message = f"got {len(control.layers)} layer weights; this ControlNet has {len(weights)} connections"
@@ -78,8 +123,8 @@ def activate(control: Control, network: ControlNet, rows: range, weighting: Weig
     both_sides = not (condition_side_only(weighting) or network.config.global_pool_conditions)
     if guided and both_sides:
         features = torch.cat([features, features])
-    acting = slice(len(rows), None) if guided and not both_sides else None
-    return ActiveControl(network, features, weights, mask, acting, control.window)
+    acting = slice(len(maps[0]), None) if guided and not both_sides else None
+    return ActiveControl(network, features, weights, mask, acting, control.window, embedding)
 
 
 def connection_heights(network: Any, height: int) -> list[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.generation.request import GenerationRequest
 
 __all__ = ["recorded_places", "relocate"]
@@ -11,7 +12,8 @@ __all__ = ["recorded_places", "relocate"]
 def recorded_places(request: GenerationRequest) -> dict[str, str]:
     """Every file or folder that a request names by a relative path -> its absolute one."""
     base = request.base
-    names = [base.name, base.vae, *(lora.path for lora in base.loras), *(control.network for control in request.controls)]
+    networks = [bare_name(control.network) for control in request.controls]
+    names = [base.name, base.vae, *(lora.path for lora in base.loras), *networks]
     relative = [name for name in names if name and not Path(name).is_absolute() and Path(name).exists()]
     return {name: str(Path(name).absolute()) for name in relative}
 
@@ -39,5 +41,12 @@ def relocate(request: GenerationRequest, places: Mapping[str, str], folder: Path
         "vae": base.vae and find(base.vae),
         "loras": tuple(lora.model_copy(update={"path": find(lora.path)}) for lora in base.loras),
     }
-    controls = tuple(control.model_copy(update={"network": find(control.network)}) for control in request.controls)
+    networks = [control.network for control in request.controls]
+    found = [find(bare_name(name)) + name[len(bare_name(name)) :] for name in networks]
+    controls = tuple(c.model_copy(update={"network": name}) for c, name in zip(request.controls, found, strict=True))
     return request.model_copy(update={"base": base.model_copy(update=moved), "controls": controls})
+
+
+def bare_name(network: str) -> str:
+    """The name of a ControlNet without "#condition"."""
+    return str(split_condition(network)[0])

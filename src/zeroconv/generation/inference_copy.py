@@ -25,6 +25,7 @@ def prepare_for_inference(networks: Sequence[Network], device: torch.device, dty
         device: where they compute.
         dtype: of their floating-point tensors.
     """
+    conversion = Conversion(device, dtype)  # one for all: what networks share, their copies share
     ready: dict[int, Network] = {}
     modes: list[tuple[nn.Module, bool]] = []
     try:
@@ -32,7 +33,7 @@ def prepare_for_inference(networks: Sequence[Network], device: torch.device, dty
             if id(network) in ready:
                 continue
             fits = all(needs_no_copy(tensor, device, dtype) for tensor in (*network.parameters(), *network.buffers()))
-            ready[id(network)] = network if fits else Conversion(device, dtype).copy(network)
+            ready[id(network)] = network if fits else conversion.copy(network)
             if fits:
                 modes += [(module, module.training) for module in network.modules()]
                 for module in network.modules():

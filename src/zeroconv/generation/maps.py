@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.conditions.condition import Condition
 from zeroconv.conditions.parameters import with_defaults
 from zeroconv.conditions.raster.resizing import NEAREST, resize_map
@@ -49,11 +50,9 @@ def make_controls(
     controls: list[Control] = []
     for index, request in enumerate(requests):
         with name_field(f"controls.{index}.network"):
-            if request.network not in opened:
-                opened[request.network] = ControlNet.from_pretrained(request.network, unet=base.unet)
-                opened[request.network].check_base(base.unet)
-            check_condition(opened[request.network], extracted=request.image is not None)
-        network, mask = opened[request.network], None
+            network = open_network(request.network, base, opened)
+            check_condition(network, extracted=request.image is not None)
+        mask = None
         if request.mask is not None:
             with name_field(f"controls.{index}.mask"):
                 mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
@@ -61,6 +60,30 @@ def make_controls(
             image = make_map(network, request, size, resize)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers))
     return controls
+
+
+def open_network(name: str, base: StableDiffusion, opened: dict[str, ControlNet]) -> ControlNet:
+    """A ControlNet that fits the base; of a ControlNet-Union the one of a condition, its tensors read once for all of them.
+
+    Args:
+        name: as in `ControlNet.from_pretrained`.
+        base: the base.
+        opened: those that are open already, by name, and a Union also by its name with "#"; this one is added.
+
+    Raises:
+        ValueError: when it cannot be opened, or does not fit.
+    """
+    if name not in opened:
+        bare, condition = split_condition(name)
+        union = opened.get(f"{bare}#")
+        if union is not None and condition is not None:
+            opened[name] = union.follow(condition)
+            return opened[name]
+        network = opened[name] = ControlNet.from_pretrained(name, unet=base.unet)
+        network.check_base(base.unet)
+        if network.config.union is not None:
+            opened[f"{bare}#"] = network
+    return opened[name]
 
 
 def check_condition(network: ControlNet, extracted: bool) -> None:

@@ -16,7 +16,7 @@ from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_n
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.control import Control
-from zeroconv.generation.denoiser import ControlledDenoiser, activate
+from zeroconv.generation.denoiser import ControlledDenoiser, activate, run_together, stack_maps
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
@@ -83,7 +83,8 @@ class ControlPipeline:
 
         Args:
             prompt: a prompt, or one for each picture.
-            controls: any number; they compose by addition.
+            controls: any number; they compose by addition. Conditions of one ControlNet-Union that act in the same steps and
+                place are given to it at a time, as in its training.
             weighting: "uniform", "resolution", "decay" or "condition-only".
             num_inference_steps: denoising steps.
             guidance_scale: β of classifier-free guidance; 1 is none.
@@ -178,9 +179,14 @@ class ControlPipeline:
             written = [without_tags(prompt) for prompt in written]
         text = base.encode_text(written, weighted=not request.plain_prompt)
         active: list[ActiveControl] = []
-        for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
-            with under_field(f"controls.{index}"):
-                active.append(activate(control, network, rows, request.weighting, guided))
+        for group in run_together(controls, networks):
+            maps: list[Tensor] = []
+            for index in group:
+                with under_field(f"controls.{index}"):
+                    maps.append(stack_maps(controls[index], networks[index], rows))
+            with under_field(f"controls.{group[0]}"):
+                acting = [controls[index] for index in group]
+                active.append(activate(acting, networks[group[0]], maps, request.weighting, guided))
         added = base.added_conditions(text, *request.size)
         denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added)
         if guided:

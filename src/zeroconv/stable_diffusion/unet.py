@@ -4,14 +4,15 @@ A ControlNet acts between them: what `encode` returns is what it may add to, and
 anything was added. The diffusers network is used as it is, never subclassed, patched or hooked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
-__all__ = ["AddedConditions", "Encoded", "Encoder", "decode", "embed", "encode", "run_encoder"]
+__all__ = ["AddedConditions", "Encoded", "Encoder", "decode", "embed", "encode", "run_encoder", "unet_on_meta"]
 
 
 class Encoder(Protocol):
@@ -141,3 +142,14 @@ def check_supported(unet: nn.Module) -> None:
         )
     if config.encoder_hid_dim_type is not None:
         raise ValueError(f"this U-Net has encoder_hid_dim_type={config.encoder_hid_dim_type!r}; expected None")
+
+
+def unet_on_meta(settings: Mapping[str, Any]) -> UNet2DConditionModel:
+    """A U-Net whose tensors have no memory, for the copy of its encoder; its decoder is never filled.
+
+    Args:
+        settings: of the encoder, in diffusers' names.
+    """
+    up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
+    with torch.device("meta"):
+        return UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"])

@@ -1,7 +1,6 @@
 """A ControlNet from any file: the same residuals whatever the layout, and what tensors cannot say is told or announced."""
 
 import json
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
-from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
@@ -191,21 +189,6 @@ def test_a_file_of_full_size_is_the_network_it_was_written_from(tmp_path: Path) 
     back = write_layout(opened.state_dict(), "lllyasviel")
     stored = read_safetensors(path)
     assert back.keys() == stored.keys() and all(torch.equal(back[name], stored[name]) for name in stored)
-
-
-@pytest.mark.parametrize("form", ["folder", "file"])
-def test_a_union_is_called_one_wherever_it_is_given(form: str, tmp_path: Path) -> None:
-    union: Any = ControlNetUnionModel(
-        block_out_channels=(32, 64), down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), cross_attention_dim=24,
-        num_trans_channel=32, num_trans_head=4, num_proj_channel=32, addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=80,
-    )  # fmt: skip
-    union.save_pretrained(tmp_path)
-    path = tmp_path if form == "folder" else tmp_path / "diffusion_pytorch_model.safetensors"
-    wanted = "a ControlNet-Union (one network, many conditions), which is not supported yet"
-    with pytest.raises(ValueError, match=re.escape(wanted)):
-        ControlNet.from_pretrained(path)
-    assert wanted in str(describe(path, hashed=False).refused)
 
 
 @pytest.mark.parametrize(("family", "order"), [("sd15", "bgr"), ("sd21", "rgb"), ("sdxl", "rgb")])

@@ -10,7 +10,8 @@ import pytest
 
 from tests.tiny import FAMILIES, build_unet
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
-from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY, ControlNetConfig, config_from_unet
+from zeroconv.checkpoints.formats.controlnet_config import OWN_KEY, ControlNetConfig
+from zeroconv.checkpoints.formats.controlnet_settings import config_from_unet
 from zeroconv.checkpoints.hub.resolve import assets, embedded_names
 
 FORMS: list[dict[str, Any]] = [

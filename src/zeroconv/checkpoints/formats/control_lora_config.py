@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.control_lora import NEW_MODULE_PREFIX, check_text_width, read_control_lora
-from zeroconv.checkpoints.formats.controlnet_config import BORROWED, ControlNetConfig, config_from_unet, encoder_tensors
+from zeroconv.checkpoints.formats.controlnet_config import BORROWED, ControlNetConfig
+from zeroconv.checkpoints.formats.controlnet_settings import config_from_unet
 from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-__all__ = ["config_from_control_lora", "drop_borrowed_vectors", "fit_control_lora"]
+__all__ = ["config_from_control_lora", "drop_borrowed_vectors", "encoder_tensors", "fit_control_lora"]
 
 
 def fit_control_lora(
@@ -86,3 +87,11 @@ def drop_borrowed_vectors(tensors: Mapping[str, Tensor], config: ControlNetConfi
         for name, tensor in tensors.items()
         if kept is None or tensor.ndim != 1 or name.startswith(NEW_MODULE_PREFIX) or name in kept
     }
+
+
+ENCODER = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
+
+
+def encoder_tensors(unet: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a U-Net's encoder and middle block, which a ControlNet copies."""
+    return {name: tensor for name, tensor in unet.state_dict().items() if name.startswith(ENCODER)}

@@ -4,32 +4,38 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from zeroconv.checkpoints import read_config, read_safetensors, read_weights, write_model_folder, write_safetensors
-from zeroconv.checkpoints.architecture.families import FamilyKey
-from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import WEIGHTS, remove_shards, write_shards
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle, write_pickle
-from zeroconv.checkpoints.formats.configs import controlnet_config
 from zeroconv.checkpoints.formats.control_lora import FILE, to_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import (
     CLASS_NAME,
     OWN_CLASS_NAME,
     OWN_KEY,
     ControlNetConfig,
-    config_from_unet,
 )
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints, config_in_metadata, guess_hints
-from zeroconv.checkpoints.formats.controlnet_layouts import Layout, layout_of, read_layout, write_layout
-from zeroconv.checkpoints.formats.identify import UNION_CLASS, UNION_REFUSED, is_union
-from zeroconv.checkpoints.formats.single_file import shapes_of
-from zeroconv.checkpoints.keys.controlnet import condition_encoder_shape, controlnet_table
+from zeroconv.checkpoints.formats.controlnet_layouts import NO_UNION, Layout, layout_of, read_layout, write_layout
+from zeroconv.checkpoints.formats.controlnet_settings import (
+    announce,
+    guess_config,
+    guess_from_name,
+    override_config,
+    parse_config,
+)
+from zeroconv.checkpoints.formats.controlnet_union import (
+    UNION_CLASS,
+    check_union_names,
+    is_union_name,
+)
+from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
@@ -37,9 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ControlNetFile",
-    "override_config",
     "read_controlnet",
-    "read_stored_config",
     "write_controlnet",
     "write_controlnet_folder",
 ]
@@ -100,18 +104,17 @@ def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFi
     """A folder in the layout of diffusers, this project's or written by another program."""
     stored = read_config(folder)
     found = stored.get("_class_name", CLASS_NAME)  # diffusers does not ask for it either
-    if found == UNION_CLASS:
-        raise ValueError(f"{folder}: {UNION_REFUSED}")
-    if found not in (CLASS_NAME, OWN_CLASS_NAME):
+    if found not in (CLASS_NAME, OWN_CLASS_NAME, UNION_CLASS):
         raise ValueError(f"{folder / 'config.json'} describes {found!r:.80}; expected {CLASS_NAME} or {OWN_CLASS_NAME}")
     config = parse_config(stored, folder)
-    if OWN_KEY not in stored:  # by another program: everything but the condition is in its settings
+    if OWN_KEY not in stored and config.union is None:  # by another program: everything but the condition is in its settings
         guess = ControlNetHints(guess_hints(Path(name).name).condition)
         announce(name, guess, hints)
         config = override_config(config, guess)
     low_rank = config.variant == "lora"
     tensors = read_safetensors(folder / FILE) if low_rank else read_weights(folder)
-    return ControlNetFile(override_config(config, hints), tensors, "control-lora" if low_rank else "diffusers", folder)
+    config = override_config(config, hints) if hints != NO_HINTS else config
+    return ControlNetFile(config, tensors, "control-lora" if low_rank else "diffusers", folder)
 
 
 def read_file(
@@ -122,8 +125,6 @@ def read_file(
     hints: ControlNetHints,
 ) -> ControlNetFile:
     """A single file, by the reader of its layout; with the configuration it carries, or one that is guessed."""
-    if is_union(tensors):
-        raise ValueError(f"{path}: {UNION_REFUSED}")
     layout, carried = layout_of(tensors.keys()), config_in_metadata(metadata)
     if layout == "control-lora":
         if carried is None:
@@ -132,71 +133,6 @@ def read_file(
     ours = read_layout(tensors, None if unet is None else unet.state_dict(), str(path))
     config = guess_config(path, ours, unet, hints) if carried is None else parse_config(carried, path)
     return ControlNetFile(override_config(config, hints), ours, layout or "diffusers", path)
-
-
-def read_stored_config(path: Path) -> ControlNetConfig | None:
-    """The configuration that a folder or file carries, read without its tensors; None for a file that carries none.
-
-    Raises:
-        OSError: when it cannot be read.
-        ValueError: when it describes no ControlNet.
-    """
-    carried = read_config(path) if path.is_dir() else config_in_metadata(read_header(path).metadata)
-    return parse_config(carried, path) if carried is not None else None
-
-
-def parse_config(config: Mapping[str, Any], path: Path) -> ControlNetConfig:
-    """The configuration that a file or folder holds.
-
-    Raises:
-        ValueError: naming the file, when it describes no ControlNet.
-    """
-    try:
-        return ControlNetConfig.from_dict(config)
-    except ValueError as error:
-        where = path / "config.json" if path.is_dir() else path
-        raise ValueError(f"{where} describes no ControlNet: {error}") from error
-
-
-def override_config(config: ControlNetConfig, hints: ControlNetHints) -> ControlNetConfig:
-    """The configuration with what the hints say in place of what it says."""
-    given = {name: value for name, value in vars(hints).items() if value is not None}
-    return replace(config, **given) if given else config
-
-
-def guess_from_name(path: Path, hints: ControlNetHints, family: FamilyKey | None = None) -> ControlNetHints:
-    """What the name of a file of a family says about it, announced as far as the user did not say it."""
-    guess = guess_hints(path.stem, family)
-    announce(path.name, guess, hints)
-    return guess
-
-
-def announce(name: str, guess: ControlNetHints, hints: ControlNetHints) -> None:
-    """Warn of what was guessed from a name and not said by the user."""
-    new = ControlNetHints(**{key: value for key, value in vars(guess).items() if getattr(hints, key) is None})
-    if new.sentences():
-        tell(Message(f"{name}: guessed from its name: {'; '.join(new.sentences())}", "file.guessed"))
-
-
-def guess_config(
-    path: Path, tensors: Mapping[str, Tensor], unet: "UNet2DConditionModel | None", hints: ControlNetHints
-) -> ControlNetConfig:
-    """That of a file that carries none: the base's where it fits, else from shapes; and, announced, from its name."""
-    shapes = shapes_of(tensors)
-    encoder, shape = condition_encoder_shape(shapes), UNetShape.of_diffusers(shapes)
-    guess = guess_from_name(path, hints, shape.family.key)
-    base = None if unet is None else UNetShape.of_config(unet.config)
-    if base is not None and (reason := other_family(shape, base, str(path))):
-        raise ValueError(reason)
-    if unet is not None and base is not None and replace(base, out_channels=None) == shape:
-        config = config_from_unet(unet, encoder.channels, conditioning_embedding_out_channels=encoder.widths)
-    else:
-        try:
-            settings = controlnet_config(shape, None, None, encoder.channels, encoder.widths)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        config = parse_config(settings, path)
-    return override_config(config, guess)
 
 
 def write_controlnet_folder(
@@ -255,8 +191,7 @@ def write_controlnet(
     if layout == "diffusers":
         if out.suffix in (".safetensors", *PICKLE_ENDINGS):
             raise ValueError(f"{out} looks like a file; the layout 'diffusers' is a folder: give one")
-        if file.config.class_name == CLASS_NAME:
-            write_layout(file.tensors, "webui")  # names what is missing or too much: such a folder would open nowhere
+        check_complete(file.config, file.tensors)
         tensors = cast(file.tensors, dtype)
         if shard_bytes is not None:
             files = write_shards(out, tensors, shard_bytes)
@@ -265,6 +200,8 @@ def write_controlnet(
         write_model_folder(out, file.config.to_dict(), tensors)
         remove_shards(out)
         return [out / "config.json", out / WEIGHTS]
+    if file.config.union is not None:
+        raise ValueError(NO_UNION.format(layout=layout))
     if file.config.variant == "lite" or file.config.condition_encoder == "paper":
         form = "the lite form" if file.config.variant == "lite" else "the paper's condition encoder"
         raise ValueError(f"{form} has no place in the layout {layout!r}: write it as diffusers")
@@ -288,6 +225,20 @@ def write_controlnet(
             config = replace(config, variant="lora", rank=rank, vectors=None)
         write_safetensors(out, written, {METADATA: json.dumps(config.to_dict())})
     return [out]
+
+
+def check_complete(config: ControlNetConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a network of diffusers' own classes that has not exactly its tensors: its folder would open nowhere.
+
+    Raises:
+        ValueError: naming the first that is missing or unknown.
+    """
+    if config.union is not None:
+        check_union_names(config.union, tensors)
+        tensors = {name: tensor for name, tensor in tensors.items() if not is_union_name(name)}
+    elif config.class_name != CLASS_NAME:
+        return
+    write_layout(tensors, "webui")
 
 
 def cast(tensors: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:

@@ -1,14 +1,13 @@
 """The configuration of a ControlNet, as its `config.json` says it in the names of diffusers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from torch import Tensor, nn
-
 from zeroconv.checkpoints.architecture.limits import MAX_LAYERS, check_size
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
+from zeroconv.checkpoints.formats.controlnet_union import UNION_CLASS, UNION_ENCODER_CHANNELS, UnionConfig, check_union
 from zeroconv.checkpoints.formats.frozen_json import freeze, thaw
 from zeroconv.errors import InputError
 
@@ -25,8 +24,6 @@ __all__ = [
     "Connection",
     "ControlNetConfig",
     "Variant",
-    "config_from_unet",
-    "encoder_tensors",
 ]
 
 Variant = Literal["full", "lite", "lora"]
@@ -69,11 +66,12 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 )
 """Those of diffusers' `ControlNetModel`, for configurations that leave them out."""
 KNOWN_KEYS = {"_class_name", OWN_KEY, *DIFFUSERS_FIELDS, *UNET_SETTINGS}
+UNION_KEYS = {field.name for field in fields(UnionConfig)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlNetConfig:
-    """Everything about a ControlNet but its tensors; a changed one is made with `dataclasses.replace`.
+    """Everything about a ControlNet but its tensors; a changed one is made by `dataclasses.replace`.
 
     Attributes:
         unet_settings: of the U-Net whose encoder is copied, in diffusers' names (see `UNET_SETTINGS`).
@@ -84,12 +82,13 @@ class ControlNetConfig:
         variant: "full" copy of the encoder, "lite" (figure 8 c) or "lora" (low-rank updates of the base's own encoder).
         connection: "zero" convolutions, or "gaussian" ones (figure 8 b).
         condition_encoder: the "released" form, or the "paper"'s (section 3.2).
-        condition: name of the condition it follows.
+        condition: name of the condition it follows; of a ControlNet-Union, the one it is to follow.
         base: name of the base it was made for.
         extract: the extractor's parameters in training, by name; numbers, texts, true, false or null.
         rank: of the updates of "lora" at most, needed to make new ones; None for the others.
         vectors: of "lora", whose the biases and norms are: None, all are the network's own; "borrowed", all are the base's;
             or the names of the network's own.
+        union: what a ControlNet-Union has beside the others' settings; None for all others.
         extra: what else stood in its `config.json`, kept for the tools that know it; under "_zeroconv", what stood there.
 
     Raises:
@@ -109,6 +108,7 @@ class ControlNetConfig:
     extract: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     rank: int | None = None
     vectors: Literal["borrowed"] | tuple[str, ...] | None = None
+    union: UnionConfig | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +135,10 @@ class ControlNetConfig:
         if not widths or not all(map(is_positive, items_of(widths))):
             raise ValueError(f"conditioning_embedding_out_channels is {widths!r:.80}; expected widths of 1 or more")
         self.check_low_rank()
+        if self.union is not None:
+            if (self.variant, self.condition_encoder) != ("full", "released"):
+                raise ValueError("a ControlNet-Union is a full copy with the released condition encoder, got another form")
+            check_union(self.union, self.unet_settings, self.unet_shape.channels[0], self.condition)
         for name, value in freeze(vars(self)).items():
             object.__setattr__(self, name, value)
 
@@ -169,9 +173,13 @@ class ControlNetConfig:
         own = config.get(OWN_KEY, {})
         if not isinstance(own, Mapping):
             raise ValueError(f"{OWN_KEY} is {own!r:.80}; expected an object")
-        given = {name: config[key] for key, name in DIFFUSERS_FIELDS.items() if key in config}
+        given: dict[str, Any] = {name: config[key] for key, name in DIFFUSERS_FIELDS.items() if key in config}
         given |= {name: own[name] for name in OWN_FIELDS if name in own}
-        extra = {key: value for key, value in config.items() if key not in KNOWN_KEYS}
+        union = UnionConfig.of_config(config) if config.get("_class_name") == UNION_CLASS else None
+        if union is not None:
+            given = {"conditioning_embedding_out_channels": UNION_ENCODER_CHANNELS, **given, "union": union}
+        known = KNOWN_KEYS if union is None else KNOWN_KEYS | UNION_KEYS
+        extra = {key: value for key, value in config.items() if key not in known}
         if unknown := {key: value for key, value in own.items() if key not in OWN_FIELDS}:
             extra[OWN_KEY] = unknown
         return cls(unet_settings={name: config[name] for name in UNET_SETTINGS if name in config}, extra=extra, **given)
@@ -182,6 +190,7 @@ class ControlNetConfig:
             **self.extra,
             "_class_name": self.class_name,
             **self.unet_settings,
+            **({} if self.union is None else asdict(self.union)),
             **{key: getattr(self, name) for key, name in DIFFUSERS_FIELDS.items()},
             OWN_KEY: {**self.extra.get(OWN_KEY, {}), **{name: getattr(self, name) for name in OWN_FIELDS}},
         }
@@ -189,7 +198,9 @@ class ControlNetConfig:
 
     @property
     def class_name(self) -> str:
-        """The class that opens it: diffusers' `ControlNetModel`, or ours where diffusers has none for its form."""
+        """The class that opens it: diffusers' own, or ours where diffusers has none for its form."""
+        if self.union is not None:
+            return UNION_CLASS
         return CLASS_NAME if (self.variant, self.condition_encoder) == ("full", "released") else OWN_CLASS_NAME
 
     @property
@@ -252,40 +263,3 @@ def is_positive(value: object) -> bool:
 def items_of(value: object) -> Sequence[object]:
     """The items of a list; of anything else, one that is never expected."""
     return value if isinstance(value, tuple | list) else (None,)
-
-
-def config_from_unet(
-    unet: "UNet2DConditionModel",
-    conditioning_channels: int = 3,
-    variant: Variant = "full",
-    connection: Connection = "zero",
-    condition_encoder: ConditionEncoderForm = "released",
-    conditioning_embedding_out_channels: Sequence[int] | None = None,
-    base: str | None = None,
-    rank: int | None = None,
-) -> ControlNetConfig:
-    """The configuration of a new ControlNet for a U-Net; the arguments are those of `ControlNet.from_unet`.
-
-    Raises:
-        ValueError: for a value that `ControlNetConfig` does not know.
-    """
-    widths = conditioning_embedding_out_channels or (PAPER_CHANNELS if condition_encoder == "paper" else RELEASED_CHANNELS)
-    return ControlNetConfig(
-        unet_settings={name: unet.config[name] for name in UNET_SETTINGS if name in unet.config},
-        conditioning_channels=conditioning_channels,
-        conditioning_embedding_out_channels=tuple(widths),
-        variant=variant,
-        connection=connection,
-        condition_encoder=condition_encoder,
-        base=base,
-        rank=rank if variant == "lora" else None,
-        vectors=BORROWED if variant == "lora" else None,
-    )
-
-
-ENCODER = ("conv_in.", "time_embedding.", "add_embedding.", "down_blocks.", "mid_block.")
-
-
-def encoder_tensors(unet: nn.Module) -> dict[str, Tensor]:
-    """The tensors of a U-Net's encoder and middle block, which a ControlNet copies."""
-    return {name: tensor for name, tensor in unet.state_dict().items() if name.startswith(ENCODER)}

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from zeroconv.checkpoints.architecture.families import FamilyKey
 from zeroconv.checkpoints.formats.controlnet_config import ChannelOrder
 
-__all__ = ["METADATA", "NO_HINTS", "ControlNetHints", "config_in_metadata", "guess_hints"]
+__all__ = ["METADATA", "NO_HINTS", "ControlNetHints", "config_in_metadata", "guess_hints", "split_condition"]
 
 METADATA = "zeroconv"
 """Key of the safetensors metadata under which single files of ours carry their settings."""
@@ -75,6 +76,17 @@ def guess_hints(stem: str, family: FamilyKey | None = None) -> ControlNetHints:
         True if condition == "shuffle" else None,
         "bgr" if family in (None, "sd15") and FIRST_NORMAL.fullmatch(stem.lower()) else None,
     )
+
+
+def split_condition(name_or_path: str | Path) -> tuple[str | Path, str | None]:
+    """Name and condition of "name#condition": which of its conditions a ControlNet-Union is to follow, or what another does.
+
+    Words of published files' names are understood too: "hed" is "soft-edge". A file that is called so is meant as it is.
+    """
+    name, mark, word = str(name_or_path).rpartition("#")
+    if not mark or not name or Path(name_or_path).exists():
+        return name_or_path, None
+    return name, CONDITIONS.get(word.lower(), word)
 
 
 def config_in_metadata(metadata: Mapping[str, str]) -> dict[str, Any] | None:

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
+from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union
 from zeroconv.checkpoints.formats.identify import foreign_model, identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.messages import Message, tell
 
-__all__ = ["LAYOUTS", "Layout", "layout_of", "read_layout", "write_layout"]
+__all__ = ["LAYOUTS", "NO_UNION", "Layout", "layout_of", "read_layout", "write_layout"]
 
 Layout = Literal["diffusers", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -21,6 +22,7 @@ CONTROL = "control_model."
 UNET = "model.diffusion_model."
 DIFFERENCE = "difference"
 EXACT = 1e-4  # rounding alone
+NO_UNION = UNION + " has no place in the layout {layout!r}: it is diffusers' names that every tool reads one by"
 
 
 def layout_of(names: Collection[str]) -> Layout | None:
@@ -70,6 +72,8 @@ def read_layout(
             f"{what} holds no ControlNet: none of its {len(tensors)} tensors is a condition encoder; "
             + identify(tensors.keys())
         )
+    if layout != "diffusers" and is_union(tensors):
+        raise ValueError(f"{what}: {NO_UNION.format(layout=layout)}")
     return READERS[layout](tensors, unet, what)
 
 

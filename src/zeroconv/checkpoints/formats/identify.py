@@ -2,15 +2,11 @@
 
 from collections.abc import Collection
 
+from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union
 from zeroconv.checkpoints.formats.foreign_models import FOREIGN_MODELS, PARTS, ForeignModel, find
 from zeroconv.checkpoints.keys.lora import ENDINGS, split
 
-__all__ = ["UNET_ALONE", "UNION", "UNION_CLASS", "UNION_REFUSED", "foreign_model", "identify", "is_union", "part_alone"]
-
-UNION = "a ControlNet-Union (one network, many conditions)"
-UNION_CLASS = "ControlNetUnionModel"
-UNION_REFUSED = f"it is {UNION}, which is not supported yet: use a ControlNet of one condition"
-UNION_MARKS = ("task_embedding", "control_add_embedding.")
+__all__ = ["UNET_ALONE", "foreign_model", "identify", "part_alone"]
 
 CONTROLS = ("lora_controlnet", "input_hint_block.0.", "control_model.input_hint_block.0.", "controlnet_cond_embedding.conv_in.")
 BASES = ("model.diffusion_model.input_blocks.",)
@@ -31,11 +27,6 @@ def foreign_model(names: Collection[str]) -> ForeignModel | None:
 def part_alone(names: Collection[str]) -> ForeignModel | None:
     """A network that is a part of a base and not opened by itself, or belongs to none; for files that hold nothing else."""
     return find([name for name in names if split(name) is None], PARTS)
-
-
-def is_union(names: Collection[str]) -> bool:
-    """Whether a ControlNet takes several conditions and is told which: the Union networks of SDXL."""
-    return any(name.removeprefix("control_model.").startswith(UNION_MARKS) for name in names)
 
 
 def identify(names: Collection[str]) -> str:

@@ -12,9 +12,10 @@ from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
 from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
-from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, layout_of
+from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, NO_UNION, layout_of
+from zeroconv.checkpoints.formats.controlnet_union import UNION, describe_union, is_union, is_union_name
 from zeroconv.checkpoints.formats.foreign_models import ForeignModel
-from zeroconv.checkpoints.formats.identify import UNET_ALONE, UNION, UNION_REFUSED, foreign_model, is_union, part_alone
+from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
@@ -126,7 +127,6 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     names = bare_of(header.shapes, CONTROL)
     names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
     details = details_of(config_in_metadata(header.metadata) or {})
-    details |= {"network": UNION} if is_union(header.shapes) else {}
     unet_shape: UNetShape | None = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
@@ -139,8 +139,12 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     if unet_shape:
         table = controlnet_table(unet_shape)
         known = table.ours if layout == "diffusers" else table.theirs
-        refused = unsupported(unet_shape) or misfit(known, names, "this ControlNet")
-    refused = UNION_REFUSED if is_union(header.shapes) else refused
+        plain = {name: shape for name, shape in names.items() if not is_union_name(name)}
+        refused = unsupported(unet_shape) or misfit(known, plain, "this ControlNet")
+    if is_union(header.shapes):
+        conditions, wrong = describe_union(names) if layout == "diffusers" else ("", NO_UNION.format(layout=layout))
+        details |= {"network": UNION, **({"conditions": conditions} if conditions else {})}
+        refused = refused or wrong
     missing = {"control-lora": ("the base it was made for",), "difference": ("the base it was made for",)}.get(layout, ())
     family = unet_shape.family if unet_shape else family_of_offsets(names)
     fits = (

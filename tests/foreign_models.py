@@ -74,8 +74,6 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
     "an IP-Adapter": ("image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"),
     "a ControlNet-LLLite": ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k.down.0.weight",),
     "a ControlNet-LLLite for Anima": ("lllite_dit_blocks_0_self_attn_q_proj.down.0.weight",),
-    "a textual inversion": ("emb_params",),
-    "a textual inversion of SDXL": ("clip_g", "clip_l"),
     "a CLIP text encoder alone": ("text_model.encoder.layers.0.self_attn.q_proj.weight", "text_model.final_layer_norm.weight"),
     "a CLIP image encoder alone": ("vision_model.encoder.layers.0.self_attn.q_proj.weight",),
     "a T5 text encoder alone": ("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"),

@@ -13,6 +13,7 @@ from tests.shelf import DOORS, LAYOUTS, TEXT, Shelf, happened, refused, refused_
 from tests.tiny import FAMILIES, build_control, build_unet
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
+from zeroconv.checkpoints.formats.textual_inversion import read_embedding
 from zeroconv.cli import main
 
 TITLES = {"sd15": r"SD 1\.5 \(text width 768", "sd21": r"SD 2\.1 \(text width 1024", "sdxl": r"SDXL \(text width 2048"}
@@ -162,10 +163,11 @@ def opens(shelf: Shelf, path: Path) -> bool:
         lambda: StableDiffusion.from_pretrained(path),
         lambda: ControlNet.from_pretrained(path, unet=unet),
         lambda: replace(shelf.base, unet=unet).add_lora(path, 0),
+        lambda: read_embedding(path),
         lambda: StableDiffusion.from_pretrained(shelf["base"], vae=path),
     ]
     whole = any(name.startswith("model.diffusion_model.") for name in read_safetensors(path))
-    for call in calls[:3] if whole else calls:  # a broken base may still lend its autoencoder
+    for call in calls[:4] if whole else calls:  # a broken base may still lend its autoencoder
         try:
             call()
         except (ValueError, OSError):
@@ -182,6 +184,11 @@ def test_info_is_0_exactly_when_some_door_opens_the_file(shelf: Shelf, tmp_path:
     for name, start in halves.items():
         cut = {n: tensor for n, tensor in tensors.items() if not n.startswith(start)}
         write_safetensors(tmp_path / f"{name}.safetensors", cut)
+    write_safetensors(tmp_path / "word.safetensors", {"emb_params": torch.rand(2, 768)})
+    write_safetensors(tmp_path / "many.safetensors", {"emb_params": torch.rand(76, 768)})
+    write_safetensors(tmp_path / "deep.safetensors", {"emb_params": torch.rand(2, 2, 768)})
+    write_safetensors(tmp_path / "words.safetensors", {"clip_l": torch.rand(2, 768), "clip_g": torch.rand(2, 1280)})
+    write_safetensors(tmp_path / "learned_embeds.safetensors", {"<cat-toy>": torch.rand(1024)})
     found = dict[str, tuple[bool, bool]]()
     for path in [*shelf.at.glob("*.safetensors"), *tmp_path.glob("*.safetensors")]:
         found[path.name] = (main(["info", str(path), "--no-hash"]) == 0, opens(shelf, path))

@@ -218,3 +218,19 @@ def test_the_command_says_which_condition_and_makes_it_again(run: Run, xl_folder
     assert wrong.code != 0 and "must be told its condition: expected NAME#CONDITION" in wrong.err
     told = run("info", folder)
     assert told.code == 0 and "one is chosen by NAME#CONDITION" in told.out
+
+
+def test_an_embedding_is_a_word_of_prompts_and_made_again(run: Run, base_folder: Path) -> None:
+    write_safetensors(Path("sks.safetensors"), {"emb_params": numbers(2, 16)})
+    words = ["--prompt", "a toy house", "--steps", 2, "--size", 64, "--guidance", 1, "--base", base_folder]
+    assert run("generate", *words, "--out", "plain").code == 0
+    made = run("generate", *words, "--embedding", "sks.safetensors:toy", "--out", "made", "--json")
+    assert made.code == 0, made.err
+    assert made.json["settings"][0]["base"]["embeddings"] == [{"path": "sks.safetensors", "word": "toy"}]
+    assert not np.array_equal(pixels("plain/seed-0.png"), pixels("made/seed-0.png"))
+    assert run("generate", "--again", "made/seed-0.png", "--out", "again").code == 0
+    assert np.array_equal(pixels("again/seed-0.png"), pixels("made/seed-0.png"))
+    wrong = run("generate", *words, "--lora", "sks.safetensors", "--out", "wrong")
+    assert wrong.code == 1 and "it is a textual-inversion embedding: a word of prompts, with --embedding" in wrong.err
+    told = run("info", "sks.safetensors")
+    assert told.code == 0 and "textual-inversion embedding" in told.out

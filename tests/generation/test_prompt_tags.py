@@ -13,7 +13,7 @@ from zeroconv.messages import Message, listen
         ("a <b> house < 3 > 2", "a <b> house < 3 > 2", []),
         ("a house <lora:style:0.8>, sun", "a house , sun", ["prompt.tag"]),
         ("<lora:style><hypernet:other:1>sun", "sun", ["prompt.tag", "prompt.tag"]),
-        ("a house, embedding:bad-hands", "a house, embedding:bad-hands", ["prompt.embedding"]),
+        ("a house, embedding:bad-hands", "a house, embedding:bad-hands", []),
     ],
 )
 def test_tags_are_said_and_left_out(prompt: str, left: str, codes: list[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import peft
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -127,16 +126,3 @@ def test_half_the_weight_goes_half_the_way(kind: str, tmp_path: Path) -> None:
     add_lora(parts, tmp_path, 0.5)
     for name, tensor in parts.unet.state_dict().items():
         torch.testing.assert_close(tensor, (before[name] + whole.unet.state_dict()[name]) / 2, rtol=1e-4, atol=1e-5)
-
-
-def test_a_bundle_of_embeddings_is_left_out_and_said(tmp_path: Path) -> None:
-    parts = build_parts("sd15")
-    module = "lora_unet_down_blocks_0_attentions_0_proj_in"
-    tensors = {f"{module}.lora_down.weight": numbers(2, 16), f"{module}.lora_up.weight": numbers(16, 2)}
-    bundled = {"bundle_emb.sks.string_to_param.*": numbers(2, 16)}
-    safetensors.torch.save_file({**tensors, **bundled}, tmp_path / "one.safetensors")
-    heard: list[Any] = []
-    with listen(heard.append):
-        report = add_lora(parts, tmp_path / "one.safetensors")
-    assert report.modules == {"unet": 1}
-    assert [one.code for one in heard] == ["file.left-out"] and "sks" in heard[0].text

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from zeroconv.generation import BaseRequest
     from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Device", "Kind", "Lora", "Prediction", "Vae", "open_base", "parse_base", "read_base_name"]
+__all__ = ["Device", "Embedding", "Kind", "Lora", "Prediction", "Vae", "open_base", "parse_base", "read_base_name"]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
 Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]
+Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inversion embedding; may repeat.")]
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
@@ -46,6 +47,7 @@ def parse_base(
     prediction: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    embeddings: Sequence[str] = (),
 ) -> "BaseRequest":
     """What the options ask for.
 
@@ -61,9 +63,10 @@ def parse_base(
     parse_dtype(kind)
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
+    words = [dict(zip(("path", "word"), parse_embedding(text), strict=True)) for text in embeddings]
     values: dict[str, Any] = {"name": name, "vae": vae and str(vae), "prediction_type": prediction, "loras": parsed}
     try:
-        return BaseRequest.model_validate({**values, "device": str(place), "dtype": KINDS[kind]})
+        return BaseRequest.model_validate({**values, "embeddings": words, "device": str(place), "dtype": KINDS[kind]})
     except InputError as error:
         if not str(error).startswith("weight"):
             raise
@@ -86,6 +89,12 @@ def parse_lora(text: str) -> tuple[str, float]:
         return name, float(weight)
     except ValueError:
         raise typer.BadParameter(f"got --lora {text!r}; expected FILE or FILE:WEIGHT, such as style.safetensors:0.8") from None
+
+
+def parse_embedding(text: str) -> tuple[str, str | None]:
+    """File and word from "FILE" or "FILE:WORD"."""
+    name, colon, word = text.rpartition(":")
+    return (text, None) if not colon or not name or Path(text).exists() else (name, word or None)
 
 
 def parse_dtype(name: str) -> "torch.dtype":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base
+from zeroconv.cli.bases import Device, Embedding, Kind, Lora, Prediction, Vae, open_base, parse_base
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.extract import parse_assignment
@@ -70,6 +70,7 @@ def generate(
         typer.Option(metavar="[MODE]", help="Fit maps and masks of another size: crop (or no word), stretch or fill."),
     ] = None,
     lora: Lora = [],  # noqa: B006
+    embedding: Embedding = [],  # noqa: B006
     vae: Vae = None,
     prediction: Prediction = None,
     device: Device = None,
@@ -110,7 +111,7 @@ def generate(
     with output_folder(out):
         from zeroconv import generation
 
-        asked = parse_base(base, vae, lora, prediction, device, dtype)
+        asked = parse_base(base, vae, lora, prediction, device, dtype, embedding)
         with name_options():
             request = generation.GenerationRequest(**values, base=asked)
         opened = open_base(request.base)

@@ -30,6 +30,9 @@ def open_base(request: BaseRequest) -> StableDiffusion:
         with name_field(f"base.loras.{index}"):
             report = base.add_lora(lora.path, lora.weight)
         tell(Message(str(report), "lora.merged", "info"))
+    for index, embedding in enumerate(request.embeddings):
+        with name_field(f"base.embeddings.{index}"):
+            base.add_embedding(embedding.path, embedding.word)
     return base.to(device)
 
 
@@ -53,7 +56,9 @@ def find_device(name: str | None) -> torch.device:
 def describe_base(base: StableDiffusion) -> BaseRequest:
     """What opens a base again: name, options, LoRAs, device and dtype."""
     loras = [{"path": path, "weight": weight} for path, weight in base.options.get("loras", ())]
-    options = {**base.options, "loras": loras, "device": base.device.type, "dtype": str(base.dtype).removeprefix("torch.")}
+    words = [{"path": path, "word": word} for path, word in base.options.get("embeddings", ())]
+    added = {"loras": loras, "embeddings": words}
+    options = {**base.options, **added, "device": base.device.type, "dtype": str(base.dtype).removeprefix("torch.")}
     return BaseRequest.model_validate({"name": base.name, **options})
 
 

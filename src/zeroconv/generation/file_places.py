@@ -13,7 +13,8 @@ def recorded_places(request: GenerationRequest) -> dict[str, str]:
     """Every file or folder that a request names by a relative path -> its absolute one."""
     base = request.base
     networks = [bare_name(control.network) for control in request.controls]
-    names = [base.name, base.vae, *(lora.path for lora in base.loras), *networks]
+    added = [one.path for one in (*base.loras, *base.embeddings)]
+    names = [base.name, base.vae, *added, *networks]
     relative = [name for name in names if name and not Path(name).is_absolute() and Path(name).exists()]
     return {name: str(Path(name).absolute()) for name in relative}
 
@@ -40,6 +41,7 @@ def relocate(request: GenerationRequest, places: Mapping[str, str], folder: Path
         "name": find(base.name),
         "vae": base.vae and find(base.vae),
         "loras": tuple(lora.model_copy(update={"path": find(lora.path)}) for lora in base.loras),
+        "embeddings": tuple(one.model_copy(update={"path": find(one.path)}) for one in base.embeddings),
     }
     networks = [control.network for control in request.controls]
     found = [find(bare_name(name)) + name[len(bare_name(name)) :] for name in networks]

@@ -25,6 +25,7 @@ from zeroconv.images import to_image
 from zeroconv.messages import listen, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
+from zeroconv.stable_diffusion.textual_inversion import expand_words
 
 __all__ = ["ControlPipeline", "Output", "generate"]
 
@@ -140,7 +141,8 @@ class ControlPipeline:
             return 1
         prompts = [request.prompt] if request.guidance_scale == 1 else [request.prompt, request.negative_prompt]
         with listen(lambda _: None):  # what is wrong about them is told when they are encoded
-            return max(count_windows(without_tags(prompt), self.base.prompt_encoders) for prompt in prompts)
+            words = [expand_words(without_tags(prompt), self.base.embeddings) for prompt in prompts]
+            return max(count_windows(prompt, self.base.prompt_encoders) for prompt in words)
 
     def picture_size(self, size: tuple[int, int] | None, controls: Sequence[Control]) -> tuple[int, int]:
         """Width and height of the pictures: as asked, else that of the first map, else the base's own.

@@ -13,7 +13,7 @@ from zeroconv.diffusion import Sampler, canonical_sampler
 from zeroconv.errors import InputError
 from zeroconv.schema import Schema
 
-__all__ = ["BaseRequest", "ControlRequest", "GenerationRequest", "LoRARequest", "Precision", "ResizeMode"]
+__all__ = ["BaseRequest", "ControlRequest", "EmbeddingRequest", "GenerationRequest", "LoRARequest", "Precision", "ResizeMode"]
 
 Precision = Literal["float32", "float16", "bfloat16", "float64"]
 ResizeMode = Literal["crop", "stretch", "fill"]
@@ -46,6 +46,13 @@ class LoRARequest(Request):
     weight: Strength = Field(default=1.0, description="strength; 1 as trained")
 
 
+class EmbeddingRequest(Request):
+    """A textual-inversion embedding."""
+
+    path: str = Field(min_length=1, description="the file")
+    word: str | None = Field(default=None, description="of prompts; the file's name without its ending if left out")
+
+
 class BaseRequest(Request):
     """Which base, and how it is opened."""
 
@@ -55,6 +62,7 @@ class BaseRequest(Request):
     family: Literal["sd15", "sd21", "sdxl"] | None = Field(default=None, description="of a file, if its shapes mislead")
     ema: bool = Field(default=False, description="the averaged weights of a file that holds both")
     loras: tuple[LoRARequest, ...] = Field(default=(), description="merged in this order")
+    embeddings: tuple[EmbeddingRequest, ...] = Field(default=(), description="words that are read as vectors of their own")
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1, mps; the best there is if left out")
     dtype: Precision | None = Field(default=None, description="float32 on a CPU, float16 elsewhere, if left out")
 

@@ -11,12 +11,14 @@ from torch import Tensor
 from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.architecture.families import Family
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
+from zeroconv.checkpoints.formats.textual_inversion import read_embedding
 from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
 from zeroconv.stable_diffusion.prompt_encoding import PromptEncoder, PromptEncoding, encode_prompts, encode_weighted_prompts
 from zeroconv.stable_diffusion.single_file import open_single_file
+from zeroconv.stable_diffusion.textual_inversion import EmbeddedWord, add_vectors, check_embedding, expand_words
 from zeroconv.stable_diffusion.unet import AddedConditions
 from zeroconv.stable_diffusion.vae import vae_dtype
 
@@ -37,7 +39,8 @@ class StableDiffusion:
         text_encoder_2: SDXL's second one, a `CLIPTextModelWithProjection`; None for the others.
         tokenizer_2: its tokenizer.
         force_zeros_for_empty_prompt: whether the empty prompt is encoded as zeros, as in SDXL's training.
-        options: how it was opened and what LoRAs were added, as plain values.
+        options: how it was opened and what LoRAs and embeddings were added, as plain values.
+        embeddings: words of the prompt that stand for vectors (textual inversion).
         revision: how often LoRAs were merged into the weights since it was opened, by which whatever was computed from
             them can tell that it is out of date.
     """
@@ -52,6 +55,7 @@ class StableDiffusion:
     tokenizer_2: Any = None
     force_zeros_for_empty_prompt: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    embeddings: list[EmbeddedWord] = field(default_factory=list[EmbeddedWord])
     revision: int = 0
 
     @classmethod
@@ -101,6 +105,22 @@ class StableDiffusion:
         report = add_lora(self, path, weight)
         self.options = {**self.options, "loras": [*self.options.get("loras", ()), [str(path), weight]]}
         return report
+
+    def add_embedding(self, path: str | Path, word: str | None = None) -> None:
+        """Teach it a textual-inversion embedding: `word` in a prompt, in any case, is read as the file's vectors.
+
+        Args:
+            path: a `.safetensors` file of Stable Diffusion web UI, diffusers or an SDXL trainer.
+            word: the name of the file without its ending if left out.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            ValueError: when it is broken, no embedding, or one for another family, or the word is taken.
+        """
+        vectors, word = read_embedding(Path(path)), word or Path(path).stem
+        if check_embedding(self, vectors, word, str(path)):
+            add_vectors(self, vectors, word)
+            self.options = {**self.options, "embeddings": [*self.options.get("embeddings", ()), [str(path), word]]}
 
     @property
     def networks(self) -> tuple[Any, ...]:
@@ -183,6 +203,7 @@ class StableDiffusion:
                 with a warning that names what was left out.
         """
         encode = encode_weighted_prompts if weighted else encode_prompts
+        prompts = [expand_words(prompt, self.embeddings) for prompt in prompts]
         text = encode(prompts, self.prompt_encoders, self.force_zeros_for_empty_prompt)
         return text.map(lambda tensor: tensor.to(self.dtype))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from zeroconv.checkpoints.formats.lora import Lora, read_lora
 from zeroconv.checkpoints.formats.lora_update import WeightUpdate
 from zeroconv.checkpoints.keys.lora import Part, Shapes
+from zeroconv.stable_diffusion.textual_inversion import add_vectors, check_embedding
 
 __all__ = ["LoraReport", "add_lora"]
 
@@ -30,6 +31,7 @@ class LoraReport:
         modules: part of the base -> number of modules changed.
         ranks: the ranks in it, ascending.
         change: part of the base -> ‖Δ‖ / ‖W‖ over those modules.
+        words: the textual-inversion embeddings that came with it.
     """
 
     path: Path
@@ -39,11 +41,14 @@ class LoraReport:
     modules: dict[Part, int]
     ranks: tuple[int, ...]
     change: dict[Part, float]
+    words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         ranks = "" if not self.ranks else f" of rank {self.ranks[0]}" + (f" to {self.ranks[-1]}" if len(self.ranks) > 1 else "")
         parts = (f"{count} modules of {TITLES[part]} by {self.change[part]:.2%}" for part, count in self.modules.items())
-        return f"{self.path.name}: {self.kind}{ranks} ({self.layout}) at weight {self.weight:g}, changed {' and '.join(parts)}"
+        words = f"; in prompts {', '.join(map(repr, self.words))} is its embedding" if self.words else ""
+        changed = f"changed {' and '.join(parts)}{words}"
+        return f"{self.path.name}: {self.kind}{ranks} ({self.layout}) at weight {self.weight:g}, {changed}"
 
 
 def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
@@ -74,17 +79,20 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
     }
     lora = read_lora(path, shapes)
     change: dict[Part, float] = {part: relative_change(networks[part], lora, part, weight, path) for part in lora.updates}
+    new = {word: found for word, found in lora.embeddings.items() if check_embedding(base, found, word, str(path))}
     base.revision = getattr(base, "revision", 0) + 1
     if weight:
         for part in lora.updates:
             for parameter, update in updated_parameters(networks[part], lora, part):
                 merged = parameter.detach().float() + weight * update.delta(parameter)
                 parameter.data = merged.to(parameter.dtype)
+    for word, found in new.items():
+        add_vectors(base, found, word)
     updates = [update for modules in lora.updates.values() for update in modules.values()]
     modules: dict[Part, int] = {part: len(found) for part, found in lora.updates.items()}
     ranks = tuple(sorted({update.rank for update in updates if update.rank is not None}))
     kind = " and ".join(sorted({update.kind for update in updates}))
-    return LoraReport(Path(path), kind, lora.layout, weight, modules, ranks, change)
+    return LoraReport(Path(path), kind, lora.layout, weight, modules, ranks, change, tuple(lora.embeddings))
 
 
 def updated_parameters(network: Any, lora: Lora, part: Part) -> Iterator[tuple[torch.nn.Parameter, WeightUpdate]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion.prompt_windows import Window, split_windows
+from zeroconv.stable_diffusion.textual_inversion import ExtendedEmbedding
 
 __all__ = ["PromptEncoder", "PromptEncoding", "count_windows", "encode_prompts", "encode_weighted_prompts"]
 
@@ -61,7 +62,7 @@ class PromptEncoder:
 
     def tokens(self, prompts: Sequence[str], window: int) -> Tensor:
         """Token numbers, padded or cut to the window: (B, N)."""
-        settings = {"padding": "max_length", "truncation": True, "max_length": window, "return_tensors": "pt"}
+        settings: dict[str, Any] = {"padding": "max_length", "truncation": True, "max_length": window, "return_tensors": "pt"}
         return self.tokenizer(list(prompts), **settings).input_ids.to(self.network.device)
 
     def cut(self, prompt: str, window: int) -> str | None:
@@ -151,6 +152,12 @@ def weigh(states: Tensor, weights: Tensor) -> Tensor:
     return torch.where(changed, restored, states)
 
 
+def inward(encoder: PromptEncoder, ids: Tensor) -> Tensor:
+    """A tokenizer's numbers as its text encoder has them."""
+    table = encoder.network.get_input_embeddings()
+    return table.inward(ids) if isinstance(table, ExtendedEmbedding) else ids
+
+
 def run_encoders(ids: Sequence[Tensor], encoders: Sequence[PromptEncoder], weights: Tensor | None = None) -> PromptEncoding:
     """Token numbers (B, N) of each encoder to states and, of two encoders, the second one's projected vector.
 
@@ -163,6 +170,7 @@ def run_encoders(ids: Sequence[Tensor], encoders: Sequence[PromptEncoder], weigh
     def weighed(states: Tensor) -> Tensor:
         return states if weights is None else weigh(states, weights)
 
+    ids = [inward(encoder, numbers) for encoder, numbers in zip(encoders, ids, strict=True)]
     if len(encoders) == 1:
         return PromptEncoding(weighed(encoders[0].network(ids[0]).last_hidden_state))
     outputs = [encoder.network(numbers, output_hidden_states=True) for encoder, numbers in zip(encoders, ids, strict=True)]

@@ -49,6 +49,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "module"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
+    words = content.get("string_to_param") if isinstance(content, dict) else None
+    if isinstance(words, dict):  # a textual-inversion embedding of Stable Diffusion web UI
+        content = {f"string_to_param.{name}": value for name, value in words.items()}
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected named tensors")
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}

@@ -71,8 +71,6 @@ CONTROLS = (
 """Networks that act on a base; before the bases whose blocks they copy."""
 
 ADAPTERS = (
-    ForeignModel("a textual inversion", "", ("emb_params",)),
-    ForeignModel("a textual inversion", "", ("string_to_param",)),
     ForeignModel("a T2I-Adapter", "", ("adapter.body.",)),
     ForeignModel("a T2I-Adapter", "", ("body.0.block1.weight",)),
     ForeignModel("a T2I-Adapter", "", ("body.0.resnets.0.block1.",)),
@@ -148,7 +146,6 @@ PARTS = (
     ForeignModel("a CLIP text encoder alone", "", ("text_model.encoder.layers.0.",)),
     ForeignModel("a CLIP text encoder alone", "", ("transformer.resblocks.0.",)),
     ForeignModel("a language model alone", "", ("layers.0.self_attn.q_proj.",)),
-    ForeignModel("a textual inversion of SDXL", "SDXL", ("clip_g", "clip_l")),
     ForeignModel("an upscaler (ESRGAN)", "", ("body.0.rdb1.",)),
     ForeignModel("an upscaler (ESRGAN)", "", ("model.1.sub.0.RDB1.",)),
     ForeignModel("an upscaler (ESRGAN)", "", ("RRDB_trunk.0.RDB1.",)),

@@ -48,6 +48,8 @@ def identify(names: Collection[str]) -> str:
         return "it is an autoencoder (VAE): give it beside a base as `vae`, or --vae"
     if any(name.startswith(UNETS) for name in names):
         return UNET_ALONE
+    if set(names) & {"emb_params", "string_to_param.*"} or {"clip_l", "clip_g"} <= set(names):
+        return "it is a textual-inversion embedding: a word of prompts, with --embedding"
     if part := part_alone(names):
         return f"it is {part.what}, which this project does not open"
     first = f", the first is {next(iter(names))!r}" if names else ""

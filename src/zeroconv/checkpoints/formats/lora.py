@@ -3,8 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.families import width_title
 from zeroconv.checkpoints.files.safetensors import read_header, read_safetensors
-from zeroconv.checkpoints.formats.lora_names import bundled_words, check_kinds, group_by_module, text_width, without_bundled
+from zeroconv.checkpoints.formats.lora_names import check_kinds, group_by_module, text_width, without_bundled
 from zeroconv.checkpoints.formats.lora_parts import assemble
 from zeroconv.checkpoints.formats.lora_update import WeightUpdate
+from zeroconv.checkpoints.formats.textual_inversion import Vectors, bundled_embeddings
 from zeroconv.checkpoints.keys.lora import Part, Shapes, layout_of, original_spellings, own_spellings, split
 from zeroconv.messages import Message, tell
 
@@ -34,10 +35,12 @@ class Lora:
     Attributes:
         layout: whose names it uses: "kohya", "kohya, original names", "PEFT", "diffusers", …
         updates: part of the base -> name of a module in it -> the update of that module's weight.
+        embeddings: the textual-inversion embeddings that are bundled with it, by their words.
     """
 
     layout: str
     updates: dict[Part, dict[str, WeightUpdate]]
+    embeddings: dict[str, Vectors] = field(default_factory=dict[str, Vectors])
 
 
 def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
@@ -84,8 +87,6 @@ def lora_updates(
     check_text_width({name: tuple(tensor.shape) for name, tensor in tensors.items()}, shapes, what)
     own = own_spellings(shapes)
     found = group_by_module(names, original_spellings(shapes["unet"]) | own, what)
-    if len(names) < len(tensors):
-        tell(bundled_message(tensors, what))
     settings = adapter_settings(metadata, what)
     updates: dict[Part, dict[str, WeightUpdate]] = {}
     for (part, module), roles in found.items():
@@ -100,14 +101,7 @@ def lora_updates(
         tell(Message(f"{says}: alpha = rank is taken, a scale of 1", "file.alpha"))
     spelled = [both for name in names if (both := split(name)) is not None]
     layout = layout_of((ending for _, ending in spelled), any(module not in own for module, _ in spelled))
-    return Lora(layout, {part: updates[part] for part in shapes if part in updates})
-
-
-def bundled_message(names: Collection[str], what: str) -> Message:
-    """That embeddings in a LoRA's file are left out."""
-    words = ", ".join(bundled_words(names))
-    said = f"{what} also holds the textual-inversion embeddings {words}, which are left out: they are not supported yet"
-    return Message(said, "file.left-out")
+    return Lora(layout, {part: updates[part] for part in shapes if part in updates}, bundled_embeddings(tensors, what))
 
 
 def check_text_width(tensors: Shapes, shapes: Mapping[Part, Shapes], what: str) -> None:

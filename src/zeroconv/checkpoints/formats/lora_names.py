@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 from zeroconv.checkpoints.formats.identify import identify
 from zeroconv.checkpoints.formats.lora_parts import kind_of_parts, needed_parts
+from zeroconv.checkpoints.formats.textual_inversion import bundled_words
 from zeroconv.checkpoints.keys.lora import (
     BUNDLED,
     ENDINGS,
@@ -21,7 +22,7 @@ from zeroconv.checkpoints.keys.lora import (
 )
 
 __all__ = [
-    "LoraNames", "bundled_words", "check_kinds", "group_by_module", "is_lora", "read_names", "text_width",
+    "LoraNames", "check_kinds", "group_by_module", "is_lora", "read_names", "text_width",
     "without_bundled",
 ]  # fmt: skip
 
@@ -189,11 +190,6 @@ def describe_unknown(unknown: Collection[str], count: int) -> str:
 def without_bundled(names: Collection[str]) -> list[str]:
     """The names but those of textual-inversion embeddings that some trainers bundle with their LoRA."""
     return [name for name in names if not name.startswith(BUNDLED)]
-
-
-def bundled_words(names: Collection[str]) -> tuple[str, ...]:
-    """The words of the embeddings that are bundled with a LoRA."""
-    return tuple(sorted({name.removeprefix(BUNDLED).partition(".")[0] for name in names if name.startswith(BUNDLED)}))
 
 
 def name_of(roles: Collection[Role]) -> str:

@@ -1,9 +1,7 @@
 """What the names and shapes of a weight file say it is: kind, layout, family, and what it goes with."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
 from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
+from zeroconv.checkpoints.formats.textual_inversion import embedding_names, misshapen
+from zeroconv.checkpoints.inspect.headers import count, types
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.table import check_names
 from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
@@ -26,12 +26,9 @@ __all__ = [
     "EXPECTED",
     "Contents",
     "contents_of",
-    "count",
     "details_of",
     "fits_of",
-    "merge_headers",
     "own_control_contents",
-    "types",
 ]
 
 EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
@@ -101,6 +98,8 @@ def contents_of(path: Path, header: Header) -> Contents:
         return base_contents(path, header)
     if is_lora(names):
         return lora_contents(path, header)
+    if vectors := embedding_names(names):
+        return embedding_contents(path, header, vectors)
     bare = bare_of(names, VAE) or names
     if "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare:
         return vae_contents(path, header, bare)
@@ -259,33 +258,20 @@ def lora_contents(path: Path, header: Header) -> Contents:
     return Contents(path, found.kind, found.layout, family, *common, details, fits=fits)
 
 
+def embedding_contents(path: Path, header: Header, vectors: Mapping[str, str]) -> Contents:
+    """A textual-inversion embedding."""
+    wrong = [f"{name!r} {said}" for name in vectors if (said := misshapen(header.shapes[name]))]
+    widths = [(header.shapes[name] or (0,))[-1] for name in vectors]
+    family = next((f for f in FAMILIES.values() if sum(widths) == f.text_width and len(f.text_encoders) == len(widths)), None)
+    counts = {header.shapes[name][0] if len(header.shapes[name]) > 1 else 1 for name in vectors}
+    fits = f"{family.title} bases: `--embedding {path.name}`" if family else f"bases whose text is {sum(widths)} wide"
+    details = {"vectors": ", ".join(map(str, sorted(counts))), "text width": " + ".join(map(str, widths))}
+    return Contents(path, "textual-inversion embedding", "diffusers or panels", family, count(header), types(header),
+                    path.stat().st_size, details,
+                    refused=wrong[0] if wrong else None, fits="" if wrong else fits)  # fmt: skip
+
+
 def fits_of(kind: str, unet_shape: UNetShape) -> str:
     """What a base or ControlNet can be used with."""
     title = f"{unet_shape.family.title} (text width {unet_shape.context}, {unet_shape.in_channels} latent channels)"
     return f"bases of {title}" if kind == "ControlNet" else f"ControlNets and LoRAs made for {title}"
-
-
-def merge_headers(headers: list[Header]) -> Header:
-    """Several headers as one; the same name in two networks is counted twice."""
-    one = len(headers) == 1
-    places = [(f"{i}." if not one and overlaps(headers) else "", header) for i, header in enumerate(headers)]
-    return Header(
-        {prefix + name: shape for prefix, header in places for name, shape in header.shapes.items()},
-        {prefix + name: dtype for prefix, header in places for name, dtype in header.dtypes.items()},
-        headers[0].metadata if headers else {},
-    )
-
-
-def overlaps(headers: list[Header]) -> bool:
-    """Whether two headers share a name."""
-    return len({name for header in headers for name in header.shapes}) < sum(len(header.shapes) for header in headers)
-
-
-def count(header: Header) -> int:
-    """Numbers in all tensors."""
-    return sum(prod(shape) for shape in header.shapes.values())
-
-
-def types(header: Header) -> dict[str, int]:
-    """Stored types, the most frequent first."""
-    return dict(Counter(header.dtypes.values()).most_common())

@@ -17,13 +17,11 @@ from zeroconv.checkpoints.inspect.contents import (
     EXPECTED,
     Contents,
     contents_of,
-    count,
     details_of,
     fits_of,
-    merge_headers,
     own_control_contents,
-    types,
 )
+from zeroconv.checkpoints.inspect.headers import count, merge_headers, types
 
 __all__ = ["describe"]
 

@@ -98,6 +98,14 @@ def test_noise_levels_of_karras_are_the_formula() -> None:
         ("uni_pc_bh2", "unipc"),
         ("DDIM", "ddim"),
         ("LCM", "lcm"),
+        ("DPMSolverMultistepScheduler", "dpm++2m"),
+        ("EulerDiscreteScheduler", "euler"),
+        ("EulerAncestralDiscreteScheduler", "euler-a"),
+        ("DDIMScheduler", "ddim"),
+        ("DPM++ 2M Normal", "dpm++2m"),
+        ("Euler a Automatic", "euler-a"),
+        ("DPM++ 2M SDE GPU Karras", "dpm++2m-sde-karras"),
+        ("dpmpp_2m_sde_gpu", "dpm++2m-sde"),
         *[(name, name) for name in SAMPLERS],
         *[(name.upper().replace("-", " "), name) for name in SAMPLERS],
     ],
@@ -111,6 +119,12 @@ def test_a_wrong_name_gets_the_nearest_one(written: str, guess: str) -> None:
     with pytest.raises(InputError, match="expected one of ddim, dpm") as caught:
         canonical_sampler(written)
     assert str(caught.value).endswith(guess) and caught.value.field == "sampler"
+
+
+@pytest.mark.parametrize("written", ["DPM++ 2M SGM Uniform", "euler simple", "Euler Beta"])
+def test_a_spacing_that_there_is_none_of_is_called_one(written: str) -> None:
+    with pytest.raises(InputError, match=r"there is no spacing '\w+' here; expected one of karras and exponential, or none"):
+        canonical_sampler(written)
 
 
 def test_names_do_not_collide() -> None:

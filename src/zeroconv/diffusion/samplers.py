@@ -43,9 +43,13 @@ SCHEDULE_SETTINGS = (
 
 OTHER_WORDS = {
     "dpmpp": "dpm", "dpmsolver": "dpm", "eulerancestral": "eulera", "keuler": "euler", "kheun": "heun", "kdpm": "dpm",
-    "unipcbh2": "unipc", "multistep": "2m",
+    "unipcbh2": "unipc", "multistep": "2m", "gpu": "",
 }  # fmt: skip
 """In names without spaces and signs: what other programs write -> what we do."""
+SILENT = ("automatic", "normal", "default")
+"""Words at the end of a name by which other programs say "as usual"."""
+TRAILING = ("sgmuniform", "simple", "beta", "ddimuniform", "klopt", "alignyoursteps", "turbo", "polyexponential")
+"""Spacings of other programs that there are none of here; at the end of a name."""
 
 
 def plain(name: str) -> str:
@@ -54,17 +58,28 @@ def plain(name: str) -> str:
 
 
 BY_PLAIN_NAME: dict[str, Sampler] = {plain(name): name for name in SAMPLERS}
+BY_CLASS: dict[str, Sampler] = {plain(CLASSES[name][0]): name for name in SAMPLERS if name in CLASSES and "sde" not in name}
+"""By the class as diffusers makes it when nothing else is said; its single-step class is none of ours then."""
 
 
 def canonical_sampler(name: str) -> Sampler:
     """A sampler's name as we write it, from any way that people write it: "DPM++ 2M Karras" is "dpm++2m-karras".
 
-    Capitals, spaces, `_`, `-` and `+` do not count; "dpmpp_2m", "k_euler" and "euler_ancestral" are understood too.
+    Capitals, spaces, `_`, `-` and `+` do not count; "dpmpp_2m", "k_euler", "euler_ancestral" and the classes of diffusers
+    ("EulerDiscreteScheduler") are understood too, and "Automatic", "Normal" or "GPU" behind a name changes nothing.
 
     Raises:
         InputError: for an unknown name, with the nearest one and a list.
     """
     key = plain(name)
+    if key in BY_CLASS:
+        return BY_CLASS[key]
+    while (word := next((word for word in SILENT if key.endswith(word)), None)) is not None:
+        key = key.removesuffix(word)
+    if other := next((word for word in TRAILING if key.endswith(word)), None):
+        known = " and ".join(SPACINGS)
+        message = f"sampler is {name!r:.40}: there is no spacing {other!r} here; expected one of {known}, or none"
+        raise InputError(message, field="sampler")
     for theirs, ours in OTHER_WORDS.items():
         key = key.replace(theirs, ours)
     if key in BY_PLAIN_NAME:

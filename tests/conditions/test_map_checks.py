@@ -11,9 +11,11 @@ from zeroconv.conditions.depth import DEPTH
 from zeroconv.conditions.map_checks import check_lines, check_sizes, check_soft_lines
 from zeroconv.conditions.normal import NORMAL
 from zeroconv.conditions.openpose.drawing import draw_pose
+from zeroconv.conditions.palettes import COCO, PALETTE, read_classes, snap
 from zeroconv.conditions.pose import POSE
-from zeroconv.conditions.segmentation import PALETTE, SEGMENTATION, read_classes, segmentation_map, snap
-from zeroconv.messages import Message
+from zeroconv.conditions.segmentation import SEGMENTATION, segmentation_map
+from zeroconv.errors import InputError
+from zeroconv.messages import Message, listen
 
 Check = Callable[[Image.Image], list[Message]]
 CHECKS: dict[str, Check] = {
@@ -106,10 +108,37 @@ def test_snapping_takes_the_nearest() -> None:
     noise = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     known = np.concatenate([PALETTE, [[0, 0, 0]]]).astype(int)
     distance = ((noise[:, :, None].astype(int) - known) ** 2).sum(axis=-1)  # (20, 30, 151)
-    taken = ((noise.astype(int) - np.asarray(snap(Image.fromarray(noise)), int)) ** 2).sum(axis=-1)
+    said: list[Message] = []
+    with listen(said.append):
+        snapped = snap(Image.fromarray(noise))
+    assert ["was far from every colour of the ADE20K palette" in message.text for message in said] == [True]
+    taken = ((noise.astype(int) - np.asarray(snapped, int)) ** 2).sum(axis=-1)
     assert np.array_equal(taken, distance.min(axis=-1))
     every = segmentation_map(np.arange(150)[None])
     assert snap(every) == every and not np.asarray(snap(Image.new("RGB", (2, 2)))).any()
+
+
+def test_coco_is_another_palette_and_stays_what_it_is() -> None:
+    stripes = Image.fromarray(COCO[np.arange(0, 130, 10)][None].repeat(40, axis=0))
+    (message,) = SEGMENTATION.check(stripes)
+    assert (message.code, message.level) == ("map.coco", "info")
+    with pytest.raises(InputError, match=r"in the colours of COCO, .*: leave it as it is"):
+        snap(stripes)
+    with pytest.raises(InputError, match=r"in the colours of COCO, .*: it is scored by ADE20K's classes"):
+        SEGMENTATION.fidelity(stripes, stripes)
+    assert len(np.unique(COCO, axis=0)) == len(COCO) == 133
+
+
+def test_channels_that_may_be_swapped_are_said_where_both_readings_are_whole() -> None:
+    twins = [i for i, colour in enumerate(PALETTE) if (colour[::-1] == PALETTE).all(axis=1).any() and colour[0] != colour[2]]
+    assert len(twins) == 56
+    map_of_them = segmentation_map(np.array(twins[:4])[None].repeat(8, axis=0))
+    for image in (map_of_them, bgr(map_of_them)):
+        (message,) = SEGMENTATION.check(image)
+        assert (message.code, message.level) == ("map.channels", "info")
+    sky = np.asarray(map_of_them).copy()
+    sky[:4] = PALETTE[2]
+    assert SEGMENTATION.check(Image.fromarray(sky)) == []
 
 
 def test_pose_with_channels_swapped_bright_or_empty() -> None:

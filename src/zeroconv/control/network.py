@@ -176,7 +176,8 @@ class ControlNet(UnionMethods, nn.Module):
             first = str(error).strip().partition("\n")[0]
             raise ValueError(f"{config_path} describes no ControlNet: {kind}{first}") from error
         shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-        check_fit(file.tensors, shapes, f"{weights} does not fit its config.json")
+        misfit = "does not fit its config.json" if file.path.is_dir() else "is no whole ControlNet"
+        check_fit(file.tensors, shapes, f"{weights} {misfit}")
         # Copied, not assigned: a file's own memory is not aligned, and sums over it would be rounded differently.
         network.to_empty(device="cpu").float().load_state_dict(file.tensors)
         return network

@@ -16,7 +16,6 @@ from zeroconv.checkpoints import (
     embedded_names,
     read_config,
     read_json,
-    read_safetensors,
     read_weights,
     resolve,
     write_model_folder,
@@ -27,6 +26,7 @@ from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle
+from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.configs import NORM_GROUPS
 from zeroconv.checkpoints.formats.single_file import (
     UNET,
@@ -105,7 +105,7 @@ def convert_vae(source: str | Path, out: Path, dtype: torch.dtype | None = None)
     if out.suffix != ".safetensors":
         raise ValueError(f"an autoencoder is written as a file ending in .safetensors, got {out.name!r}")
     path = Path(source)
-    tensors = read_pickle(path) if path.suffix in PICKLE_ENDINGS else read_safetensors(path)
+    tensors = read_pickle(path) if path.suffix in PICKLE_ENDINGS else read_published(path)
     ours = read_vae(tensors, FAMILIES["sd15"], str(path)).tensors  # the family tells the scale of latents, not a name
     shape = vae_shape(shapes_of(ours))
     named = vae_table(shape.channels, shape.blocks).to_theirs(autoencoder_names(ours), str(path))
@@ -185,7 +185,7 @@ def convert_base(
 def read_base_file(path: Path, prediction_type: str | None, ema: bool) -> tuple[OriginalBase, list[str]]:
     """A whole base in one file, mapped, pickles included, and what to say about it."""
     pickled = path.suffix in PICKLE_ENDINGS
-    tensors = read_pickle(path) if pickled else read_safetensors(path)
+    tensors = read_pickle(path) if pickled else read_published(path)
     found = read_original(tensors, {} if pickled else read_header(path).metadata, str(path), prediction_type, ema=ema)
     if found.vae is None:
         raise ValueError(f"{path} holds no autoencoder: a whole base is expected")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
+from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.single_file import OriginalBase, read_original
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion.build import build_text_encoder, build_unet
@@ -59,7 +59,7 @@ def read_file(path: Path, prediction_type: str | None = None, family: str | None
             f"{path} is a pickle, which only `zeroconv convert` opens: zeroconv convert {path} "
             f"{path.with_suffix('.safetensors').name} --to original"
         )
-    return read_original(read_safetensors(path), read_header(path).metadata, str(path), prediction_type, family, ema)
+    return read_original(read_published(path), read_header(path).metadata, str(path), prediction_type, family, ema)
 
 
 def build_parts(

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from zeroconv.checkpoints import read_config, read_safetensors, read_weights
+from zeroconv.checkpoints import read_config, read_weights
 from zeroconv.checkpoints.architecture.families import FAMILIES, FamilyKey
+from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.single_file import Part, read_vae
 from zeroconv.stable_diffusion.build import build_vae
 
@@ -36,7 +37,7 @@ def open_vae(place: Path, dtype: torch.dtype | None, family: FamilyKey = "sd15")
     if not place.exists():
         raise FileNotFoundError(f"there is no autoencoder at {place}: expected a .safetensors file, or a folder with one")
     if not place.is_dir():
-        return build_vae_part(read_vae(read_safetensors(place), FAMILIES[family], str(place)), dtype, family)
+        return build_vae_part(read_vae(read_published(place), FAMILIES[family], str(place)), dtype, family)
     folder = place / "vae" if (place / "vae" / "config.json").is_file() else place
     config = read_config(folder, VAE_CLASS)
     return build_vae(config, read_weights(folder), vae_dtype(config, dtype, family == "sdxl"))

@@ -172,7 +172,7 @@ def test_weights_that_are_not_there_say_what_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"^no weight file at [^\n]*/model\.safetensors$"):
         read_weights(tmp_path, "model")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80")
-    with pytest.raises(FileNotFoundError, match=r"; pytorch_model\.bin is a pickle, which is not opened: get the safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"; pytorch_model\.bin is a pickle, which only `zeroconv convert` opens"):
         read_weights(tmp_path, "model")
     write_shards(tmp_path, {**SHARDS, "conv.bias": "part7.safetensors"})
     with pytest.raises(FileNotFoundError, match=r"^no weight file at [^\n]*part7\.safetensors$"):

@@ -126,7 +126,7 @@ def test_a_missing_and_an_unknown_tensor_are_named(layout: str) -> None:
     with pytest.raises(ValueError, match=r"here has 337 tensors, expected 338: tensor 'time_embed\.0\.bias' is missing \(1 m"):
         read_layout({name: tensor for name, tensor in written.items() if name != first}, what="here")
     with pytest.raises(ValueError, match=r"expected 338: tensor '.*surprise' is unknown \(0 missing, 1 unknown\)"):
-        read_layout({**written, first.replace("time_embed.0.bias", "surprise"): torch.zeros(1)})
+        read_layout({**written, first.replace("time_embed.0.bias", "time_embed.surprise"): torch.zeros(1)})
 
 
 def test_what_is_no_controlnet_is_one_line() -> None:

@@ -22,6 +22,8 @@ HEADER_TENSORS = 100_000
 HEADER_MARKS = {b":": 5 * HEADER_TENSORS, b",": 10 * HEADER_TENSORS}
 """How many of these a header may have: more than so many tensors and their metadata need, and parsing costs memory."""
 MAX_AXES = 16
+PACKED = (b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"\xfd7zXZ", b"BZh", b"\x28\xb5\x2f\xfd")
+"""How archives begin: RAR, 7-Zip, gzip, xz, bzip2, Zstandard."""
 CHUNK = 2**20
 MAX_NAME_LENGTH = 256
 ITEM_BYTES = {
@@ -140,6 +142,12 @@ def check_marks(path: Path, file: BinaryIO, length: int) -> None:
 
 def explain_foreign_bytes(path: Path, start: bytes, size: int, length: int) -> str:
     """Why a file cannot be a whole safetensors file, by its first bytes."""
+    if not size:
+        return f"{path} is empty, as a download that was cut off at once leaves it: get it again"
+    if start.startswith(PACKED):
+        return f"{path} is an archive, not a safetensors file: unpack it first"
+    if start.startswith(b"\x08") and start[2:3] == b"\x12":  # its version, and who wrote it
+        return f"{path} is an ONNX model, which cannot be read here: get it as safetensors"
     if start.startswith((b"PK", b"\x80")):
         return (
             f"{path} is a PyTorch pickle, not a safetensors file: get it as safetensors; of a base or ControlNet, "

@@ -59,7 +59,10 @@ def weight_file(folder: Path, stem: str) -> Path:
             if path.is_file():
                 return path
     pickled = next((path for end in ("bin", "ckpt", "pt") for path in sorted(folder.glob(f"*.{end}"))), None)
-    instead = f"; {pickled.name} is a pickle, which is not opened: get the safetensors file" if pickled else ""
+    instead = ""
+    if pickled:
+        command = f"zeroconv convert {pickled} {folder / stem}.safetensors --to safetensors"
+        instead = f"; {pickled.name} is a pickle, which only `zeroconv convert` opens: {command}"
     raise FileNotFoundError(f"no weight file at {folder / f'{stem}.safetensors'}{instead}")
 
 

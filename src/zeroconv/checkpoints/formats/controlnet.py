@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zeroconv.checkpoints import read_config, read_safetensors, read_weights, write_model_folder, write_safetensors
+from zeroconv.checkpoints import read_config, read_weights, write_model_folder, write_safetensors
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import WEIGHTS, remove_shards, write_shards
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS, read_pickle, write_pickle
+from zeroconv.checkpoints.files.wrappers import read_published, unwrap
 from zeroconv.checkpoints.formats.control_lora import FILE, to_control_lora
 from zeroconv.checkpoints.formats.controlnet_config import (
     CLASS_NAME,
@@ -22,7 +23,7 @@ from zeroconv.checkpoints.formats.controlnet_config import (
     ControlNetConfig,
 )
 from zeroconv.checkpoints.formats.controlnet_hints import METADATA, NO_HINTS, ControlNetHints, config_in_metadata, guess_hints
-from zeroconv.checkpoints.formats.controlnet_layouts import NO_UNION, Layout, layout_of, read_layout, write_layout
+from zeroconv.checkpoints.formats.controlnet_layouts import NO_UNION, Layout, drop_extras, layout_of, read_layout, write_layout
 from zeroconv.checkpoints.formats.controlnet_settings import (
     announce,
     guess_config,
@@ -91,13 +92,13 @@ def read_controlnet(
     if path.is_dir():
         return read_folder(path, hints, name or path.name)
     if path.suffix not in PICKLE_ENDINGS:
-        return read_file(path, read_safetensors(path), read_header(path).metadata, unet, hints)
+        return read_file(path, read_published(path), read_header(path).metadata, unet, hints)
     if not pickles:
         raise ValueError(
             f"{path} is a pickle, which only `zeroconv convert` opens: zeroconv convert {path} "
             f"{path.with_suffix('.safetensors').name} --to webui"
         )
-    return read_file(path, read_pickle(path), {}, unet, hints)
+    return read_file(path, unwrap(read_pickle(path), str(path)), {}, unet, hints)
 
 
 def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFile:
@@ -112,7 +113,9 @@ def read_folder(folder: Path, hints: ControlNetHints, name: str) -> ControlNetFi
         announce(name, guess, hints)
         config = override_config(config, guess)
     low_rank = config.variant == "lora"
-    tensors = read_safetensors(folder / FILE) if low_rank else read_weights(folder)
+    tensors = read_published(folder / FILE) if low_rank else unwrap(read_weights(folder), str(folder))
+    if not low_rank:
+        tensors = drop_extras(tensors, str(folder))
     config = override_config(config, hints) if hints != NO_HINTS else config
     return ControlNetFile(config, tensors, "control-lora" if low_rank else "diffusers", folder)
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
-from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union
+from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union, is_union_name
 from zeroconv.checkpoints.formats.identify import foreign_model, identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.messages import Message, tell
 
-__all__ = ["LAYOUTS", "NO_UNION", "Layout", "layout_of", "read_layout", "write_layout"]
+__all__ = ["LAYOUTS", "NO_UNION", "Layout", "drop_extras", "extras_of", "layout_of", "read_layout", "write_layout"]
 
 Layout = Literal["diffusers", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -22,6 +22,14 @@ CONTROL = "control_model."
 UNET = "model.diffusion_model."
 DIFFERENCE = "difference"
 EXACT = 1e-4  # rounding alone
+MODULES = {
+    "conv_in", "time_embedding", "add_embedding", "down_blocks", "mid_block",
+    "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block",
+    "input_blocks", "time_embed", "label_emb", "middle_block", "input_hint_block", "zero_convs", "middle_block_out",
+}  # fmt: skip
+"""The parts of a ControlNet, as diffusers and as the authors call them."""
+FEW = 8
+"""So many tensors beside a network are passed over; more are a network of another kind."""
 NO_UNION = UNION + " has no place in the layout {layout!r}: it is diffusers' names that every tool reads one by"
 
 
@@ -79,13 +87,35 @@ def read_layout(
 
 def read_diffusers(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
     """Of `diffusers`: they have our names already."""
-    return dict(tensors)
+    return drop_extras(tensors, what)
 
 
 def read_original(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:
     """Of `webui`, `lllyasviel` and `lllyasviel-full`: whole tensors under the original names."""
     bare = bare_names(tensors)
-    return controlnet_table(UNetShape.of_original(shapes_of(bare))).to_ours(bare, what)
+    return controlnet_table(UNetShape.of_original(shapes_of(bare))).to_ours(drop_extras(bare, what), what)
+
+
+def extras_of(names: Collection[str]) -> set[str]:
+    """A few tensors that are in no module of a ControlNet, as programs leave them beside one: counters, names, a scale.
+
+    Args:
+        names: of a ControlNet's file, without a prefix.
+
+    Returns:
+        None of them when there are many: then it is another network.
+    """
+    extras = {name for name in names if name.partition(".")[0] not in MODULES and not is_union_name(name)}
+    return extras if len(extras) <= FEW else set()
+
+
+def drop_extras(tensors: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The tensors without extras, which are told."""
+    extras = extras_of(tensors.keys())
+    if extras:
+        said = f"{what} holds what no ControlNet has: {', '.join(sorted(extras)):.100}; it is passed over"
+        tell(Message(said, "file.left-out"))
+    return {name: tensor for name, tensor in tensors.items() if name not in extras}
 
 
 def read_difference(tensors: Mapping[str, Tensor], unet: Mapping[str, Tensor] | None, what: str) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from zeroconv.checkpoints.architecture.families import width_title
-from zeroconv.checkpoints.files.safetensors import read_header, read_safetensors
+from zeroconv.checkpoints.files.safetensors import read_header
+from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.lora_names import check_kinds, group_by_module, text_width, without_bundled
 from zeroconv.checkpoints.formats.lora_parts import assemble
 from zeroconv.checkpoints.formats.lora_update import WeightUpdate
@@ -61,7 +62,7 @@ def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
             f"expected {' or '.join(FILES)} in it" if file.is_dir() else "expected a .safetensors file, or a folder with one"
         )
         raise FileNotFoundError(f"there is no LoRA at {path}: {wanted}")
-    tensors, metadata = read_safetensors(file), dict(read_header(file).metadata)
+    tensors, metadata = read_published(file), dict(read_header(file).metadata)
     beside = file.with_name(ADAPTER_SETTINGS)
     if file.name == FILES[1] and beside.is_file():  # PEFT keeps alpha in a file of its own
         metadata[SETTINGS] = beside.read_text("utf-8", errors="replace")

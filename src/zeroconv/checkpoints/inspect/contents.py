@@ -7,10 +7,11 @@ from typing import Any
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
-from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
+from zeroconv.checkpoints.files.safetensors import Header
+from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
-from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, NO_UNION, layout_of
+from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, NO_UNION, extras_of, layout_of
 from zeroconv.checkpoints.formats.controlnet_union import UNION, describe_union, is_union, is_union_name
 from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
@@ -139,6 +140,9 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
         table = controlnet_table(unet_shape)
         known = table.ours if layout == "diffusers" else table.theirs
         plain = {name: shape for name, shape in names.items() if not is_union_name(name)}
+        extras = extras_of(plain)
+        plain = {name: shape for name, shape in plain.items() if name not in extras}
+        details |= {"passed over": ", ".join(sorted(extras))} if extras else {}
         refused = unsupported(unet_shape) or misfit(known, plain, "this ControlNet")
     if is_union(header.shapes):
         conditions, wrong = describe_union(names) if layout == "diffusers" else ("", NO_UNION.format(layout=layout))
@@ -213,7 +217,7 @@ def base_contents(path: Path, header: Header) -> Contents:
     reason = unsupported(unet_shape)
     if reason is None:
         try:
-            read = read_original(read_safetensors(path), header.metadata, path.name)
+            read = read_original(read_published(path), header.metadata, path.name)
         except ValueError as error:
             reason = str(error)
         else:

@@ -10,6 +10,7 @@ from zeroconv.checkpoints.files.atomic import read_json
 from zeroconv.checkpoints.files.safetensors import read_header
 from zeroconv.checkpoints.files.shards import STEM, weight_files
 from zeroconv.checkpoints.files.torch_pickle import PICKLE_ENDINGS
+from zeroconv.checkpoints.files.wrappers import read_published_header, wrapper_of
 from zeroconv.checkpoints.formats.control_lora import FILE as CONTROL_LORA
 from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME
 from zeroconv.checkpoints.inspect.connections import untouched_connections
@@ -48,9 +49,11 @@ def describe(path: Path, hashed: bool = True) -> Contents:
         raise ValueError(
             f"{path} is a pickle: only `zeroconv convert {path} OUT.safetensors --to …` opens it, as tensors alone"
         )
-    header = read_header(path)
+    header = read_published_header(path)
     found = contents_of(path, header)
-    return replace(found, details={**found.details, **connections_of([path])}, sha256=hash_of(path) if hashed else None)
+    prefix = wrapper_of(read_header(path).shapes)
+    left = {"prefix": f"{prefix} before every name, passed over"} if prefix else {}
+    return replace(found, details={**found.details, **left, **connections_of([path])}, sha256=hash_of(path) if hashed else None)
 
 
 def connections_of(files: Iterable[Path]) -> dict[str, str]:
@@ -72,7 +75,7 @@ def describe_folder(path: Path, hashed: bool) -> Contents:
     lora = folder / CONTROL_LORA
     stem = "model" if (folder / "model.safetensors").is_file() else STEM
     files = [lora] if details.get("variant") == "lora" else weight_files(folder, stem)
-    headers = [read_header(file) for file in files]
+    headers = [read_published_header(file) for file in files]
     widths = config.get("conditioning_embedding_out_channels")
     other_widths = isinstance(widths, list) and len(widths) != PUBLISHED_WIDTHS
     own = details.get("variant") == "lite" or details.get("condition encoder") == "paper" or other_widths

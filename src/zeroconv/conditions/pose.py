@@ -21,7 +21,7 @@ from zeroconv.metrics.keypoints import oks, pck
 
 __all__ = ["METHODS", "POSE", "estimate_people", "pose", "pose_metrics", "predict_people"]
 
-METHODS = ("tiny", *methods_of("pose"))
+METHODS = ("tiny", "blazepose", *methods_of("pose"))
 PCK = "joints met (PCK@0.05)"
 THRESHOLD = 0.3  # confidence from which a person or a joint is believed
 OTHER_ORDERS = ((2, 1, 0), (1, 2, 0), (2, 0, 1), (1, 0, 2), (0, 2, 1))
@@ -90,8 +90,10 @@ def estimate_people(
 
     Args:
         image: any picture.
-        method: "tiny" (the embedded annotator: one person, in pictures of the tiny world alone), "vitpose" or "sapiens2".
-        weights: of the learned method: a folder or hub id instead of the published one.
+        method: "tiny" (the embedded annotator: one person, in pictures of the tiny world alone), "vitpose", "sapiens2", or
+            "blazepose", whose files you have.
+        weights: of the learned method: a folder or hub id instead of the published one; of "blazepose" the folder of its
+            files, or the file of its landmarks.
         detector: of the person detector that it needs, likewise.
         threshold: confidence in [0, 1] from which a person or a joint counts; other joints are 0.
         device: where learned networks run.
@@ -119,6 +121,10 @@ def predict_people(
         raise InputError(f"pose method is {method!r}; expected one of {', '.join(METHODS)}", field="method")
     if not 0 <= threshold <= 1:
         raise InputError(f"pose threshold is {threshold}; expected 0 … 1", field="threshold")
+    if method == "blazepose":
+        from zeroconv.conditions.networks.blazepose import blazepose_people
+
+        return [blazepose_people(image, weights, detector, threshold) for image in images]
     if method != "tiny":
         from zeroconv.conditions.networks.pose import learned_people
 

@@ -88,7 +88,7 @@ def test_a_pipeline_in_the_hubs_cache_is_used_when_all_its_parts_are_there(
     ("extractor", "word"),
     [
         (depth, "depth method is 'hed'; expected one of tiny, depth-anything, dpt"),
-        (pose, "pose method is 'hed'; expected one of tiny, vitpose, sapiens2"),
+        (pose, "pose method is 'hed'; expected one of tiny, blazepose, vitpose, sapiens2"),
         (segmentation, "segmentation method is 'hed'; expected one of tiny, segformer, mask2former, oneformer"),
         (normal, "normal method is 'hed'; expected one of tiny, marigold, sapiens2, depth-anything, dpt"),
     ],
@@ -120,7 +120,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(folders: dict[str, Path
     refused(ValueError, r"do not fit their config\.json", broken)
     (broken / "model.safetensors").unlink()
     (broken / "pytorch_model.bin").write_bytes(b"pickle")
-    refused(FileNotFoundError, "is a pickle, which is not opened", broken)
+    refused(FileNotFoundError, "is a pickle, which only `zeroconv convert` opens", broken)
     (broken / "config.json").write_text('{"model_type": "dpt", "hidden_size": "many"}')
     shutil.copy(folders["dpt"] / "model.safetensors", broken)
     refused(ValueError, r"do not fit their config\.json", broken)

@@ -49,6 +49,12 @@ def test_bases_and_loras_in_a_wrapper(tmp_path: Path) -> None:
         one, other = (StableDiffusion.from_pretrained(tmp_path / f"{name}.safetensors") for name in ("base", "wrapped"))
     theirs: Any = other.unet.state_dict()
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in one.unet.state_dict().items())
+    vae = {f"module.{name}": tensor for name, tensor in tensors.items() if name.startswith("first_stage_model.")}
+    write_safetensors(tmp_path / "vae.safetensors", vae)
+    with listen(lambda _: None):
+        lent = StableDiffusion.from_pretrained(tmp_path / "base.safetensors", vae=tmp_path / "vae.safetensors")
+    theirs = lent.vae.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in one.vae.state_dict().items())
     lora = kohya({"unet": {KEY: Factors(numbers(2, SD15["cross_attention_dim"]), numbers(32, 2))}})
     write_safetensors(tmp_path / "lora.safetensors", {f"module.{name}": tensor for name, tensor in lora.items()})
     with listen(lambda _: None):

@@ -100,6 +100,11 @@ def test_what_changes_nothing_changes_nothing_and_says_so(pipe: ControlPipeline,
     assert differs(white, plain)
 
 
+@pytest.mark.parametrize(("scale", "codes"), [(1e-30, ["no-effect.scale"]), (-9e-4, ["no-effect.scale"]), (0.01, [])])
+def test_a_strength_that_nobody_can_see_is_said(scale: float, codes: list[str], network: ControlNet) -> None:
+    assert [message.code for message in Control(network, build_map(), scale=scale).idle_reasons(20)] == codes
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scale=st.sampled_from([0.0, 0.5, 1.0]),

@@ -24,6 +24,8 @@ from zeroconv.messages import Message
 __all__ = ["Control"]
 
 
+FAINT = 1e-3
+"""Strength below which a control has no visible effect."""
 Picture = Image.Image | str | Path | NDArray[Any] | Tensor
 
 
@@ -91,6 +93,9 @@ class Control:
         name, found = self.network.name or "a control", list[Message]()
         if not self.scale:
             found.append(Message(f"{name} has scale 0: it has no effect", "no-effect.scale"))
+        elif abs(self.scale) < FAINT:
+            said = f"{name} has scale {self.scale:g}, which changes no picture that one could see; 1 is as trained"
+            found.append(Message(said, "no-effect.scale"))
         elif self.layers is not None and not any(float(weight) for weight in self.layers):
             found.append(Message(f"{name} has layer weights that are all 0: it has no effect", "no-effect.layers"))
         if self.mask is not None and self.mask.convert("L").getextrema()[1] == 0:

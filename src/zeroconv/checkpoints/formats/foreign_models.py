@@ -145,6 +145,7 @@ PARTS = (
     ForeignModel("a CLIP image encoder alone", "", ("vision_model.encoder.layers.0.",)),
     ForeignModel("a CLIP text encoder alone", "", ("text_model.encoder.layers.0.",)),
     ForeignModel("a CLIP text encoder alone", "", ("transformer.resblocks.0.",)),
+    ForeignModel("a CLIP text encoder alone", "", ("encoder.layers.0.", "embeddings.position_embedding.")),
     ForeignModel("a language model alone", "", ("layers.0.self_attn.q_proj.",)),
     ForeignModel("an upscaler (ESRGAN)", "", ("body.0.rdb1.",)),
     ForeignModel("an upscaler (ESRGAN)", "", ("model.1.sub.0.RDB1.",)),

@@ -155,7 +155,13 @@ def test_what_it_cannot_follow_is_one_line(folder: Path, union: Any, tmp_path: P
             ControlNet.from_pretrained(f"{tmp_path / 'cut.safetensors'}#depth", unet=build_unet(SDXL))
         assert name in str(describe(tmp_path / "cut.safetensors", hashed=False).refused)
     config = json.loads((tmp_path / "six" / "config.json").read_text())
-    for key, value in (("num_control_type", -1), ("num_trans_channel", 1e9), ("num_proj_channel", 8), ("num_trans_layer", "2")):
+    for key, value in (
+        ("controlnet_conditioning_channel_order", "bgr"),
+        ("num_control_type", -1),
+        ("num_trans_channel", 1e9),
+        ("num_proj_channel", 8),
+        ("num_trans_layer", "2"),
+    ):
         (tmp_path / "six" / "config.json").write_text(json.dumps({**config, key: value}))
         with pytest.raises(ValueError, match=key):
             ControlNet.from_pretrained(tmp_path / "six")

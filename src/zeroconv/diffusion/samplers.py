@@ -48,7 +48,7 @@ OTHER_WORDS = {
 """In names without spaces and signs: what other programs write -> what we do."""
 SILENT = ("automatic", "normal", "default")
 """Words at the end of a name by which other programs say "as usual"."""
-TRAILING = ("sgmuniform", "simple", "beta", "ddimuniform", "klopt", "alignyoursteps", "turbo", "polyexponential")
+OTHER_SPACINGS = ("sgmuniform", "simple", "beta", "ddimuniform", "klopt", "alignyoursteps", "turbo", "polyexponential")
 """Spacings of other programs that there are none of here; at the end of a name."""
 
 
@@ -76,7 +76,7 @@ def canonical_sampler(name: str) -> Sampler:
         return BY_CLASS[key]
     while (word := next((word for word in SILENT if key.endswith(word)), None)) is not None:
         key = key.removesuffix(word)
-    if other := next((word for word in TRAILING if key.endswith(word)), None):
+    if other := next((word for word in OTHER_SPACINGS if key.endswith(word)), None):
         known = " and ".join(SPACINGS)
         message = f"sampler is {name!r:.40}: there is no spacing {other!r} here; expected one of {known}, or none"
         raise InputError(message, field="sampler")

@@ -67,14 +67,9 @@ def run_together(controls: Sequence[Control], networks: Sequence[ControlNet]) ->
 
 def acts_alike(one: Control, other: Control) -> bool:
     """Whether two controls act in the same steps, in the same place, and with the same layer weights."""
-    layers, masks = (
-        [None if part is None else change(part) for part in parts]
-        for change, parts in (
-            (lambda weights: [float(weight) for weight in weights], (one.layers, other.layers)),
-            (lambda mask: mask.convert("L").tobytes(), (one.mask, other.mask)),
-        )
-    )
-    return one.window == other.window and layers[0] == layers[1] and masks[0] == masks[1]
+    layers, other_layers = (None if of.layers is None else [float(weight) for weight in of.layers] for of in (one, other))
+    mask, other_mask = (None if of.mask is None else of.mask.convert("L").tobytes() for of in (one, other))
+    return one.window == other.window and layers == other_layers and mask == other_mask
 
 
 def stack_maps(control: Control, network: ControlNet, rows: range) -> Tensor:

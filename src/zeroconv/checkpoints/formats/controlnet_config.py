@@ -138,6 +138,10 @@ class ControlNetConfig:
         if self.union is not None:
             if (self.variant, self.condition_encoder) != ("full", "released"):
                 raise ValueError("a ControlNet-Union is a full copy with the released condition encoder, got another form")
+            if self.channel_order != "rgb":
+                raise ValueError(
+                    "a ControlNet-Union reads its maps red first; expected controlnet_conditioning_channel_order rgb"
+                )
             check_union(self.union, self.unet_settings, self.unet_shape.channels[0], self.condition)
         for name, value in freeze(vars(self)).items():
             object.__setattr__(self, name, value)

@@ -30,7 +30,7 @@ MODULES = {
 """The parts of a ControlNet, as diffusers and as the authors call them."""
 FEW = 8
 """So many tensors beside a network are passed over; more are a network of another kind."""
-NO_UNION = UNION + " has no place in the layout {layout!r}: it is diffusers' names that every tool reads one by"
+NO_UNION = UNION + " has no place in the layout {layout!r}: it is read and written under diffusers' names alone"
 
 
 def layout_of(names: Collection[str]) -> Layout | None:

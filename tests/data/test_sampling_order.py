@@ -1,5 +1,6 @@
 """Keyed samples: every epoch a permutation, every draw belonging to (seed, sample, epoch) and to nothing else."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_randomness, permute_epoch, samples_of_step
-from zeroconv.diffusion import NoiseSchedule, generator
+from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_randomness, samples_of_step
+from zeroconv.diffusion import NoiseSchedule
 
 SHAPE = (2, 3, 3)
 
 
-def drawn(sample: int, epoch: int, seed: int = 0, dropout: float = 0.5) -> StepRandomness:
-    return draw_randomness(SampleRef(sample, epoch), seed, SHAPE, 1000, dropout)
+def drawn(sample: int, epoch: int, seed: int = 0, dropout: float = 0.5, timesteps: range = range(1000)) -> StepRandomness:
+    return draw_randomness(SampleRef(sample, epoch), seed, SHAPE, timesteps, dropout)
 
 
 def values(found: StepRandomness) -> tuple[Any, ...]:
@@ -39,9 +40,37 @@ def test_order_does_not_depend_on_the_batch_size(a: int, b: int, seed: int) -> N
     assert one == other
 
 
-def test_the_order_is_torchs_permutation_for_the_key() -> None:
-    order = torch.randperm(50, generator=generator(3, "order", 2)).tolist()
-    assert [ref.index for ref in samples_of_step(2, 50, 50, 3)] == order
+@pytest.mark.parametrize("samples", [2, 3, 7, 16, 30])
+def test_every_sample_stands_at_every_place_equally_often(samples: int) -> None:
+    """Chi-square of places and samples over many epochs, within five standard deviations of its mean."""
+    epochs = 200 * samples
+    counts = np.zeros((samples, samples))
+    for epoch in range(epochs):
+        counts[range(samples), [ref.index for ref in samples_of_step(epoch, samples, samples, 5)]] += 1
+    freedom = (samples - 1) ** 2
+    chi_square = ((counts - epochs / samples) ** 2 / (epochs / samples)).sum()
+    assert chi_square < freedom + 5 * (2 * freedom) ** 0.5 + 5
+
+
+def test_neighbours_in_an_epoch_are_not_neighbours_in_the_data() -> None:
+    order = np.array([ref.index for ref in samples_of_step(0, 4000, 4000, 0)])
+    steps = np.diff(order)
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.06  # 4000 pairs: four standard deviations
+    assert (np.abs(steps) == 1).mean() < 0.003  # by chance 0.0005
+
+
+def test_a_sample_is_found_at_once_among_billions() -> None:
+    begun = time.perf_counter()
+    found = [ref.index for step in range(100) for ref in samples_of_step(step, 8, 2**33, 0)]
+    assert time.perf_counter() - begun < 0.5  # 8 µs each where nothing else runs
+    assert len(set(found)) == 800 and max(found) > 2**32 and min(found) < 2**30
+
+
+def test_time_steps_can_be_kept_to_a_part_of_the_schedule() -> None:
+    high = [drawn(sample, 0, timesteps=range(400, 1000)) for sample in range(500)]
+    assert min(one.t for one in high) < 410 and max(one.t for one in high) > 990 and all(400 <= one.t < 1000 for one in high)
+    plain = [drawn(sample, 0) for sample in range(500)]
+    assert all(values(one)[1:] == values(other)[1:] for one, other in zip(high, plain, strict=True))
 
 
 @given(step=st.integers(0, 9), share=st.integers(1, 4), world_size=st.integers(1, 4), seed=st.integers(0, 2**31))
@@ -55,22 +84,6 @@ def test_processes_share_a_step(step: int, share: int, world_size: int, seed: in
 def test_a_batch_that_cannot_be_shared_is_refused(batch: int, rank: int, world_size: int) -> None:
     with pytest.raises(ValueError, match=f"rank {rank} of {world_size} processes cannot take its part of a batch of {batch}"):
         samples_of_step(0, batch, 100, 0, rank, world_size)
-
-
-def test_an_epoch_is_permuted_once_and_two_at_most_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    permute_epoch.cache_clear()
-    randperm, sizes = torch.randperm, list[int]()
-
-    def watch(count: int, **options: Any) -> torch.Tensor:
-        sizes.append(count)
-        return randperm(count, **options)
-
-    monkeypatch.setattr(torch, "randperm", watch)
-    seen = [ref for step in range(250) for ref in samples_of_step(step, 8, 1000, 0)]  # two epochs
-    assert len(seen) == 2000 and sizes == [1000, 1000]
-    samples_of_step(0, 8, 1000, 1)
-    info, kept = permute_epoch.cache_info(), permute_epoch(1000, 1, 0)
-    assert info.currsize == 2 and kept.nbytes == 4000
 
 
 def test_epochs_and_seeds_have_different_orders() -> None:

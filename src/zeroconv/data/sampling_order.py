@@ -1,6 +1,6 @@
 """Which samples a step sees, and everything random about them, keyed so that a run can resume."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 from zeroconv.diffusion import generator
 
-__all__ = ["SampleRef", "StepRandomness", "draw_caption", "draw_randomness", "samples_of_step"]
+__all__ = ["SampleRef", "StepRandomness", "draw_caption", "draw_randomness", "permute", "samples_of_step"]
+
+ROUNDS = 8  # of the network that permutes an epoch: few samples need more of them than many
+WORD = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -67,30 +70,58 @@ def iterate_samples(first: int, count: int, samples: int, seed: int) -> Iterator
     """Samples number `first` to `first + count` of the run, counted over all its epochs."""
     for number in range(first, first + count):
         epoch, place = divmod(number, samples)
-        yield SampleRef(int(permute_epoch(samples, seed, epoch)[place]), epoch)
+        yield SampleRef(permute(place, samples, epoch_keys(seed, epoch)), epoch)
 
 
 @lru_cache(maxsize=2)
-def permute_epoch(samples: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of an epoch, (samples,) int32; kept, because a step needs only a few numbers of it.
+def epoch_keys(seed: int, epoch: int) -> tuple[int, ...]:
+    """The keys of an epoch's order; two epochs are kept, the one a run is in and the one its batch may reach into."""
+    return tuple(torch.randint(2**63 - 1, (ROUNDS,), generator=generator(seed, "order", epoch)).tolist())
 
-    Two epochs are kept: the one a run is in and the one its batch may reach into, 4 bytes per sample each.
+
+def permute(place: int, samples: int, keys: Sequence[int]) -> int:
+    """Which sample stands at a place of a permutation, in a time that does not depend on how many samples there are.
+
+    A Feistel network over the next even power of two, walked until it lands among the samples (Black and Rogaway, 2002,
+    "Ciphers with arbitrary finite domains").
+
+    Args:
+        place: 0 … samples - 1.
+        samples: how many there are.
+        keys: of the rounds, below 2**63; they choose the permutation.
     """
-    return torch.randperm(samples, generator=generator(seed, "order", epoch)).numpy().astype(np.int32)
+    half = max(1, ((samples - 1).bit_length() + 1) // 2)
+    mask = (1 << half) - 1
+    while True:
+        left, right = place >> half, place & mask
+        for key in keys:
+            left, right = right, left ^ (mix(right + key) & mask)
+        place = (left << half) | right
+        if place < samples:
+            return place
 
 
-def draw_randomness(ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps: int, prompt_dropout: float) -> StepRandomness:
+def mix(number: int) -> int:
+    """Scatter the bits of a number over 64 (the finalizer of SplitMix64: Steele, Lea and Flood, 2014)."""
+    number = (number ^ (number >> 30)) * 0xBF58476D1CE4E5B9 & WORD
+    number = (number ^ (number >> 27)) * 0x94D049BB133111EB & WORD
+    return number ^ (number >> 31)
+
+
+def draw_randomness(
+    ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps: range, prompt_dropout: float
+) -> StepRandomness:
     """The draws of a sample in an epoch: the same whatever the batch, the process or the machine.
 
     Args:
         ref: the sample.
         seed: of the run.
         shape: of the latents, (C, h, w).
-        timesteps: length T of the noise schedule.
+        timesteps: those that may be drawn, of 0 … T-1; the other draws do not depend on it.
         prompt_dropout: probability of an empty prompt.
     """
     g = generator(seed, "visit", ref.index, ref.epoch)
-    t = int(torch.randint(timesteps, (), generator=g))
+    t = int(torch.randint(timesteps.start, timesteps.stop, (), generator=g))
     epsilon = torch.randn(shape, generator=g)
     empty = bool(torch.rand((), generator=g) < prompt_dropout)
     return StepRandomness(t, epsilon, empty, np.random.default_rng(int(torch.randint(2**62, (), generator=g))))

@@ -2,7 +2,7 @@
 
 from zeroconv.diffusion.denoiser import Denoiser
 from zeroconv.diffusion.guidance import CFGDenoiser
-from zeroconv.diffusion.objective import denoising_loss, training_target
+from zeroconv.diffusion.objective import denoising_loss, snr_weight, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
 from zeroconv.diffusion.samplers import SAMPLERS, Sampler, build_scheduler, canonical_sampler
 from zeroconv.diffusion.sampling import initial_noise, sample_latents
@@ -21,5 +21,6 @@ __all__ = [
     "initial_noise",
     "keyed_noise",
     "sample_latents",
+    "snr_weight",
     "training_target",
 ]

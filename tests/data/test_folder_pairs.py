@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from zeroconv.conditions import extract
-from zeroconv.data import get_map, open_pairs, split_held_out
+from zeroconv.data import get_map, open_pairs
 from zeroconv.errors import InputError
 
 SIZE = (48, 48)
@@ -78,15 +78,6 @@ def test_without_a_map_it_is_extracted_with_the_visits_parameters(image_folder: 
     assert not pair.maps
     for parameters in ({}, {"low": 20, "high": 700}):
         assert get_map(pair, "canny", parameters).tobytes() == extract("canny", pair.image, **parameters).tobytes()
-
-
-def test_the_held_out_pairs_are_the_last(tutorial: Path):
-    train, probe = split_held_out(open_pairs(tutorial, "canny"), 1)
-    assert [pair.name for pair in train] == ["target/0.png", "target/1.png"]
-    assert len(train) == 2
-    assert [pair.name for pair in probe] == ["target/2.png"]
-    with pytest.raises(ValueError, match="3 pairs and 3 are held out"):
-        split_held_out(open_pairs(tutorial, "canny"), 3)
 
 
 def test_map_of_another_size_is_refused(tutorial: Path):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig
-from zeroconv.training.defaults import open_base
+from zeroconv.training.parts import open_base
 
 SIDE = 32
 COUNT = 9
@@ -67,6 +67,8 @@ def settings_in(folder: Path, base_folder: Path, data_folder: Path) -> Settings:
             "probe_steps": 1,
             "save_every": 2,
             "warmup_steps": 2,
+            "optimizer": "adamw",
+            "timesteps": "uniform",
         }
         return TrainConfig.build(**{**small, **changed})
 

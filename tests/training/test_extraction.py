@@ -54,7 +54,7 @@ def run(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathF
 def make_others(run: Trainer, condition: str, **extract: Any) -> Batches:
     """The batches of the run with other maps."""
     data = run.config.data.model_copy(update={"condition": condition, "extract": extract})
-    run.batches.config = run.config.model_copy(update={"data": data})
+    run.batches.config = run.batches.gather.config = run.config.model_copy(update={"data": data})
     return run.batches
 
 
@@ -102,8 +102,8 @@ def test_every_extractor_runs_inside_training_and_draws_anew(run: Trainer, dpt: 
 def test_the_map_of_a_visit_does_not_depend_on_its_batch(run: Trainer, hed: dict[str, Any]) -> None:
     together = make_others(run, "soft-edge", **hed)(2).condition
     for ref, one in zip(samples_of_step(2, 7, 7, 0), together, strict=True):
-        drawn = draw_randomness(ref, 0, (4, 4, 4), 1000, 0.5).extraction
-        (alone,) = make_maps(run.batches.config, [run.batches.pairs[ref.index]], [drawn])
+        drawn = draw_randomness(ref, 0, (4, 4, 4), range(1000), 0.5).extraction
+        (alone,) = make_maps(run.batches.config, [run.batches.pairs.open(ref.index, lambda _: None)[1]], [drawn])
         assert np.abs(np.asarray(alone, int) - one.mul(255).permute(1, 2, 0).numpy()).max() < 1.01
 
 
@@ -134,7 +134,7 @@ def test_probes_are_judged_as_maps_were_made_or_as_the_settings_say(settings: Se
 
 def test_what_is_given_is_not_drawn(settings: Settings) -> None:
     run = Trainer(settings(extract={"low": 5, "high": 10}), quiet)
-    pair = run.batches.pairs[0]
+    pair = run.batches.pairs.open(0, lambda _: None)[1]
     made = {np.asarray(make_maps(run.config, [pair], [np.random.default_rng(seed)])[0]).tobytes() for seed in range(5)}
     assert made == {np.asarray(conditions.extract("canny", pair.image, low=5, high=10)).tobytes()}
     assert run.probe.held_out.maps[0] == conditions.extract("canny", run.probe.held_out.pairs[0].image, low=5, high=10)
@@ -142,7 +142,7 @@ def test_what_is_given_is_not_drawn(settings: Settings) -> None:
 
 def test_maps_of_the_data_are_left_aside_when_extraction_is_asked_for(run: Trainer) -> None:
     black = Image.new("RGB", (32, 32))
-    pair = replace(run.batches.pairs[0], maps={"depth": black})
+    pair = replace(run.batches.pairs.open(0, lambda _: None)[1], maps={"depth": black})
     ways: list[dict[str, Any]] = [{}, {"method": "tiny"}]
     maps = [make_maps(make_others(run, "depth", **given).config, [pair], [np.random.default_rng(0)]) for given in ways]
     assert maps == [[black], [conditions.extract("depth", pair.image)]]

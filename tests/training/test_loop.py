@@ -1,9 +1,10 @@
 """The loss is equation 5's, computed as diffusers would; a step that is not finite changes nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -22,9 +23,9 @@ from tests.tiny import (
     unchanged,
 )
 from zeroconv.control import ControlledUNet
-from zeroconv.diffusion import NoiseSchedule
+from zeroconv.diffusion import NoiseSchedule, snr_weight
 from zeroconv.training.batches import Batch
-from zeroconv.training.loop import StepMetrics, optimize, training_loss
+from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
 
 
 def batch_for(unet: Any, seed: int = 0) -> Batch:
@@ -36,7 +37,7 @@ def batch_for(unet: Any, seed: int = 0) -> Batch:
 @torch.no_grad()
 def test_loss_is_the_one_diffusers_would_compute(unet: Any, kind: str) -> None:
     network, batch = build_control(unet, seed=1), batch_for(unet)
-    found = training_loss(ControlledUNet(unet), network, batch, NoiseSchedule.scaled_linear(), kind)
+    found = TrainingLoss(ControlledUNet(unet), network, NoiseSchedule.scaled_linear(), kind)(batch)
     betas: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
     scheduler: Any = DDPMScheduler(1000, **betas)
     z_t = scheduler.add_noise(batch.z_0, batch.epsilon, batch.t)
@@ -54,7 +55,7 @@ def test_loss_of_xl_is_told_the_pooled_text() -> None:
     pooled, plain = build_pooled(unet, batch=3), batch_for(unet)
     network, schedule = build_control(unet, seed=1), NoiseSchedule.scaled_linear()
     batch = replace(plain, added_conditions=pooled)
-    found = training_loss(ControlledUNet(unet), network, batch, schedule, "epsilon")
+    found = TrainingLoss(ControlledUNet(unet), network, schedule, "epsilon")(batch)
     z_t, told = schedule.add_noise(batch.z_0, batch.epsilon, batch.t), as_keywords(pooled)
     twin = diffusers_twin(network, unet)
     down, middle = twin(z_t, batch.t, batch.text, batch.condition, return_dict=False, **told)
@@ -63,13 +64,13 @@ def test_loss_of_xl_is_told_the_pooled_text() -> None:
     assert found.item() == pytest.approx(((prediction - batch.epsilon) ** 2).mean().item(), rel=1e-5)
     assert batch.to("cpu").added_conditions is not None and plain.to("cpu").added_conditions is None
     with pytest.raises(ValueError, match="needs `added_conditions`"):
-        training_loss(ControlledUNet(unet), network, plain, schedule, "epsilon")
+        TrainingLoss(ControlledUNet(unet), network, schedule, "epsilon")(plain)
 
 
 @torch.no_grad()
 def test_loss_at_birth_is_the_bases_own(unet: Any) -> None:
     batch, schedule = batch_for(unet), NoiseSchedule.scaled_linear()
-    found = training_loss(ControlledUNet(unet), build_control(unet), batch, schedule, "epsilon")
+    found = TrainingLoss(ControlledUNet(unet), build_control(unet), schedule, "epsilon")(batch)
     plain = unet(schedule.add_noise(batch.z_0, batch.epsilon, batch.t), batch.t, batch.text).sample
     assert found.item() == pytest.approx(((plain - batch.epsilon) ** 2).mean().item(), rel=1e-6)
 
@@ -85,20 +86,24 @@ class Line:
 
     def steps(
         self,
-        values: dict[int, float],
+        values: Mapping[int, float | list[float]],
         limit: float = 100.0,
         rate: Callable[[int], float] = lambda _: 1.0,
         check: Callable[[int], bool] = lambda _: True,
+        skip: bool = False,
     ) -> list[StepMetrics]:
-        def batch_of(step: int) -> Batch:
-            x = torch.full((1, 1), values[step])
-            return Batch(x, x, x, x, x)
+        """A number a step, or several: the parts of its batch."""
+
+        def parts_of(step: int) -> list[Batch]:
+            value = values[step]
+            parts = [torch.full((1, 1), part) for part in (value if isinstance(value, list) else [value])]
+            return [Batch(x, x, x, x, x) for x in parts]
 
         def loss_of(batch: Batch) -> Tensor:
             return ((self.layer(batch.z_0) - 1) ** 2).mean()
 
         numbered = range(min(values), max(values) + 1)
-        return list(optimize(loss_of, batch_of, self.optimizer, rate, limit, numbered, check))
+        return list(optimize(loss_of, parts_of, self.optimizer, rate, limit, numbered, check, skip))
 
 
 def test_steps_are_counted_from_one_and_go_down_the_gradient() -> None:
@@ -181,11 +186,46 @@ def test_a_controlnet_survives_a_poisoned_batch(unet: Any) -> None:
     before, good = copies(network.state_dict().items()), batch_for(unet)
     poisoned = Batch(good.z_0, good.text, good.condition * float("nan"), good.t, good.epsilon)
     groups = [{"params": list(network.parameters()), "lr": 1e-3, "full_lr": 1e-3}]
-    optimizer, schedule, controlled = torch.optim.AdamW(groups), NoiseSchedule.scaled_linear(), ControlledUNet(unet)
-
-    def loss_of(batch: Batch) -> Tensor:
-        return training_loss(controlled, network, batch, schedule, "epsilon")
-
+    optimizer = torch.optim.AdamW(groups)
+    loss = TrainingLoss(ControlledUNet(unet), network, NoiseSchedule.scaled_linear(), "epsilon")
     with pytest.raises(FloatingPointError, match="zeroconv data check"):
-        list(optimize(loss_of, lambda _: poisoned, optimizer, lambda _: 1.0, 1.0, range(1)))
+        list(optimize(loss, lambda _: [poisoned], optimizer, lambda _: 1.0, 1.0, range(1)))
     assert unchanged(network, before) and unchanged(unet, unet_before) and not optimizer.state
+
+
+def test_parts_of_a_batch_have_its_mean_gradient_and_loss() -> None:
+    whole, parts = Line(rate=0.25), Line(rate=0.25)
+    (one,) = parts.steps({0: [1.0, 2.0, 3.0]})
+    assert one.loss.item() == pytest.approx(1) and one.gradient_norm.item() == pytest.approx(2 * (1 + 2 + 3) / 3)
+    whole.steps({0: 2.0})
+    assert parts.layer.weight.item() == pytest.approx(whole.layer.weight.item())
+
+
+def test_a_step_that_is_not_finite_can_be_left_out() -> None:
+    line, plain = Line(rate=0.25), Line(rate=0.25)
+    states = line.steps({0: 1.0, 1: float("nan"), 2: 1.0}, skip=True)
+    assert [state.skipped for state in states] == [False, True, False]
+    plain.steps({0: 1.0, 1: 1.0})
+    assert line.layer.weight.item() == plain.layer.weight.item()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_losses_as_its_paper_says(unet: Any, kind: str) -> None:
+    """Equation 6 of arXiv 2303.09556, and its form for v; a γ beyond all ratios changes nothing of ε's loss."""
+    batch, schedule, network = batch_for(unet), NoiseSchedule.scaled_linear(), build_control(unet, seed=1)
+    alphas = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)[batch.t.numpy()]
+    snr = alphas / (1 - alphas)
+    wanted = np.minimum(snr, 5) / (snr if kind == "epsilon" else snr + 1)
+    assert snr_weight(kind, schedule, batch.t, 5).numpy() == pytest.approx(wanted, rel=1e-4)
+    singles = [
+        TrainingLoss(ControlledUNet(unet), network, schedule, kind)(
+            Batch(*(getattr(batch, name)[i : i + 1] for name in ("z_0", "text", "condition", "t", "epsilon")))
+        ).item()
+        for i in range(3)
+    ]
+    found = TrainingLoss(ControlledUNet(unet), network, schedule, kind, 5)(batch).item()
+    assert found == pytest.approx(float(np.mean(np.array(singles) * wanted)), rel=1e-4)
+    if kind == "epsilon":
+        plain = TrainingLoss(ControlledUNet(unet), network, schedule, kind)(batch).item()
+        assert TrainingLoss(ControlledUNet(unet), network, schedule, kind, 1e9)(batch).item() == pytest.approx(plain, rel=1e-5)

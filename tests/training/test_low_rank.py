@@ -1,18 +1,16 @@
 """A run of `variant="lora"`: only its own tensors are trained and saved, and every command opens what it leaves."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from tests.tiny import build_map, copies, unchanged
 from tests.training.conftest import Settings, settings_in
+from tests.training.test_trainer import state
 from zeroconv import Control, ControlPipeline
-from zeroconv.checkpoints import read_safetensors
 from zeroconv.cli import main
 from zeroconv.control import ControlNet
 from zeroconv.generation.png_metadata import fingerprint, reproduce, save_images
@@ -20,12 +18,6 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, ProbeEvent, Trainer, train
 
 LORA: dict[str, Any] = {"variant": "lora", "rank": 4, "learning_rate": 1e-2}
-
-
-def state(folder: Path) -> dict[str, Tensor]:
-    """Network and optimizer, as the newest state has them."""
-    pointer = json.loads((folder / "state" / "step.json").read_text())
-    return read_safetensors(folder / "state" / pointer["file"])
 
 
 @pytest.fixture(scope="module")

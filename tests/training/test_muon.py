@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.training.muon import Muon, orthogonalize
-from zeroconv.training.optimizer import build_optimizer
+from zeroconv.training.optimizer import new_optimizer
 
 SHAPES = [(16, 40), (40, 16), (24, 24), (24, 30)]
 
@@ -71,7 +71,7 @@ def test_the_rest_is_adamw():
 
 def test_every_parameter_is_in_exactly_one_group():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 1))
-    optimizer = build_optimizer(network, "muon", 1e-3, 0.01)
+    optimizer = new_optimizer(network, "muon", 1e-3, 0.01)
     grouped = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in network.parameters())
     assert {p.ndim for p in optimizer.param_groups[0]["params"]} == {4}
@@ -83,7 +83,7 @@ def test_both_optimizers_learn_a_regression():
         torch.manual_seed(0)
         network, x = nn.Sequential(nn.Linear(4, 16), nn.SiLU(), nn.Linear(16, 1)), torch.randn(64, 4)
         wanted, losses = x[:, :1] * x[:, 1:2], list[float]()
-        optimizer = build_optimizer(network, name, 1e-2, 0.0)
+        optimizer = new_optimizer(network, name, 1e-2, 0.0)
         for _ in range(60):
             optimizer.zero_grad()
             loss = (network(x) - wanted).square().mean()

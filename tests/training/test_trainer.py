@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,22 @@ from torch import Tensor
 
 from tests.tiny import copies, unchanged
 from tests.training.conftest import Settings, settings_in
-from zeroconv.checkpoints import read_safetensors
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Message, ProbeEvent, Progress, TrainConfig, Trainer, train
 from zeroconv.training.batches import Batch
+from zeroconv.training.checkpoints import Checkpoints
 from zeroconv.training.probe import ProbeResult
+from zeroconv.training.probe_recorder import ProbeRecorder
+from zeroconv.training.timetable import Timetable
 
 
 def state(folder: Path) -> dict[str, Tensor]:
     """Network and optimizer, as the newest state has them."""
-    pointer = json.loads((folder / "state" / "step.json").read_text())
-    return {**read_safetensors(folder / "state" / pointer["file"]), "step": torch.tensor(pointer["step"])}
+    found = Checkpoints(folder / "state").load()
+    assert found is not None
+    return {**found.tensors, "step": torch.tensor(found.step)}
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -35,9 +39,9 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
-    """Its lines, without the speed and the running mean of the loss, which a resumed run begins anew."""
+    """Its lines without the speed."""
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key not in ("samples_per_second", "loss")} for row in rows]
+    return [{key: value for key, value in row.items() if key != "samples_per_second"} for row in rows]
 
 
 def interrupted_by(error: type[BaseException], when: Callable[[Event], bool]) -> Callable[[Event], None]:
@@ -68,9 +72,11 @@ def test_the_log_is_on_the_disk_before_the_state(settings: Settings, monkeypatch
     run, synced, fsync = Trainer(settings(), lambda _: None), list[int](), os.fsync
     run.folder.log("progress", 0, loss=0.5)
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
-    run.save()
-    log_file, pointer = (run.folder.path / name for name in ("log.jsonl", "state/step.json"))
-    assert synced.index(log_file.stat().st_ino) == 0 < synced.index(pointer.stat().st_ino)
+    run.saver.save(0)
+    run.folder.checkpoints.wait()
+    log_file, manifest = (run.folder.path / name for name in ("log.jsonl", "state/step-0000000/manifest.json"))
+    assert synced.index(log_file.stat().st_ino) == 0 < synced.index(manifest.stat().st_ino)
+    assert manifest.parent.stat().st_ino in synced and manifest.parent.parent.stat().st_ino in synced  # the folders' names
 
 
 def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Settings) -> None:
@@ -81,7 +87,7 @@ def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Se
         with Image.open(folder / "samples" / f"step-{step:06d}.png") as sheet:
             assert sheet.width >= 2 * 128 and sheet.height >= 4 * 128  # two pairs; truth, map, without, with
     assert [(row["event"], row["step"]) for row in log(folder)] == [
-        ("probe", 0), ("probe", 2), ("progress", 4), ("probe", 4),
+        ("probe", 0), ("probe", 2), ("progress", 2), ("progress", 4), ("probe", 4),
     ]  # fmt: skip
     assert TrainConfig.build(folder / "config.toml") == settings(out=folder)
     assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))
@@ -102,6 +108,22 @@ def test_the_first_probe_is_the_base_without_control(whole: tuple[Path, list[Eve
     assert isinstance(first, ProbeEvent)
     assert first.fidelity == first.uncontrolled and first.share in (0, pytest.approx(0))  # identity at initialisation
     assert 0 <= first.uncontrolled <= 1 and 0 <= first.ceiling <= 1
+
+
+def change_parts(trainer: Trainer, wrong: int, change: Callable[[list[Batch]], list[Batch]]) -> None:
+    """Another batch at one step."""
+    each = trainer.batches.each
+
+    def build(steps: range, *rest: Any) -> Iterator[list[Batch]]:
+        for step, parts in zip(steps, each(steps, *rest), strict=True):
+            yield change(parts) if step == wrong else parts
+
+    setattr(trainer.batches, "each", build)  # noqa: B010
+
+
+def poison(trainer: Trainer, wrong: int) -> None:
+    """Latents of one step are not finite."""
+    change_parts(trainer, wrong, lambda parts: [replace(batch, z_0=batch.z_0 * torch.nan) for batch in parts])
 
 
 class Killed(BaseException):
@@ -137,14 +159,11 @@ def test_an_interrupt_saves_whole_steps_alone(whole: tuple[Path, list[Event]], s
         trainer.fit()
     assert int(state(config.checkpoint.out)["step"]) == 2
 
-    def while_drawing(step: int) -> Any:
-        if step == 3:
-            raise KeyboardInterrupt
-        return batches(step)
+    def interrupt(_: list[Batch]) -> list[Batch]:
+        raise KeyboardInterrupt
 
     trainer = Trainer(config, lambda _: None)
-    batches = trainer.batches
-    setattr(trainer, "batches", while_drawing)  # noqa: B010
+    change_parts(trainer, 3, interrupt)
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
     assert int(state(config.checkpoint.out)["step"]) == 3
@@ -176,19 +195,8 @@ def test_the_base_is_locked_and_every_part_of_the_copy_learns(settings: Settings
     assert moved == list(born)
 
 
-def poison(trainer: Trainer, wrong: int) -> None:
-    """Latents of one step are not finite."""
-    batches = trainer.batches
-
-    def build(step: int) -> Batch:
-        batch = batches(step)
-        return replace(batch, z_0=batch.z_0 * torch.nan) if step == wrong else batch
-
-    setattr(trainer, "batches", build)  # noqa: B010
-
-
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(settings: Settings) -> None:
-    config = settings(probe_every=100)
+    config = settings(probe_every=100, save_every=1)
     trainer = Trainer(config, lambda _: None)
     poison(trainer, 1)
     with pytest.raises(FloatingPointError, match="step 2: the loss is nan"):
@@ -202,18 +210,9 @@ def test_where_looking_waits_a_bad_step_is_found_before_anything_is_kept(setting
     """As on a GPU, whose losses are looked at before a report, a probe and a saved state alone."""
     config = settings(probe_every=100, save_every=2)
     trainer = Trainer(config, lambda _: None)
-    elsewhere = config.optimization.model_copy(update={"device": "cuda"})
-    watched = Trainer.is_check_due
     poison(trainer, 2)
-
-    def check_as_on_a_gpu(step: int) -> bool:
-        trainer.config = config.model_copy(update={"optimization": elsewhere})
-        due = watched(trainer, step)
-        trainer.config = config
-        return due
-
-    trainer.is_check_due = check_as_on_a_gpu
-    assert [step for step in range(1, 5) if trainer.is_check_due(step)] == [2, 4]
+    trainer.timetable = Timetable(config, "cuda")
+    assert [step for step in range(1, 5) if trainer.timetable.is_check_due(step)] == [2, 4]
     with pytest.raises(FloatingPointError, match=r"step 3: the loss is nan .*nothing since the last saved state can be kept"):
         trainer.fit()
     saved = state(config.checkpoint.out)
@@ -226,17 +225,19 @@ def test_the_jump_is_announced_once(settings: Settings) -> None:
     config, events = settings(), list[Event]()
     trainer = Trainer(config, events.append)
     fidelity = trainer.probe.run(trainer.network).fidelity
-    trainer.uncontrolled, trainer.ceiling = ProbeResult(fidelity - 0.5, trainer.probe.run(None).images), fidelity + 0.1
-    trainer.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
-    trainer.run_probe(4)
-    trainer.run_probe(6)
+    recorder = ProbeRecorder(trainer.probe, config, trainer.folder, events.append)
+    recorder.uncontrolled, recorder.ceiling = ProbeResult(fidelity - 0.5, trainer.probe.run(None).images), fidelity + 0.1
+    recorder.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
+    recorder.run(trainer.network, 4)
+    recorder.run(trainer.network, 6)
+    trainer.recorder = recorder
     told = [event.text for event in events if isinstance(event, Message)]
     assert told == [f"the control took hold between step 2 and 4: edge F1 {fidelity - 0.48:.2f} → {fidelity:.2f}"]
     assert [row["event"] for row in log(config.checkpoint.out)] == ["probe", "jump", "probe"]
     assert log(config.checkpoint.out)[1] == {
         "event": "jump", "step": 4, "begin": 2, "end": 4, "before": fidelity - 0.48, "after": fidelity,
     }  # fmt: skip
-    summary = trainer.summarize()
+    summary = trainer.summarize(None)
     assert summary.jump is not None and (summary.jump.begin, summary.jump.end) == (2, 4)
 
 
@@ -307,7 +308,9 @@ def test_a_run_on_a_base_of_the_xl_family(xl_folder: Path, settings: Settings) -
 def test_a_second_trainer_is_refused_while_the_first_one_lives(settings: Settings) -> None:
     config = settings()
     first = Trainer(config, lambda _: None)
-    with pytest.raises(InputError, match=rf"process {os.getpid()} is training in .*: wait for it, stop it") as caught:
+    with pytest.raises(
+        InputError, match=rf"process {os.getpid()} on {socket.gethostname()} is training in .*: wait for it, stop it"
+    ) as caught:
         Trainer(config, lambda _: None)
     assert caught.value.field == "checkpoint.out"
     first.fit()
@@ -324,10 +327,10 @@ def test_a_picture_lost_while_training_costs_no_step(settings: Settings, data_fo
             for path in folder.glob("*.png"):
                 path.unlink()
 
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"2 of 7 pairs cannot be used, 1 may be left out \(first: no such file"):
         train(config, lose)
     assert int(state(config.checkpoint.out)["step"]) == 3
-    with pytest.raises(InputError, match=r"no such file: .*; .*and 6 more \(`zeroconv data check` lists all\)"):
+    with pytest.raises(InputError, match=r"no such file: .*7\.png"):
         train(config)
 
 

@@ -27,26 +27,32 @@ def train(
         list[str],
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: probe_every=50, or probe.every=50."),
     ] = [],  # noqa: B006
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the run in the folder first, and begin anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
-    """Train a ControlNet, probing its fidelity on the way; the same command again resumes."""
+    """Train a ControlNet, probing its fidelity on the way; the same command again resumes.
+
+    Ctrl-C, SIGTERM or a file called stop in the run folder end it after the step, its state saved, with exit code 0.
+    """
     from transformers.utils import logging
 
     from zeroconv.training import TrainConfig
     from zeroconv.training import train as run
+    from zeroconv.training.run_folder import RunFolder
 
     named = {"base": base, "data": data, "condition": condition, "out": out, "steps": steps}
     settings = TrainConfig.build(config, assignments, **named)
     logging.disable_progress_bar()
     with output_folder(settings.checkpoint.out), Progress("training") as progress:
-        try:
-            summary = run(settings, lambda event: show(event, progress))
-        except KeyboardInterrupt:
-            progress.close()
-            say(f"stopped; the same command resumes the run in {settings.checkpoint.out}")
-            raise
+        if fresh:
+            RunFolder(settings.checkpoint.out).clear()
+        summary = run(settings, lambda event: show(event, progress))
+    if summary.stopped is not None:
+        say(f"stopped by {summary.stopped} after step {summary.step}; the same command resumes it: {summary.folder}")
     if as_json:
         print_json({**asdict(summary), "folder": str(summary.folder)})
+        return
+    if summary.fidelity is None:  # stopped before its first step
         return
     typer.echo(
         f"step {summary.step}: fidelity {summary.fidelity:.3f} (without control {summary.uncontrolled:.3f}, "

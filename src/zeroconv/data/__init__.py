@@ -3,7 +3,7 @@
 from zeroconv.data.check import DataReport, check
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.open import open_pairs
-from zeroconv.data.pairs import Pair, Pairs, Subset, get_map, get_maps, split_held_out
+from zeroconv.data.pairs import Pair, Pairs, Subset, get_map, get_maps
 from zeroconv.data.world_pairs import WorldPairs, truth, write_world
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "get_map",
     "get_maps",
     "open_pairs",
-    "split_held_out",
     "truth",
     "write_world",
 ]

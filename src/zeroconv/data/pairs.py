@@ -11,7 +11,7 @@ from zeroconv import conditions
 from zeroconv.errors import InputError
 from zeroconv.images import open_map
 
-__all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map", "split_held_out"]
+__all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map"]
 
 
 @dataclass(frozen=True)
@@ -82,22 +82,6 @@ class Subset:
     def __iter__(self) -> Iterator[Pair]:
         """Every pair, in order."""
         return (self[i] for i in range(len(self)))
-
-
-def split_held_out(pairs: Pairs, count: int) -> tuple[Subset, list[Pair]]:
-    """The pairs to train on, and the last `count` pairs, which are never trained on.
-
-    Raises:
-        InputError: when nothing would be left to train on.
-    """
-    if len(pairs) <= count:
-        raise InputError(
-            f"the data set has {len(pairs)} pairs and {count} are held out",
-            field="probe.count",
-            hint="give more pairs, or a smaller probe_count",
-        )
-    split = len(pairs) - count
-    return Subset(pairs, range(split)), [pairs[i] for i in range(split, len(pairs))]
 
 
 def open_condition_map(path: Path, condition: str) -> Image.Image:

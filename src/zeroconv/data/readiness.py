@@ -18,7 +18,6 @@ STEP = 8  # pixels of a picture for one of its latents, in every autoencoder tha
 TAIL = 4096  # bytes at a file's end in which its end mark is looked for
 END_MARKS = {b"\x89PN": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 ONE_SIZE = "train on pictures of one size"
-SHOWN = 3  # problems in one message
 
 
 @dataclass
@@ -77,7 +76,7 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
         row = pairs.rows[missing[0]]
         count = f"{len(missing)} of {len(pairs)} pairs have no {known.name} map"
         found.general.append(f"{count} (first: pair {row.name!r}): add the maps, as {needed}")
-    if len(pairs) <= held_out:
+    if held_out and len(pairs) <= held_out:
         held = f"the data set has {len(pairs)} pairs and {held_out} are held out"
         found.general.append(f"{held}: give more pairs, or a smaller probe_count")
     if found.size is not None and (found.size[0] % STEP or found.size[1] % STEP):
@@ -85,17 +84,16 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
     return found
 
 
-def check_ready(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None = None) -> None:
-    """Refuse a folder that training would stumble over later.
+def check_ready(pairs: FolderPairs, extract: Mapping[str, Any] | None = None) -> dict[int, str]:
+    """What is wrong with single pairs of a folder, by their place; they can be left out.
 
     Raises:
-        InputError: naming the first problems.
+        InputError: for what is wrong with the whole.
     """
-    lines = inspect(pairs, held_out, extract).lines
-    if lines:
-        more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-        hint = "" if len(lines) == 1 else " (`zeroconv data check` lists all)"
-        raise InputError("; ".join(lines[:SHOWN]) + more + hint, field="data.source")
+    found = inspect(pairs, 0, extract)
+    if found.general:
+        raise InputError("; ".join(found.general), field="data.source")
+    return found.problems
 
 
 def readable_size(path: Path, photo: bool = False) -> tuple[int, int]:

@@ -1,143 +1,25 @@
-"""The settings of a training run, in groups, checked before anything is computed."""
+"""The settings of a training run, checked before anything is computed."""
 
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, PositiveInt, field_validator
-
-from zeroconv import conditions
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
-from zeroconv.schema import Schema
+from zeroconv.training.config_groups import (
+    GROUPS,
+    CheckpointConfig,
+    DataConfig,
+    Group,
+    ModelConfig,
+    OptimizationConfig,
+    ProbeConfig,
+)
 
-__all__ = [
-    "CheckpointConfig",
-    "DataConfig",
-    "ModelConfig",
-    "OptimizationConfig",
-    "OptimizerName",
-    "ProbeConfig",
-    "TrainConfig",
-]
+__all__ = ["TrainConfig"]
 
-OptimizerName = Literal["adamw", "muon"]
-
-
-def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
-    """Refuse parameters that no `--set` could say: anything but words, finite numbers, true and false."""
-    for key, one in value.items():
-        if not isinstance(one, bool | int | float | str) or (isinstance(one, float) and not isfinite(one)):
-            raise ValueError(f"{key} is {one!r}; expected a word, a finite number, true or false")
-    return value
-
-
-class Group(Schema):
-    """Settings that belong together."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-    noun: ClassVar[str] = "training setting"
-
-
-class DataConfig(Group):
-    """What is learnt, and from which pairs."""
-
-    source: str = Field("world:2000", description="a folder of pairs, or world:COUNT[@FIRST_SEED]")
-    condition: str = Field("canny", description="which condition to learn")
-    extract: dict[str, Any] = Field(
-        default_factory=dict,
-        description="parameters of the condition's extractor, such as method and low; maps are then made from the "
-        "pictures in every epoch, ready ones left aside, and what is not given is drawn as before",
-    )
-    prompt_dropout: float = Field(0.5, ge=0, le=1, description="share of prompts emptied, drawn in every epoch")
-
-    check_extract = field_validator("extract")(check_parameters)
-
-    @field_validator("condition")
-    @classmethod
-    def check_condition(cls, value: str) -> str:
-        """Refuse a condition that there is not."""
-        conditions.get(value)
-        return value
-
-
-class ModelConfig(Group):
-    """The locked base and the ControlNet beside it."""
-
-    base: str = Field("tiny", description="the locked base: a name, folder, file or hub id")
-    vae: Path | None = Field(None, description="another autoencoder for the base, a file or folder")
-    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
-    control: str | None = Field(None, description="begin from this ControlNet and not from the base")
-    variant: Literal["full", "lite", "lora"] = Field(
-        "full", description="the copy: full, one convolution per block, or the base's own weights and low-rank updates"
-    )
-    rank: int = Field(16, ge=1, description="of the updates of variant lora at most; narrow layers get less")
-    connection: Literal["zero", "gaussian"] = Field("zero", description="zero convolutions, or Gaussian ones")
-    condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
-    condition_encoder_channels: tuple[PositiveInt, ...] | None = Field(
-        None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
-    )
-
-    @field_validator("condition_encoder_channels", mode="before")
-    @classmethod
-    def split(cls, value: object) -> object:
-        """Make a list of "8,16,32,64", as it comes from `--set`."""
-        return value.split(",") if isinstance(value, str) else value
-
-
-class OptimizationConfig(Group):
-    """How the weights are moved."""
-
-    steps: int = Field(1000, ge=1, description="optimizer steps in all")
-    batch_size: int = Field(8, ge=1, description="samples per optimizer step")
-    learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
-    optimizer: OptimizerName = Field("adamw", description="adamw as the authors, or muon: fewer samples, slower steps")
-    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
-    decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
-    max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
-    seed: int = Field(0, ge=0, description="of every draw")
-    device: str = Field("cpu", description="where to train")
-
-    def scale_learning_rate(self, step: int) -> float:
-        """The share of the learning rate at `step` (counted from 0): warm-up, constant, linear decay."""
-        rise = (step + 1) / max(self.warmup_steps, 1)
-        fall = (self.steps - step) / self.decay_steps if self.decay_steps else 1.0
-        return max(0.0, min(1.0, rise, fall))
-
-
-class ProbeConfig(Group):
-    """The fidelity probes on held-out pairs."""
-
-    every: int = Field(100, ge=1, description="steps between fidelity probes and sample sheets")
-    count: int = Field(8, ge=1, description="held-out pairs in a probe")
-    steps: int = Field(10, ge=1, description="denoising steps in a probe")
-    guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
-    judge: dict[str, Any] = Field(
-        default_factory=dict, description="who reads maps back, such as method; as `extract` if left out"
-    )
-
-    check_judge = field_validator("judge")(check_parameters)
-
-
-class CheckpointConfig(Group):
-    """What is kept, and where."""
-
-    out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
-    every: int = Field(250, ge=1, description="steps between saved states")
-    licence: str | None = Field(None, description="of the trained network, for its model card: apache-2.0, openrail, …")
-
-
-GROUPS: dict[str, type[Group]] = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "optimization": OptimizationConfig,
-    "probe": ProbeConfig,
-    "checkpoint": CheckpointConfig,
-}
 RENAMED = {
     "data.source": "data",
     "probe.every": "probe_every",
@@ -187,6 +69,17 @@ class TrainConfig(Group):
         set_all(values, {key: value for key, value in settings.items() if value is not None})
         for assignment in assignments:
             assign(values, assignment)
+        return cls.model_validate(values)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From the text of a TOML file, as `to_toml` gives it.
+
+        Raises:
+            InputError: when it is none.
+        """
+        values: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+        set_all(values, parse_toml(text, "the settings"))
         return cls.model_validate(values)
 
     def to_toml(self) -> str:
@@ -258,6 +151,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"no configuration file at {path}", field="config")
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(path.read_text("utf-8"), str(path))
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a TOML file: {error}", field="config") from error
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The tables of a settings file.
+
+    Raises:
+        InputError: when it is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{name} is not a TOML file: {error}", field="config") from error

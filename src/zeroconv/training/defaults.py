@@ -3,19 +3,23 @@
 from typing import Any
 
 from zeroconv import conditions
-from zeroconv.diffusion import NoiseSchedule
-from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config import TrainConfig
+from zeroconv.training.config_groups import OptimizationConfig, OptimizerName
 
 __all__ = [
-    "build_schedule",
     "default_channels",
     "default_learning_rate",
+    "default_optimizer",
     "extractor_parameters",
-    "open_base",
+    "is_wide",
     "reextract_parameters",
+    "timesteps_of_step",
 ]
+
+
+LOWEST_FIRST, UNIFORM_FROM = 0.4, 2 / 3
+"""With "high-first" this share of the schedule is left out until this share of the training is done."""
 
 
 def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
@@ -33,40 +37,38 @@ def reextract_parameters(config: TrainConfig) -> dict[str, Any]:
     return conditions.reextract_parameters(name, None, device | config.data.extract)
 
 
-def open_base(config: TrainConfig) -> StableDiffusion:
-    """The base as the settings ask for it."""
-    base = StableDiffusion.from_pretrained(
-        config.model.base, vae=config.model.vae, prediction_type=config.model.prediction_type
-    )
-    return base.to(config.optimization.device)
-
-
-def build_schedule(base: StableDiffusion) -> NoiseSchedule:
-    """The noise schedule a base was trained with.
-
-    Raises:
-        InputError: for betas that are not "scaled_linear", or rescaled.
-    """
-    kind = base.scheduler_config.get("beta_schedule")
-    if kind != "scaled_linear":
-        message = f"{base.name} has the noise schedule {kind!r}; training understands 'scaled_linear'"
-        raise InputError(message, field="model.base")
-    if base.scheduler_config.get("rescale_betas_zero_snr"):
-        message = f"{base.name} has zero terminal SNR (rescale_betas_zero_snr), which training does not understand"
-        raise InputError(message, field="model.base")
-    return NoiseSchedule.scaled_linear(
-        base.scheduler_config["num_train_timesteps"], base.scheduler_config["beta_start"], base.scheduler_config["beta_end"]
-    )
-
-
 def default_channels(base: StableDiffusion) -> tuple[int, ...] | None:
     """Widths of the condition encoder: the form's own for Stable Diffusion's widths, narrower for narrower bases.
 
     At full picture size the published widths would cost a narrow base more than its whole U-Net.
     """
-    return None if base.unet.config.block_out_channels[0] >= 320 else (8, 16, 32, 64)
+    return None if is_wide(base) else (8, 16, 32, 64)
+
+
+def is_wide(base: StableDiffusion) -> bool:
+    """Whether a base has Stable Diffusion's widths, for which the authors' recipe is taken until another one is measured."""
+    return base.unet.config.block_out_channels[0] >= 320
 
 
 def default_learning_rate(base: StableDiffusion) -> float:
     """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one."""
-    return 1e-5 if base.unet.config.block_out_channels[0] >= 320 else 1e-3
+    return 1e-5 if is_wide(base) else 1e-3
+
+
+def default_optimizer(base: StableDiffusion) -> OptimizerName:
+    """AdamW for Stable Diffusion's widths (the authors'); Muon for narrower bases, which learn from fewer samples with it."""
+    return "adamw" if is_wide(base) else "muon"
+
+
+def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> range:
+    """The time steps that a step of the training draws from.
+
+    Args:
+        optimization: the settings.
+        wide: whether the base has Stable Diffusion's widths, where they leave it open.
+        timesteps: length T of the noise schedule.
+        step: of the training, counted from 0.
+    """
+    kind = optimization.timesteps or ("uniform" if wide else "high-first")
+    is_early = step < UNIFORM_FROM * optimization.steps
+    return range(round(LOWEST_FIRST * timesteps) if kind == "high-first" and is_early else 0, timesteps)

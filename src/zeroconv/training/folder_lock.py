@@ -1,6 +1,10 @@
 """One process trains in a run folder: a lock that the system drops when its holder dies, however it dies."""
 
 import os
+import socket
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from zeroconv.errors import InputError
@@ -12,23 +16,28 @@ except ImportError:  # Windows has no such locks; nothing is refused there
 
 __all__ = ["FolderLock"]
 
+BEAT, SILENT = 15, 60  # seconds between two signs of life, and without one until a holder on another machine counts as dead
+
 
 class FolderLock:
     """A file that one process holds; what is left of it after its end blocks nobody.
 
+    Where a folder is shared by machines whose locks do not reach each other, the file's time is the holder's sign of life.
+
     Args:
-        path: of the file, which bears the process's number.
+        path: of the file, which bears the process's number and its machine.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.descriptor: int | None = None
+        self.released = threading.Event()
 
     def acquire(self) -> None:
         """Hold it.
 
         Raises:
-            InputError: when another run holds it, with its process's number.
+            InputError: when another run holds it, with its process's number and machine.
             OSError: when it cannot be written.
         """
         if fcntl is None:
@@ -37,26 +46,53 @@ class FolderLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+            holder = read_holder(descriptor)
             os.close(descriptor)
-            raise InputError(
-                f"process {holder or 'unknown'} is training in {self.path.parent}",
-                field="checkpoint.out",
-                hint="wait for it, stop it, or choose another --out",
-            ) from None
+            raise refuse(self.path, *holder) from None
         except OSError:  # a file system without locks
             os.close(descriptor)
             return
+        process, machine = read_holder(descriptor)
+        if machine not in ("", socket.gethostname()) and time.time() - os.fstat(descriptor).st_mtime < SILENT:
+            os.close(descriptor)
+            raise refuse(self.path, process, machine)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         self.descriptor = descriptor
+        self.released = threading.Event()
+        threading.Thread(target=beat, args=(descriptor, self.released), daemon=True).start()
 
     def release(self) -> None:
-        """Let go of it; the file stays."""
+        """Let go of it; the file stays, empty."""
         if self.descriptor is not None:
+            self.released.set()
+            with suppress(OSError):
+                os.ftruncate(self.descriptor, 0)
             os.close(self.descriptor)
             self.descriptor = None
 
     def __del__(self) -> None:
         """Let go of it when its run folder is forgotten."""
         self.release()
+
+
+def beat(descriptor: int, released: threading.Event) -> None:
+    """Give signs of life until it is let go."""
+    while not released.wait(BEAT):
+        with suppress(OSError):
+            os.utime(descriptor)
+
+
+def read_holder(descriptor: int) -> tuple[str, str]:
+    """Process and machine of whoever holds a lock; empty where it does not say."""
+    words = os.pread(descriptor, 256, 0).decode("utf-8", "replace").split()
+    return (words[0] if words else ""), (words[1] if len(words) > 1 else "")
+
+
+def refuse(path: Path, process: str, machine: str) -> InputError:
+    """The error for a folder that somebody trains in."""
+    return InputError(
+        f"process {process or 'unknown'} on {machine or 'this machine'} is training in {path.parent}",
+        field="checkpoint.out",
+        hint="wait for it, stop it, or choose another --out",
+    )

@@ -1,16 +1,17 @@
 """The optimisation of section 3.3, as a generator that yields its state after each step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.diffusion import NoiseSchedule, denoising_loss, training_target
+from zeroconv.diffusion import NoiseSchedule, denoising_loss, snr_weight, training_target
 from zeroconv.training.batches import Batch
 
-__all__ = ["StepMetrics", "optimize", "training_loss"]
+__all__ = ["StepMetrics", "TrainingLoss", "optimize"]
 
 
 @dataclass(frozen=True)
@@ -21,43 +22,77 @@ class StepMetrics:
         step: steps done, counted from 1.
         loss: mean squared error of the batch, ().
         gradient_norm: before clipping, ().
+        skipped: whether nothing was updated, because one of them is not finite.
     """
 
     step: int
     loss: Tensor
     gradient_norm: Tensor
+    skipped: bool = False
 
 
-def training_loss(
-    unet: ControlledUNet, network: ControlNet, batch: Batch, schedule: NoiseSchedule, prediction_type: str
-) -> Tensor:
-    """`L = E || ε - ε_θ(z_t, t, c_t, c_f) ||²` (or the base's own target), averaged over the batch."""
-    z_t = schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
-    control = ActiveControl(network, network.encode_condition(batch.condition))
-    prediction = unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
-    return denoising_loss(prediction, training_target(prediction_type, schedule, batch.z_0, batch.epsilon, batch.t)).mean()
+class TrainingLoss(nn.Module):
+    """`L = E || ε - ε_θ(z_t, t, c_t, c_f) ||²` (or the base's own target), averaged over the batch.
+
+    Args:
+        unet: the locked base.
+        network: the ControlNet that learns.
+        schedule: of the noise.
+        prediction_type: what the base predicts.
+        min_snr_gamma: weights each sample by min(SNR, γ) / SNR (Hang et al., 2023, arXiv 2303.09556); none if left out.
+    """
+
+    def __init__(
+        self,
+        unet: ControlledUNet,
+        network: ControlNet,
+        schedule: NoiseSchedule,
+        prediction_type: str,
+        min_snr_gamma: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.unet, self.network = unet, network
+        self.schedule, self.prediction_type, self.min_snr_gamma = schedule, prediction_type, min_snr_gamma
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of a batch, ()."""
+        z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
+        control = ActiveControl(self.network, self.network.encode_condition(batch.condition))
+        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
+        target = training_target(self.prediction_type, self.schedule, batch.z_0, batch.epsilon, batch.t)
+        losses = denoising_loss(prediction, target)
+        if self.min_snr_gamma is not None:
+            losses = losses * snr_weight(self.prediction_type, self.schedule, batch.t, self.min_snr_gamma)
+        return losses.mean()
 
 
 def optimize(
     loss_of: Callable[[Batch], Tensor],
-    batch_of: Callable[[int], Batch],
+    parts_of: Callable[[int], Sequence[Batch]],
     optimizer: torch.optim.Optimizer,
     scale_learning_rate: Callable[[int], float],
     max_gradient_norm: float,
     steps: range,
     check: Callable[[int], bool] = lambda _: True,
+    skip: bool = False,
+    without_sharing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    mean: Callable[[Tensor], Tensor] = lambda loss: loss,
 ) -> Iterator[StepMetrics]:
     """Step through `steps`, yielding after each; the caller logs, probes and saves.
 
     Args:
         loss_of: the loss of a batch.
-        batch_of: the batch of a step.
+        parts_of: the batch of a step in equal parts, whose gradients are averaged.
         optimizer: its groups hold the full learning rate under "full_lr".
         scale_learning_rate: share of the learning rate at a step.
         max_gradient_norm: gradients are clipped to it.
         steps: which steps, counted from 0.
         check: whether all losses and gradients so far are looked at before the update that completes a step (counted
             from 1), which waits for the device; always, if left out. Steps whose state is kept must be among them.
+        skip: leave out the update of a step whose loss or gradient is not finite, in place of the error; every step is
+            then looked at.
+        without_sharing: a context in which gradients stay in this process.
+        mean: of a loss over all processes.
 
     Raises:
         FloatingPointError: when a loss or gradient was not finite, naming the first such step. If every step is
@@ -68,17 +103,34 @@ def optimize(
     for step in steps:
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * scale_learning_rate(step)
-        loss = loss_of(batch_of(step))
-        loss.backward()
+        loss = mean(add_gradients(loss_of, parts_of(step), without_sharing))
         norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
-        loss = loss.detach()
         unchecked.append((step + 1, torch.stack([loss.float(), norm.float()])))
-        if check(step + 1):
+        skipped = False
+        if skip:
+            skipped = not bool(unchecked.pop()[1].isfinite().all())
+        elif check(step + 1):
             check_finite(unchecked)
             unchecked.clear()
-        optimizer.step()
+        if not skipped:
+            optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        yield StepMetrics(step + 1, loss, norm)
+        yield StepMetrics(step + 1, loss, norm, skipped)
+
+
+def add_gradients(
+    loss_of: Callable[[Batch], Tensor],
+    parts: Sequence[Batch],
+    without_sharing: Callable[[], AbstractContextManager[None]],
+) -> Tensor:
+    """The mean loss of the parts of a batch; their mean gradient is added to the parameters'."""
+    total = torch.zeros(())
+    for number, batch in enumerate(parts, start=1):
+        with without_sharing() if number < len(parts) else nullcontext():
+            loss = loss_of(batch) / len(parts)
+            loss.backward()
+        total = loss.detach() if number == 1 else total + loss.detach()
+    return total
 
 
 def check_finite(measured: list[tuple[int, Tensor]]) -> None:

@@ -3,15 +3,15 @@
 import torch
 from torch import nn
 
-from zeroconv.training.config import OptimizerName
+from zeroconv.training.config_groups import OptimizerName
 from zeroconv.training.muon import Muon
 
-__all__ = ["build_optimizer"]
+__all__ = ["new_optimizer"]
 
 MUON_RATE = 10.0  # Muon's learning rate over AdamW's: 0.01 and 1e-3 were found on the tiny base
 
 
-def build_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight_decay: float) -> torch.optim.Optimizer:
+def new_optimizer(network: nn.Module, name: OptimizerName, rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """An optimizer whose groups keep their full learning rate under "full_lr".
 
     With "muon" weights of two and more dimensions are updated by `Muon` with ten times `rate`; biases, norms,

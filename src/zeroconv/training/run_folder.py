@@ -2,19 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zeroconv.checkpoints.files.atomic import replacing, sync, write_text
+from zeroconv.checkpoints.files.atomic import read_json, replacing, sync, write_text
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
+from zeroconv.messages import Message, tell
 from zeroconv.publishing import save_with_card, write_readme
+from zeroconv.training.checkpoints import Checkpoint, Checkpoints
 from zeroconv.training.config import TrainConfig
 from zeroconv.training.folder_lock import FolderLock
 
 __all__ = ["RunFolder"]
 
+CONFIG, HELD_OUT, SKIPPED = "config.toml", "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
     "model.rank", "model.connection", "model.condition_encoder", "model.condition_encoder_channels", "model.control",
@@ -23,6 +26,10 @@ FIXED_ON_RESUME = (
 """Settings that make a run what it is; resuming with others would be another run.
 
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
+FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation")
+"""Settings that change nothing about what is learnt; all others are said when they have changed."""
+ENTRIES = ("state", "cache", "samples", "controlnet", "config.toml", "log.jsonl", "held-out.json", "skipped.jsonl", "stop")
+"""What `clear` removes; a README stays until a new one takes its place."""
 
 
 class RunFolder:
@@ -33,18 +40,25 @@ class RunFolder:
     log.jsonl               one JSON object per line: progress, probes, announcements
     samples/step-000100.png truth, map, without and with control
     controlnet/             the best network by fidelity, in the diffusers layout, or as a Control-LoRA
-    state/                  the newest network, the optimizer and the step, for resuming
+    state/                  the two newest states: network, optimizer and step, for resuming
+    held-out.json           the pairs that are never trained on
+    skipped.jsonl           the pairs that are left out because they cannot be used, each with the reason
+    stop                    made by you, ends the run as Ctrl-C does
     README.md               what this is and how to use it; README.zeroconv.md beside one of yours
     lock                    held by the process that trains
     ```
 
     Args:
         path: the folder.
+
+    Attributes:
+        saved: the state that was there when it was opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.state = path / "state"
+        self.checkpoints = Checkpoints(path / "state")
+        self.saved: Checkpoint | None = None
         self.lock = FolderLock(path / "lock")
 
     def open(self, config: TrainConfig) -> None:
@@ -57,31 +71,97 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.lock.acquire()
         try:
+            self.saved = self.checkpoints.load()
             self.prepare(config)
         except BaseException:
             self.lock.release()
             raise
 
     def unlock(self) -> None:
-        """Let other processes train in it."""
+        """Let other processes train in it, once everything is on the disk."""
+        self.checkpoints.close()
         self.lock.release()
+
+    def clear(self) -> None:
+        """Remove a run, to begin anew.
+
+        Raises:
+            InputError: when another process trains in it.
+            OSError: when something cannot be removed.
+        """
+        if not self.path.is_dir():
+            return
+        self.lock.acquire()
+        try:
+            for path in (self.path / name for name in ENTRIES):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        finally:
+            self.lock.release()
 
     def prepare(self, config: TrainConfig) -> None:
         """Write the settings, unless they are of another run; errors as `open`."""
-        file = self.path / "config.toml"
-        if file.exists():
-            before = TrainConfig.build(file)
+        before = self.read_config()
+        if before is not None:
+            old, new = settings_of(before), settings_of(config)
             for path in FIXED_ON_RESUME:
-                group, _, name = path.partition(".")
-                old, new = (getattr(getattr(settings, group), name) for settings in (before, config))
-                if old != new:
+                if old[path] != new[path]:
                     raise InputError(
-                        f"{self.path} holds a run with {path} = {old!r}, now {new!r} is asked for",
+                        f"{self.path} holds a run with {path} = {old[path]!r}, now {new[path]!r} is asked for",
                         field=path,
-                        hint="choose another --out, or the settings of that run",
+                        hint="choose another --out, the settings of that run, or --fresh to begin anew",
                     )
+            changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path]]
+            changed = [words for words in changed if words.partition(" ")[0] not in FREE_ON_RESUME]
+            if changed and self.saved is not None:
+                tell(Message(f"the run goes on with other settings: {', '.join(changed)}", "run.other-settings", "info"))
         (self.path / "samples").mkdir(parents=True, exist_ok=True)
-        write_text(file, config.to_toml())
+        write_text(self.path / CONFIG, config.to_toml())
+
+    def read_config(self) -> TrainConfig | None:
+        """The settings of the run in the folder; None when there is none. Those of its state, if its file is damaged.
+
+        Raises:
+            InputError: when neither can be read.
+        """
+        try:
+            if (self.path / CONFIG).is_file() and (self.path / CONFIG).stat().st_size:
+                return TrainConfig.build(self.path / CONFIG)
+        except InputError:
+            if self.saved is None:
+                raise
+        if self.saved is None:
+            return None
+        tell(Message(f"{self.path / CONFIG} is damaged: the settings of the newest state are taken", "run.damaged-settings"))
+        return TrainConfig.parse(self.saved.facts["config"])
+
+    def read_held_out(self) -> list[str] | None:
+        """Names of the pairs that the run holds out; None for a new run.
+
+        Raises:
+            InputError: when the file is damaged.
+        """
+        path = self.path / HELD_OUT
+        if not path.exists():
+            return None
+        try:
+            return [str(name) for name in read_json(path)["names"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} is damaged ({error})", field="checkpoint.out", hint="begin anew with --fresh") from error
+
+    def write_held_out(self, names: Sequence[str]) -> None:
+        """Keep the names of the pairs that are held out."""
+        write_text(self.path / HELD_OUT, json.dumps({"names": list(names)}, ensure_ascii=False))
+
+    def write_skipped(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Keep the pairs that are left out, each with the reason; no file where there are none."""
+        if rows:
+            lines = (json.dumps({"name": name, "problem": problem}, ensure_ascii=False) for name, problem in rows)
+            write_text(self.path / SKIPPED, "".join(f"{line}\n" for line in lines))
+        else:
+            (self.path / SKIPPED).unlink(missing_ok=True)
 
     def log(self, kind: str, step: int, **values: Any) -> None:
         """Add a line to the log."""
@@ -129,8 +209,10 @@ class RunFolder:
 
     def read_best(self) -> float:
         """Fidelity of the network kept so far; below any when there is none."""
-        path = self.path / "controlnet" / "probe.json"
-        return float(json.loads(path.read_text("utf-8"))["fidelity"]) if path.exists() else -1.0
+        try:
+            return float(read_json(self.path / "controlnet" / "probe.json")["fidelity"])
+        except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: the next probe writes it anew
+            return -1.0
 
     def write_readme(self, config: TrainConfig, text: str) -> None:
         """Say what the folder holds and the exact command that uses it."""
@@ -150,8 +232,14 @@ class RunFolder:
 
 
 def parse_line(line: str) -> dict[str, Any] | None:
-    """A line of the log; None when a crash cut it off."""
+    """A line of the log; None when a crash cut it off, or it is none of ours."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
         return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) and "event" in row else None
+
+
+def settings_of(config: TrainConfig) -> dict[str, Any]:
+    """Every setting by its full name, such as "probe.every"."""
+    return {f"{group}.{name}": value for group, values in config for name, value in values}

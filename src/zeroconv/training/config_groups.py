@@ -1,0 +1,166 @@
+"""The groups of settings of a training run, each checked by itself."""
+
+from math import cos, isfinite, pi
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from zeroconv import conditions
+from zeroconv.schema import Schema
+
+__all__ = [
+    "GROUPS",
+    "CheckpointConfig",
+    "DataConfig",
+    "Group",
+    "ModelConfig",
+    "OptimizationConfig",
+    "OptimizerName",
+    "ProbeConfig",
+    "Timesteps",
+]
+
+OptimizerName = Literal["adamw", "muon"]
+Timesteps = Literal["uniform", "high-first"]
+
+
+def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
+    """Refuse parameters that no `--set` could say: anything but words, finite numbers, true and false."""
+    for key, one in value.items():
+        if not isinstance(one, bool | int | float | str) or (isinstance(one, float) and not isfinite(one)):
+            raise ValueError(f"{key} is {one!r}; expected a word, a finite number, true or false")
+    return value
+
+
+class Group(Schema):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+    noun: ClassVar[str] = "training setting"
+
+
+class DataConfig(Group):
+    """What is learnt, and from which pairs."""
+
+    source: str = Field("world:2000", description="a folder of pairs, or world:COUNT[@FIRST_SEED]")
+    condition: str = Field("canny", description="which condition to learn")
+    extract: dict[str, Any] = Field(
+        default_factory=dict,
+        description="parameters of the condition's extractor, such as method and low; maps are then made from the "
+        "pictures in every epoch, ready ones left aside, and what is not given is drawn as before",
+    )
+    prompt_dropout: float = Field(0.5, ge=0, le=1, description="share of prompts emptied, drawn in every epoch")
+
+    max_broken: float = Field(
+        0.1, ge=0, lt=1, description="largest share of pairs that may be left out because they cannot be used"
+    )
+    workers: int = Field(0, ge=0, description="processes that open pictures and make maps while the network learns")
+
+    check_extract = field_validator("extract")(check_parameters)
+
+    @field_validator("condition")
+    @classmethod
+    def check_condition(cls, value: str) -> str:
+        """Refuse a condition that there is not."""
+        conditions.get(value)
+        return value
+
+
+class ModelConfig(Group):
+    """The locked base and the ControlNet beside it."""
+
+    base: str = Field("tiny", description="the locked base: a name, folder, file or hub id")
+    vae: Path | None = Field(None, description="another autoencoder for the base, a file or folder")
+    prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
+    control: str | None = Field(None, description="begin from this ControlNet and not from the base")
+    variant: Literal["full", "lite", "lora"] = Field(
+        "full", description="the copy: full, one convolution per block, or the base's own weights and low-rank updates"
+    )
+    rank: int = Field(16, ge=1, description="of the updates of variant lora at most; narrow layers get less")
+    connection: Literal["zero", "gaussian"] = Field("zero", description="zero convolutions, or Gaussian ones")
+    condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
+    condition_encoder_channels: tuple[PositiveInt, ...] | None = Field(
+        None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
+    )
+
+    @field_validator("condition_encoder_channels", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Make a list of "8,16,32,64", as it comes from `--set`."""
+        return value.split(",") if isinstance(value, str) else value
+
+
+class OptimizationConfig(Group):
+    """How the weights are moved."""
+
+    steps: int = Field(1000, ge=1, description="optimizer steps in all")
+    batch_size: int = Field(8, ge=1, description="samples per optimizer step")
+    accumulation: int = Field(1, ge=1, description="equal parts of a batch that are computed one after the other")
+    learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
+    optimizer: OptimizerName | None = Field(
+        None, description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps"
+    )
+    timesteps: Timesteps | None = Field(
+        None,
+        description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
+        "for two thirds of the steps, then uniform",
+    )
+    min_snr_gamma: float | None = Field(None, gt=0, description="weight losses by min(SNR, this) / SNR; 5 in its paper")
+    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
+    decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
+    decay: Literal["linear", "cosine"] = Field("linear", description="how it falls")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
+    ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
+    nonfinite: Literal["stop", "skip"] = Field(
+        "stop", description="after a loss or gradient that is not finite: end the run, or leave the batch out"
+    )
+    seed: int = Field(0, ge=0, description="of every draw")
+    device: str = Field("cpu", description="where to train")
+
+    def scale_learning_rate(self, step: int) -> float:
+        """The share of the learning rate at `step` (counted from 0): warm-up, constant, decay."""
+        rise = (step + 1) / max(self.warmup_steps, 1)
+        fall = max(0.0, (self.steps - step) / self.decay_steps) if self.decay_steps else 1.0
+        if self.decay == "cosine" and fall < 1:
+            fall = (1 - cos(pi * fall)) / 2
+        return min(1.0, rise, fall)
+
+    @model_validator(mode="after")
+    def check_parts(self) -> Self:
+        """Refuse a batch that has no such parts."""
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"batch_size {self.batch_size} cannot be computed in {self.accumulation} equal parts")
+        return self
+
+
+class ProbeConfig(Group):
+    """The fidelity probes on held-out pairs."""
+
+    every: int = Field(100, ge=1, description="steps between fidelity probes and sample sheets")
+    count: int = Field(8, ge=1, description="held-out pairs in a probe")
+    steps: int = Field(10, ge=1, description="denoising steps in a probe")
+    guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
+    judge: dict[str, Any] = Field(
+        default_factory=dict, description="who reads maps back, such as method; as `extract` if left out"
+    )
+
+    check_judge = field_validator("judge")(check_parameters)
+
+
+class CheckpointConfig(Group):
+    """What is kept, and where."""
+
+    out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
+    every: int = Field(250, ge=1, description="steps between saved states")
+    licence: str | None = Field(None, description="of the trained network, for its model card: apache-2.0, openrail, …")
+
+
+GROUPS: dict[str, type[Group]] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "optimization": OptimizationConfig,
+    "probe": ProbeConfig,
+    "checkpoint": CheckpointConfig,
+}

@@ -1,0 +1,100 @@
+"""Where a number that is not finite came from: the first tensor of a batch, weight or module in which there is one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zeroconv.messages import Message
+from zeroconv.training.batches import Batch
+from zeroconv.training.loop import StepMetrics
+
+__all__ = ["SkippedSteps", "find_nonfinite", "in_batch"]
+
+MOST_SKIPPED = 10  # steps left out one after the other until a run ends
+
+
+class SkippedSteps:
+    """Counts the steps that are left out because loss or gradient are not finite.
+
+    Args:
+        loss: `loss(batch)` is the loss of a batch.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        self.loss, self.in_a_row = loss, 0
+
+    def count(self, state: StepMetrics, batches: Sequence[Batch]) -> Message | None:
+        """What there is to say about a step.
+
+        Args:
+            state: of the step.
+            batches: that it was computed from.
+
+        Raises:
+            FloatingPointError: when too many were left out in a row.
+        """
+        if not state.skipped:
+            self.in_a_row = 0
+            return None
+        self.in_a_row += 1
+        values = f"the loss is {float(state.loss):g}, the gradient's norm {float(state.gradient_norm):g}"
+        found = next((words for words in (find_nonfinite(self.loss, batch) for batch in batches) if words), "the gradient")
+        values = f"{values} (first: {found})"
+        if self.in_a_row > MOST_SKIPPED:
+            raise FloatingPointError(f"step {state.step}: {values}; {MOST_SKIPPED} steps before it were left out, too")
+        return Message(f"step {state.step} is left out: {values}", "run.skipped-step")
+
+
+def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
+    """Name where the loss of a batch ceases to be finite; None when it is finite.
+
+    Args:
+        loss: `loss(batch)` is the loss.
+        batch: of the step in question.
+    """
+    if found := in_batch(batch):
+        return found
+    for name, tensor in (*loss.named_parameters(), *loss.named_buffers()):
+        if not tensor.isfinite().all():
+            return f"the weight {name}"
+    return in_outputs(loss, batch)
+
+
+def in_batch(batch: Batch) -> str | None:
+    """The first tensor of a batch that is not finite, with its pair."""
+    parts = {"latents": batch.z_0, "text": batch.text, "condition image": batch.condition, "noise": batch.epsilon}
+    for part, tensor in parts.items():
+        wrong = (~tensor.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+        if wrong:
+            return f"the {part} of {batch.names[wrong[0]]!r}" if batch.names else f"the {part} of sample {wrong[0]}"
+    return None
+
+
+def in_outputs(loss: nn.Module, batch: Batch) -> str | None:
+    """The first module whose output is not finite though its inputs are."""
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[..., None]:
+        def look(_module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not is_finite(output) and is_finite(inputs):
+                found.append(f"the output of {name}")
+
+        return look
+
+    hooks = [module.register_forward_hook(watch(name)) for name, module in loss.named_modules() if name]
+    try:
+        with torch.no_grad():
+            value = loss(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return None if is_finite(value) else (found or ["the loss itself"])[0]
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all tensors in nested tuples and lists are finite."""
+    if isinstance(value, Tensor):
+        return not value.is_floating_point() or bool(value.isfinite().all())
+    return all(map(is_finite, value)) if isinstance(value, tuple | list) else True

@@ -1,0 +1,57 @@
+"""The data of a run: what is trained on, what is held out, and what there is to say about it."""
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from zeroconv import conditions
+from zeroconv.data import FolderPairs, get_maps, open_pairs
+from zeroconv.data.map_messages import look_at_maps
+from zeroconv.data.readiness import check_ready
+from zeroconv.messages import Message
+from zeroconv.training.batches import make_maps
+from zeroconv.training.config import TrainConfig
+from zeroconv.training.defaults import extractor_parameters
+from zeroconv.training.training_pairs import TrainingPairs, open_held_out
+
+__all__ = ["RunData"]
+
+
+class RunData:
+    """Opened before a run begins: what is wrong with the data is said now.
+
+    Args:
+        config: of the run.
+        before: names of the pairs that the run held out when it began; None for a new one.
+
+    Raises:
+        InputError: when there are no such pairs, or too many that cannot be used.
+    """
+
+    def __init__(self, config: TrainConfig, before: Collection[str] | None) -> None:
+        data, self.config = config.data, config
+        self.found = open_pairs(data.source, data.condition)
+        broken = check_ready(self.found, data.extract) if isinstance(self.found, FolderPairs) else {}
+        indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before)
+        self.held_out = [self.found.names[index] for index in indices]
+        rest = sorted(set(range(len(self.found))) - set(indices))
+        self.pairs = TrainingPairs(self.found, rest, data.max_broken, broken)
+        self.left_out = [(self.pairs.name(place), problem) for place, problem in sorted(self.pairs.broken.items())]
+        self.size = self.probe_pairs[0].image.size
+        first = self.pairs.open(0, lambda _: None)[1]
+        make_maps(config, [first], [np.random.default_rng(0)])
+        parameters = [extractor_parameters(config)] * len(self.probe_pairs)
+        self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
+
+    def messages(self) -> Iterator[Message]:
+        """What a user should know: who reads the maps of probes, maps that look wrong, pairs that are left out."""
+        data, reextract = self.config.data, self.config.probe.judge
+        warning = conditions.get(data.condition).domain_warning(data.extract | reextract, "--set judge.method=…")
+        if warning and not data.source.startswith("world:"):
+            yield Message(f"in probes {warning}", "probe.domain")
+        if isinstance(self.found, FolderPairs) and not data.extract:
+            yield from look_at_maps(self.found)
+        if self.left_out:
+            count = f"{len(self.left_out)} of {len(self.pairs)} pairs cannot be used and are left out"
+            where = "skipped.jsonl in the run folder lists them"
+            yield Message(f"{count} (first: {self.left_out[0][1]}); {where}", "data.left-out")

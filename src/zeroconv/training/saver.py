@@ -1,0 +1,75 @@
+"""When the state of a run may be saved, and that it is."""
+
+import torch
+
+from zeroconv.training.batches import Batches
+from zeroconv.training.config import TrainConfig
+from zeroconv.training.loop import TrainingLoss
+from zeroconv.training.nonfinite import find_nonfinite, in_batch
+from zeroconv.training.run_folder import RunFolder
+from zeroconv.training.state import gather_state
+from zeroconv.training.weight_average import WeightAverage
+
+__all__ = ["Saver"]
+
+
+class Saver:
+    """Keeps what resuming needs.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        loss: of the network that learns.
+        optimizer: of its parameters.
+        average: of its weights, if there is one.
+        batches: of the run.
+
+    Attributes:
+        is_updating: an update was begun and not yet counted: network and optimizer may be half made.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: RunFolder,
+        loss: TrainingLoss,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage | None,
+        batches: Batches,
+    ) -> None:
+        self.config, self.folder, self.loss, self.batches = config, folder, loss, batches
+        self.optimizer, self.average = optimizer, average
+        self.is_updating = False
+        optimizer.register_step_pre_hook(self.begin_update)
+
+    def begin_update(self, *_: object) -> None:
+        """Called by the optimizer before each update."""
+        self.is_updating = True
+
+    def is_state_whole(self) -> bool:
+        """Whether network and optimizer are those of whole updates, and finite."""
+        return not self.is_updating and all(bool(p.isfinite().all()) for p in self.loss.network.parameters())
+
+    def save(self, step: int) -> None:
+        """Begin to write the state of a step; the log of the steps before is on the disk first.
+
+        Raises:
+            OSError: when the state before it could not be written.
+        """
+        self.folder.sync_log()
+        tensors = gather_state(self.loss.network, self.optimizer, self.average and self.average.tensors)
+        self.folder.checkpoints.save(step, tensors, {"config": self.config.to_toml()})
+
+    def check_weights(self, step: int) -> None:
+        """Refuse to keep weights that give no finite loss on the batch after `step`: they would end the resumed run at once.
+
+        Raises:
+            FloatingPointError: naming what is not finite.
+        """
+        batch = self.batches(step, 0, self.config.optimization.batch_size)
+        if in_batch(batch) is None and (found := find_nonfinite(self.loss, batch)):
+            good = self.folder.checkpoints.good
+            kept = f"; the state of step {good[-1]} stays" if good else ""
+            raise FloatingPointError(
+                f"step {step}: the weights cannot be kept ({found} is not finite){kept}: lower learning_rate"
+            )

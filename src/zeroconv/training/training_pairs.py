@@ -1,0 +1,142 @@
+"""The pairs of a run: which are held out, and what happens where one cannot be used."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import ceil
+
+from torch.utils.data import get_worker_info
+
+from zeroconv.data import Pair, Pairs
+from zeroconv.errors import InputError
+
+__all__ = ["TrainingPairs", "open_held_out"]
+
+
+class TrainingPairs:
+    """The pairs to train on. Where one cannot be used, its visit sees the next one that can; all others stay in place.
+
+    Args:
+        pairs: the data set.
+        indices: which of its pairs are trained on.
+        largest_share: of pairs that may be left out; one may always be.
+        broken: what is wrong with those known to be unusable, by their index in the data set.
+
+    Raises:
+        InputError: when more of them are unusable than may be left out.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        indices: Sequence[int],
+        largest_share: float,
+        broken: Mapping[int, str],
+    ) -> None:
+        self.pairs, self.indices, self.largest_share = pairs, list(indices), largest_share
+        self.max_captions = pairs.max_captions
+        self.broken = {place: broken[index] for place, index in enumerate(self.indices) if index in broken}
+        self.check_share()
+
+    def __len__(self) -> int:
+        """How many pairs, those left out among them."""
+        return len(self.indices)
+
+    def name(self, place: int) -> str:
+        """The name of a pair."""
+        return self.pairs.names[self.indices[place]]
+
+    def open(self, place: int, check: Callable[[Pair], None]) -> tuple[int, Pair]:
+        """The pair that a visit of `place` sees, and its place; those that cannot be used are noted in `broken`.
+
+        Args:
+            place: 0 … len - 1.
+            check: raises `InputError` for a pair that cannot be used.
+
+        Raises:
+            InputError: when more cannot be used than may be left out.
+        """
+        for found in (*range(place, len(self)), *range(place)):
+            if found not in self.broken:
+                try:
+                    pair = self.pairs[self.indices[found]]
+                    check(pair)
+                except (OSError, ValueError) as error:
+                    self.broken[found] = str(error)
+                    if get_worker_info() is None:  # a worker process leaves it to the one that trains
+                        self.check_share()
+                else:
+                    return found, pair
+        raise self.refuse()
+
+    def check_share(self) -> None:
+        """Refuse to go on with too few pairs.
+
+        Raises:
+            InputError: when more cannot be used than may be left out.
+        """
+        allowed = min(ceil(self.largest_share * len(self)), len(self) - 1)
+        if len(self.broken) > allowed:
+            raise self.refuse(f", {allowed} may be left out")
+
+    def refuse(self, limit: str = "") -> InputError:
+        """The error for too few pairs."""
+        return InputError(
+            f"{len(self.broken)} of {len(self)} pairs cannot be used{limit} (first: {self.broken[min(self.broken)]})",
+            field="data.source",
+            hint="`zeroconv data check` lists all; mend them, or give a larger max_broken",
+        )
+
+
+def open_held_out(
+    pairs: Pairs, count: int, broken: dict[int, str], before: Collection[str] | None
+) -> tuple[list[int], list[Pair]]:
+    """The pairs that are never trained on, and their indices; those that turn out to be unusable are added to `broken`.
+
+    Args:
+        pairs: the data set.
+        count: how many are held out.
+        broken: what is wrong with those known to be unusable, by index.
+        before: names of those held out when the run began; None for a new one.
+
+    Raises:
+        InputError: when nothing would be left to train on, or a pair that was held out cannot be used any more.
+    """
+    while True:
+        indices, opened = choose_held_out(pairs.names, count, broken, before), list[Pair]()
+        for index in indices:
+            try:
+                opened.append(pairs[index])
+            except (OSError, ValueError) as error:
+                if before is not None:
+                    raise
+                broken[index] = str(error)
+        if len(opened) == len(indices):
+            return indices, opened
+
+
+def choose_held_out(names: Sequence[str], count: int, broken: Collection[int], before: Collection[str] | None) -> list[int]:
+    """Which pairs are never trained on: those that the run held out before, else the last `count` that can be used.
+
+    Args:
+        names: of all pairs.
+        count: how many are held out.
+        broken: indices of pairs that cannot be used.
+        before: names of those held out when the run began; None for a new one.
+
+    Raises:
+        InputError: when nothing would be left to train on, or a pair that was held out is not there any more.
+    """
+    if before is not None:
+        if missing := sorted(set(before) - set(names)):
+            raise InputError(
+                f"the run holds out {missing[0]!r}, which is not in the data any more",
+                field="data.source",
+                hint="put it back, or begin anew with --fresh",
+            )
+        return [index for index, name in enumerate(names) if name in before]
+    usable = [index for index in range(len(names)) if index not in broken]
+    if len(usable) <= count:
+        found = f"the data set has {len(names)} pairs" + (f", {len(usable)} of them usable," if broken else "")
+        raise InputError(
+            f"{found} and {count} are held out", field="probe.count", hint="give more pairs, or a smaller probe_count"
+        )
+    return usable[-count:]

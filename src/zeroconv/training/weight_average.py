@@ -1,0 +1,49 @@
+"""An exponential moving average of the weights."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["WeightAverage"]
+
+
+class WeightAverage:
+    """`average = decay · average + (1 - decay) · weights` after each step, in the weights' precision and on their device.
+
+    The decay rises with the steps, min(decay, (1 + step) / (10 + step)), so that the start is forgotten soon.
+
+    Args:
+        network: whose trainable parameters are averaged.
+        decay: in (0, 1), such as 0.999.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.tensors: Mapping[str, Tensor] = {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, parameter in self.parameters.items():
+            self.tensors[name].lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Inside, the network has the averaged weights."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange weights and averages, whose tensors stay where they are."""
+        for name, parameter in self.parameters.items():
+            kept = parameter.detach().clone()
+            parameter.copy_(self.tensors[name])
+            self.tensors[name].copy_(kept)

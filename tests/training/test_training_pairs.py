@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Numbers:
     max_captions = 1
 
     def __init__(self, count: int, broken: set[int]) -> None:
-        self.names = [str(i) for i in range(count)]
+        self.names: Sequence[str] = [str(i) for i in range(count)]
         self.broken, self.image = broken, Image.new("RGB", (1, 1))
 
     def __len__(self) -> int:

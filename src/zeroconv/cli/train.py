@@ -1,5 +1,6 @@
 """`zeroconv train`: a ControlNet from pairs; the same command again resumes."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,15 +39,21 @@ def train(
 
     from zeroconv.training import TrainConfig
     from zeroconv.training import train as run
+    from zeroconv.training.processes import PeerFailedError
     from zeroconv.training.run_folder import RunFolder
 
     named = {"base": base, "data": data, "condition": condition, "out": out, "steps": steps}
     settings = TrainConfig.build(config, assignments, **named)
     logging.disable_progress_bar()
     with output_folder(settings.checkpoint.out), Progress("training") as progress:
-        if fresh:
+        if fresh and os.environ.get("RANK", "0") == "0":
             RunFolder(settings.checkpoint.out).clear()
-        summary = run(settings, lambda event: show(event, progress))
+        try:
+            summary = run(settings, lambda event: show(event, progress))
+        except PeerFailedError:  # another process of this run has said why
+            raise typer.Exit(1) from None
+    if not summary.is_first:
+        return
     if summary.stopped is not None:
         say(f"stopped by {summary.stopped} after step {summary.step}; the same command resumes it: {summary.folder}")
     if as_json:

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,8 @@ except ImportError:  # Windows has no such locks; nothing is refused there
 
 __all__ = ["FolderLock"]
 
+HELD: "weakref.WeakSet[FolderLock]" = weakref.WeakSet()
+"""Locks of this process. A forked one drops them: a loader's worker that outlives a killed run must not go on holding it."""
 BEAT, SILENT = 15, 60  # seconds between two signs of life, and without one until a holder on another machine counts as dead
 
 
@@ -59,6 +62,7 @@ class FolderLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         self.descriptor = descriptor
+        HELD.add(self)
         self.released = threading.Event()
         threading.Thread(target=beat, args=(descriptor, self.released), daemon=True).start()
 
@@ -74,6 +78,18 @@ class FolderLock:
     def __del__(self) -> None:
         """Let go of it when its run folder is forgotten."""
         self.release()
+
+
+def drop_inherited() -> None:
+    """Close a forked process's copies of its parent's locks, which the parent goes on holding."""
+    for lock in HELD:
+        if lock.descriptor is not None:
+            os.close(lock.descriptor)
+            lock.descriptor = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=drop_inherited)
 
 
 def beat(descriptor: int, released: threading.Event) -> None:

@@ -54,6 +54,9 @@ def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
         loss: `loss(batch)` is the loss.
         batch: of the step in question.
     """
+    with torch.no_grad():
+        if is_finite(loss(batch)):
+            return None
     if found := in_batch(batch):
         return found
     for name, tensor in (*loss.named_parameters(), *loss.named_buffers()):
@@ -72,7 +75,7 @@ def in_batch(batch: Batch) -> str | None:
     return None
 
 
-def in_outputs(loss: nn.Module, batch: Batch) -> str | None:
+def in_outputs(loss: nn.Module, batch: Batch) -> str:
     """The first module whose output is not finite though its inputs are."""
     found: list[str] = []
 
@@ -86,11 +89,11 @@ def in_outputs(loss: nn.Module, batch: Batch) -> str | None:
     hooks = [module.register_forward_hook(watch(name)) for name, module in loss.named_modules() if name]
     try:
         with torch.no_grad():
-            value = loss(batch)
+            loss(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return None if is_finite(value) else (found or ["the loss itself"])[0]
+    return (found or ["the loss itself"])[0]
 
 
 def is_finite(value: Any) -> bool:

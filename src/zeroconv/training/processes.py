@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from zeroconv.errors import InputError
 
-__all__ = ["Processes", "join_processes"]
+__all__ = ["PeerFailedError", "Processes", "join_processes"]
 
 WAIT_FOR = 30  # minutes that one process waits for another: a probe of the first one takes long
 

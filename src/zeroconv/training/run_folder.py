@@ -1,6 +1,7 @@
 """The run folder: settings, log, sheets, the network, and the state from which the same command resumes."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from zeroconv.training.folder_lock import FolderLock
 
 __all__ = ["RunFolder"]
 
+PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 CONFIG, HELD_OUT, SKIPPED = "config.toml", "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
@@ -71,11 +73,19 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.lock.acquire()
         try:
+            self.remove_parts()
             self.saved = self.checkpoints.load()
             self.prepare(config)
         except BaseException:
             self.lock.release()
             raise
+
+    def remove_parts(self) -> None:
+        """Remove files that a killed process was about to write."""
+        for folder in (self.path, self.path / "samples", self.path / "controlnet"):
+            for part in folder.glob(".*.part"):
+                if PART.fullmatch(part.name) and part.is_file():
+                    part.unlink()
 
     def unlock(self) -> None:
         """Let other processes train in it, once everything is on the disk."""

@@ -67,7 +67,7 @@ class Saver:
             FloatingPointError: naming what is not finite.
         """
         batch = self.batches(step, 0, self.config.optimization.batch_size)
-        if in_batch(batch) is None and (found := find_nonfinite(self.loss, batch)):
+        if (found := find_nonfinite(self.loss, batch)) and in_batch(batch) is None:
             good = self.folder.checkpoints.good
             kept = f"; the state of step {good[-1]} stays" if good else ""
             raise FloatingPointError(

@@ -42,6 +42,7 @@ class Summary:
         jump: where the control took hold, if it did.
         folder: the run folder.
         stopped: why it ended before its last step: a signal's name, or the file that asked for it.
+        is_first: whether this is the first of the processes that trained, which knows the rest.
     """
 
     step: int
@@ -51,6 +52,7 @@ class Summary:
     jump: SuddenConvergence | None
     folder: Path
     stopped: str | None = None
+    is_first: bool = True
 
 
 def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None) -> Summary:
@@ -90,8 +92,7 @@ class Trainer:
         self.device = self.processes.device(optimization.device)
         self.data = RunData(config, self.folder.read_held_out())
         self.base = open_base(config)
-        held_out = self.data.probe_pairs, self.data.probe_maps
-        self.probe = build_probe(config, self.base, *held_out) if self.processes.is_first else None
+        self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)
         self.optimizer = build_optimizer(self.network, optimization, self.base)
@@ -183,7 +184,6 @@ class Trainer:
         self.folder.write_skipped(self.data.left_out)
         optimization = self.config.optimization
         self.progress = ProgressLog(self.folder, optimization.steps, optimization.batch_size, rows, self.report)
-        assert self.probe is not None
         with self.interruptible():
             self.recorder = ProbeRecorder(self.probe, self.config, self.folder, self.report, rows)
         if self.timetable.is_probe_due(self.done) and not self.recorder.has(
@@ -300,6 +300,6 @@ class Trainer:
         """How the run ended."""
         found = self.recorder
         if found is None:
-            return Summary(self.done, None, None, None, None, self.folder.path, stopped)
+            return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)
         marks = found.newest, found.uncontrolled.fidelity, found.ceiling
         return Summary(self.done, *marks, found.jump, self.folder.path, stopped)

@@ -1,0 +1,89 @@
+"""One process trains in a folder: of those that start together one, of dead ones none."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.durability.runs import Zygote
+from zeroconv.errors import InputError
+from zeroconv.training.folder_lock import SILENT, FolderLock
+
+TOGETHER, ROUNDS = 4, 25
+
+
+def start_holder(zygote: Zygote, path: Path, at: float, seconds: float) -> int:
+    return zygote.ask({"lock": str(path), "at": at, "seconds": seconds, "log": str(path.with_name("output.txt"))})
+
+
+def wait_for_holder(path: Path) -> int:
+    """The process that a lock names."""
+    begun = time.monotonic()
+    while not path.exists() or not path.read_text().endswith("\n"):
+        time.sleep(0.005)
+        assert time.monotonic() - begun < 30
+    return int(path.read_text().split()[0])
+
+
+def test_of_a_hundred_racing_starts_one_in_each_race_wins(zygote: Zygote, tmp_path: Path) -> None:
+    for number in range(ROUNDS):
+        path = tmp_path / f"lock-{number}"
+        pids = [start_holder(zygote, path, time.time() + 0.02, 600) for _ in range(TOGETHER)]
+        winner = wait_for_holder(path)
+        assert winner in pids
+        assert [zygote.ask({"wait": pid}) for pid in pids if pid != winner] == [3] * (TOGETHER - 1)
+        os.kill(winner, signal.SIGKILL)
+        assert zygote.ask({"wait": winner}) == -signal.SIGKILL
+
+
+def test_a_dead_holder_blocks_nobody_and_a_living_one_is_named_at_once(zygote: Zygote, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    pid = start_holder(zygote, path, 0, 60)
+    lock = FolderLock(path)
+    assert wait_for_holder(path) == pid
+    begun = time.monotonic()
+    with pytest.raises(InputError, match=f"process {pid} on {socket.gethostname()} is training in "):
+        lock.acquire()
+    assert time.monotonic() - begun < 1
+    os.kill(pid, signal.SIGKILL)
+    assert zygote.ask({"wait": pid}) == -signal.SIGKILL
+    lock.acquire()
+    assert path.read_text() == f"{os.getpid()} {socket.gethostname()}\n"
+    lock.release()
+    assert path.read_text() == ""
+
+
+def test_a_forked_process_does_not_hold_its_parents_lock(zygote: Zygote, tmp_path: Path) -> None:
+    """As a loader's workers do that outlive a killed run."""
+    path = tmp_path / "lock"
+    lock = FolderLock(path)
+    lock.acquire()
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(5)
+        os._exit(0)
+    try:
+        other = FolderLock(path)
+        with pytest.raises(InputError):
+            other.acquire()
+        lock.release()
+        other.acquire()  # though the child lives
+        other.release()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_holder_on_another_machine_counts_while_it_gives_signs_of_life(tmp_path: Path) -> None:
+    """Where the machines' locks do not reach each other, the file's time is all there is."""
+    path, lock = tmp_path / "lock", FolderLock(tmp_path / "lock")
+    path.write_text("77 elsewhere\n")
+    with pytest.raises(InputError, match=r"process 77 on elsewhere is training in .*: wait for it"):
+        lock.acquire()
+    old = time.time() - SILENT - 1
+    os.utime(path, (old, old))
+    lock.acquire()
+    lock.release()

@@ -1,0 +1,96 @@
+"""A process that has imported everything and forks trainers on command, so that one starts within milliseconds.
+
+When it is ready it says 0. It then reads one JSON object a line and answers each: one that starts something with the
+number of the new process, `{"wait": pid}` with how it ended.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zeroconv.errors import InputError
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training import TrainConfig, Trainer, trainer
+from zeroconv.training.folder_lock import FolderLock
+
+
+def hash_gradients(optimizer: torch.optim.Optimizer) -> str:
+    """SHA-256 of all gradients, in the optimizer's order."""
+    found = hashlib.sha256()
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                found.update(parameter.grad.numpy().tobytes())
+    return found.hexdigest()
+
+
+def train(settings: dict[str, Any], environment: dict[str, str]) -> None:
+    """Train in this process; every step's gradients leave a line in `gradients-RANK.jsonl` beside the run folder."""
+    os.environ.update(environment)
+    config = TrainConfig.build(None, (), **settings)
+    run = Trainer(config, lambda _: None)
+    path = config.checkpoint.out.with_name(f"gradients-{environment.get('RANK', '0')}.jsonl")
+
+    def note(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps([run.done + 1, hash_gradients(optimizer)]) + "\n")
+
+    run.optimizer.register_step_pre_hook(note)
+    run.fit()
+
+
+def hold(path: Path, at: float, seconds: float) -> int:
+    """Take a lock at a moment and hold it for a while; 3 when somebody else has it."""
+    lock = FolderLock(path)
+    time.sleep(max(0.0, at - time.time()))
+    try:
+        lock.acquire()
+    except InputError:
+        return 3
+    time.sleep(seconds)
+    return 0
+
+
+def start(command: dict[str, Any]) -> int:
+    """Fork a trainer; the number of its process."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 0
+    try:
+        log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        if "lock" in command:
+            status = hold(Path(command["lock"]), command["at"], command["seconds"])
+        else:
+            train(command["settings"], command["environment"])
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def main(base_folder: str) -> None:
+    """Serve."""
+    torch.set_num_threads(1)
+    base = StableDiffusion.from_pretrained(base_folder)
+    setattr(trainer, "open_base", lambda _: base)  # noqa: B010
+    print(json.dumps(0), flush=True)
+    for line in sys.stdin:
+        command = json.loads(line)
+        answer = os.waitstatus_to_exitcode(os.waitpid(command["wait"], 0)[1]) if "wait" in command else start(command)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -16,6 +16,7 @@ from tests.data import layouts
 from tests.data.layouts import LAYOUTS, Sample, assert_rows_or_one_line, hugging_face, mutated, parquet, refusal, samples, tar
 from zeroconv.cli import main
 from zeroconv.data import check, get_map, open_pairs
+from zeroconv.data import parquet as parquet_module
 from zeroconv.data.layouts import read_rows
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
@@ -75,9 +76,15 @@ def test_a_hub_name(tmp_path: Path, made: list[Sample], monkeypatch: pytest.Monk
     assert_same("hub:owner/name[test]", made[:3])
     layouts.jsonl(tmp_path / "owner" / "files", made)
     assert_same("hub:owner/files", made)  # a table of paths, which lie in the data set's own folder
+    asked = list[Any]()
     with monkeypatch.context() as patch:
-        patch.setattr(datasets, "load_dataset", lambda *_, **__: Dataset.from_dict({"image": ["a.png"]}))
+        patch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append((a, k)) or Dataset.from_dict({"image": ["a.png"]}))
         assert "hub:owner/gone, row 0 has only a path, a.png, for a picture" in refusal("hub:owner/gone")
+        refusal("hub:owner/gone/large@1a2b[test]")
+    assert asked == [
+        (("owner/gone", None), {"split": "train", "revision": None}),
+        (("owner/gone", "large"), {"split": "test", "revision": "1a2b"}),
+    ]
     assert "hub:owner/name[other] cannot be opened: Unknown split" in refusal("hub:owner/name[other]")
     for name in ("hub:", "hub:name", "hub:../x", "hub:a/b/c/d", "hub:/etc/passwd"):
         assert "expected hub:owner/name" in refusal(name)
@@ -176,6 +183,18 @@ def test_maps_and_captions_that_some_rows_lack(tmp_path: Path, made: list[Sample
         rows = read_rows(path)
     assert [row.captions for row in rows] == [("a",), ("c", "d"), ("",), ("b",)]
     assert ["canny" in row.maps for row in rows] == [True, False, True, False]
+
+
+def test_row_groups_that_do_not_fit_into_memory(tmp_path: Path, made: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = parquet(tmp_path / "pairs", made)
+    kept = parquet_module.KeptGroups(12_000)
+    monkeypatch.setattr(parquet_module, "GROUPS", kept)
+    assert_same(spec, made)
+    assert 0 < kept.size == sum(array.nbytes for array in kept.arrays.values()) <= 12_000
+    monkeypatch.setattr(parquet_module, "KEPT", 1000)
+    assert told(spec) == []
+    monkeypatch.setattr(parquet_module, "LARGE", 1000)
+    assert {message.code for message in told(spec)} == {"data.large-row-groups"}
 
 
 def test_pictures_in_a_table_are_looked_at_like_files(tmp_path: Path, made: list[Sample]) -> None:

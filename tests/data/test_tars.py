@@ -180,6 +180,16 @@ def test_what_else_lies_in_a_tar(tmp_path: Path, made: Sequence[Sample]) -> None
     assert all(word in found[0].text for word in ("'.cls'", "'mask'", "'.md'"))
 
 
+def test_lost_letters_are_told_from_an_index_too(tmp_path: Path, made: Sequence[Sample]) -> None:
+    path = with_members(tmp_path / "pairs.tar", ("a.png", made[0].picture), ("a.txt", "a gr\ufffdn tree".encode()))
+    for _ in range(2):
+        found = list[Message]()
+        with listen(found.append):
+            read_rows(path)
+        assert [message.code for message in found] == ["data.lost-letters"]
+        assert found[0].text.startswith(f"{path / 'a.txt'}, line 1: ")
+
+
 def test_ranges_of_shards(tmp_path: Path, made: Sequence[Sample]) -> None:
     folder = Path(layouts.tar_folder(tmp_path / "pairs", made))
     assert f"cannot read {folder / 'shard-003.tar'}: No such file" in refusal(f"{folder}/shard-{{000..003}}.tar")

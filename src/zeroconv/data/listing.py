@@ -12,7 +12,7 @@ from typing import Any
 from zeroconv.errors import InputError, shorten
 from zeroconv.messages import Message, tell
 
-__all__ = ["Entry", "decode", "decode_bytes", "guess_encoding", "read_listing"]
+__all__ = ["Entry", "decode", "decode_bytes", "guess_encoding", "read_listing", "tell_lost_letters"]
 
 Entry = tuple[dict[str, Any], str]
 """One object of a list, and its place for messages: "pairs/metadata.jsonl, line 3"."""
@@ -48,7 +48,9 @@ def decode(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", field="data.source") from error
-    return decode_bytes(data, str(path))
+    text = decode_bytes(data, str(path))
+    tell_lost_letters(text, str(path))
+    return text
 
 
 def decode_bytes(data: bytes, path: str) -> str:
@@ -70,6 +72,16 @@ def decode_bytes(data: bytes, path: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse_encoding(path, line_of(data, error.start), guess_encoding(data)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def tell_lost_letters(text: str, path: str) -> None:
+    """Say so when a text holds the mark of letters that could not be decoded once.
+
+    Args:
+        text: as `decode` gives it.
+        path: what it is called in messages.
+    """
     if REPLACED in text:
         line = text.count("\n", 0, text.index(REPLACED)) + 1
         tell(
@@ -79,7 +91,6 @@ def decode_bytes(data: bytes, path: str) -> str:
                 "data.lost-letters",
             )
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def line_of(data: bytes, place: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from zeroconv.data.columns import UNNAMED, Columns, plain
 from zeroconv.data.file_part import FilePart
 from zeroconv.data.folder_tree import PICTURES
-from zeroconv.data.listing import Entry
+from zeroconv.data.listing import Entry, tell_lost_letters
 from zeroconv.data.tar_index import TEXTS, list_members
 from zeroconv.errors import InputError, shorten
 
@@ -57,6 +57,7 @@ def read_shards(paths: Sequence[Path], columns: Columns) -> Iterator[Entry]:
         samples: dict[str, dict[str, Any]] = {}
         members, stamp = list_members(path)
         for member in members:
+            tell_lost_letters(member.text or "", str(path / member.name))
             folder, slash, file = member.name.rpartition("/")
             key, _, ending = file.partition(".")
             if not key:  # hidden, such as the "._" files of macOS

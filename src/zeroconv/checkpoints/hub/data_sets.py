@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["HubTable", "open_data_set"]
 
 NAME = re.compile(
-    r"(?!.*\.\.)(?P<repository>[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:/(?P<configuration>[\w.-]+))?(?:\[(?P<split>[\w.]+)\])?",
+    r"(?!.*\.\.)(?P<repository>[\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:/(?P<configuration>[\w.-]+))?"
+    r"(?:@(?P<revision>\w[\w./+-]*))?(?:\[(?P<split>[\w.]+)\])?",
     re.ASCII,
 )
 
@@ -40,15 +41,16 @@ def open_data_set(name: str) -> HubTable:
     """Download what is not in the cache, and open it.
 
     Args:
-        name: "owner/name", "owner/name/configuration" or either with "[split]"; the split is "train" if left out. A folder
-            of this name on this machine is taken in place of the hub, as `datasets` does.
+        name: "owner/name" or "owner/name/configuration", then perhaps "@revision" (a branch, tag or commit) and "[split]",
+            which is "train" if left out. A folder of this name on this machine is taken in place of the hub, as `datasets`
+            does.
 
     Raises:
         InputError: when `datasets` is not installed, there is no such data set, configuration or split, or no network.
     """
     found = NAME.fullmatch(name)
     if found is None:
-        message = f"got hub:{shorten(name)}; expected hub:owner/name, hub:owner/name/configuration or either with [split]"
+        message = f"got hub:{shorten(name)}; expected hub:owner/name, perhaps with /configuration, @revision, [split]"
         raise InputError(message, field="data.source")
     constants.HF_HUB_DISABLE_TELEMETRY = True
     try:
@@ -58,7 +60,9 @@ def open_data_set(name: str) -> HubTable:
         message = f"hub:{name} is read with the package datasets, which is not installed"
         raise InputError(message, field="data.source", hint="pip install 'zeroconv[datasets]'") from error
     try:
-        loaded = datasets.load_dataset(found["repository"], found["configuration"], split=found["split"] or "train")
+        loaded = datasets.load_dataset(
+            found["repository"], found["configuration"], split=found["split"] or "train", revision=found["revision"]
+        )
     except Exception as error:  # of many libraries: the network's, the files' and its own
         said = shorten(" ".join(str(error).split()), 300) or type(error).__name__
         message = f"hub:{name} cannot be opened: {said}"

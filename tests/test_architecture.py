@@ -132,7 +132,7 @@ def test_pickles_are_opened_for_conversion_alone() -> None:
     assert openers == {"zeroconv.conversion.controlnet"}
 
 
-FETCHERS = {"huggingface_hub", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec"}
+FETCHERS = {"huggingface_hub", "datasets", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec"}
 FETCHING = {
     "hf_hub_download", "snapshot_download", "hf_hub_url", "cached_file", "urlopen", "urlretrieve", "load_state_dict_from_url",
     "download_url_to_file", "HfApi", "InferenceClient",
@@ -240,6 +240,8 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
         ("click", {"cli"}),
         ("cv2", {"conditions", "metrics"}),
         ("huggingface_hub", {"checkpoints", "publishing"}),
+        ("datasets", {"checkpoints"}),
+        ("pyarrow", {"checkpoints", "data"}),
     ],
 )
 def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
@@ -250,6 +252,7 @@ def test_direct_dependencies_are_the_declared_ones() -> None:
     declared = {"torch", "diffusers", "transformers", "safetensors", "huggingface_hub"}
     declared |= {"numpy", "PIL", "cv2", "pydantic", "typer"}
     declared.add("ai_edge_litert")  # the extra `blazepose`
+    declared |= {"pyarrow", "datasets"}  # the extra `datasets`
     used = {name for module in INSIDE for name in outside(module)} - set(sys.stdlib_module_names)
     assert used == declared
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+from typing import TypeGuard
 
 from PIL import Image
 
@@ -11,12 +12,12 @@ __all__ = ["PNG_URI", "encode_png", "is_data_uri", "picture_name", "read_data_ur
 PNG_URI = "data:image/png;base64,"
 
 
-def is_data_uri(path: str | os.PathLike[str]) -> bool:
+def is_data_uri(path: object) -> TypeGuard[str]:
     """Whether a picture is in the text itself and not in a file of that name."""
     return isinstance(path, str) and path.startswith("data:")
 
 
-def picture_name(path: str | os.PathLike[str]) -> str:
+def picture_name(path: object) -> str:
     """What a picture is called in messages."""
     return "the embedded picture" if is_data_uri(path) else str(path)
 

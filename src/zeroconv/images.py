@@ -15,6 +15,7 @@ from zeroconv.checkpoints.files.atomic import replacing
 from zeroconv.data_uri import picture_name
 from zeroconv.messages import Message, tell
 from zeroconv.picture_files import MAX_PIXELS as MAX_PIXELS
+from zeroconv.picture_files import PictureSource as PictureSource
 from zeroconv.picture_files import open_lazily, photo_scale
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ OPAQUE = 128  # from this alpha on a pixel is kept; below it is part of the hole
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-def open_image(path: str | os.PathLike[str]) -> Image.Image:
+def open_image(path: PictureSource) -> Image.Image:
     """Open a picture as upright 8-bit RGB; transparent parts become white.
 
     Args:
-        path: a PNG, JPEG or WebP file, or a `data:` URI that holds one. 16-bit, grey, palette and CMYK are converted. A
-            photograph of more than 32 megapixels is halved until it has no more.
+        path: a PNG, JPEG or WebP file, a part of another file that is one, or a `data:` URI that holds one. 16-bit, grey,
+            palette and CMYK are converted. A photograph of more than 32 megapixels is halved until it has no more.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -38,7 +39,7 @@ def open_image(path: str | os.PathLike[str]) -> Image.Image:
     return flatten(decode(path, photo=True), WHITE)
 
 
-def open_map(path: str | os.PathLike[str]) -> Image.Image:
+def open_map(path: PictureSource) -> Image.Image:
     """Open a condition map like `open_image`, but transparent parts become black, which means "nothing here".
 
     Black strokes on transparent paper would vanish so, and are told.
@@ -57,7 +58,7 @@ def has_shape(channel: Image.Image) -> bool:
     return bool(values.min() < values.max())
 
 
-def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
+def open_with_mask(path: PictureSource) -> Image.Image:
     """Open a picture with a hole as upright RGBA: what is transparent is the hole; errors as `open_image`.
 
     Raises:
@@ -72,7 +73,7 @@ def open_with_mask(path: str | os.PathLike[str]) -> Image.Image:
     return image
 
 
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def image_size(path: PictureSource) -> tuple[int, int]:
     """Width and height in pixels from the header alone (as stored, before EXIF rotation); errors as `open_image`."""
     with open_lazily(path, photo=True) as image:
         return image.size
@@ -232,7 +233,7 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     return cast(dict[str, Any], settings)
 
 
-def decode(path: str | os.PathLike[str], photo: bool = False) -> Image.Image:
+def decode(path: PictureSource, photo: bool = False) -> Image.Image:
     """Decode fully and turn upright, in whatever mode the file has; a photo of too many pixels is halved."""
     image, path = open_lazily(path, photo), picture_name(path)
     try:

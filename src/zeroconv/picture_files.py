@@ -3,13 +3,13 @@
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, Literal, Protocol
 
 from PIL import Image
 
 from zeroconv.data_uri import is_data_uri, picture_name, read_data_uri
 
-__all__ = ["MAX_PIXELS", "existing", "open_lazily", "photo_scale", "upright_size"]
+__all__ = ["MAX_PIXELS", "PictureFile", "PictureSource", "existing", "open_lazily", "photo_scale", "upright_size"]
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 # Checked on the header, before a decoder runs: a 20 KB PNG can otherwise become half a gigabyte.
@@ -21,9 +21,30 @@ PIXELS_PER_BYTE = 64
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and the values that exchange width and height
 
 
-def open_lazily(path: str | os.PathLike[str], photo: bool = False) -> Image.Image:
+class PictureFile(Protocol):
+    """Where the bytes of a picture lie: a `Path` is one, and so is a part of another file; `str()` names it in messages."""
+
+    @property
+    def name(self) -> str:
+        """Short; of a file its last part."""
+        ...
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:
+        """The bytes, to read and to seek in.
+
+        Raises:
+            OSError: or `ValueError`, when they cannot be read.
+        """
+        ...
+
+
+PictureSource = str | os.PathLike[str] | PictureFile
+"""What pictures are opened from: a path, a `data:` URI, or a part of another file."""
+
+
+def open_lazily(path: PictureSource, photo: bool = False) -> Image.Image:
     """Open lazily: read and judge the header, decode nothing; a photo may have more pixels."""
-    file, path = read_data_uri(path) if is_data_uri(path) else existing(Path(path)), picture_name(path)
+    file, path = find_bytes(path), picture_name(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow only warns about large images; we refuse them below
@@ -43,17 +64,29 @@ def open_lazily(path: str | os.PathLike[str], photo: bool = False) -> Image.Imag
     return image
 
 
-def photo_limit(image: Image.Image, file: Any) -> int:
+def find_bytes(path: PictureSource) -> Path | BinaryIO:
+    """A file that is there, or an open one where the picture is not a file of its own."""
+    if is_data_uri(path):
+        return read_data_uri(path)
+    return existing(Path(path)) if isinstance(path, str | os.PathLike) else path.open("rb")
+
+
+def photo_limit(image: Image.Image, file: Path | BinaryIO) -> int:
     """The most pixels that a photograph of this format and this many bytes may have."""
-    size = file.stat().st_size if isinstance(file, Path) else file.getbuffer().nbytes
+    if isinstance(file, Path):
+        size = file.stat().st_size
+    else:
+        place = file.tell()
+        size = file.seek(0, os.SEEK_END)
+        file.seek(place)
     return min(MAX_PHOTO_PIXELS.get(image.format or "", 0), size * PIXELS_PER_BYTE)
 
 
-def upright_size(path: str | os.PathLike[str], photo: bool = False) -> tuple[int, int]:
+def upright_size(path: PictureSource, photo: bool = False) -> tuple[int, int]:
     """Width and height in pixels that a file will have when opened, from the header alone.
 
     Args:
-        path: of the file.
+        path: of the file, or the part of one that it is.
         photo: as `open_image` opens it; else as `open_map` does.
 
     Raises:

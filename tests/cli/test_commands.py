@@ -82,7 +82,7 @@ def test_data_world_then_check(run: Run) -> None:
     assert checked.json["maps"] == {"canny": 10, "segmentation": 10}
     assert Path(checked.json["sheet"]).is_file() and checked.json["messages"] == []
     few = run("data", "check", "scenes", "--probe-count", 10)
-    assert few.code == 1 and "training would refuse this folder" in few.err
+    assert few.code == 1 and "training would refuse this data" in few.err
     assert "10 of 10 pairs are good" in run("data", "check", "scenes").out
 
 

@@ -213,4 +213,5 @@ def test_any_bytes_are_rows_or_one_line(tmp_path: Path, name: str) -> None:
             assert f"{path}, line " in line or line == f"{tmp_path} lists no pairs", (seed, line)
         else:
             for row in rows:
-                assert row.image.is_relative_to(tmp_path) and all(caption.encode() is not None for caption in row.captions)
+                assert isinstance(row.image, Path) and row.image.is_relative_to(tmp_path)
+                assert all(caption.encode() is not None for caption in row.captions)

@@ -1,4 +1,4 @@
-"""`zeroconv data check` and `zeroconv data world`: folders of pairs."""
+"""`zeroconv data check` and `zeroconv data world`: pairs to train on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,13 @@ SHOWN = 10  # problems printed one by one
 
 
 @data.command("check")
-def check_folder(
-    folder: Annotated[Path, typer.Argument(help="A folder of pairs.")],
+def check_data(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="data", help="As for `train --data`: a folder, .parquet, .tar, .csv, hub:OWNER/NAME or world:COUNT."
+        ),
+    ],
     condition: Annotated[
         str | None, typer.Option(help="To be trained: what maps without a name are.", show_default="the one named, or canny")
     ] = None,
@@ -27,18 +32,19 @@ def check_folder(
 ) -> None:
     """Open every pair once: counts, sizes, missing files, odd or displaced maps, and a sheet to look at.
 
-    Exit code 1 when training would refuse the folder.
+    Exit code 1 when training would refuse it.
     """
     from zeroconv.data import check
     from zeroconv.images import write_png
 
     with output_folder(out):
-        report, sheet = check(folder, condition, probe_count)
+        report, sheet = check(source, condition, probe_count)
         written = write_png(sheet, out / "sheet.png") if sheet is not None else None
     if as_json:
         print_json({**report.to_json(), "sheet": str(written) if written else None})
     else:
         typer.echo(f"{report.good} of {report.pairs} pairs are good; {report.empty_captions} have no caption")
+        typer.echo(report.captions.line())
         for title, counts in (("sizes", report.sizes), ("maps", report.maps)):
             if counts:
                 typer.echo(f"{title}: " + ", ".join(f"{count} x {name}" for name, count in counts.most_common(SHOWN)))
@@ -51,7 +57,7 @@ def check_folder(
     if report.problems:
         more = f" (first: {report.problems[0]})" if as_json else ""
         bad = report.pairs - report.good
-        what = f"{bad} of {report.pairs} pairs cannot be used" if bad else "training would refuse this folder"
+        what = f"{bad} of {report.pairs} pairs cannot be used" if bad else "training would refuse this data"
         raise ValueError(f"{what}{more}")
 
 

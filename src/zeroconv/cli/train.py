@@ -19,7 +19,9 @@ __all__ = ["train"]
 
 def train(
     base: Annotated[str | None, typer.Option(help="Name or folder of the base (tiny).")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder of pairs, or world:COUNT[@FIRST_SEED].")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A folder or file of pairs, hub:OWNER/NAME, or world:COUNT[@FIRST_SEED].")
+    ] = None,
     condition: Annotated[str | None, typer.Option(help="What to learn (canny).")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder (runs/control).")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps in all.")] = None,

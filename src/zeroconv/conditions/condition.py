@@ -12,7 +12,7 @@ from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
 from zeroconv.errors import NothingAskedError
-from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
+from zeroconv.images import PictureSource, open_map, open_with_mask, to_masked_tensor, to_tensor
 from zeroconv.messages import Message
 
 if TYPE_CHECKING:
@@ -203,18 +203,19 @@ class Condition:
             return resolution
         return self.detection_side
 
-    def open_map(self, path: str | Path, size: tuple[int, int] | None = None) -> Image.Image:
+    def open_map(self, path: PictureSource, size: tuple[int, int] | None = None) -> Image.Image:
         """A map from a file, in the contract's mode.
 
         Args:
-            path: of a picture, or of a `.json` document where the condition has one (OpenPose's).
+            path: of a picture, which may be a part of another file, or of a `.json` document where the condition has one
+                (OpenPose's).
             size: width and height at which a document is drawn; its own if left out. A picture keeps its own.
 
         Raises:
             FileNotFoundError: when it is not there.
             ValueError: when it cannot be read, or an RGBA map has no hole.
         """
-        if self.draw_document is not None and str(path).lower().endswith(".json"):
+        if self.draw_document is not None and isinstance(path, str | Path) and str(path).lower().endswith(".json"):
             return self.draw_document(Path(path), size)
         return open_with_mask(path) if self.contract.mode == "RGBA" else open_map(path)
 

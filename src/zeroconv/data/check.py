@@ -1,9 +1,9 @@
-"""Look at a folder of pairs before training on it: all that training would refuse, and maps that look wrong."""
+"""Look at pairs before training on it: all that training would refuse, and maps that look wrong."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.data.alignment import UNALIGNED, edge_energy, find_displaced, tell_displaced
+from zeroconv.data.caption_statistics import CaptionStatistics, describe_captions
 from zeroconv.data.columns import UNNAMED
-from zeroconv.data.folder_pairs import FolderPairs, Row, read_rows
 from zeroconv.data.map_messages import MapMessages
+from zeroconv.data.open import open_files
 from zeroconv.data.pairs import open_condition_map
 from zeroconv.data.readiness import inspect
+from zeroconv.data.rows import Row
 from zeroconv.images import open_image
 from zeroconv.messages import Message, listen
 from zeroconv.sheets import contact_sheet, overlay
@@ -27,14 +29,15 @@ SHEET_PAIRS = 8
 
 @dataclass
 class DataReport:
-    """What was found in a folder.
+    """What was found in a data set.
 
     Attributes:
-        folder: where.
+        folder: where: a folder, a file, or whatever `--data` takes.
         condition: for which it was checked.
         pairs: pairs listed.
         good: pairs whose picture and maps can be read and have the size of most.
         empty_captions: pairs without a prompt.
+        captions: numbers about all captions.
         sizes: how many pictures have each size, such as {"512x512": 40}.
         maps: how many maps there are for each condition.
         problems: one line for each pair, and each property of the whole folder, that training refuses.
@@ -46,6 +49,7 @@ class DataReport:
     pairs: int = 0
     good: int = 0
     empty_captions: int = 0
+    captions: CaptionStatistics = field(default_factory=CaptionStatistics)
     sizes: Counter[str] = field(default_factory=Counter[str])
     maps: Counter[str] = field(default_factory=Counter[str])
     problems: list[str] = field(default_factory=list[str])
@@ -64,33 +68,35 @@ class DataReport:
             **vars(self),
             "sizes": dict(self.sizes),
             "maps": dict(self.maps),
+            "captions": asdict(self.captions),
             "messages": messages,
             "warnings": self.warnings,
         }
 
 
-def check(folder: Path, condition: str | None = None, held_out: int = 0) -> tuple[DataReport, Image.Image | None]:
-    """Open every file of a folder once.
+def check(source: str | Path, condition: str | None = None, held_out: int = 0) -> tuple[DataReport, Image.Image | None]:
+    """Open every picture and map once.
 
     Args:
-        folder: in a layout of `read_rows`.
+        source: as `open_pairs` takes it.
         condition: to be trained, which is what maps without a name of their own are ("source", "conditioning_image"); if
-            left out, the one that the folder names, or canny.
+            left out, the one that the data names, or canny.
         held_out: pairs that training would hold out, one more than which it needs.
 
     Returns:
         The report, and a sheet of the first pairs: picture, map, one over the other. None when no pair is good.
 
     Raises:
-        InputError: when there is no such folder, or its layout is not understood.
+        InputError: when there is no such data, or its layout is not understood.
     """
     told = list[Message]()
     with listen(told.append):
-        rows = read_rows(folder)
-    pairs = FolderPairs(rows, condition or condition_of(rows))
+        pairs = open_files(source, condition)
+    rows = pairs.rows
     ready = inspect(pairs, held_out)
-    report = DataReport(str(folder), pairs.condition, len(rows), messages=told)
+    report = DataReport(str(source), pairs.condition, len(rows), messages=told)
     report.empty_captions = sum(not any(caption.strip() for caption in row.captions) for row in rows)
+    report.captions = describe_captions(caption for row in rows for caption in row.captions)
     report.sizes = Counter({f"{width}x{height}": count for (width, height), count in ready.sizes.items()})
     problems, look = dict(ready.problems), Look(pairs.condition)
     for index, row in enumerate(rows):
@@ -110,13 +116,7 @@ def check(folder: Path, condition: str | None = None, held_out: int = 0) -> tupl
     report.good = len(rows) - len(problems)
     report.problems = ready.general + [problems[index] for index in sorted(problems)]
     report.messages += look.messages()
-    return report, look.sheet(folder.name)
-
-
-def condition_of(rows: Iterable[Row]) -> str:
-    """The one condition that rows name maps of; canny when they name none, or several."""
-    named = {key for row in rows for key in row.maps} - {UNNAMED}
-    return named.pop() if len(named) == 1 else "canny"
+    return report, look.sheet(Path(source).name)
 
 
 class Look:
@@ -147,7 +147,8 @@ class Look:
 
     def add(self, row: Row, image: Image.Image, maps: dict[str, Image.Image]) -> None:
         """Look at one row."""
-        content = hashlib.blake2b(row.image.read_bytes(), digest_size=16).digest()
+        with row.image.open("rb") as file:
+            content = hashlib.blake2b(file.read(), digest_size=16).digest()
         before = self.seen.setdefault(content, row)
         if before is not row and before.image != row.image:
             self.twins.append((before, row))

@@ -1,13 +1,16 @@
 """What the columns of a list mean: the picture, its captions, its maps, whatever the tool that wrote it calls them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from zeroconv import conditions
+from zeroconv.data.file_part import Cell, FilePart
 from zeroconv.errors import InputError, shorten
+from zeroconv.picture_files import PictureFile
 
-__all__ = ["CAPTIONS", "UNNAMED", "Columns", "path_inside", "read_captions"]
+__all__ = ["CAPTIONS", "UNNAMED", "Columns", "path_inside", "picture_of", "plain", "read_captions"]
 
 UNNAMED = "*"
 """The key of a map whose condition the list does not name."""
@@ -22,17 +25,17 @@ ENDINGS = ("_file_name", "_filename", "_file", "_path", "_image", "_map")
 
 
 class Columns:
-    """The meaning of keys, in lower case and with underscores: "Depth-Map" and "depth_file_name" are depth.
+    """The meaning of keys, in lower case and with underscores: "Depth-Map" and "depth_file_name" are depth."""
 
-    Args:
-        first: keys that name the picture before all others, such as "target" in the authors' tutorial.
-    """
-
-    def __init__(self, first: Iterable[str] = ()) -> None:
-        self.pictures = (*first, *PICTURES)
+    def __init__(self) -> None:
+        self.pictures = PICTURES
         named = {name: name for name in conditions.names()} | conditions.aliases()
         self.maps = dict.fromkeys(MAPS, UNNAMED) | {plain(key): name for key, name in named.items()}
         self.unknown: dict[str, str] = {}
+
+    def prefer(self, key: str) -> None:
+        """Let a key name the picture before all others, as "target" does in the authors' tutorial."""
+        self.pictures = (key, *self.pictures)
 
     def picture_key(self, line: Mapping[str, Any]) -> str:
         """The key that names the picture; "file_name" when none does."""
@@ -70,6 +73,7 @@ class Columns:
                 self.unknown.setdefault(key, where)
 
 
+@lru_cache(maxsize=1024)
 def plain(key: str) -> str:
     """A key in the one spelling that keys are compared in."""
     return key.strip().lower().replace("-", "_").replace(" ", "_")
@@ -98,6 +102,29 @@ def check_letters(text: str, key: str, where: str) -> None:
     except UnicodeEncodeError as error:
         half = f"\\u{ord(text[error.start]):04x}"
         raise InputError(f"{where}: {key} holds {half}, half of a letter; write it whole", field="data.source") from error
+
+
+def picture_of(folder: Path, line: Mapping[str, Any], key: str, where: str, roots: Sequence[Path] = ()) -> PictureFile:
+    """The picture that `line[key]` is or names.
+
+    Args:
+        folder: that paths begin in.
+        line: a row's values.
+        key: one of its keys.
+        where: the row's place.
+        roots: folders in which an absolute path may lie.
+
+    Raises:
+        InputError: as `path_inside`.
+    """
+    value = line.get(key)
+    if isinstance(value, Cell | FilePart):
+        return value
+    if isinstance(value, str) and roots and Path(value).is_absolute():
+        path = Path(value).resolve()
+        if any(path.is_relative_to(root) for root in roots):
+            return path
+    return path_inside(folder, line, key, where)
 
 
 def path_inside(folder: Path, line: Mapping[str, Any], key: str, where: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from zeroconv.errors import InputError, shorten
 from zeroconv.messages import Message, tell
 
-__all__ = ["Entry", "guess_encoding", "read_listing"]
+__all__ = ["Entry", "decode", "decode_bytes", "guess_encoding", "read_listing", "tell_lost_letters"]
 
 Entry = tuple[dict[str, Any], str]
 """One object of a list, and its place for messages: "pairs/metadata.jsonl, line 3"."""
@@ -33,7 +33,7 @@ def read_listing(path: Path) -> Iterator[Entry]:
         InputError: naming file and line, when the text is not UTF-8 or a line is no object.
     """
     text = decode(path)
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in (".csv", ".tsv"):
         return read_csv(text, path)
     return read_array(text, path) if text.lstrip().startswith("[") else read_lines(text, path)
 
@@ -48,6 +48,21 @@ def decode(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", field="data.source") from error
+    text = decode_bytes(data, str(path))
+    tell_lost_letters(text, str(path))
+    return text
+
+
+def decode_bytes(data: bytes, path: str) -> str:
+    """The same of a text's bytes.
+
+    Args:
+        data: the bytes.
+        path: what they are called in messages.
+
+    Raises:
+        InputError: for another encoding.
+    """
     for mark, name in MARKS:
         if data.startswith(mark):
             raise refuse_encoding(path, 1, name)
@@ -57,6 +72,16 @@ def decode(path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise refuse_encoding(path, line_of(data, error.start), guess_encoding(data)) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def tell_lost_letters(text: str, path: str) -> None:
+    """Say so when a text holds the mark of letters that could not be decoded once.
+
+    Args:
+        text: as `decode` gives it.
+        path: what it is called in messages.
+    """
     if REPLACED in text:
         line = text.count("\n", 0, text.index(REPLACED)) + 1
         tell(
@@ -66,7 +91,6 @@ def decode(path: Path) -> str:
                 "data.lost-letters",
             )
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def line_of(data: bytes, place: int) -> int:
@@ -74,7 +98,7 @@ def line_of(data: bytes, place: int) -> int:
     return len(re.findall(rb"\r\n|\r|\n", data[:place])) + 1
 
 
-def refuse_encoding(path: Path, line: int, name: str) -> InputError:
+def refuse_encoding(path: str, line: int, name: str) -> InputError:
     """The error for a file that is not UTF-8."""
     return InputError(
         f"{path}, line {line}: not UTF-8, probably {name}",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -10,6 +9,7 @@ from PIL import Image
 from zeroconv import conditions
 from zeroconv.errors import InputError
 from zeroconv.images import open_map
+from zeroconv.picture_files import PictureFile
 
 __all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map"]
 
@@ -84,8 +84,8 @@ class Subset:
         return (self[i] for i in range(len(self)))
 
 
-def open_condition_map(path: Path, condition: str) -> Image.Image:
-    """A map from a file, as its condition reads it; RGB if the condition is not known.
+def open_condition_map(path: PictureFile, condition: str) -> Image.Image:
+    """A map from a file or a part of one, as its condition reads it; RGB if the condition is not known.
 
     Raises:
         FileNotFoundError: when it is not there.

@@ -1,16 +1,17 @@
 """What training refuses about a folder of pairs, found before the first step: the headers of its files suffice."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from zeroconv import conditions
-from zeroconv.data.folder_pairs import FolderPairs, Row
+from zeroconv.data.folder_pairs import FolderPairs
+from zeroconv.data.rows import Row
 from zeroconv.errors import InputError
 from zeroconv.images import open_image
-from zeroconv.picture_files import upright_size
+from zeroconv.picture_files import PictureFile, upright_size
 
 __all__ = ["Readiness", "check_ready", "inspect"]
 
@@ -96,7 +97,7 @@ def check_ready(pairs: FolderPairs, extract: Mapping[str, Any] | None = None) ->
     return found.problems
 
 
-def readable_size(path: Path, photo: bool = False) -> tuple[int, int]:
+def readable_size(path: PictureFile, photo: bool = False) -> tuple[int, int]:
     """The size a file will have when opened.
 
     Raises:
@@ -106,7 +107,7 @@ def readable_size(path: Path, photo: bool = False) -> tuple[int, int]:
     size = upright_size(path, photo)
     with path.open("rb") as file:
         mark = END_MARKS.get(file.read(3))
-        file.seek(max(0, path.stat().st_size - TAIL))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
         is_whole = mark is None or mark in file.read()
     if not is_whole:
         open_image(path)

@@ -1,5 +1,6 @@
 """The tiny world as a data set: rendered when asked for, or written to a folder."""
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,12 +9,14 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.checkpoints.files.atomic import write_text
+from zeroconv.data.file_part import Cell
 from zeroconv.data.pairs import Pair
+from zeroconv.data.rows import Row
 from zeroconv.errors import InputError
 from zeroconv.images import write_png
 from zeroconv.world import Picture, make
 
-__all__ = ["WorldPairs", "truth", "write_world"]
+__all__ = ["WorldPairs", "rendered_rows", "truth", "write_world"]
 
 KEPT = 4096  # scenes of a data set that stay in memory, 50 or 100 KB each: rendering one takes as long as a training step
 
@@ -63,6 +66,26 @@ class WorldPairs:
                 return pair
             self.kept[index] = pair
         return self.kept[index]
+
+
+def rendered_rows(pairs: WorldPairs) -> list[Row]:
+    """Scenes as rows whose files are PNGs made when they are opened: what reads files reads them too."""
+
+    def png(image: Image.Image) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=0)
+        return buffer.getvalue()
+
+    def map_of(condition: str) -> Callable[[int], bytes]:
+        return lambda index: png(pairs[index].maps[condition])
+
+    maps = {name: map_of(name) for name in pairs.exact}
+    rows: list[Row] = []
+    for index, name in enumerate(pairs.names):
+        files = {key: Cell(f"{name}/{key}", f"{key} of {name}", read, index) for key, read in maps.items()}
+        image = Cell(name, name, lambda index: png(pairs[index].image), index)
+        rows.append(Row(name, image, (pairs[index].caption,), files, name))
+    return rows
 
 
 def write_world(

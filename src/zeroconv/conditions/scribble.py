@@ -8,7 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_lines, check_sizes
-from zeroconv.conditions.raster.ink import clean_drawing
+from zeroconv.conditions.raster.ink import clean_drawing, darken_ink
 from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, read_strokes, remove_specks, thin, to_map
 from zeroconv.conditions.raster.resizing import STROKES, Size, move_lines
 from zeroconv.conditions.raster.tiling import resize_for_detection
@@ -62,11 +62,14 @@ def scribble(
     """
     check_parameters(method, threshold, width, masked, close, seed)
     side = min(image.size)
-    seen = resize_for_detection(to_8bit(image), SIDE if resolution is None and side > SIDE else resolution)
+    picture, looked_at = to_8bit(image), SIDE if resolution is None and side > SIDE else resolution
+    if method != "drawing":  # thin ink is paler when it is reduced
+        picture = Image.fromarray(darken_ink(np.asarray(as_rgb(picture))))
+    seen = resize_for_detection(picture, looked_at)
     if method == "drawing":
         strokes = clean_drawing(seen, threshold)
     else:
-        rgb = np.asarray(as_rgb(seen))
+        rgb = darken_ink(np.asarray(seen))
         level = THRESHOLDS[method] if threshold is None else threshold
         strokes = edge_strokes(rgb, level, suppress) if method == "edges" else xdog_strokes(rgb, level)
         if width is None and (suppress or method == "xdog"):

@@ -11,7 +11,7 @@ from PIL import Image
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
-from zeroconv.errors import NothingAskedError
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.images import open_map, open_with_mask, to_masked_tensor, to_tensor
 from zeroconv.messages import Message
 
@@ -121,6 +121,7 @@ class Condition:
         check: `check(condition)` lists what looks wrong about a map.
         resizing: how maps are brought to another size.
         asks_nothing: codes of `check` after which a score would mean nothing.
+        refuses: codes of `check` of what is no map of this condition at all, so that a score is an error.
         general_purpose: whether the extractor's defaults serve any picture; False where the default method is the
             embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
         needs_mask: whether only the user knows the map (the hole to fill), so that a picture alone does not give one.
@@ -143,6 +144,7 @@ class Condition:
     check: Callable[[Image.Image], list[Message]] = lambda _: []
     resizing: Resizing = LINEAR
     asks_nothing: tuple[str, ...] = ("map.empty", "map.no-hole")
+    refuses: tuple[str, ...] = ("map.no-lines",)
     general_purpose: bool = True
     needs_mask: bool = False
     batched: BatchedExtractor | None = None
@@ -160,6 +162,7 @@ class Condition:
 
         Raises:
             NothingAskedError: for a map that asks for nothing, such as a black one of edges: it has no score.
+            InputError: for what is no map of this condition, such as a photograph in place of one of edges.
             ValueError: when sizes differ, or as `extract`.
             FileNotFoundError: as `extract`.
         """
@@ -167,8 +170,11 @@ class Condition:
 
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
-        if nothing := self.nothing_asked(condition):
-            raise NothingAskedError(f"{self.name}: {nothing}", field="condition")
+        for message in self.check(condition):
+            if message.code in self.asks_nothing:
+                raise NothingAskedError(f"{self.name}: {message}", field="condition")
+            if message.code in self.refuses:
+                raise InputError(f"{self.name}: {message}; {self.contract}", field="condition")
         found = self.score(generated, condition, **reextract)
         if not isinstance(found, Mapping):
             return {self.metric: found}

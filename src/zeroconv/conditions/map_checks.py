@@ -13,6 +13,7 @@ __all__ = [
     "LIT",
     "check_flat",
     "check_lines",
+    "check_picture",
     "check_sizes",
     "check_soft_lines",
     "check_thin_lines",
@@ -58,11 +59,34 @@ def colour_fraction(image: Image.Image) -> float:
     return float((brightest - darkest > 24).mean())
 
 
+def check_picture(image: Image.Image, soft: bool = False) -> list[Message]:
+    """A warning for what is no map of lines at all, but a photograph or a flat picture: hardly black, and grey or coloured.
+
+    What extractors make of any picture stays within the limits: of grass and gravel, and lines of pure noise.
+
+    Args:
+        image: the map.
+        soft: whether edges may be as soft as those of the condition soft-edge, which leave little black.
+    """
+    brightest, darkest = extremes(image)
+    dark, coloured = float((brightest < 32).mean()), float((brightest - darkest > 24).mean())
+    between = float(((brightest >= LIT) & (brightest < 192)).mean())
+    filled = np.median(brightest) > 85 if soft else between > (0.2 if dark < 0.1 else 0.3)
+    if dark >= 0.25 or not (filled or coloured > 0.2):
+        return []
+    said = f"this map looks like a picture: {1 - dark:.0%} of it is not black, expected white lines on black"
+    if coloured > 0.2:
+        said = f"this map has colours ({coloured:.0%} of it) and hardly any black: a picture? Expected white lines on black"
+    return [Message(said, "map.no-lines")]
+
+
 def check_soft_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour, a picture in its place."""
     check_pixels(image)
     brightest, darkest = extremes(image)
     white, dark, lit = float((darkest > 127).mean()), float((brightest < LIT).mean()), brightest >= LIT
+    if found := check_picture(image):
+        return found
     between = float(((brightest >= LIT) & (brightest < 192)).mean())
     if between > 0.25:
         said = f"this map looks like a picture: {between:.0%} of it is grey, expected white lines on black"

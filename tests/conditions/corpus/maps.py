@@ -16,6 +16,7 @@ from zeroconv.data.world_pairs import truth
 from zeroconv.world import make
 
 LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
+PICTURE = ("map.picture", "map.no-lines")  # what is said of a picture in place of a map
 SCENES = range(900_000_100, 900_000_124)
 
 
@@ -126,8 +127,8 @@ def wrong() -> list[Case]:
     dot.putpixel((100, 90), (255, 255, 255))
     found: list[Case] = []
     for name in LINES:
-        found += [Case(name, "noise", noise, ("map.picture", "map.inverted", "map.colours"))]
-        found += [Case(name, "grey", grey, ("map.picture", "map.inverted"))]
+        found += [Case(name, "noise", noise, (*PICTURE, "map.inverted", "map.colours"))]
+        found += [Case(name, "grey", grey, (*PICTURE, "map.inverted"))]
         found += [Case(name, "black", Image.new("RGB", (64, 64)), ("map.empty",)), Case(name, "one pixel", dot, ("map.empty",))]
         found += [Case(name, "white", Image.new("RGB", (64, 64), "white"), ("map.inverted",))]
     for image in pictures():
@@ -135,21 +136,22 @@ def wrong() -> list[Case]:
             of_it = conditions.extract(name, image)
             if np.asarray(of_it).max(axis=2).astype(bool).sum() <= 40:
                 continue
-            found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", "map.picture")))
+            found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", *PICTURE)))
             red = Image.fromarray(np.asarray(of_it) * np.array([1, 0, 0], np.uint8))
             found.append(Case(name, "red", red, ("map.colours",)))
             if image not in drawings():
                 picture = ImageOps.grayscale(image).convert("RGB")
-                found.append(Case(name, "grey photograph", picture, ("map.picture", "map.inverted")))
+                found.append(Case(name, "grey photograph", picture, (*PICTURE, "map.inverted")))
+                found.append(Case(name, "photograph", image, (*PICTURE, "map.inverted")))
         if image not in drawings():
-            found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), ("map.picture",)))
+            found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), PICTURE))
             found.append(Case("normal", "photograph", image, ("map.no-unit-vectors",)))
             found.append(Case("segmentation", "photograph", image, ("map.palette",)))
-            found.append(Case("pose", "photograph", image, ("map.picture", "map.inverted")))
+            found.append(Case("pose", "photograph", image, (*PICTURE, "map.inverted")))
         found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
         if min(image.size) >= 256:
             thick = cv2.dilate(np.asarray(conditions.extract("scribble", image)), np.ones((5, 5), np.uint8))
-            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", "map.picture", "map.inverted")))
+            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", *PICTURE, "map.inverted")))
     return found + list(wrong_truths())
 
 
@@ -165,10 +167,10 @@ def wrong_truths() -> Iterator[Case]:
         yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))
         yield Case("segmentation", "resized", classes.resize((300, 300), Image.Resampling.BICUBIC), ("map.palette",))
         for name in ("canny", "scribble", "lineart", "soft-edge"):
-            yield Case(name, "segmentation", classes, ("map.picture", "map.colours", "map.inverted"))
-            yield Case(name, "normals", normal, ("map.picture", "map.colours", "map.inverted"))
-        yield Case("pose", "depth", depth, ("map.picture", "map.inverted", "map.no-joints"))
-        yield Case("pose", "segmentation", classes, ("map.picture", "map.inverted"))
+            yield Case(name, "segmentation", classes, (*PICTURE, "map.colours", "map.inverted"))
+            yield Case(name, "normals", normal, (*PICTURE, "map.colours", "map.inverted"))
+        yield Case("pose", "depth", depth, (*PICTURE, "map.inverted", "map.no-joints"))
+        yield Case("pose", "segmentation", classes, (*PICTURE, "map.inverted"))
         if scene.keypoints is not None:
             pose = draw_pose(scene.keypoints * [4, 4, 1], (512, 512))
             yield Case("pose", "BGR", swapped(pose), ("map.channels", "map.no-joints"))

@@ -19,6 +19,7 @@ __all__ = [
     "check_thin_lines",
     "colour_fraction",
     "extremes",
+    "flat_levels",
     "line_like",
     "pixel_fraction",
     "straight_fraction",
@@ -166,6 +167,23 @@ def textured_fraction(image: Image.Image) -> float:
         return 0.0
     fine = np.abs(grey.astype(np.float32) - cv2.medianBlur(grey, 3))[: 8 * height, : 8 * width]
     return float((fine.reshape(height, 8, width, 8).mean(axis=(1, 3)) > 0.4).mean())
+
+
+def flat_levels(grey: NDArray[np.uint8]) -> int:
+    """How many levels a map of classes or a mask has, (H, W) in grey: of few flat areas and their rims; else 0.
+
+    A flat level is that of 1 % of the picture or more with neighbours of the same level. Those of a map of classes cover
+    half of it at least, lie apart, and 32 levels are nearly all of it. Of smooth maps they lie side by side.
+    """
+    import cv2
+
+    square = np.ones((3, 3), np.uint8)
+    flat = cv2.dilate(grey, square) == cv2.erode(grey, square)
+    areas = np.bincount(grey[flat], minlength=256) / grey.size
+    levels = np.flatnonzero(areas > 0.01)
+    most = np.sort(np.bincount(grey.ravel(), minlength=256))[-32:].sum() / grey.size
+    beside = int((np.diff(levels) <= 2).sum())
+    return len(levels) if most > 0.95 and areas[levels].sum() > 0.5 and 2 * beside <= len(levels) > 1 else 0
 
 
 def line_like(image: Image.Image) -> bool:

@@ -82,6 +82,7 @@ def right() -> list[Case]:
             found.append(Case(name, "exact", truth(scene, name)))
         found.append(Case("depth", "JPEG", as_jpeg(truth(scene, "depth"))))
         found.append(Case("depth", "larger", truth(scene, "depth").resize((512, 512), Image.Resampling.BICUBIC)))
+        found += [Case("depth", what, image) for what, image in near_above(truth(scene, "depth"))]
         if scene.keypoints is not None:
             found.append(Case("pose", "exact", truth(scene, "pose")))
             for side in (256, 512, 768):
@@ -89,6 +90,22 @@ def right() -> list[Case]:
                 found += [Case("pose", f"drawn at {side}", drawn), Case("pose", "JPEG", as_jpeg(drawn, 95))]
             found.append(Case("pose", "thin", draw_pose(scene.keypoints * [4, 4, 1], (512, 512), thickness=4)))
     return found + crowds()
+
+
+def near_above(depth: Image.Image) -> Iterator[tuple[str, Image.Image]]:
+    """Depth maps in order whose top is bright: a ceiling and no ground, one over a ground or far from it, and a treetop."""
+    grey = np.asarray(depth.convert("L")).astype(np.float32)
+    height, width = grey.shape
+    noise = cv2.resize(np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32), (width, height), interpolation=2)
+    leaves = noise + 2.2 * np.linspace(1, -1.6, height)[:, None] > 0.6
+    made = {
+        "a ceiling": grey[::-1],
+        "a ceiling over a ground": np.maximum(grey, 0.9 * grey[::-1]),
+        "a ceiling, a ground further off": np.maximum(0.5 * grey, grey[::-1]),
+        "a treetop": np.where(leaves, np.maximum(grey, 190 + 15 * np.sign(noise)), grey),
+    }
+    for what, level in made.items():
+        yield what, Image.fromarray(level.astype(np.uint8)).convert("RGB")
 
 
 def crowds() -> list[Case]:
@@ -162,6 +179,13 @@ def wrong_truths() -> Iterator[Case]:
         depth, normal, classes = (truth(scene, name) for name in ("depth", "normal", "segmentation"))
         yield Case("depth", "millimetres", Image.fromarray(np.asarray(depth) // 16), ("map.range", "map.flat"))
         yield Case("depth", "normals", normal, ("map.colours",))
+        yield Case("depth", "inverted", ImageOps.invert(depth), ("map.inverted",))
+        _, numbers = np.unique(scene.classes, return_inverse=True)
+        levels = (numbers.reshape(scene.classes.shape) * 255 // max(1, numbers.max())).astype(np.uint8)
+        for what, grey in (("numbers of classes", scene.classes), ("levels of classes", levels), ("grey palette", classes)):
+            of_classes = Image.fromarray(grey).convert("RGB") if isinstance(grey, np.ndarray) else ImageOps.grayscale(grey)
+            yield Case("depth", what, of_classes.convert("RGB"), ("map.classes", "map.range"))
+            yield Case("depth", what, of_classes.resize((320, 320), 2).convert("RGB"), ("map.classes", "map.range"))
         yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
         yield Case("normal", "depth", depth, ("map.no-unit-vectors",))
         yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))

@@ -165,6 +165,8 @@ def wrong() -> list[Case]:
             found.append(Case("normal", "photograph", image, ("map.no-unit-vectors",)))
             found.append(Case("segmentation", "photograph", image, ("map.palette",)))
             found.append(Case("pose", "photograph", image, (*PICTURE, "map.inverted")))
+        if image not in drawings():
+            found.append(Case("lines", "canny", conditions.extract("canny", image), ("map.other", "map.empty")))
         found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
         if min(image.size) >= 256:
             thick = cv2.dilate(np.asarray(conditions.extract("scribble", image)), np.ones((5, 5), np.uint8))

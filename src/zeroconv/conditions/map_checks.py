@@ -11,6 +11,7 @@ from zeroconv.messages import Message
 
 __all__ = [
     "LIT",
+    "bend_correlation",
     "check_flat",
     "check_lines",
     "check_picture",
@@ -191,6 +192,29 @@ def line_like(image: Image.Image) -> bool:
     brightest, _ = extremes(image)
     dark, between = float((brightest < 16).mean()), float(((brightest >= 16) & (brightest < 240)).mean())
     return 0.6 < dark < 0.999 and between < 0.03 and thick_fraction(brightest >= LIT, max(2, min(image.size) // 60)) < 0.3
+
+
+def bend_correlation(normals: np.ndarray) -> float:
+    """How a map's slopes change with each other, as a correlation: -1 … 1; 0 where a map has too few curved places to tell.
+
+    Of a surface `z(x, y)` with slopes `p` and `q`, `dp/dy` is `dq/dx`: both are its mixed second derivative. With one channel
+    flipped they are opposite. Creases and borders, where slopes jump, are left out.
+
+    Args:
+        normals: (H, W, 3) in the camera's frame.
+    """
+    if min(normals.shape[:2]) < 16:
+        return 0.0
+    front = np.maximum(-normals[..., 2], 0.15)
+    p, q = (np.clip(normals[..., axis] / front, -4, 4) for axis in (0, 1))
+    down = (p[:-2, 1:-1] - p[2:, 1:-1]) / 2
+    across = (q[1:-1, 2:] - q[1:-1, :-2]) / 2
+    bent = np.maximum(np.abs(down), np.abs(across))
+    curved = (bent > 0.01) & (bent < 0.5)
+    if curved.mean() < 0.01:
+        return 0.0
+    a, b = down[curved], across[curved]
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()).clip(1e-9))
 
 
 def check_flat(condition: Image.Image) -> list[Message]:

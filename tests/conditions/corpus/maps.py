@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from zeroconv import conditions
+from zeroconv.conditions.map_checks import bend_correlation
+from zeroconv.conditions.normal import read_normals
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.data.world_pairs import truth
@@ -80,7 +82,7 @@ def right() -> list[Case]:
     for scene in scenes:
         for name in ("depth", "normal", "segmentation"):
             found.append(Case(name, "exact", truth(scene, name)))
-        found.append(Case("depth", "JPEG", as_jpeg(truth(scene, "depth"))))
+        found += [Case(name, "JPEG", as_jpeg(truth(scene, name))) for name in ("depth", "normal")]
         found.append(Case("depth", "larger", truth(scene, "depth").resize((512, 512), Image.Resampling.BICUBIC)))
         found += [Case("depth", what, image) for what, image in near_above(truth(scene, "depth"))]
         if scene.keypoints is not None:
@@ -189,6 +191,11 @@ def wrong_truths() -> Iterator[Case]:
             yield Case("depth", what, of_classes.convert("RGB"), ("map.classes", "map.range"))
             yield Case("depth", what, of_classes.resize((320, 320), 2).convert("RGB"), ("map.classes", "map.range"))
         yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
+        if bend_correlation(read_normals(normal)) > 0.12:  # of curved surfaces: of flat ones nobody can tell
+            for what, channel in (("red flipped", 0), ("green flipped", 1)):
+                flipped = np.asarray(normal).copy()
+                flipped[..., channel] = 255 - flipped[..., channel]
+                yield Case("normal", what, Image.fromarray(flipped), ("map.mirrored", "map.upside-down"))
         yield Case("normal", "depth", depth, ("map.no-unit-vectors",))
         yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))
         yield Case("segmentation", "resized", classes.resize((300, 300), Image.Resampling.BICUBIC), ("map.palette",))

@@ -1,4 +1,4 @@
-"""Each extractor against the exact truth of the tiny world, and what each measure says of a true map and of a wrong one.
+"""Each extractor against the exact truth of the tiny world, and what each measure says of a true map and of wrong pictures.
 
     python -m experiments.conditions.truth --count 1000 --out outputs/truth
 
@@ -24,7 +24,7 @@ from zeroconv.conditions.pose import estimate_people
 from zeroconv.conditions.raster.morphology import read_strokes, thin
 from zeroconv.conditions.segmentation import PALETTE, read_classes, segmentation_map
 from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
-from zeroconv.metrics.edges import edge_scores
+from zeroconv.metrics.edges import f_beta, matched_fraction
 from zeroconv.metrics.geometry import angle_scores, depth_scores
 from zeroconv.metrics.keypoints import oks, pck
 from zeroconv.world import HELD_OUT_SEED, Picture, make
@@ -70,8 +70,9 @@ def judge(scene: Picture, table: Table) -> None:
     wanted = discontinuities(scene)
     for row, parameters in EDGES.items():
         drawn = read_strokes(extract(row.partition(",")[0], image, **parameters))
-        found = edge_scores(thin(drawn), wanted)
-        add(row, precision=found.precision, recall=found.recall, F1=found.f1)
+        found = thin(drawn)
+        precision, recall = matched_fraction(found, wanted, 1), matched_fraction(wanted, found, 1)
+        add(row, precision=precision, recall=recall, F1=f_beta(precision, recall))
     inverse = np.where(np.isfinite(scene.distance), 1 / scene.distance, 0)
     near = depth_scores(inverse_depth(image), inverse)
     add("depth", **{"δ1": near.delta1, "relative error": near.relative, "RMSE (1/m)": near.rmse})
@@ -146,14 +147,17 @@ def maps_of(scene: Picture, number: int) -> dict[str, Image.Image]:
 
 
 def ceilings(scenes: Iterator[tuple[Picture, Picture]], table: Table) -> None:
-    """Each measure on pictures with their own map, and with the map of another scene."""
+    """Each measure on pictures with their own map, and its three floors: another scene, a flat grey picture, and noise."""
     for number, (scene, other) in enumerate(scenes):
+        noise = Image.fromarray(np.random.default_rng(number).integers(0, 256, scene.rgb.shape, dtype=np.uint8))
         image = Image.fromarray(scene.rgb)
         own, wrong = maps_of(scene, number), maps_of(other, number)
         for name in names():
             if name in own and name in wrong:
                 table[name]["its own map"].append(get(name).fidelity(image, own[name]))
                 table[name]["another's"].append(get(name).fidelity(image, wrong[name]))
+                table[name]["a flat picture"].append(get(name).fidelity(Image.new("RGB", image.size, (128,) * 3), own[name]))
+                table[name]["noise"].append(get(name).fidelity(noise, own[name]))
 
 
 def markdown(table: Table) -> list[str]:

@@ -20,7 +20,8 @@ from zeroconv.images import open_image, to_8bit
 from zeroconv.messages import Message
 
 LARGEST = 20_000  # pixels
-NOT_DRAWN = {"weights", "device", "fusion", "detector", "hands", "face", "mask"}  # of networks; a hole has the picture's size
+OF_NETWORKS = {"weights", "device", "fusion", "detector", "hands", "face"}
+NOT_DRAWN = {*OF_NETWORKS, "mask", "resolution"}  # a hole has its picture's size; how large a picture is seen is drawn for all
 
 
 @pytest.mark.parametrize("name", names())

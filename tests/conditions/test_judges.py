@@ -105,6 +105,9 @@ def test_no_map_that_asks_for_nothing_has_a_score() -> None:
         ("segmentation", Image.new("RGB", side, (31, 241, 12)), InputError),
         ("pose", picture, InputError),
     ]
+    of_lines = ("canny", "lines", "scribble", "lineart", "soft-edge")
+    for wrong in (picture, picture.convert("L").convert("RGB"), Image.new("RGB", side, (128, 128, 128))):
+        cases += [(name, wrong, InputError) for name in of_lines]
     lines = ("canny", "lines", "scribble", "lineart", "soft-edge", "pose")
     cases += [(name, Image.new("RGB", side), NothingAskedError) for name in lines]
     for name, condition, kind in cases:

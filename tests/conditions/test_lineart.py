@@ -69,9 +69,11 @@ def test_grey_paper_and_shading_vanish() -> None:
 
 
 def test_paler_lines_are_greyer() -> None:
-    levels: list[int] = []
-    for colour in ("#000000", "#d0d0d0", "#e0e0e0"):
-        levels.append(int(grey(lineart(fan(colour)))[128, 190]))
+    """In one drawing: three strokes, two pixels wide, at rows 64, 128 and 192."""
+    image = Image.new("RGB", (256, 256), "white")
+    for row, colour in zip((64, 128, 192), ("#000000", "#d0d0d0", "#e0e0e0"), strict=True):
+        ImageDraw.Draw(image).line((20, row, 236, row), fill=colour, width=2)
+    levels = [int(grey(lineart(image, detail=1))[row - 3 : row + 4, 128].max()) for row in (64, 128, 192)]
     assert levels[0] == 255 > levels[1] > levels[2] > 0
 
 
@@ -155,7 +157,7 @@ def test_a_drawing_in_place_of_its_map_is_warned_of() -> None:
 
 
 @pytest.mark.parametrize("coarse", [False, True])
-@pytest.mark.parametrize("ink", [40, 90, 150])
+@pytest.mark.parametrize("ink", [40, 90, 150, 200, 220])
 def test_a_thin_pencil_line_survives_and_is_white(coarse: bool, ink: int) -> None:
     paper = np.full((512, 512, 3), 250, np.uint8)
     cv2.circle(paper, (256, 256), 150, (ink, ink, ink), 1, cv2.LINE_AA)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +11,17 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tests.conditions.drawings import SIZE, SIZES, TURNS, agreement, disc, fan, filled_square, noise, white
 from tests.conditions.scenes import COUNT, rendering
-from zeroconv.conditions.lines import LINES, detect_segments, draw_segments, line_f1, lines, random_lines
+from zeroconv.conditions import extract
+from zeroconv.conditions.lines import (
+    LINES,
+    check,
+    detect_segments,
+    draw_segments,
+    line_f1,
+    lines,
+    outline_fraction,
+    random_lines,
+)
 from zeroconv.conditions.raster.segment_joining import join
 
 # Where the filled square ends, between two pixels each.
@@ -135,3 +146,25 @@ def test_empty_maps_and_other_sizes() -> None:
 def test_inverted_maps_are_warned_of() -> None:
     assert LINES.check(lines(filled_square())) == []
     assert "inverted" in LINES.check(ImageOps.invert(lines(filled_square())))[0].text
+
+
+def test_a_small_map_of_edges_in_place_of_lines_is_told() -> None:
+    """Under 256 px: three in four of edges, and none of lines, with any parameters of training."""
+    told: list[bool] = []
+    for index in range(COUNT):
+        for side in (96, 128, 200, 255):
+            image = rendering(index).resize((side, side), Image.Resampling.BICUBIC)
+            told.append([message.code for message in check(extract("canny", image))] == ["map.other"])
+            for seed in range(3):
+                of_it = lines(image, **random_lines(np.random.default_rng(seed)))
+                assert not {message.code for message in check(of_it)} - {"map.empty"}
+    assert np.mean(told) >= 0.75
+
+
+def test_straight_outlines_are_measured() -> None:
+    line, wave = np.zeros((100, 100), np.uint8), np.zeros((100, 100), np.uint8)
+    cv2.line(line, (10, 20), (90, 57), (1,), 1)
+    columns = np.arange(5, 95)
+    wave[(50 + 3 * np.sin(columns)).round().astype(int), columns] = 1
+    assert outline_fraction(line > 0) > 0.95 and outline_fraction(wave > 0) < 0.6
+    assert outline_fraction(np.zeros((9, 9), bool)) == 1

@@ -216,3 +216,32 @@ def test_strokes_do_not_depend_on_the_size_of_the_picture() -> None:
     found = np.asarray(strokes.resize((512, 512), Image.Resampling.BOX))[..., 0] > 127
     assert f_score(found, wanted, 2) > 0.9
     assert SCRIBBLE.check(strokes) == []
+
+
+@pytest.mark.parametrize("side", [64, 100, 128, 512, 513, 1000, 2400, 3000, 4000])
+def test_the_default_pen_is_inside_its_contract_at_any_size(side: int) -> None:
+    """1 % of the side, and 1 to 24 pixels: measured across the upper side of a square, and of a bar for dark lines."""
+    square = filled_square().resize((side, side), Image.Resampling.BICUBIC)
+    line = ImageOps.invert(square)
+    line.paste((20, 20, 20), (0, side // 4, side, side // 4 + max(1, side // 100)))
+    for image, method, column in ((square, "edges", side // 2), (line, "xdog", side // 8)):
+        drawn = white(scribble(image, method))[: side * 2 // 5, column]
+        assert drawn.sum() == min(24, max(1, round(side / 100)))
+
+
+def test_the_function_the_condition_and_the_command_draw_the_same_strokes_of_a_large_picture() -> None:
+    large = rendering(1).resize((1200, 900), Image.Resampling.BICUBIC)
+    for method in METHODS:
+        wanted = conditions.extract("scribble", large, method=method)
+        assert wanted == scribble(large, method) == SCRIBBLE.extract(large, method=method) and white(wanted).any()
+    assert stroke_f2(large, conditions.extract("scribble", large)) == 1
+    seen_whole, seen_small = scribble(large, resolution=900), scribble(large, resolution=128)
+    assert white(seen_whole).sum() != white(seen_small).sum() and seen_whole.size == seen_small.size == large.size
+    assert conditions.extract("scribble", large, resolution=128) == seen_small
+
+
+def test_the_width_is_in_pixels_of_the_map() -> None:
+    for side in (256, 700, 2000):
+        for width in (1, 9, 24):
+            drawn = white(scribble(filled_square().resize((side, side), Image.Resampling.BICUBIC), width=width))
+            assert drawn[: side // 2, side // 2].sum() == width

@@ -11,7 +11,7 @@ from PIL import Image
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
-from zeroconv.errors import NothingAskedError
+from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.images import PictureSource, open_map, open_with_mask, to_masked_tensor, to_tensor
 from zeroconv.messages import Message
 
@@ -109,7 +109,8 @@ class Condition:
         aliases: other names that users may write.
         summary: half a line for help texts.
         contract: what a map must look like.
-        extract: `extract(image, **parameters)` gives the map of a picture, of the same size.
+        extract: `extract(image, **parameters)` gives the map of a picture, of the same size. One that has a parameter
+            `resolution` (pixels of the shorter side, None for its own choice) chooses itself at which size to look.
         score: `score(generated, condition, **reextract)`: how well a generated picture obeys its map. Either one number,
             the fidelity, in [0, 1], higher obeys better; or several by name, among them `metric`, which is the fidelity.
             The condition of the generated picture is extracted again; parameters that `score` shares with `extract`,
@@ -120,8 +121,7 @@ class Condition:
         check: `check(condition)` lists what looks wrong about a map.
         resizing: how maps are brought to another size.
         asks_nothing: codes of `check` after which a score would mean nothing.
-        detection_side: pixels of the shorter side at which larger pictures are seen unless a resolution is asked for; None
-            is the picture's own.
+        refuses: codes of `check` of what is no map of this condition at all, so that a score is an error.
         general_purpose: whether the extractor's defaults serve any picture; False where the default method is the
             embedded annotator, which knows the tiny world alone: training asks for ready maps or a method there.
         needs_mask: whether only the user knows the map (the hole to fill), so that a picture alone does not give one.
@@ -144,7 +144,7 @@ class Condition:
     check: Callable[[Image.Image], list[Message]] = lambda _: []
     resizing: Resizing = LINEAR
     asks_nothing: tuple[str, ...] = ("map.empty", "map.no-hole")
-    detection_side: int | None = None
+    refuses: tuple[str, ...] = ("map.no-lines",)
     general_purpose: bool = True
     needs_mask: bool = False
     batched: BatchedExtractor | None = None
@@ -162,6 +162,7 @@ class Condition:
 
         Raises:
             NothingAskedError: for a map that asks for nothing, such as a black one of edges: it has no score.
+            InputError: for what is no map of this condition, such as a photograph in place of one of edges.
             ValueError: when sizes differ, or as `extract`.
             FileNotFoundError: as `extract`.
         """
@@ -169,8 +170,11 @@ class Condition:
 
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
-        if nothing := self.nothing_asked(condition):
-            raise NothingAskedError(f"{self.name}: {nothing}", field="condition")
+        for message in self.check(condition):
+            if message.code in self.asks_nothing:
+                raise NothingAskedError(f"{self.name}: {message}", field="condition")
+            if message.code in self.refuses:
+                raise InputError(f"{self.name}: {message}; {self.contract}", field="condition")
         found = self.score(generated, condition, **reextract)
         if not isinstance(found, Mapping):
             return {self.metric: found}
@@ -196,12 +200,6 @@ class Condition:
             f"{self.name} is read by the embedded annotator, which knows the tiny world alone: for other pictures name "
             f"another {option} (`zeroconv extract {self.name} --list` shows them)"
         )
-
-    def detection_resolution(self, image: Image.Image, resolution: int | None) -> int | None:
-        """Pixels of the shorter side at which a picture is seen: those asked for, else at most `detection_side`."""
-        if resolution is not None or self.detection_side is None or min(image.size) <= self.detection_side:
-            return resolution
-        return self.detection_side
 
     def open_map(self, path: PictureSource, size: tuple[int, int] | None = None) -> Image.Image:
         """A map from a file, in the contract's mode.

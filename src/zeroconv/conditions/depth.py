@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
-from zeroconv.conditions.map_checks import colour_fraction, line_like, textured_fraction
+from zeroconv.conditions.map_checks import colour_fraction, flat_levels, line_like, textured_fraction
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.conditions.raster.tiling import check_tile, tiles
@@ -24,6 +24,8 @@ TOP = 99  # the percentile of inverse distance that becomes white: single near p
 
 FAINT = 5 / 255  # what is darker on a map is too near to black for a ratio
 FLAT = 1e-6  # spread of a map without depth
+HIGHER = 40  # grey levels by which the top of an inverted map is brighter than its ground
+ENDS = 12  # grey levels that count as the near or the far end of a map
 
 
 def depth(
@@ -178,7 +180,7 @@ def score_depth(inverse: np.ndarray, condition: Image.Image) -> dict[str, float]
 
 
 def check(condition: Image.Image) -> list[Message]:
-    """Warnings for a depth map: colour, flatness, and, as a question, a bright top over a dark ground."""
+    """Warnings for a depth map: colour, lines, flat areas, texture, and, as a question, near and far exchanged."""
     colour = colour_fraction(condition)
     if colour > 0.05:
         return [
@@ -197,20 +199,36 @@ def check(condition: Image.Image) -> list[Message]:
         return [Message(said, "map.range")]
     if grey.std() < 2:
         return [Message("this map is flat: every pixel has about the same depth", "map.flat")]
+    if levels := flat_levels(grey.astype(np.uint8)):
+        said = f"this map looks like a map of classes or a mask: {levels} flat grey levels, expected smooth depth"
+        return [Message(said, "map.classes")]
     textured = textured_fraction(condition)
     if textured > 0.36:
         said = f"this map looks like a photograph: {textured:.0%} of it has fine texture, expected smooth depth"
         return [Message(said, "map.picture")]
-    third = max(1, len(grey) // 3)
-    top, ground = float(grey[:third].mean()), float(grey[-third:].mean())
-    if top > ground + 64:
-        return [
-            Message(
-                f"is this map inverted? Its top is brighter ({top:.0f}) than its ground ({ground:.0f}), but near is white",
-                "map.inverted",
-            )
-        ]
+    top, ground = thirds(grey)
+    if top > ground + HIGHER and mostly_near(grey):
+        said = f"is this map inverted? Its top is brighter ({top:.0f}) than its ground ({ground:.0f}), but near is white"
+        return [Message(said, "map.inverted")]
     return []
+
+
+def thirds(grey: np.ndarray) -> tuple[float, float]:
+    """The mean levels of the upper and of the lower third of a map (H, W)."""
+    third = max(1, len(grey) // 3)
+    return float(grey[:third].mean()), float(grey[-third:].mean())
+
+
+def mostly_near(grey: np.ndarray) -> bool:
+    """Whether much of a depth map (H, W) lies at its near end, and clearly more than at its far end: far and near exchanged.
+
+    Inverse distance is dark nearly everywhere, as what is far is large. So it is below a ceiling or a treetop that is near,
+    whose bright top alone says nothing.
+    """
+    far, near = np.percentile(grey, (1, 99))
+    middle = (grey.mean() - far) / max(near - far, 1)
+    excess = float((grey >= near - ENDS).mean() - (grey <= far + ENDS).mean())
+    return bool(middle > 0.45) and excess > 0.1
 
 
 def ground_truth(scene: RenderedScene) -> Image.Image:

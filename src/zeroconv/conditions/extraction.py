@@ -24,8 +24,8 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
     Args:
         name: which condition, such as "canny".
         image: any picture, of any mode of Pillow's; see `zeroconv.images.to_8bit`.
-        resolution: pixels of the shorter side at which the extractor sees the picture; None is the picture's own, or at most
-            the condition's `detection_side` (512 for scribbles, whose strokes would otherwise depend on the size).
+        resolution: pixels of the shorter side at which the extractor sees the picture; None is the picture's own, for
+            scribbles at most 512, as their strokes would otherwise depend on the size.
         **parameters: the extractor's own, such as `low` and `high`.
 
     Raises:
@@ -35,7 +35,9 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
     """
     condition = get(name)
     checked = with_defaults(condition, {"resolution": resolution, **parameters})
-    picture = resize_for_detection(to_8bit(image), condition.detection_resolution(image, checked.pop("resolution")))
+    if "resolution" in signature(condition.extract).parameters:
+        return condition.extract(to_8bit(image), **checked)
+    picture = resize_for_detection(to_8bit(image), checked.pop("resolution"))
     made = condition.extract(picture, **checked)
     return made if picture.size == image.size else resize_map(made, image.size, condition.resizing, "stretch")
 
@@ -82,10 +84,7 @@ def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[M
     if condition.batched is None:
         return [extract(name, image, **given) for image, given in zip(images, parameters, strict=True)]
     checked = [with_defaults(condition, given) for given in parameters]
-    pictures = [
-        resize_for_detection(to_8bit(image), condition.detection_resolution(image, given["resolution"]))
-        for image, given in zip(images, checked, strict=True)
-    ]
+    pictures = [resize_for_detection(to_8bit(image), given["resolution"]) for image, given in zip(images, checked, strict=True)]
     maps = render_all(condition.batched, pictures, checked)
     return [resize_map(made, image.size, condition.resizing, "stretch") for made, image in zip(maps, images, strict=True)]
 

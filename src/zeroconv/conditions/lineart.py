@@ -8,6 +8,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_sizes, check_soft_lines
+from zeroconv.conditions.raster.ink import broaden, darken_ink, is_drawing
 from zeroconv.conditions.raster.morphology import apply_hysteresis, remove_specks, to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
@@ -44,7 +45,7 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
     shorter = min(image.size)
     pen = max(shorter * (COARSE if coarse else FINE), 0.5)
     rgb = np.asarray(as_rgb(image))
-    drawn = is_drawing(rgb)
+    drawn, rgb = is_drawing(rgb), darken_ink(rgb)
     if drawn and coarse:  # a line much thinner than the pen would vanish in its blur
         rgb = broaden(rgb, round(pen))
     darker = dark_lines(rgb, pen)
@@ -54,20 +55,6 @@ def lineart(image: Image.Image, coarse: bool = False, strength: float = 1.0, det
     if drawn and FAINTEST < white.max() < 1:  # the darkest ink is white, however pale it is
         white /= white.max()
     return to_map((white.clip(0, 1) * 255).round().astype(np.uint8))
-
-
-def is_drawing(rgb: np.ndarray) -> bool:
-    """Whether a picture (H, W, 3) is ink on bright paper: most of it has nearly one light tone."""
-    grey = rgb.max(axis=2)
-    paper = int(np.bincount(grey.ravel(), minlength=256).argmax())
-    return paper > 160 and float((np.abs(grey.astype(int) - paper) < 24).mean()) > 0.7
-
-
-def broaden(rgb: np.ndarray, width: int) -> np.ndarray:
-    """A drawing (H, W, 3) whose dark lines are at least `width` pixels wide."""
-    import cv2
-
-    return np.asarray(cv2.erode(rgb, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(1, width), max(1, width)))))
 
 
 def dark_lines(rgb: np.ndarray, pen: float) -> np.ndarray:

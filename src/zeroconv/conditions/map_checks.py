@@ -11,13 +11,16 @@ from zeroconv.messages import Message
 
 __all__ = [
     "LIT",
+    "bend_correlation",
     "check_flat",
     "check_lines",
+    "check_picture",
     "check_sizes",
     "check_soft_lines",
     "check_thin_lines",
     "colour_fraction",
     "extremes",
+    "flat_levels",
     "line_like",
     "pixel_fraction",
     "straight_fraction",
@@ -58,11 +61,34 @@ def colour_fraction(image: Image.Image) -> float:
     return float((brightest - darkest > 24).mean())
 
 
+def check_picture(image: Image.Image, soft: bool = False) -> list[Message]:
+    """A warning for what is no map of lines at all, but a photograph or a flat picture: hardly black, and grey or coloured.
+
+    What extractors make of any picture stays within the limits: of grass and gravel, and lines of pure noise.
+
+    Args:
+        image: the map.
+        soft: whether edges may be as soft as those of the condition soft-edge, which leave little black.
+    """
+    brightest, darkest = extremes(image)
+    dark, coloured = float((brightest < 32).mean()), float((brightest - darkest > 24).mean())
+    between = float(((brightest >= LIT) & (brightest < 192)).mean())
+    filled = np.median(brightest) > 85 if soft else between > (0.2 if dark < 0.1 else 0.3)
+    if dark >= 0.25 or not (filled or coloured > 0.2):
+        return []
+    said = f"this map looks like a picture: {1 - dark:.0%} of it is not black, expected white lines on black"
+    if coloured > 0.2:
+        said = f"this map has colours ({coloured:.0%} of it) and hardly any black: a picture? Expected white lines on black"
+    return [Message(said, "map.no-lines")]
+
+
 def check_soft_lines(image: Image.Image) -> list[Message]:
     """Warnings for a map of lines in grey levels, white on black: polarity, emptiness, colour, a picture in its place."""
     check_pixels(image)
     brightest, darkest = extremes(image)
     white, dark, lit = float((darkest > 127).mean()), float((brightest < LIT).mean()), brightest >= LIT
+    if found := check_picture(image):
+        return found
     between = float(((brightest >= LIT) & (brightest < 192)).mean())
     if between > 0.25:
         said = f"this map looks like a picture: {between:.0%} of it is grey, expected white lines on black"
@@ -144,11 +170,51 @@ def textured_fraction(image: Image.Image) -> float:
     return float((fine.reshape(height, 8, width, 8).mean(axis=(1, 3)) > 0.4).mean())
 
 
+def flat_levels(grey: NDArray[np.uint8]) -> int:
+    """How many levels a map of classes or a mask has, (H, W) in grey: of few flat areas and their rims; else 0.
+
+    A flat level is that of 1 % of the picture or more with neighbours of the same level. Those of a map of classes cover
+    half of it at least, lie apart, and 32 levels are nearly all of it. Of smooth maps they lie side by side.
+    """
+    import cv2
+
+    square = np.ones((3, 3), np.uint8)
+    flat = cv2.dilate(grey, square) == cv2.erode(grey, square)
+    areas = np.bincount(grey[flat], minlength=256) / grey.size
+    levels = np.flatnonzero(areas > 0.01)
+    most = np.sort(np.bincount(grey.ravel(), minlength=256))[-32:].sum() / grey.size
+    beside = int((np.diff(levels) <= 2).sum())
+    return len(levels) if most > 0.95 and areas[levels].sum() > 0.5 and 2 * beside <= len(levels) > 1 else 0
+
+
 def line_like(image: Image.Image) -> bool:
     """Whether a picture is pure lines on black and nothing else."""
     brightest, _ = extremes(image)
     dark, between = float((brightest < 16).mean()), float(((brightest >= 16) & (brightest < 240)).mean())
     return 0.6 < dark < 0.999 and between < 0.03 and thick_fraction(brightest >= LIT, max(2, min(image.size) // 60)) < 0.3
+
+
+def bend_correlation(normals: np.ndarray) -> float:
+    """How a map's slopes change with each other, as a correlation: -1 … 1; 0 where a map has too few curved places to tell.
+
+    Of a surface `z(x, y)` with slopes `p` and `q`, `dp/dy` is `dq/dx`: both are its mixed second derivative. With one channel
+    flipped they are opposite. Creases and borders, where slopes jump, are left out.
+
+    Args:
+        normals: (H, W, 3) in the camera's frame.
+    """
+    if min(normals.shape[:2]) < 16:
+        return 0.0
+    front = np.maximum(-normals[..., 2], 0.15)
+    p, q = (np.clip(normals[..., axis] / front, -4, 4) for axis in (0, 1))
+    down = (p[:-2, 1:-1] - p[2:, 1:-1]) / 2
+    across = (q[1:-1, 2:] - q[1:-1, :-2]) / 2
+    bent = np.maximum(np.abs(down), np.abs(across))
+    curved = (bent > 0.01) & (bent < 0.5)
+    if curved.mean() < 0.01:
+        return 0.0
+    a, b = down[curved], across[curved]
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()).clip(1e-9))
 
 
 def check_flat(condition: Image.Image) -> list[Message]:

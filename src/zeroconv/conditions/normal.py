@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
+from zeroconv.conditions.map_checks import bend_correlation
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.resizing import Box, Resizing, Size, resample_linear
 from zeroconv.errors import InputError
@@ -220,7 +221,7 @@ def score_normals(found: np.ndarray, condition: Image.Image) -> dict[str, float]
 
 
 def check(condition: Image.Image) -> list[Message]:
-    """Warnings for a normal map: no unit vectors, red and blue swapped, and, as a question, green upside down.
+    """Warnings for a normal map: no unit vectors, red and blue swapped, and, as questions, green upside down, red flipped.
 
     What is seen faces the camera, so blue is hardly ever below one half: if red is that instead, they are swapped.
     """
@@ -252,6 +253,9 @@ def check(condition: Image.Image) -> list[Message]:
                 "map.upside-down",
             )
         ]
+    if bend_correlation(read_normals(condition)) < -0.12:
+        said = "is red (or green) flipped on this map? Its surfaces bend as none can, expected red left, green top"
+        return [Message(said, "map.mirrored")]
     return []
 
 

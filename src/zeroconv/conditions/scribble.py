@@ -8,18 +8,21 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_lines, check_sizes
+from zeroconv.conditions.raster.ink import clean_drawing, darken_ink
 from zeroconv.conditions.raster.morphology import apply_hysteresis, dilate, prune, read_strokes, remove_specks, thin, to_map
-from zeroconv.conditions.raster.resizing import STROKES
+from zeroconv.conditions.raster.resizing import STROKES, Size, move_lines
+from zeroconv.conditions.raster.tiling import resize_for_detection
 from zeroconv.conditions.soft_edge import gradient_edges
 from zeroconv.errors import InputError
-from zeroconv.images import as_rgb
+from zeroconv.images import as_rgb, to_8bit
 from zeroconv.metrics.edges import f_score
 
-__all__ = ["METHODS", "SCRIBBLE", "clean_drawing", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
+__all__ = ["METHODS", "SCRIBBLE", "edge_strokes", "random_scribble", "scribble", "stroke_f2", "xdog_strokes"]
 
 METHODS = ("edges", "xdog", "drawing")
 THRESHOLDS = {"edges": 0.2, "xdog": 0.6}
 INHIBITION = 0.9  # how much edges around an edge weaken it
+SIDE = 512  # pixels of the shorter side at which larger pictures are seen: strokes must not depend on their size
 WIDEST = 24  # pixels, the paper's range of strokes at 512 x 512
 PEN = 1 / 100  # of the shorter side: the stroke of a marker that was drawn at 512 x 512
 WHISKER = 1 / 64  # of the shorter side: branches of a line that are no longer are not drawn
@@ -35,6 +38,7 @@ def scribble(
     suppress: bool = True,
     close: int = 0,
     seed: int = 0,
+    resolution: int | None = None,
 ) -> Image.Image:
     """Strokes of a picture as somebody would draw them: RGB, 255 on a stroke and 0 elsewhere, of the same size.
 
@@ -43,32 +47,51 @@ def scribble(
         method: "edges" (soft edges, thresholded), "xdog" (dark lines and shadows) or "drawing" (clean the drawing).
         threshold: 0 … 1, more gives fewer strokes; by default 0.2 for edges, 0.6 for xdog, chosen from the
             histogram for a drawing.
-        width: of the pen, 1 … 24 pixels; by default 1 % of the shorter side; a drawing keeps its own.
+        width: of the pen, 1 … 24 pixels of the map; by default 1 % of its shorter side, at most 24; a drawing keeps its
+            own.
         masked: the share of the picture, 0 … 1, whose strokes are left out, in round patches.
         suppress: whether only the ridges of soft edges are drawn (non-maximum suppression), for "edges"; without it
             neighbouring edges flow together, and without a `width` strokes are as wide as edges are soft.
-        close: gaps and slits up to this many pixels, 0 … 24, are filled first, which joins neighbouring strokes.
+        close: gaps and slits up to this many pixels, 0 … 24, are filled first, which joins neighbouring strokes; pixels
+            of the size at which the picture is seen.
         seed: of the patches.
+        resolution: pixels of the shorter side at which the picture is seen; by default its own, at most 512.
 
     Raises:
         InputError: for another method, or a parameter out of its range.
     """
     check_parameters(method, threshold, width, masked, close, seed)
-    shorter = min(image.size)
+    side = min(image.size)
+    picture, looked_at = to_8bit(image), SIDE if resolution is None and side > SIDE else resolution
+    if method != "drawing":  # thin ink is paler when it is reduced
+        picture = Image.fromarray(darken_ink(np.asarray(as_rgb(picture))))
+    seen = resize_for_detection(picture, looked_at)
     if method == "drawing":
-        strokes = clean_drawing(image, threshold)
+        strokes = clean_drawing(seen, threshold)
     else:
-        rgb = np.asarray(as_rgb(image))
+        rgb = darken_ink(np.asarray(seen))
         level = THRESHOLDS[method] if threshold is None else threshold
         strokes = edge_strokes(rgb, level, suppress) if method == "edges" else xdog_strokes(rgb, level)
         if width is None and (suppress or method == "xdog"):
-            width = max(1, round(shorter * PEN))
+            width = min(WIDEST, max(1, round(side * PEN)))
     strokes = fill_gaps(strokes, int(close))
-    if width is not None:
+    if width is None:
+        strokes = resize_strokes(strokes, image.size)
+    else:
         lines = thin(strokes)
-        strokes = dilate(lines if method == "drawing" else prune(lines, round(shorter * WHISKER)), int(width))
-    strokes = remove_specks(strokes, shorter * (DOT if method == "drawing" else SPECK))
+        lines = lines if method == "drawing" else prune(lines, round(min(seen.size) * WHISKER))
+        lines = lines if seen.size == image.size else move_lines(lines, image.size, (0, 0, *seen.size))
+        strokes = dilate(lines, int(width))
+    strokes = remove_specks(strokes, side * (DOT if method == "drawing" else SPECK))
     return to_map(strokes & ~random_patches(strokes.shape, masked, seed))
+
+
+def resize_strokes(strokes: np.ndarray, size: Size) -> np.ndarray:
+    """Strokes (H, W) of any width at another size, width and height in pixels: (height, width) bool."""
+    height, width = strokes.shape
+    if (width, height) == size:
+        return strokes
+    return read_strokes(STROKES.resample(to_map(strokes), size, (0, 0, width, height)))
 
 
 def check_parameters(method: str, threshold: float | None, width: int | None, masked: float, close: int, seed: int) -> None:
@@ -143,61 +166,6 @@ def xdog_strokes(rgb: np.ndarray, threshold: float, sharpness: float = 20.0, sig
     flat = grey / cv2.GaussianBlur(grey, (0, 0), max(shorter / 25, 3 * fine))
     small, large = (cv2.GaussianBlur(flat, (0, 0), s) for s in (fine, 1.6 * fine))
     return (1 + sharpness) * small - sharpness * large < 1 - max(threshold, 1e-3)  # rounding is no line
-
-
-def clean_drawing(image: Image.Image, threshold: float | None = None) -> np.ndarray:
-    """The strokes of somebody's own drawing, whatever it is drawn on: (H, W) bool.
-
-    The paper is the median of a wide neighbourhood, which follows shadows and forgets strokes. A stroke is what
-    differs from it, in the direction (darker or brighter) in which the drawing differs more, in any channel, as a
-    share of what it could differ.
-
-    Args:
-        image: dark on bright or bright on dark; transparent paper becomes what shows the strokes.
-        threshold: 0 … 1; by default N. Otsu's (1979), between 0.12 and 0.6.
-    """
-    import cv2
-
-    rgb = np.asarray(flatten(image)).astype(np.float32)
-    paper = estimate_paper(rgb)
-    darker, brighter = np.maximum(paper - rgb, 0), np.maximum(rgb - paper, 0)
-    bright = (brighter**2).sum() > (darker**2).sum()
-    room = np.maximum(255 - paper if bright else paper, 32)  # noise of black paper is no stroke
-    contrast = np.maximum.reduce(cv2.split((brighter if bright else darker) / room)).clip(0, 1)
-    level = otsu_threshold(contrast) if threshold is None else max(threshold, 1 / 255)
-    return apply_hysteresis(contrast, 0.75 * level, level)
-
-
-def flatten(image: Image.Image) -> Image.Image:
-    """The picture in RGB; transparent paper becomes white behind dark strokes, and black behind bright ones."""
-    if not image.has_transparency_data:
-        return as_rgb(image)
-    rgba = np.asarray(image.convert("RGBA")).astype(np.float32)
-    alpha = rgba[..., 3:] / 255
-    mean = (rgba[..., :3] * alpha).sum() / max(3 * alpha.sum(), 1)
-    paper = 255 if mean < 128 else 0
-    return Image.fromarray((rgba[..., :3] * alpha + paper * (1 - alpha)).round().astype(np.uint8))
-
-
-def estimate_paper(rgb: np.ndarray) -> np.ndarray:
-    """What the strokes are drawn on: the median over about a third of the picture, (H, W, 3) float32."""
-    import cv2
-
-    height, width = rgb.shape[:2]
-    scale = min(1, 128 / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).round().astype(np.uint8)
-    window = max(3, max(size) // 3 | 1)
-    paper = cv2.GaussianBlur(cv2.medianBlur(small, window).astype(np.float32), (0, 0), 1)
-    return cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def otsu_threshold(contrast: np.ndarray) -> float:
-    """The level between two groups of values (N. Otsu, 1979), 0.12 … 0.6; contrast: (H, W) in [0, 1]."""
-    import cv2
-
-    level, _ = cv2.threshold((contrast * 255).round().astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return float(np.clip(level / 255, 0.12, 0.6))
 
 
 def fill_gaps(strokes: np.ndarray, reach: int) -> np.ndarray:
@@ -288,7 +256,6 @@ SCRIBBLE = Condition(
     ),
     extract=scribble,
     score=stroke_f2,
-    detection_side=512,
     metric="stroke F2",
     draw_parameters=random_scribble,
     check=check_lines,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract
-from zeroconv.conditions.map_checks import LIT, check_sizes
+from zeroconv.conditions.map_checks import LIT, check_picture, check_sizes
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
@@ -198,6 +198,8 @@ def check(condition: Image.Image) -> list[Message]:
     if typical > 160:
         white = float((grey > 127).mean())
         return [Message(f"this map looks inverted: {white:.0%} white, expected soft white edges on black", "map.inverted")]
+    if found := check_picture(condition, soft=True):
+        return found
     rgb = np.asarray(condition.convert("RGB"))
     lit = rgb.max(axis=2) >= LIT
     coloured = float((np.ptp(rgb[lit].astype(int), axis=1) > 24).mean()) if lit.any() else 0.0
@@ -251,6 +253,7 @@ SOFT_EDGE = Condition(
     extract=soft_edge,
     score=edge_ssim,
     metric="edge SSIM",
+    refuses=("map.no-lines", "map.inverted"),
     draw_parameters=random_softness,
     check=check,
     batched=BatchedExtractor(predict_edges, render_map),

@@ -10,12 +10,15 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from zeroconv import conditions
+from zeroconv.conditions.map_checks import bend_correlation
+from zeroconv.conditions.normal import read_normals
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.data.world_pairs import truth
 from zeroconv.world import make
 
 LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
+PICTURE = ("map.picture", "map.no-lines")  # what is said of a picture in place of a map
 SCENES = range(900_000_100, 900_000_124)
 
 
@@ -79,8 +82,9 @@ def right() -> list[Case]:
     for scene in scenes:
         for name in ("depth", "normal", "segmentation"):
             found.append(Case(name, "exact", truth(scene, name)))
-        found.append(Case("depth", "JPEG", as_jpeg(truth(scene, "depth"))))
+        found += [Case(name, "JPEG", as_jpeg(truth(scene, name))) for name in ("depth", "normal")]
         found.append(Case("depth", "larger", truth(scene, "depth").resize((512, 512), Image.Resampling.BICUBIC)))
+        found += [Case("depth", what, image) for what, image in near_above(truth(scene, "depth"))]
         if scene.keypoints is not None:
             found.append(Case("pose", "exact", truth(scene, "pose")))
             for side in (256, 512, 768):
@@ -88,6 +92,22 @@ def right() -> list[Case]:
                 found += [Case("pose", f"drawn at {side}", drawn), Case("pose", "JPEG", as_jpeg(drawn, 95))]
             found.append(Case("pose", "thin", draw_pose(scene.keypoints * [4, 4, 1], (512, 512), thickness=4)))
     return found + crowds()
+
+
+def near_above(depth: Image.Image) -> Iterator[tuple[str, Image.Image]]:
+    """Depth maps in order whose top is bright: a ceiling and no ground, one over a ground or far from it, and a treetop."""
+    grey = np.asarray(depth.convert("L")).astype(np.float32)
+    height, width = grey.shape
+    noise = cv2.resize(np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32), (width, height), interpolation=2)
+    leaves = noise + 2.2 * np.linspace(1, -1.6, height)[:, None] > 0.6
+    made = {
+        "a ceiling": grey[::-1],
+        "a ceiling over a ground": np.maximum(grey, 0.9 * grey[::-1]),
+        "a ceiling, a ground further off": np.maximum(0.5 * grey, grey[::-1]),
+        "a treetop": np.where(leaves, np.maximum(grey, 190 + 15 * np.sign(noise)), grey),
+    }
+    for what, level in made.items():
+        yield what, Image.fromarray(level.astype(np.uint8)).convert("RGB")
 
 
 def crowds() -> list[Case]:
@@ -126,8 +146,8 @@ def wrong() -> list[Case]:
     dot.putpixel((100, 90), (255, 255, 255))
     found: list[Case] = []
     for name in LINES:
-        found += [Case(name, "noise", noise, ("map.picture", "map.inverted", "map.colours"))]
-        found += [Case(name, "grey", grey, ("map.picture", "map.inverted"))]
+        found += [Case(name, "noise", noise, (*PICTURE, "map.inverted", "map.colours"))]
+        found += [Case(name, "grey", grey, (*PICTURE, "map.inverted"))]
         found += [Case(name, "black", Image.new("RGB", (64, 64)), ("map.empty",)), Case(name, "one pixel", dot, ("map.empty",))]
         found += [Case(name, "white", Image.new("RGB", (64, 64), "white"), ("map.inverted",))]
     for image in pictures():
@@ -135,21 +155,24 @@ def wrong() -> list[Case]:
             of_it = conditions.extract(name, image)
             if np.asarray(of_it).max(axis=2).astype(bool).sum() <= 40:
                 continue
-            found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", "map.picture")))
+            found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", *PICTURE)))
             red = Image.fromarray(np.asarray(of_it) * np.array([1, 0, 0], np.uint8))
             found.append(Case(name, "red", red, ("map.colours",)))
             if image not in drawings():
                 picture = ImageOps.grayscale(image).convert("RGB")
-                found.append(Case(name, "grey photograph", picture, ("map.picture", "map.inverted")))
+                found.append(Case(name, "grey photograph", picture, (*PICTURE, "map.inverted")))
+                found.append(Case(name, "photograph", image, (*PICTURE, "map.inverted")))
         if image not in drawings():
-            found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), ("map.picture",)))
+            found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), PICTURE))
             found.append(Case("normal", "photograph", image, ("map.no-unit-vectors",)))
             found.append(Case("segmentation", "photograph", image, ("map.palette",)))
-            found.append(Case("pose", "photograph", image, ("map.picture", "map.inverted")))
+            found.append(Case("pose", "photograph", image, (*PICTURE, "map.inverted")))
+        if image not in drawings():
+            found.append(Case("lines", "canny", conditions.extract("canny", image), ("map.other", "map.empty")))
         found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
         if min(image.size) >= 256:
             thick = cv2.dilate(np.asarray(conditions.extract("scribble", image)), np.ones((5, 5), np.uint8))
-            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", "map.picture", "map.inverted")))
+            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", *PICTURE, "map.inverted")))
     return found + list(wrong_truths())
 
 
@@ -160,15 +183,27 @@ def wrong_truths() -> Iterator[Case]:
         depth, normal, classes = (truth(scene, name) for name in ("depth", "normal", "segmentation"))
         yield Case("depth", "millimetres", Image.fromarray(np.asarray(depth) // 16), ("map.range", "map.flat"))
         yield Case("depth", "normals", normal, ("map.colours",))
+        yield Case("depth", "inverted", ImageOps.invert(depth), ("map.inverted",))
+        _, numbers = np.unique(scene.classes, return_inverse=True)
+        levels = (numbers.reshape(scene.classes.shape) * 255 // max(1, numbers.max())).astype(np.uint8)
+        for what, grey in (("numbers of classes", scene.classes), ("levels of classes", levels), ("grey palette", classes)):
+            of_classes = Image.fromarray(grey).convert("RGB") if isinstance(grey, np.ndarray) else ImageOps.grayscale(grey)
+            yield Case("depth", what, of_classes.convert("RGB"), ("map.classes", "map.range"))
+            yield Case("depth", what, of_classes.resize((320, 320), 2).convert("RGB"), ("map.classes", "map.range"))
         yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
+        if bend_correlation(read_normals(normal)) > 0.12:  # of curved surfaces: of flat ones nobody can tell
+            for what, channel in (("red flipped", 0), ("green flipped", 1)):
+                flipped = np.asarray(normal).copy()
+                flipped[..., channel] = 255 - flipped[..., channel]
+                yield Case("normal", what, Image.fromarray(flipped), ("map.mirrored", "map.upside-down"))
         yield Case("normal", "depth", depth, ("map.no-unit-vectors",))
         yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))
         yield Case("segmentation", "resized", classes.resize((300, 300), Image.Resampling.BICUBIC), ("map.palette",))
         for name in ("canny", "scribble", "lineart", "soft-edge"):
-            yield Case(name, "segmentation", classes, ("map.picture", "map.colours", "map.inverted"))
-            yield Case(name, "normals", normal, ("map.picture", "map.colours", "map.inverted"))
-        yield Case("pose", "depth", depth, ("map.picture", "map.inverted", "map.no-joints"))
-        yield Case("pose", "segmentation", classes, ("map.picture", "map.inverted"))
+            yield Case(name, "segmentation", classes, (*PICTURE, "map.colours", "map.inverted"))
+            yield Case(name, "normals", normal, (*PICTURE, "map.colours", "map.inverted"))
+        yield Case("pose", "depth", depth, (*PICTURE, "map.inverted", "map.no-joints"))
+        yield Case("pose", "segmentation", classes, (*PICTURE, "map.inverted"))
         if scene.keypoints is not None:
             pose = draw_pose(scene.keypoints * [4, 4, 1], (512, 512))
             yield Case("pose", "BGR", swapped(pose), ("map.channels", "map.no-joints"))

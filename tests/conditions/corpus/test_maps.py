@@ -2,8 +2,15 @@
 
 from collections import Counter
 
-from tests.conditions.corpus.maps import right, wrong
+import numpy as np
+from PIL import ImageOps
+
+from tests.conditions.corpus.maps import LINES, right, wrong
 from zeroconv import conditions
+from zeroconv.conditions.depth import check
+from zeroconv.conditions.map_checks import flat_levels
+from zeroconv.conditions.raster.morphology import to_map
+from zeroconv.errors import InputError, NothingAskedError
 
 
 def test_right_maps_are_left_alone() -> None:
@@ -24,3 +31,45 @@ def test_wrong_maps_are_warned_of_with_the_right_reason() -> None:
             missed[case.condition, case.what, ", ".join(codes) or "nothing"] += 1
     assert len(wrong()) > 600
     assert missed.total() <= 0.05 * len(wrong()), missed.most_common()
+
+
+def test_photographs_have_no_score_as_maps_of_lines_and_maps_have_one() -> None:
+    """In colours and in grey; the error names the contract. Maps that are in order are never refused."""
+    pictures = [case for case in wrong() if case.condition in LINES and case.what in ("photograph", "grey photograph")]
+    assert len(pictures) > 250
+    scored: list[tuple[str, str]] = []
+    for case in pictures:
+        known = conditions.get(case.condition)
+        try:
+            known.fidelity(case.image, case.image)
+            scored.append((case.condition, case.what))
+        except InputError as error:
+            assert not isinstance(error, NothingAskedError) and str(error).endswith(str(known.contract))
+    assert len(scored) <= 0.01 * len(pictures), scored
+    refused = [
+        case
+        for case in right()
+        for message in conditions.get(case.condition).check(case.image)
+        if message.code in conditions.get(case.condition).refuses
+    ]
+    assert not refused
+
+
+def test_inverted_depth_is_asked_about_and_a_bright_top_alone_is_not() -> None:
+    exact = [case.image for case in right() if (case.condition, case.what) == ("depth", "exact")]
+    bright = [case.image for case in right() if case.condition == "depth" and case.what.startswith(("a ceiling", "a treetop"))]
+    asked = [[message.code for message in check(ImageOps.invert(image))] == ["map.inverted"] for image in exact]
+    assert np.mean(asked) >= 0.95 and len(bright) == 4 * len(exact)
+    assert not any(check(image) for image in bright)
+
+
+def test_flat_levels_are_counted() -> None:
+    steps = np.repeat(np.array([0, 60, 130, 255], np.uint8), 32)[None].repeat(96, axis=0)
+    (message,) = check(to_map(steps))
+    assert message.code == "map.classes" and "4 flat grey levels" in message.text
+    ramp = np.linspace(0, 255, 128).astype(np.uint8)[:, None].repeat(96, axis=1)
+    dim = ramp // 4 + 40  # flat in steps of eight rows, whose levels lie side by side
+    assert flat_levels(ramp) == flat_levels(dim) == 0 and check(to_map(ramp)) == check(to_map(dim)) == []
+    wall = ramp.copy()
+    wall[:70] = 90  # a wall at one distance is no class
+    assert flat_levels(wall) == 0

@@ -22,6 +22,7 @@ __all__ = [
     "Size",
     "check_size",
     "inner_size",
+    "move_lines",
     "resample_linear",
     "resize_map",
 ]

@@ -60,9 +60,10 @@ def read_embedding(path: Path) -> Vectors:
             f"{path.with_suffix('.safetensors').name} --to safetensors"
         )
     tensors = read_safetensors(path)
-    names = embedding_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    names = embedding_names(shapes)
     if names is None:
-        raise ValueError(f"{path} holds no textual-inversion embedding; {identify(tensors.keys())}")
+        raise ValueError(f"{path} holds no textual-inversion embedding; {identify(shapes)}")
     return {part: check_vectors(tensors[name], f"{path}: {name!r}") for name, part in names.items()}
 
 

@@ -16,12 +16,13 @@ from zeroconv.checkpoints.formats.controlnet_union import UNION, describe_union,
 from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
-from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
+from zeroconv.checkpoints.formats.single_file import BESIDE_VAE, UNET, VAE, bare_of, ema_name, read_original
 from zeroconv.checkpoints.formats.textual_inversion import embedding_names, misshapen
 from zeroconv.checkpoints.inspect.headers import count, types
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.checkpoints.keys.legacy import autoencoder_names
 from zeroconv.checkpoints.keys.table import check_names
-from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
+from zeroconv.checkpoints.keys.vae import foreign_vae, vae_shape, vae_table
 
 __all__ = [
     "EXPECTED",
@@ -234,14 +235,11 @@ def base_contents(path: Path, header: Header) -> Contents:
 def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]) -> Contents:
     """An autoencoder; `bare` are its shapes without a prefix."""
     original = "encoder.mid.block_1.conv1.weight" in bare
-    shape = vae_shape(bare)
+    shape, table = vae_shape(bare), vae_table(vae_shape(bare))
     latents = f"{shape.latent_channels} latent channels"
-    refused = None
-    if "quant_conv.weight" not in bare:
-        refused = f"this autoencoder has {latents} and no 'quant_conv', as Flux's and Stable Diffusion 3's; {EXPECTED}"
-    elif original:
-        held = {name: kept for name, kept in bare.items() if not name.startswith(("loss.", "model_ema"))}
-        refused = misfit(vae_table(shape.channels, shape.blocks).theirs, held, "this autoencoder")
+    held = {name: kept for name, kept in bare.items() if not name.startswith(BESIDE_VAE)}
+    refused = foreign_vae(shape)
+    refused = refused or misfit(table.theirs if original else table.ours, autoencoder_names(held), "this autoencoder")
     bases = "any base whose latents it makes" if shape.latent_channels == 4 else f"only a base of {latents} (as a rule 4)"
     return Contents(path, "VAE", "original" if original else "diffusers", None, count(header), types(header),
                     path.stat().st_size, {"latent channels": str(shape.latent_channels)}, refused=refused,

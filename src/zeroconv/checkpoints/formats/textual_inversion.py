@@ -103,6 +103,7 @@ def check_vectors(tensor: Tensor, what: str) -> Tensor:
     vectors = tensor[None] if tensor.ndim == 1 else tensor
     if (wrong := misshapen(tuple(tensor.shape))) or not vectors.is_floating_point():
         raise InputError(f"{what} {wrong or 'holds whole numbers; expected vectors'}")
+    vectors = vectors.detach().float()  # 8-bit types know no arithmetic
     if not bool(vectors.isfinite().all()):
         raise InputError(f"{what} has numbers that are not finite: the file is broken")
-    return vectors.detach().float().clone()
+    return vectors.clone()

@@ -129,6 +129,8 @@ def test_it_is_opened_from_every_form_and_written_again(union: Any, folder: Path
 
 
 def test_what_it_cannot_follow_is_one_line(folder: Path, union: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be told its condition: expected NAME#CONDITION with one of pose"):
+        ControlNet.from_pretrained(f"{folder}#").eval().embed_condition()
     with pytest.raises(InputError, match=r"no control type for 'shuffle'; expected one of pose, depth, soft-edge"):
         ControlNet.from_pretrained(f"{folder}#shuffle")
     z_t, t, text, image = build_inputs(union)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 from zeroconv.checkpoints.formats.foreign_loras import foreign_base, is_update
 from zeroconv.checkpoints.formats.identify import foreign_model, identify
-from zeroconv.checkpoints.formats.lora_parts import kind_of_parts, needed_parts
+from zeroconv.checkpoints.formats.lora_parts import beside_needed, check_factors, kind_of_parts, needed_parts
 from zeroconv.checkpoints.formats.textual_inversion import bundled_words
 from zeroconv.checkpoints.keys.lora import (
     BUNDLED,
@@ -75,6 +75,8 @@ def read_names(shapes: Shapes, what: str) -> LoraNames:
     names = without_bundled(shapes)
     check_kinds(shapes, what)
     family, found = fit(names, text_width(shapes), what)
+    for roles in found.values():
+        check_factors(roles, shapes, what)
     own = own_modules()
     spelled = [both for name in names if (both := split(name)) is not None]
     return LoraNames(
@@ -158,6 +160,9 @@ def group_by_module(names: Collection[str], known: Mapping[str, Place], what: st
         if missing:
             name = next(iter(roles.values()))
             raise ValueError(f"{what} has {name!r} without its {missing!r} tensor; expected every factor of the update")
+        if others := beside_needed(roles):
+            first, other = roles[needed_parts(roles)[0]], roles[others[0]]
+            raise ValueError(f"{what} has both {first!r} and {other!r} for one module; expected the factors of one update")
     return dict(found)
 
 

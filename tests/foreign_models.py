@@ -6,7 +6,7 @@ from typing import Any
 import diffusers
 import torch
 
-__all__ = ["BUILT", "PUBLISHED", "names_of"]
+__all__ = ["BUILT", "CONTROL_LORAS", "PUBLISHED", "names_of", "tensors_of"]
 
 ONE = {"num_layers": 1}
 BUILT: dict[str, tuple[str, dict[str, Any]]] = {
@@ -78,8 +78,44 @@ PUBLISHED: dict[str, tuple[str, ...]] = {
     "a CLIP image encoder alone": ("vision_model.encoder.layers.0.self_attn.q_proj.weight",),
     "a T5 text encoder alone": ("encoder.block.0.layer.0.SelfAttention.q.weight", "shared.weight"),
     "an upscaler (ESRGAN)": ("conv_first.weight", "body.0.rdb1.conv1.weight"),
+    "a hypernetwork": ("768.0.linear.0.weight", "768.1.linear.0.weight"),
+    "a GLIGEN": ("position_net.linears.0.weight", "input_blocks.1.1.transformer_blocks.0.fuser.linear.weight"),
+    "a PhotoMaker": (
+        "id_encoder.fuse_module.mlp1.fc1.weight", "id_encoder.vision_model.encoder.layers.0.self_attn.q_proj.weight",
+        "lora_weights.unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora.down.weight",
+    ),
+    "a HunyuanDiT transformer": ("blocks.0.attn1.Wqkv.weight", "mlp_t5.0.weight", "text_embedding_padding"),
+    "a ControlNet for HunyuanDiT": ("after_proj_list.0.weight", "blocks.0.attn1.Wqkv.weight", "mlp_t5.0.weight"),
+    "a Krea-2 transformer": ("first.weight", "blocks.0.attn.wq.weight", "txtfusion.projector.weight"),
 }  # fmt: skip
 """What it is called -> names in files that have no class in diffusers."""
+
+FLUX_BLOCK, KREA_BLOCK = "double_blocks.0.img_attn.qkv", "blocks.0.attn.wq"
+CONTROL_LORAS: dict[str, dict[str, tuple[int, ...]]] = {
+    "a Control-LoRA for FLUX.1": {
+        "img_in.lora_A.weight": (128, 128), "img_in.lora_B.weight": (16, 128), "img_in.lora_B.bias": (16,),
+        f"{FLUX_BLOCK}.lora_A.weight": (8, 16), f"{FLUX_BLOCK}.lora_B.weight": (16, 8), f"{FLUX_BLOCK}.lora_B.bias": (16,),
+        "double_blocks.0.img_attn.norm.key_norm.scale": (16,),
+    },
+    "a Control-LoRA for FLUX.1 (diffusers)": {
+        "transformer.x_embedder.lora_A.weight": (8, 128), "transformer.x_embedder.lora_B.weight": (16, 8),
+        "transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight": (8, 16),
+    },
+    "a Control-LoRA for Krea-2": {
+        "first.weight": (16, 128), f"{KREA_BLOCK}.lora_A.weight": (8, 16), f"{KREA_BLOCK}.lora_B.weight": (16, 8),
+    },
+    "a Control-LoRA for Krea-2 (diffusers)": {
+        "transformer.img_in.lora_A.weight": (8, 128), "transformer.transformer_blocks.0.attn.to_gate.lora_A.weight": (8, 16),
+    },
+}  # fmt: skip
+"""What it is called, and in whose names -> tensors and their shapes: the layer that latents go in by reads a map, too."""
+
+
+def tensors_of(kind: str) -> dict[str, torch.Tensor]:
+    """Random tensors of a kind of file, by the first words of what it is called."""
+    if kind in CONTROL_LORAS:
+        return {name: torch.rand(shape) for name, shape in CONTROL_LORAS[kind].items()}
+    return {name: torch.rand(2, 2) for name in (PUBLISHED[kind] if kind in PUBLISHED else names_of(kind))}
 
 
 def names_of(kind: str) -> tuple[str, ...]:

@@ -2,19 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.foreign_models import PUBLISHED
-from tests.shelf import DOORS, LAYOUTS, TEXT, Shelf, happened, refused, refused_by_command, settle, watching
+from tests.shelf import DOORS, LAYOUTS, Shelf, happened, refused, refused_by_command, settle, watching
 from tests.tiny import FAMILIES, build_control, build_unet
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.formats.textual_inversion import read_embedding
-from zeroconv.cli import main
 
 TITLES = {"sd15": r"SD 1\.5 \(text width 768", "sd21": r"SD 2\.1 \(text width 1024", "sdxl": r"SDXL \(text width 2048"}
 
@@ -153,44 +149,3 @@ def test_convert_leaves_nothing_half_written(
     refused_by_command(capsys, ["convert", shelf[name], out, "--to", layout, *words, "--overwrite"], piece)
     assert kept.read_text("utf-8") == "what was there"
     assert [path for path in Path("new").rglob("*") if path.is_file()] == [kept]
-
-
-def opens(shelf: Shelf, path: Path) -> bool:
-    """Whether some door opens it, with the base that a ControlNet of its family needs."""
-    family = path.name.split("-", 1)[0]
-    unet = build_unet({**FAMILIES[family], "cross_attention_dim": TEXT[family]}) if family in TEXT else shelf.base.unet
-    calls = [
-        lambda: StableDiffusion.from_pretrained(path),
-        lambda: ControlNet.from_pretrained(path, unet=unet),
-        lambda: replace(shelf.base, unet=unet).add_lora(path, 0),
-        lambda: read_embedding(path),
-        lambda: StableDiffusion.from_pretrained(shelf["base"], vae=path),
-    ]
-    whole = any(name.startswith("model.diffusion_model.") for name in read_safetensors(path))
-    for call in calls[:4] if whole else calls:  # a broken base may still lend its autoencoder
-        try:
-            call()
-        except (ValueError, OSError):
-            continue
-        return True
-    return False
-
-
-def test_info_is_0_exactly_when_some_door_opens_the_file(shelf: Shelf, tmp_path: Path) -> None:
-    for kind, names in PUBLISHED.items():
-        write_safetensors(tmp_path / f"{len(kind)}-{kind.split()[-1]}.safetensors", {n: torch.rand(2, 2) for n in names})
-    tensors = read_safetensors(shelf["base.safetensors"])
-    halves = {"no-text": "cond_stage_model.", "no-unet": "model.diffusion_model.output_blocks."}
-    for name, start in halves.items():
-        cut = {n: tensor for n, tensor in tensors.items() if not n.startswith(start)}
-        write_safetensors(tmp_path / f"{name}.safetensors", cut)
-    write_safetensors(tmp_path / "word.safetensors", {"emb_params": torch.rand(2, 768)})
-    write_safetensors(tmp_path / "many.safetensors", {"emb_params": torch.rand(76, 768)})
-    write_safetensors(tmp_path / "deep.safetensors", {"emb_params": torch.rand(2, 2, 768)})
-    write_safetensors(tmp_path / "words.safetensors", {"clip_l": torch.rand(2, 768), "clip_g": torch.rand(2, 1280)})
-    write_safetensors(tmp_path / "learned_embeds.safetensors", {"<cat-toy>": torch.rand(1024)})
-    found = dict[str, tuple[bool, bool]]()
-    for path in [*shelf.at.glob("*.safetensors"), *tmp_path.glob("*.safetensors")]:
-        found[path.name] = (main(["info", str(path), "--no-hash"]) == 0, opens(shelf, path))
-    assert {name: both for name, both in found.items() if both[0] != both[1]} == {}
-    assert {both[0] for both in found.values()} == {True, False}

@@ -130,7 +130,7 @@ def test_the_hole_of_an_inpainting_map_is_minus_one(holes: dict[str, Path], base
     with pytest.raises(ValueError, match=r"plain\.png has no transparency; expected a picture whose transparent pixels are"):
         open_with_mask(holes["plain"])
     with pytest.raises(ValueError, match="expected RGBA, its transparent pixels the hole"):
-        Control(network, open_image(holes["plain"])).tensor_of(0)
+        Control(network, plain := open_image(holes["plain"]), checked=plain).tensor_of(0)
 
 
 def test_inpainting_through_the_command(run: Run, base_folder: Path, base: StableDiffusion, holes: dict[str, Path]) -> None:

@@ -129,6 +129,8 @@ def test_it_is_opened_from_every_form_and_written_again(union: Any, folder: Path
 
 
 def test_what_it_cannot_follow_is_one_line(folder: Path, union: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be told its condition: expected NAME#CONDITION with one of pose"):
+        ControlNet.from_pretrained(f"{folder}#").eval().embed_condition()
     with pytest.raises(InputError, match=r"no control type for 'shuffle'; expected one of pose, depth, soft-edge"):
         ControlNet.from_pretrained(f"{folder}#shuffle")
     z_t, t, text, image = build_inputs(union)
@@ -167,12 +169,16 @@ def test_what_it_cannot_follow_is_one_line(folder: Path, union: Any, tmp_path: P
             ControlNet.from_pretrained(tmp_path / "six")
 
 
+def control_of(network: ControlNet, seed: int, **settings: Any) -> Control:
+    """A control by a map of random colours, which would be told to be none."""
+    image = build_map(seed=seed)
+    return Control(network, image, checked=image, **settings)
+
+
 @torch.no_grad()
 def test_a_picture_of_several_conditions_runs_it_once(union: Any, folder: Path, xl: StableDiffusion) -> None:
     network = ControlNet.from_pretrained(f"{folder}#depth", unet=xl.unet)
-    depth, pose = (
-        Control(network.follow(name), build_map(seed=i), scale=s) for i, name, s in ((1, "depth", 0.8), (2, "pose", 0.6))
-    )
+    depth, pose = (control_of(network.follow(name), i, scale=s) for i, name, s in ((1, "depth", 0.8), (2, "pose", 0.6)))
     calls = count_calls(network)
     pipeline = ControlPipeline(xl)
     settings: dict[str, Any] = {"num_inference_steps": 2, "guidance_scale": 3.0}
@@ -190,10 +196,10 @@ def test_a_picture_of_several_conditions_runs_it_once(union: Any, folder: Path, 
     ).sample
     torch.testing.assert_close(predicted, wanted, rtol=0, atol=1e-5)
     calls.clear()
-    apart = pipeline("a red house", [depth, Control(pose.network, build_map(seed=2), scale=0.6, end=0.5)], **settings).latents
+    apart = pipeline("a red house", [depth, control_of(pose.network, 2, scale=0.6, end=0.5)], **settings).latents
     assert calls == [2, 2, 2] and (apart - together).abs().max() > 1e-4
     with listen(lambda message: None):
-        off = pipeline("a red house", [depth, Control(pose.network, build_map(seed=2), scale=0.0)], **settings).latents
+        off = pipeline("a red house", [depth, control_of(pose.network, 2, scale=0.0)], **settings).latents
     assert torch.equal(off, pipeline("a red house", [depth], **settings).latents)
 
 

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.loras import Factors, kohya
+from zeroconv.checkpoints import write_safetensors
 from zeroconv.errors import InputError
 from zeroconv.generation import BaseRequest, GenerationRequest, generate, open_base
 from zeroconv.generation.base import describe_base
+from zeroconv.messages import listen
 from zeroconv.stable_diffusion import StableDiffusion
 
 
@@ -49,3 +52,17 @@ def test_another_base_than_the_one_that_is_named_is_refused(base: StableDiffusio
     with pytest.raises(InputError, match=r"^the request is for the base '[^\n]+', the open one is '") as caught:
         generate(GenerationRequest(prompt="a red house", base=BaseRequest(name=name)), base)
     assert caught.value.field == "base"
+
+
+@pytest.mark.parametrize(("filling", "weight", "told"), [(0.0, 1.0, True), (0.1, 0.0, True), (0.1, 1.0, False)])
+def test_a_lora_that_changes_nothing_is_told(
+    filling: float, weight: float, told: bool, base: StableDiffusion, tmp_path: Path
+) -> None:
+    pair = Factors(torch.full((2, 16), filling), torch.full((32, 2), filling))
+    key = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    write_safetensors(tmp_path / "style.safetensors", kohya({"unet": {key: pair}}))
+    found: list[str] = []
+    lora = {"path": str(tmp_path / "style.safetensors"), "weight": weight}
+    with listen(lambda message: found.append(message.code)):
+        open_base(BaseRequest.model_validate({"name": base.name, "device": "cpu", "loras": [lora]}))
+    assert ("no-effect.lora" in found) == told and "lora.merged" in found

@@ -8,12 +8,16 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 from huggingface_hub import ModelCard
 
-from tests.tiny import FAMILIES, build_control, build_map, build_unet
+from tests.tiny import FAMILIES, UNION, build_control, build_map, build_unet, randomized
 from zeroconv.checkpoints.formats.controlnet_config import ControlNetConfig, Variant
 from zeroconv.cli import main
 from zeroconv.conditions import get, names
+from zeroconv.control import ControlNet
+from zeroconv.messages import listen
+from zeroconv.publishing import save_with_card
 from zeroconv.publishing.model_card import model_card
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -176,4 +180,26 @@ def test_its_python_makes_a_picture(
     )
     assert count == 1
     exec(compile(python, "card", "exec"), {})
+    assert (tmp_path / "picture.png").is_file()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["zeroconv", "diffusers"])
+@pytest.mark.parametrize(("condition", "mode"), [("depth", 1), ("lineart", 3), (None, 0)])
+def test_the_python_of_a_union_makes_a_picture(
+    condition: str | None, mode: int, which: int, xl: StableDiffusion, xl_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "your-base").symlink_to(xl_folder)
+    randomized(ControlNetUnionModel(**UNION), 3).save_pretrained(tmp_path / "theirs")
+    network = ControlNet.from_pretrained(tmp_path / "theirs", condition=condition)
+    save_with_card(network, tmp_path / "this-folder")
+    card = (tmp_path / "this-folder" / "README.md").read_text("utf-8")
+    assert front(card)["library_name"] == "diffusers" and f"control_mode=[{mode}]" in card
+    assert "0 pose; 1 depth; 2 soft-edge or scribble; 3 canny or lineart or lines;" in card
+    assert f"--control 'this-folder#{condition or 'pose'}'" in blocks(card, "sh")[0]
+    build_map(xl.size, xl.size).save(tmp_path / "map.png")
+    monkeypatch.chdir(tmp_path)
+    python = blocks(card, "python")[which].replace("num_inference_steps=20", "num_inference_steps=1")
+    with listen(lambda _: None):  # random colours are no map
+        exec(compile(python, "card", "exec"), {})
     assert (tmp_path / "picture.png").is_file()

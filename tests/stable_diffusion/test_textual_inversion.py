@@ -15,8 +15,10 @@ from zeroconv.checkpoints.inspect.describe import describe
 from zeroconv.checkpoints.keys.lora import BUNDLED
 from zeroconv.conversion.base import convert_tensors
 from zeroconv.errors import InputError
+from zeroconv.generation import ControlPipeline
 from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.textual_inversion import expand_words
 
 KEY = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 
@@ -144,6 +146,48 @@ def test_what_cannot_be_read_is_one_line_and_changes_nothing(base: StableDiffusi
     with listen(said.append):
         states(base, "a embedding:easynegative house")
     assert "prompt.embedding" in [message.code for message in said]
+
+
+def test_no_word_is_found_in_the_tokens_of_another(base: StableDiffusion, tmp_path: Path) -> None:
+    for index, word in enumerate(("sks", "0", "embedding0", "embedding")):
+        save_file({"emb_params": numbers(2, 16, seed=index)}, tmp_path / "a.safetensors")
+        base.add_embedding(tmp_path / "a.safetensors", word)
+    first, second, third, fourth = (" ".join(one.tokens) for one in base.embeddings)
+    expanded = expand_words("a SKS, embedding:0 (embedding0:1.2) embedding", base.embeddings)
+    assert expanded == f"a {first}, {second} ({third}:1.2) {fourth}"
+
+
+def test_words_of_diffusers_and_accents_however_written(base: StableDiffusion, tmp_path: Path) -> None:
+    save_file({"emb_params": numbers(2, 16)}, tmp_path / "learned_embeds.safetensors")
+    save_file({"emb_params": numbers(1, 16)}, tmp_path / "cafe\u0301.safetensors")  # as macOS writes names
+    base.add_embedding(tmp_path / "learned_embeds.safetensors", "<cat-toy>")
+    base.add_embedding(tmp_path / "cafe\u0301.safetensors")
+    toy, cafe = (" ".join(one.tokens) for one in base.embeddings)
+    assert expand_words("a <cat-toy> in a caf\u00e9, a cafe\u0301", base.embeddings) == f"a {toy} in a {cafe}, a {cafe}"
+    with pytest.raises(InputError, match="cannot be a word"):
+        base.add_embedding(tmp_path / "learned_embeds.safetensors", "<lora:x:1>")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_vectors_in_every_type(dtype: torch.dtype, base: StableDiffusion, tmp_path: Path) -> None:
+    vectors = numbers(2, 16).to(dtype)
+    save_file({"emb_params": vectors}, tmp_path / "sks.safetensors")
+    base.add_embedding(tmp_path / "sks.safetensors")
+    assert torch.equal(base.embeddings[0].vectors["text_encoder"], vectors.float())
+
+
+def test_an_embedding_in_no_prompt_is_told(base: StableDiffusion, tmp_path: Path) -> None:
+    save_file({"emb_params": numbers(2, 16)}, tmp_path / "sks.safetensors")
+    base.add_embedding(tmp_path / "sks.safetensors")
+
+    def told(prompt: str, negative: str = "") -> list[str]:
+        found: list[str] = []
+        with listen(lambda message: found.append(message.code)):
+            ControlPipeline(base)(prompt, negative_prompt=negative, num_inference_steps=1)
+        return found
+
+    assert told("a house") == told("a sks-house") == ["no-effect.embedding"]
+    assert told("a SKS house") == told("a house", "sks") == []
 
 
 def test_a_bundle_comes_with_its_lora(base: StableDiffusion, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_only_its_own_tensors_are_saved(whole: Path, base: StableDiffusion) -> N
 def test_pictures_remember_it_and_are_made_again(whole: Path, base: StableDiffusion, tmp_path: Path) -> None:
     network = ControlNet.from_pretrained(whole, unet=base.unet)
     assert replace(network.config, variant="lora", rank=4, condition="canny") == network.config
-    controls = [Control(network, build_map())]
+    controls = [Control(network, image := build_map(), checked=image)]
     output = ControlPipeline(base)("red", controls, num_inference_steps=1)
     saved = save_images(output, controls, tmp_path, base)
     made, (control,), _ = reproduce(saved.pictures[0], base)  # a warning of other weights would be an error here

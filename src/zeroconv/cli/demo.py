@@ -35,7 +35,8 @@ def demo(
         opened, pieces = open_base(parse_base(base)), open_showpieces()
         network = ControlNet.from_pretrained(control, unet=opened.unet)
         pipeline, prompts, total = ControlPipeline(opened), [piece.prompt for piece in pieces], 2 * steps * len(pieces)
-        controls = [Control(network, [piece.edges for piece in pieces])]
+        edges = [piece.edges for piece in pieces]
+        controls = [Control(network, edges, checked=edges)]
         seeds = [seed + i for i in range(len(pieces))]
         request: dict[str, Any] = {
             "seed": seeds,

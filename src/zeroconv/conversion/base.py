@@ -108,7 +108,7 @@ def convert_vae(source: str | Path, out: Path, dtype: torch.dtype | None = None)
     tensors = read_pickle(path) if path.suffix in PICKLE_ENDINGS else read_published(path)
     ours = read_vae(tensors, FAMILIES["sd15"], str(path)).tensors  # the family tells the scale of latents, not a name
     shape = vae_shape(shapes_of(ours))
-    named = vae_table(shape.channels, shape.blocks).to_theirs(autoencoder_names(ours), str(path))
+    named = vae_table(shape).to_theirs(autoencoder_names(ours), str(path))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(out, cast(named, dtype))
     return Report("autoencoder", len(named), [out], [])

@@ -62,5 +62,7 @@ def sample_latents(
         if on_step is not None and (i + 1 == len(times) or (i + 1) // calls > step):
             on_step(step + 1, steps)
     if not torch.isfinite(z).all():
-        raise FloatingPointError("the latents are not finite any more: lower the guidance or the control's scale")
+        raise FloatingPointError(
+            "the latents are not finite any more: lower the guidance or the control's scale; else weights are broken"
+        )
     return z

@@ -50,7 +50,7 @@ class HeldOut:
             scale: strength of the control.
             **request: further arguments of the pipeline.
         """
-        controls = [] if network is None else [Control(network, self.maps, scale=scale)]
+        controls = [] if network is None else [Control(network, self.maps, scale=scale, checked=self.maps)]
         prompts = [pair.caption for pair in self.pairs]
         # A caption is what somebody wrote about a picture: its parentheses are no weights, here as in training.
         return pipeline(prompts, controls, seed=self.seeds, size=self.size, plain_prompt=True, **request).images

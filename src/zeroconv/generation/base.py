@@ -30,6 +30,8 @@ def open_base(request: BaseRequest) -> StableDiffusion:
         with name_field(f"base.loras.{index}"):
             report = base.add_lora(lora.path, lora.weight)
         tell(Message(str(report), "lora.merged", "info"))
+        if not any(report.change.values()):
+            tell(Message(f"{lora.path} changes no weight at all: it has no effect", "no-effect.lora"))
     for index, embedding in enumerate(request.embeddings):
         with name_field(f"base.embeddings.{index}"):
             base.add_embedding(embedding.path, embedding.word)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from zeroconv import conditions
 from zeroconv.conditions.condition import Condition
+from zeroconv.conditions.user_maps import check_user_map
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
 from zeroconv.control.zero_convolution import all_zero
+from zeroconv.data_uri import picture_name
 from zeroconv.errors import InputError
 from zeroconv.generation.picture_input import open_mask, read_mask, to_picture
 from zeroconv.generation.request import ControlRequest
@@ -31,7 +33,7 @@ Picture = Image.Image | str | Path | NDArray[Any] | Tensor
 
 @dataclass(frozen=True, init=False)
 class Control:
-    """A ControlNet with its condition map.
+    """A ControlNet with its condition map. What looks wrong about the map is told, once, where the control is made.
 
     Attributes:
         network: the ControlNet.
@@ -44,6 +46,7 @@ class Control:
         mask: where it acts: a grey picture (or path, or array) of the map's size, white = fully, black = not; None is
             everywhere.
         layers: a further weight for each connection, shallow to deep, the middle's last; None is 1 everywhere.
+        checked: the map, or the maps, if they have been looked over where they entered; they are not again.
 
     Raises:
         InputError: for a scale or layer weight that is not finite, an empty or reversed step window, or what is no picture.
@@ -56,6 +59,7 @@ class Control:
     end: float = 1.0
     mask: Image.Image | None = None
     layers: Sequence[float] | NDArray[Any] | Tensor | None = None
+    checked: Image.Image | Sequence[Image.Image] | None = field(default=None, repr=False, compare=False)
 
     def __init__(
         self,
@@ -66,19 +70,25 @@ class Control:
         end: float = 1.0,
         mask: Picture | None = None,
         layers: Sequence[float] | NDArray[Any] | Tensor | None = None,
+        checked: Image.Image | Sequence[Image.Image] | None = None,
     ) -> None:
         for weight in () if layers is None else layers:
             if not math.isfinite(weight):
                 raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
         StepWindow(start, end)
+        known = conditions.find(network.config.condition)
+        maps = read_maps(image, known)
+        if known is not None:
+            check_maps(known, image, maps, checked, network.name)
         values = {
             "network": network,
-            "image": read_maps(image, conditions.find(network.config.condition)),
+            "image": maps,
             "scale": check_scale(scale),
             "start": float(start),
             "end": float(end),
             "mask": None if mask is None else to_mask(mask),
             "layers": layers,
+            "checked": maps,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -165,3 +175,25 @@ def read_maps(given: Any, condition: Condition | None) -> Image.Image | Sequence
     if isinstance(given, list | tuple):
         return [to_picture(one, opener, "condition") for one in given]
     return to_picture(given, opener, "condition")
+
+
+def check_maps(condition: Condition, given: Any, maps: Any, checked: Any, name: str) -> None:
+    """Tell what looks wrong about maps; sequences that make images when asked are left to whoever made them.
+
+    Args:
+        condition: whose maps they should be.
+        given: as they were handed over; a path is what a message calls its map.
+        maps: the same as images.
+        checked: images that have been looked over before.
+        name: of the network.
+    """
+    several = isinstance(maps, list)
+    before = {id(one) for one in (checked if isinstance(checked, list | tuple) else [checked])}
+    for index, one in enumerate(maps if several else [maps]):
+        if isinstance(one, Image.Image) and id(one) not in before:
+            before.add(id(one))
+            value = given[index] if several else given
+            place = f"map {index + 1}" if several else "the map"
+            of = "" if name == ControlNet.name else f" of {name}"
+            source = picture_name(value) if isinstance(value, str | Path) else place + of
+            check_user_map(condition, one, source)

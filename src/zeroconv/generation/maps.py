@@ -58,7 +58,7 @@ def make_controls(
                 mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
         with name_field(f"controls.{index}.{'image' if request.condition is None else 'condition'}"):
             image = make_map(network, request, size, resize)
-        controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers))
+        controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers, checked=image))
     return controls
 
 

@@ -22,10 +22,10 @@ from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.images import to_image
-from zeroconv.messages import listen, tell
+from zeroconv.messages import Message, listen, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
-from zeroconv.stable_diffusion.textual_inversion import expand_words
+from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
 
 __all__ = ["ControlPipeline", "Output", "generate"]
 
@@ -126,6 +126,9 @@ class ControlPipeline:
             control.network.check_base(self.base.unet)
             for message in control.idle_reasons(num_inference_steps):
                 tell(message)
+        asked = [word for _, word in self.base.options.get("embeddings", ())]
+        for word in unused_words([*prompts, negative_prompt], asked):
+            tell(Message(f"the embedding {word!r} is in no prompt: it has no effect", "no-effect.embedding"))
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from huggingface_hub import ModelCard, ModelCardData
 
 from zeroconv.checkpoints.formats.controlnet_config import CLASS_NAME, ControlNetConfig
+from zeroconv.checkpoints.formats.controlnet_union import UNION_CLASS, UNION_CONDITIONS, control_type
 from zeroconv.checkpoints.hub.download import is_hub_id
 from zeroconv.conditions import Condition, get
 
@@ -104,10 +105,11 @@ def model_card(
     Returns:
         Markdown in UTF-8, with the hub's front matter.
     """
-    base, condition = base_name(config.base), plain(config.condition)
+    base, condition = base_name(config.base), plain(followed(config))
     contract = known(condition)
     subject = contract.name if contract else code(condition) if condition else "an unnamed condition"
     name, at = plain(name) or HERE, base or SOME_BASE
+    ours = f"{name}#{condition}" if config.union is not None else name
     theirs = opens_in_diffusers(config)
     card = ModelCard.from_template(
         card_data(config, base, contract.name if contract else condition, licence),
@@ -118,9 +120,9 @@ def model_card(
         samples=quote(plain(samples)),
         metrics=[(cell(measure), cell(value)) for measure, value in (metrics or {}).items()],
         map_lines="\n".join(map_lines(config, contract)),
-        commands="\n".join(commands(config, name, at, contract)),
-        zeroconv_python="\n".join(zeroconv_lines(name, at, config.variant == "lora")),
-        diffusers_python="\n".join(diffusers_lines(name, at, is_sdxl(config))) if theirs else "",
+        commands="\n".join(commands(config, ours, at, contract)),
+        zeroconv_python="\n".join(zeroconv_lines(ours, at, config.variant == "lora")),
+        diffusers_python="\n".join(diffusers_lines(config, name, at)) if theirs else "",
         details="\n".join(details(config, licence)),
     )
     return card.content + "\n"
@@ -148,9 +150,14 @@ def known(condition: str) -> Condition | None:
         return None
 
 
+def followed(config: ControlNetConfig) -> str | None:
+    """The condition that it follows; of a ControlNet-Union that was told none, its first."""
+    return config.condition or (UNION_CONDITIONS[0][0] if config.union is not None else None)
+
+
 def opens_in_diffusers(config: ControlNetConfig) -> bool:
     """Whether diffusers has a class for it."""
-    return config.class_name == CLASS_NAME
+    return config.class_name in (CLASS_NAME, UNION_CLASS)
 
 
 def is_sdxl(config: ControlNetConfig) -> bool:
@@ -233,17 +240,22 @@ def zeroconv_lines(name: str, base: str, low_rank: bool) -> list[str]:
     ]
 
 
-def diffusers_lines(name: str, base: str, sdxl: bool) -> list[str]:
+def diffusers_lines(config: ControlNetConfig, name: str, base: str) -> list[str]:
     """One picture, in Python with diffusers."""
-    pipeline = "StableDiffusionXLControlNetPipeline" if sdxl else "StableDiffusionControlNetPipeline"
+    pipeline = "StableDiffusionXLControlNetPipeline" if is_sdxl(config) else "StableDiffusionControlNetPipeline"
+    network, map_of = "ControlNetModel", 'image=Image.open("map.png")'
     note = "" if is_hub_id(base) else "    # the folder of the base"
+    if config.union is not None:
+        network, pipeline = UNION_CLASS, "StableDiffusionXLControlNetUnionPipeline"
+        mode = control_type(config.union, followed(config))
+        map_of = f'control_image=[Image.open("map.png")], control_mode=[{mode}]'
     return [
-        f"from diffusers import ControlNetModel, {pipeline}",
+        f"from diffusers import {network}, {pipeline}",
         "from PIL import Image",
         "",
-        f"control = ControlNetModel.from_pretrained({at_revision(name)})",
+        f"control = {network}.from_pretrained({at_revision(name)})",
         f"pipe = {pipeline}.from_pretrained({at_revision(base)}, controlnet=control){note}",
-        'picture = pipe("your prompt", image=Image.open("map.png"), num_inference_steps=20).images[0]',
+        f'picture = pipe("your prompt", {map_of}, num_inference_steps=20).images[0]',
         'picture.save("picture.png")',
     ]
 
@@ -259,6 +271,10 @@ def details(config: ControlNetConfig, licence: str | None) -> list[str]:
     encoder = CONDITION_ENCODERS.get(config.condition_encoder)
     lines = [f"- Variant {code(config.variant)}: {VARIANTS[config.variant]}."]
     lines += [f"- Not the usual form: {encoder}."] if encoder else []
+    if config.union is not None:
+        types = UNION_CONDITIONS[: config.union.num_control_type]
+        known = "; ".join(f"{index} {' or '.join(names)}" for index, names in enumerate(types))
+        lines += [f"- A ControlNet-Union, one network for many conditions, told which by its control type: {known}."]
     if config.connection == "gaussian":
         lines += ["- Its connections began as ordinary convolutions (figure 8 b of the paper), not as zero."]
     if not opens_in_diffusers(config):

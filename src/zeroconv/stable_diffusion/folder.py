@@ -70,7 +70,7 @@ def open_folder(
         check_index(index)
         xl = index["_class_name"] == PIPELINES[1]
     for part in (needed := (*PARTS, *XL_PARTS) if xl else PARTS):
-        if not (folder / part).is_dir():
+        if not (folder / part).is_dir() and not (part == "vae" and vae is not None):
             raise ValueError(f"{folder} is not a complete base: it has no folder {part!r} (needed: {', '.join(needed)})")
     with name_folder_in_errors(folder):
         parts = Parts(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
+from unicodedata import normalize
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from zeroconv.checkpoints.keys.lora import Part
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 
-__all__ = ["EmbeddedWord", "ExtendedEmbedding", "add_vectors", "check_embedding", "expand_words"]
+__all__ = ["EmbeddedWord", "ExtendedEmbedding", "add_vectors", "check_embedding", "expand_words", "unused_words"]
 
 TITLES = {"text_encoder": "the text encoder", "text_encoder_2": "the second text encoder"}
 
@@ -94,9 +95,9 @@ def check_embedding(base: Any, vectors: Mapping[Part, Tensor], word: str, what: 
         raise InputError(f"{what}: its vectors are {said} wide, this base takes {wanted}: use one made for this family")
     if len({len(tensor) for tensor in vectors.values()}) != 1:
         raise InputError(f"{what}: its text encoders have different numbers of vectors: the file is broken")
-    if not word.strip() or any(mark in word for mark in "()[]:,<>\n"):
+    if not word.strip() or any(mark in ANGLED.sub("", word) for mark in "()[]:,<>\n"):
         raise InputError(f"{what}: {word!r} cannot be a word of a prompt: give another, as FILE:WORD")
-    known = next((one for one in base.embeddings if one.word.lower() == word.lower()), None)
+    known = next((one for one in base.embeddings if spelling(one.word) == spelling(word)), None)
     if known is None:
         return True
     if all(torch.equal(known.vectors[part], tensor) for part, tensor in vectors.items()):
@@ -134,13 +135,32 @@ def encoder_table(base: Any, part: Part) -> nn.Embedding:
 
 def expand_words(prompt: str, words: Iterable[EmbeddedWord]) -> str:
     """The prompt with the tokens of embeddings in place of their words, `embedding:word` too; unknown ones are told."""
-    for one in sorted(words, key=lambda one: -len(one.word)):
-        pattern = rf"(?i)(?:\bembedding:\s*)?(?<![\w-]){re.escape(one.word)}(?![\w-])"
-        prompt = re.sub(pattern, " ".join(one.tokens), prompt)
+    tokens = {spelling(one.word): " ".join(one.tokens) for one in words}
+    if tokens:  # all in one pass: the name of a token has words in it, too
+        prompt = words_in(tokens).sub(lambda found: tokens.get(spelling(found[1]), found[0]), normalize("NFC", prompt))
     for name in UNKNOWN.findall(prompt):
         said = f"embedding:{name} in a prompt is read as plain words: no such embedding was given (--embedding FILE)"
         tell(Message(said, "prompt.embedding"))
     return prompt
 
 
+def unused_words(prompts: Iterable[str], words: Iterable[str]) -> list[str]:
+    """Words of embeddings that are in none of the prompts."""
+    text = normalize("NFC", "\n".join(prompts))
+    return [word for word in words if not words_in([spelling(word)]).search(text)]
+
+
+def words_in(spellings: Iterable[str]) -> re.Pattern[str]:
+    """A pattern that finds any of these words, which is its first group; of two that begin alike the longer one."""
+    listed = "|".join(re.escape(word) for word in sorted(spellings, key=len, reverse=True))
+    return re.compile(rf"(?i)(?:\bembedding:\s*)?(?<![\w-])({listed})(?![\w-])")
+
+
+def spelling(word: str) -> str:
+    """A word as all its spellings are compared: in lower case, an accent and its letter in one."""
+    return normalize("NFC", word).lower()
+
+
+ANGLED = re.compile(r"^<[\w-]+>$")
+"""Words as diffusers' trainer has them: `<cat-toy>`."""
 UNKNOWN = re.compile(r"\bembedding:\s*([\w.\-]+)")

@@ -9,7 +9,8 @@ import torch
 from zeroconv.checkpoints import read_config, read_weights
 from zeroconv.checkpoints.architecture.families import FAMILIES, FamilyKey
 from zeroconv.checkpoints.files.wrappers import read_published
-from zeroconv.checkpoints.formats.single_file import Part, read_vae
+from zeroconv.checkpoints.formats.single_file import Part, read_vae, shapes_of
+from zeroconv.checkpoints.keys.vae import foreign_vae, vae_shape
 from zeroconv.stable_diffusion.build import build_vae
 
 __all__ = ["VAE_CLASS", "build_vae_part", "open_vae", "vae_dtype"]
@@ -39,8 +40,10 @@ def open_vae(place: Path, dtype: torch.dtype | None, family: FamilyKey = "sd15")
     if not place.is_dir():
         return build_vae_part(read_vae(read_published(place), FAMILIES[family], str(place)), dtype, family)
     folder = place / "vae" if (place / "vae" / "config.json").is_file() else place
-    config = read_config(folder, VAE_CLASS)
-    return build_vae(config, read_weights(folder), vae_dtype(config, dtype, family == "sdxl"))
+    config, tensors = read_config(folder, VAE_CLASS), read_weights(folder)
+    if foreign := foreign_vae(vae_shape(shapes_of(tensors))):
+        raise ValueError(f"{folder} holds no autoencoder of Stable Diffusion: {foreign}")
+    return build_vae(config, tensors, vae_dtype(config, dtype, family == "sdxl"))
 
 
 def build_vae_part(part: Part, dtype: torch.dtype | None, family: FamilyKey) -> Any:

@@ -78,11 +78,38 @@ def test_what_cannot_be_merged_is_refused_by_both_in_the_same_words(names: list[
     assert str(caught.value) == str(contents.refused).replace(contents.path.name, str(contents.path), 1)
 
 
+PAIR = {f"{MODULE}.lora_down.weight": (2, 768), f"{MODULE}.lora_up.weight": (320, 2)}
+HADA = {f"{MODULE}.hada_w{i}_{side}": shape for i in (1, 2) for side, shape in (("a", (320, 2)), ("b", (2, 768)))}
+KRON = {f"{MODULE}.lokr_w1": (4, 4), f"{MODULE}.lokr_w2": (80, 192)}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "piece"),
+    [
+        ({**PAIR, **HADA}, "has both .*hada_w1_a.* and .*lora_down"),
+        ({**KRON, f"{MODULE}.lokr_w1_a": (4, 1), f"{MODULE}.lokr_w1_b": (1, 4)}, "has both .*lokr_w1' and .*lokr_w1_a"),
+        ({**PAIR, f"{MODULE}.dora_scale": (320, 1), f"{MODULE}.lora_magnitude_vector": (320,)}, "has both .* and .*dora_scale"),
+        ({**PAIR, f"{MODULE}.lora_up.weight": (320, 3)}, r"\(320, 3\) and .* \(2, 768\), which cannot be multiplied"),
+        ({**PAIR, f"{MODULE}.lora_up.weight": (0, 2)}, "which cannot be multiplied"),
+        ({**HADA, f"{MODULE}.hada_w2_b": (3, 768)}, r"hada_w2_a' \(320, 2\) and .* \(3, 768\), which cannot be multiplied"),
+        ({**PAIR, f"{MODULE}.alpha": (2,)}, r"alpha' holds 2 numbers; expected one"),
+    ],
+)
+def test_updates_that_are_two_or_none_are_refused_by_info_and_by_merging(
+    shapes: dict[str, tuple[int, ...]], piece: str, tmp_path: Path
+) -> None:
+    contents = found({name: torch.rand(shape) for name, shape in shapes.items()}, tmp_path)
+    assert contents.kind == "LoRA" and re.search(piece, str(contents.refused)) and contents.fits == ""
+    with pytest.raises(ValueError, match=r"has both|expected factors of a weight|expected one"):
+        read_lora(contents.path, build_parts("sd15", cross_attention_dim=768).shapes())
+
+
 def test_a_second_text_encoder_is_refused_where_the_family_has_one(tmp_path: Path) -> None:
     second = "lora_te2_text_model_encoder_layers_0_mlp_fc1"
-    tensors = {f"{name}.lora_{role}.weight": torch.zeros(2, 768) for name in (SHARED, second) for role in ("down", "up")}
+    sides = {"down": (2, 768), "up": (320, 2)}
+    tensors = {f"{name}.lora_{role}.weight": torch.zeros(side) for name in (SHARED, second) for role, side in sides.items()}
     assert "fit no module of this base" in str(found(tensors, tmp_path).refused)
-    wide = {name: torch.zeros(2, 2048) for name in tensors}
+    wide = {name: torch.zeros(2, 2048) if "lora_down" in name else tensor for name, tensor in tensors.items()}
     sdxl = found(wide, tmp_path)
     assert (sdxl.refused, sdxl.family and sdxl.family.key) == (None, "sdxl")
 
@@ -97,7 +124,8 @@ def test_a_second_text_encoder_is_refused_where_the_family_has_one(tmp_path: Pat
     ],
 )
 def test_what_can_be_merged_is_told_by_its_kind(kind: str, roles: tuple[str, ...], tmp_path: Path) -> None:
-    contents = found({f"{MODULE}.{role}": torch.zeros(4, 768) for role in roles}, tmp_path)
+    left = ("lora_up.weight", "hada_w1_a", "hada_w2_a")
+    contents = found({f"{MODULE}.{role}": torch.zeros((320, 4) if role in left else (4, 768)) for role in roles}, tmp_path)
     assert (contents.kind, contents.refused, contents.details["rank"]) == (kind, None, "4")
     assert (contents.family is None) == (kind == "LoKr")  # whose shapes do not tell the width of the text
 
@@ -137,7 +165,7 @@ def test_autoencoders_by_their_latents(tmp_path: Path) -> None:
 def test_strangers_are_named(names: list[str], kind: str, tmp_path: Path) -> None:
     contents = found(named(*names), tmp_path)
     assert contents.kind == kind and contents.refused
-    assert kind == "unknown" or f"it is {kind}, which this project does not open" == identify(names)
+    assert kind == "unknown" or f"it is {kind}, which this project does not open" == identify(dict.fromkeys(names, (4, 4)))
 
 
 def test_a_unet_alone_is_still_one(tmp_path: Path) -> None:

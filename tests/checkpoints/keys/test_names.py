@@ -68,7 +68,7 @@ def test_diffusers_reads_what_the_controlnet_table_writes(kind: str) -> None:
 
 @pytest.mark.parametrize("shape", [VAE_PUBLISHED, VAE_REDUCED])
 def test_diffusers_reads_what_the_autoencoder_table_writes(shape: Any) -> None:
-    network, table = vae_on_meta(shape), vae_table(shape.channels, shape.blocks)
+    network, table = vae_on_meta(shape), vae_table(shape)
     assert set(table.ours) == shapes_of(network).keys()
     assert vae_shape(shapes_of(network)) == shape == vae_shape(shapes_of(table.to_theirs(network.state_dict())))
     if shape == VAE_PUBLISHED:

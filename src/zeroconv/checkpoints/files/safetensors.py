@@ -181,14 +181,27 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mappi
 
     Raises:
         OSError: when it cannot be written, naming it.
+        ValueError: for a type that such files cannot hold.
     """
     with replacing(path) as part:
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        contiguous = copy_shared({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
         try:
             safetensors.torch.save_file(contiguous, part, metadata={"format": "pt", **(metadata or {})})
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        except KeyError as error:
+            raise ValueError(f"{path}: a safetensors file cannot hold numbers of the type {error.args[0]}") from error
         part.chmod(0o666 & ~umask())  # the library's own writing leaves the file to its owner alone
+
+
+def copy_shared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those copied whose memory another one has already: the library writes no memory twice."""
+    apart, end = dict(tensors), 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].data_ptr()):
+        if tensor.numel() and tensor.data_ptr() < end:
+            apart[name] = tensor.clone()
+        end = max(end, tensor.data_ptr() + tensor.numel() * tensor.element_size())
+    return apart
 
 
 def umask() -> int:

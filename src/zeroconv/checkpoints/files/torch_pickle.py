@@ -19,6 +19,8 @@ __all__ = ["PICKLE_ENDINGS", "read_pickle", "write_pickle"]
 PICKLE_ENDINGS = (".pth", ".ckpt", ".pt", ".bin")
 PICKLE_BYTES = 25 * 2**20
 MAX_RECORDS = 100_000
+MAX_DEPTH = 2
+"""Containers between a file and its tensors."""
 GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -55,11 +57,35 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}; expected named tensors")
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    tensors = tensors or nested_tensors(path, content)
     if not tensors:
         raise ValueError(f"{path} holds no named tensor ({len(content)} other entries)")
     for name, tensor in tensors.items():
         check_tensor(path, name, tensor)
     return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def nested_tensors(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The tensors in dictionaries, lists and tuples within one another, named by their places with dots between.
+
+    Hypernetworks (width -> two networks), IP-Adapters and PhotoMaker (part -> network) are saved so.
+
+    Raises:
+        ValueError: when it has more entries than any file needs: one that stands in many places is counted in each.
+    """
+    found, waiting, count = dict[str, Tensor](), [("", content, 0)], 0
+    while waiting:
+        prefix, entries, depth = waiting.pop(0)
+        count += len(entries)
+        if count > MAX_RECORDS:
+            raise ValueError(f"{path} has more than {MAX_RECORDS} entries within one another: refused")
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                found[f"{prefix}{key}"] = value
+            elif depth < MAX_DEPTH and isinstance(value, dict | list | tuple):
+                within = value if isinstance(value, dict) else dict(enumerate(value))
+                waiting.append((f"{prefix}{key}.", within, depth + 1))
+    return found
 
 
 class ModelCheckpoint:

@@ -122,6 +122,7 @@ def vae_config(shape: VaeShape, family: Family) -> dict[str, Any]:
         family: whose latents it makes.
     """
     levels = len(shape.channels)
+    bare = {} if shape.quantised else {"use_quant_conv": False, "use_post_quant_conv": False}
     return {
         "_class_name": "AutoencoderKL",
         "in_channels": 3,
@@ -136,6 +137,7 @@ def vae_config(shape: VaeShape, family: Family) -> dict[str, Any]:
         "sample_size": family.size,
         "scaling_factor": family.latent_scale,
         "force_upcast": True,
+        **bare,
     }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, other_family
 from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, decompose, from_control_lora, to_control_lora
 from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union, is_union_name
-from zeroconv.checkpoints.formats.identify import foreign_model, identify
+from zeroconv.checkpoints.formats.identify import foreign_network, identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.messages import Message, tell
 
@@ -45,7 +45,7 @@ def layout_of(names: Collection[str]) -> Layout | None:
     | `difference` | a tensor `difference`; the copy as offsets from the base | files made to move between bases |
     | `control-lora` | a tensor `lora_controlnet`; the copy as low-rank offsets | Control-LoRA |
     """
-    if foreign_model(names):  # several of other families have a condition encoder of the same name
+    if foreign_network(names):  # several of other families have a condition encoder of the same name
         return None
     if MARKER in names:
         return "control-lora"
@@ -78,7 +78,7 @@ def read_layout(
     if layout is None:
         raise ValueError(
             f"{what} holds no ControlNet: none of its {len(tensors)} tensors is a condition encoder; "
-            + identify(tensors.keys())
+            + identify(shapes_of(tensors))
         )
     if layout != "diffusers" and is_union(tensors):
         raise ValueError(f"{what}: {NO_UNION.format(layout=layout)}")

@@ -155,6 +155,9 @@ def describe_union(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, str | No
         union = UnionConfig.of_shapes(shapes)
         assert union is not None, "it is one"
         check_union_names(union, shapes)
+        read = side(shapes, "control_add_embedding.linear_1.weight", 1, 2)
+        if read % union.num_control_type:
+            raise ValueError(f"it has {union.num_control_type} control types and an embedding of {read} numbers for them")
     except ValueError as error:
         return "", str(error)
     return f"{', '.join(union_conditions(union))}: one is chosen by NAME#CONDITION", None
@@ -170,7 +173,7 @@ def control_type(union: UnionConfig, condition: str | None) -> int:
         if condition in names:
             return index
     known = ", ".join(union_conditions(union))
-    if condition is None:
+    if not condition:
         message = f"{UNION} must be told its condition: expected NAME#CONDITION with one of {known}"
     else:
         message = f"this ControlNet-Union has no control type for {condition!r}; expected one of {known}"

@@ -1,12 +1,15 @@
 """What kind of file this is, told by the names of its tensors: for errors about a file that was given as another kind."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union
+from zeroconv.checkpoints.formats.foreign_loras import foreign_base, foreign_control_lora, is_update
 from zeroconv.checkpoints.formats.foreign_models import FOREIGN_MODELS, PARTS, ForeignModel, find
-from zeroconv.checkpoints.keys.lora import ENDINGS, split
+from zeroconv.checkpoints.keys.lora import split
 
-__all__ = ["UNET_ALONE", "foreign_model", "identify", "part_alone"]
+__all__ = ["UNET_ALONE", "foreign_model", "foreign_network", "identify", "part_alone"]
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 CONTROLS = ("lora_controlnet", "input_hint_block.0.", "control_model.input_hint_block.0.", "controlnet_cond_embedding.conv_in.")
 BASES = ("model.diffusion_model.input_blocks.",)
@@ -15,8 +18,17 @@ UNET_ALONE = "it is a U-Net alone: open the whole base that it belongs to"
 UNETS = ("input_blocks.0.0.", "down_blocks.0.resnets.")
 
 
-def foreign_model(names: Collection[str]) -> ForeignModel | None:
-    """The kind of file that this project does not open, by names that only it has; None if there are no such names.
+def foreign_model(shapes: Shapes) -> ForeignModel | None:
+    """The kind of file that this project does not open; None if it is no such kind.
+
+    Args:
+        shapes: of its tensors.
+    """
+    return foreign_control_lora(shapes) or foreign_network(shapes)
+
+
+def foreign_network(names: Collection[str]) -> ForeignModel | None:
+    """The kind of network that this project does not open, by names that only it has; None if there are no such names.
 
     Args:
         names: of its tensors; those of a LoRA are passed over, for it names what it changes.
@@ -29,11 +41,11 @@ def part_alone(names: Collection[str]) -> ForeignModel | None:
     return find([name for name in names if split(name) is None], PARTS)
 
 
-def identify(names: Collection[str]) -> str:
+def identify(names: Shapes) -> str:
     """The end of a sentence about a file of the wrong kind: what it is instead, and what to do with it.
 
     Args:
-        names: of its tensors.
+        names: of its tensors, with their shapes.
     """
     if foreign := foreign_model(names):
         return f"it is {foreign.what}, which this project does not open"
@@ -42,7 +54,10 @@ def identify(names: Collection[str]) -> str:
         return f"it is {kind}: open it with ControlNet.from_pretrained, or --control"
     if any(name.startswith(BASES) for name in names):
         return "it is a Stable Diffusion: open it with StableDiffusion.from_pretrained, or --base"
-    if {ENDINGS[found[1]][0] for name in names if (found := split(name)) is not None} & {"down", "up"}:
+    if any(is_update(name) for name in names):
+        whose = foreign_base(names)
+        if whose is not None:
+            return f"it is a LoRA for {whose[0]}, which this project does not open"
         return "it is a LoRA: add it to a base with add_lora, or --lora"
     if any(name.startswith(AUTOENCODERS) for name in names):
         return "it is an autoencoder (VAE): give it beside a base as `vae`, or --vae"

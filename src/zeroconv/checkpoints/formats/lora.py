@@ -83,9 +83,9 @@ def lora_updates(
     Raises:
         ValueError: when it holds no LoRA, one of another kind, or one that does not fit this base in every tensor.
     """
-    names = without_bundled(tensors)
-    check_kinds(names, what)
-    check_text_width({name: tuple(tensor.shape) for name, tensor in tensors.items()}, shapes, what)
+    names, found_shapes = without_bundled(tensors), {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_kinds(found_shapes, what)
+    check_text_width(found_shapes, shapes, what)
     own = own_spellings(shapes)
     found = group_by_module(names, original_spellings(shapes["unet"]) | own, what)
     settings = adapter_settings(metadata, what)

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
-from zeroconv.checkpoints.formats.identify import identify
-from zeroconv.checkpoints.formats.lora_parts import kind_of_parts, needed_parts
+from zeroconv.checkpoints.formats.foreign_loras import foreign_base, is_update
+from zeroconv.checkpoints.formats.identify import foreign_model, identify
+from zeroconv.checkpoints.formats.lora_parts import beside_needed, check_factors, kind_of_parts, needed_parts
 from zeroconv.checkpoints.formats.textual_inversion import bundled_words
 from zeroconv.checkpoints.keys.lora import (
     BUNDLED,
@@ -27,25 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 SUPPORTED = "supported are LoRA, LoHa, LoKr and DoRA of linear maps and convolutions"
-FOREIGN = {
-    "img_mlp": "Qwen-Image",
-    "double_blocks": "FLUX",
-    "single_blocks": "FLUX",
-    "single_transformer_blocks": "FLUX",
-    "joint_blocks": "Stable Diffusion 3",
-    "context_embedder": "Stable Diffusion 3 or FLUX",
-    "prior_unet": "Stable Cascade or Kandinsky",
-    "motion_modules": "AnimateDiff",
-    "noise_refiner": "Z-Image or Lumina",
-    "context_refiner": "Z-Image or Lumina",
-    "adaln_single": "PixArt",
-    "lora_te3_": "Stable Diffusion 3",
-    "transformer_blocks.0.attn.add_": "Stable Diffusion 3 or FLUX",
-    "transformer.transformer_blocks.": "a transformer, such as Stable Diffusion 3 or FLUX",
-    "lora_transformer_": "a transformer, such as Stable Diffusion 3 or FLUX",
-    "cross_attn": "Wan, or another video transformer",
-}
-"""Pieces of the names of modules that no base of ours has -> whose they are."""
 INPUTS: dict[Role, int] = {"down": 1, "hada_w1_b": 1}
 """Which axis of a factor has the inputs of its weight, where the weight is a matrix."""
 RANKED: tuple[Role, ...] = ("down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b")
@@ -77,8 +59,7 @@ class LoraNames:
 
 def is_lora(names: Collection[str]) -> bool:
     """Whether some of the names are those of updates, of whatever kind."""
-    spelled = (split(name) for name in names)
-    return any(both is not None and ENDINGS[both[1]][0] != "alpha" for both in spelled)
+    return any(is_update(name) for name in names)
 
 
 def read_names(shapes: Shapes, what: str) -> LoraNames:
@@ -92,8 +73,10 @@ def read_names(shapes: Shapes, what: str) -> LoraNames:
         ValueError: what merging would say, when it can be merged into no published base.
     """
     names = without_bundled(shapes)
-    check_kinds(names, what)
+    check_kinds(shapes, what)
     family, found = fit(names, text_width(shapes), what)
+    for roles in found.values():
+        check_factors(roles, shapes, what)
     own = own_modules()
     spelled = [both for name in names if (both := split(name)) is not None]
     return LoraNames(
@@ -106,18 +89,23 @@ def read_names(shapes: Shapes, what: str) -> LoraNames:
     )
 
 
-def check_kinds(names: Collection[str], what: str) -> None:
+def check_kinds(shapes: Shapes, what: str) -> None:
     """Refuse files that hold something else than updates that can be merged.
+
+    Args:
+        shapes: of its tensors.
+        what: what errors call the file.
 
     Raises:
         ValueError: saying what.
     """
-    for name in names:
+    names, foreign = without_bundled(shapes), foreign_model(shapes)
+    for name in names if foreign is None else ():
         kind = kind_of(name)
         if kind is not None:
             raise ValueError(f"{what} holds {kind}, by its tensor {name!r:.100}; {SUPPORTED}")
-    if not is_lora(names):
-        raise ValueError(f"{what} holds no LoRA tensors: {identify(names)}; {SUPPORTED}")
+    if foreign is not None or not is_lora(names):
+        raise ValueError(f"{what} holds no LoRA tensors: {identify(shapes)}; {SUPPORTED}")
 
 
 def fit(names: Collection[str], width: int | None, what: str) -> tuple[Family | None, dict[Place, dict[Role, str]]]:
@@ -172,15 +160,18 @@ def group_by_module(names: Collection[str], known: Mapping[str, Place], what: st
         if missing:
             name = next(iter(roles.values()))
             raise ValueError(f"{what} has {name!r} without its {missing!r} tensor; expected every factor of the update")
+        if others := beside_needed(roles):
+            first, other = roles[needed_parts(roles)[0]], roles[others[0]]
+            raise ValueError(f"{what} has both {first!r} and {other!r} for one module; expected the factors of one update")
     return dict(found)
 
 
 def describe_unknown(unknown: Collection[str], count: int) -> str:
     """What follows the file's name in an error about `unknown` names, some of `count`."""
-    for name in unknown:
-        foreign = next((whose for mark, whose in FOREIGN.items() if mark in name), None)
-        if foreign:
-            return f"is a LoRA for {foreign}, by its tensor {name!r:.100}; expected a LoRA of SD 1.5, SD 2.1 or SDXL"
+    foreign = foreign_base(unknown)
+    if foreign is not None:
+        whose, name = foreign
+        return f"is a LoRA for {whose}, by its tensor {name!r:.100}; expected a LoRA of SD 1.5, SD 2.1 or SDXL"
     return (
         f"has {len(unknown)} of {count} tensors that fit no module of this base, the first is {next(iter(unknown))!r:.100}; "
         "expected a LoRA made for a base of this family"

@@ -9,10 +9,18 @@ from zeroconv.checkpoints.formats.lora_update import DecomposedUpdate, LowRankUp
 from zeroconv.checkpoints.formats.lycoris_update import HadamardUpdate, KroneckerUpdate, Matrix
 from zeroconv.checkpoints.keys.lora import Role
 
-__all__ = ["assemble", "kind_of_parts", "needed_parts"]
+__all__ = ["assemble", "beside_needed", "check_factors", "check_finite", "kind_of_parts", "needed_parts"]
 
 Shape = tuple[int, ...]
 Parts = Mapping[str, Tensor]
+
+
+FACTORS: tuple[tuple[Role, Role, Role], ...] = (
+    ("up", "down", "hada_t1"),
+    ("hada_w1_a", "hada_w1_b", "hada_t1"),
+    ("hada_w2_a", "hada_w2_b", "hada_t2"),
+)
+"""Two factors whose product is a matrix, unless the third one stands between them."""
 
 
 def assemble(roles: Mapping[Role, str], tensors: Mapping[str, Tensor], shape: Shape, what: str) -> WeightUpdate:
@@ -27,9 +35,7 @@ def assemble(roles: Mapping[Role, str], tensors: Mapping[str, Tensor], shape: Sh
     Raises:
         ValueError: when a factor does not fit, or is not finite.
     """
-    for name in roles.values():
-        if not bool(tensors[name].float().isfinite().all()):
-            raise ValueError(f"{what}: {name!r} holds numbers that are not finite; the file is broken, get it again")
+    check_finite({name: tensors[name] for name in roles.values()}, what)
     parts = {role: tensors[name] for role, name in roles.items()}
     if "alpha" in parts and parts["alpha"].numel() != 1:
         raise ValueError(f"{what}: {roles['alpha']!r} holds {parts['alpha'].numel()} numbers; expected one")
@@ -41,6 +47,39 @@ def assemble(roles: Mapping[Role, str], tensors: Mapping[str, Tensor], shape: Sh
     if "alpha" in parts:
         update = update.with_alpha(float(parts["alpha"]))
     return update if magnitude is None else DecomposedUpdate(update, magnitude)
+
+
+def check_finite(tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors with numbers that are not finite.
+
+    Raises:
+        ValueError: naming the first such tensor.
+    """
+    for name, tensor in tensors.items():
+        if not bool(tensor.float().isfinite().all()):
+            raise ValueError(f"{what}: {name!r} holds numbers that are not finite; the file is broken, get it again")
+
+
+def check_factors(roles: Mapping[Role, str], shapes: Mapping[str, Shape], what: str) -> None:
+    """Refuse two factors that cannot be multiplied, whatever the weight is, and an alpha of several numbers.
+
+    Args:
+        roles: what each tensor is -> its name in the file.
+        shapes: of the file's tensors.
+        what: what errors call the file.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if "alpha" in roles and prod(shapes[roles["alpha"]]) != 1:
+        raise ValueError(f"{what}: {roles['alpha']!r} holds {prod(shapes[roles['alpha']])} numbers; expected one")
+    for first, second, core in FACTORS:
+        if first not in roles or second not in roles or core in roles:
+            continue
+        left, right = shapes[roles[first]], shapes[roles[second]]
+        fits = len(left) > 1 and len(right) > 1 and prod((*left, *right)) and left[1] == right[0] and prod(left[2:]) == 1
+        if not fits:
+            raise ValueError(f"{what} has {roles[first]!r} {left} and {roles[second]!r} {right}, which cannot be multiplied")
 
 
 def kind_of_parts(roles: Collection[Role]) -> str:
@@ -58,6 +97,15 @@ def needed_parts(roles: Collection[Role]) -> tuple[Role, ...]:
         first: tuple[Role, ...] = ("lokr_w1",) if "lokr_w1" in roles else ("lokr_w1_a", "lokr_w1_b")
         return first + (("lokr_w2",) if "lokr_w2" in roles else ("lokr_w2_a", "lokr_w2_b"))
     return ("down", "up")
+
+
+def beside_needed(roles: Collection[Role]) -> tuple[Role, ...]:
+    """The factors of a second update of the same module, or of a matrix that is there as a whole; none may be."""
+    kind, needed = kind_of_parts(roles), needed_parts(roles)
+    optional: dict[str, tuple[Role, ...]] = {"": ("mid",), "lokr": ("lokr_t2",)}
+    length: Role = "magnitude" if "magnitude" in roles else "dora_scale"
+    known = {*needed, *optional.get(kind, ()), "alpha", length}
+    return tuple(role for role in roles if role not in known)
 
 
 def low_rank(parts: Parts, shape: Shape) -> LowRankUpdate | None:

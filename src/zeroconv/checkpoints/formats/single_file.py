@@ -15,11 +15,11 @@ from zeroconv.checkpoints.keys.legacy import COUNTER, text_encoder_names
 from zeroconv.checkpoints.keys.table import Table
 from zeroconv.checkpoints.keys.text_encoder import clip_table, count_layers, open_clip_table
 from zeroconv.checkpoints.keys.unet import unet_table
-from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
+from zeroconv.checkpoints.keys.vae import foreign_vae, vae_shape, vae_table
 
 __all__ = [
-    "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "find_family", "marks_of", "other_noise", "prediction_of",
-    "read_original", "read_vae", "shapes_of", "write_original",
+    "BESIDE_VAE", "UNET", "VAE", "OriginalBase", "Part", "bare_of", "ema_name", "find_family", "marks_of", "other_noise",
+    "prediction_of", "read_original", "read_vae", "shapes_of", "write_original",
 ]  # fmt: skip
 
 Value = TypeVar("Value")
@@ -27,6 +27,8 @@ Value = TypeVar("Value")
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 EMA = "model_ema."
+BESIDE_VAE = ("loss.", "model_ema")
+"""How names begin of what training left beside an autoencoder."""
 EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
 V_MARK, ZERO_SNR_MARK = "v_pred", "ztsnr"
 """Empty tensors by which panels tell an SDXL that predicts v, and one whose last step is pure noise (zero terminal SNR)."""
@@ -87,11 +89,11 @@ def read_original(
         ValueError: one line, when it is no base, one of another family, or incomplete.
     """
     shapes = bare_of(shapes_of(tensors), UNET)
-    if not shapes or foreign_model(tensors.keys()):
+    if not shapes or foreign_model(shapes_of(tensors)):
         raise ValueError(
-            f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {identify(tensors.keys())}"
+            f"{what} is no Stable Diffusion in one file: no tensor's name begins with {UNET!r}; {identify(shapes_of(tensors))}"
             if not shapes
-            else f"{what} is no Stable Diffusion: {identify(tensors.keys())}"
+            else f"{what} is no Stable Diffusion: {identify(shapes_of(tensors))}"
         )
     unet_shape = UNetShape.of_original(shapes)
     if reason := unsupported(unet_shape) or other_noise(tensors):
@@ -187,18 +189,20 @@ def read_vae(tensors: Mapping[str, Tensor], family: Family, what: str) -> Part:
         ValueError: when there is none, or a broken one.
     """
     bare = bare_of(tensors, VAE) or dict(tensors)
-    bare = {name: t for name, t in bare.items() if not name.startswith(("loss.", "model_ema"))}
+    bare = {name: t for name, t in bare.items() if not name.startswith(BESIDE_VAE)}
     halves = "encoder.conv_in.weight" in bare and "decoder.conv_in.weight" in bare
-    if halves and foreign_model(tensors.keys()):
-        raise ValueError(f"{what} holds no autoencoder of Stable Diffusion: {identify(tensors.keys())}")
+    if halves and foreign_model(shapes_of(tensors)):
+        raise ValueError(f"{what} holds no autoencoder of Stable Diffusion: {identify(shapes_of(tensors))}")
     if not halves:
         raise ValueError(
             f"{what} holds no autoencoder of Stable Diffusion: 'encoder.conv_in.weight' or its decoder is missing; "
-            + identify(tensors.keys())
+            + identify(shapes_of(tensors))
         )
     shape = vae_shape(shapes_of(bare))
+    if foreign := foreign_vae(shape):
+        raise ValueError(f"{what} holds no autoencoder of Stable Diffusion: {foreign}")
     if "encoder.mid.block_1.conv1.weight" in bare:
-        bare = vae_table(shape.channels, shape.blocks).to_ours(bare, f"{what} (autoencoder)")
+        bare = vae_table(shape).to_ours(bare, f"{what} (autoencoder)")
     return Part(vae_config(shape, family), bare)
 
 
@@ -231,7 +235,7 @@ def write_original(
     """
     shape = vae_shape(shapes_of(vae))
     made = unet_table(UNetShape.of_diffusers(shapes_of(unet))).add_prefix(UNET).to_theirs(unet, "the U-Net")
-    made |= vae_table(shape.channels, shape.blocks).add_prefix(VAE).to_theirs(vae, "the autoencoder")
+    made |= vae_table(shape).add_prefix(VAE).to_theirs(vae, "the autoencoder")
     for encoder, tensors in zip(family.text_encoders, text, strict=True):
         ours = text_encoder_names(tensors, encoder.projection)
         count = count_layers(ours)

@@ -60,9 +60,10 @@ def read_embedding(path: Path) -> Vectors:
             f"{path.with_suffix('.safetensors').name} --to safetensors"
         )
     tensors = read_safetensors(path)
-    names = embedding_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    names = embedding_names(shapes)
     if names is None:
-        raise ValueError(f"{path} holds no textual-inversion embedding; {identify(tensors.keys())}")
+        raise ValueError(f"{path} holds no textual-inversion embedding; {identify(shapes)}")
     return {part: check_vectors(tensors[name], f"{path}: {name!r}") for name, part in names.items()}
 
 
@@ -102,6 +103,7 @@ def check_vectors(tensor: Tensor, what: str) -> Tensor:
     vectors = tensor[None] if tensor.ndim == 1 else tensor
     if (wrong := misshapen(tuple(tensor.shape))) or not vectors.is_floating_point():
         raise InputError(f"{what} {wrong or 'holds whole numbers; expected vectors'}")
+    vectors = vectors.detach().float()  # 8-bit types know no arithmetic
     if not bool(vectors.isfinite().all()):
         raise InputError(f"{what} has numbers that are not finite: the file is broken")
-    return vectors.detach().float().clone()
+    return vectors.clone()

@@ -7,7 +7,7 @@ from typing import Any
 
 from zeroconv.checkpoints.architecture.families import FAMILIES, Family
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape, unsupported
-from zeroconv.checkpoints.files.safetensors import Header
+from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
@@ -16,12 +16,15 @@ from zeroconv.checkpoints.formats.controlnet_union import UNION, describe_union,
 from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
 from zeroconv.checkpoints.formats.lora_names import is_lora, read_names
-from zeroconv.checkpoints.formats.single_file import UNET, VAE, bare_of, ema_name, read_original
-from zeroconv.checkpoints.formats.textual_inversion import embedding_names, misshapen
+from zeroconv.checkpoints.formats.lora_parts import check_finite
+from zeroconv.checkpoints.formats.single_file import BESIDE_VAE, UNET, VAE, bare_of, ema_name, read_original
+from zeroconv.checkpoints.formats.textual_inversion import embedding_names, misshapen, read_embedding
+from zeroconv.checkpoints.inspect.consistency import broken_control_lora, broken_layer
 from zeroconv.checkpoints.inspect.headers import count, types
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.checkpoints.keys.legacy import autoencoder_names
 from zeroconv.checkpoints.keys.table import check_names
-from zeroconv.checkpoints.keys.vae import vae_shape, vae_table
+from zeroconv.checkpoints.keys.vae import foreign_vae, vae_shape, vae_table
 
 __all__ = [
     "EXPECTED",
@@ -32,6 +35,7 @@ __all__ = [
     "own_control_contents",
 ]
 
+PARTS_OF_BASE = (UNET, VAE, "cond_stage_model.", "conditioner.")
 EXPECTED = "expected a base, ControlNet, LoRA or autoencoder of SD 1.5, SD 2.1 or SDXL"
 
 
@@ -128,22 +132,22 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     names = names or {name: shape for name, shape in header.shapes.items() if name not in (DIFFERENCE, MARKER)}
     details = details_of(config_in_metadata(header.metadata) or {})
     unet_shape: UNetShape | None = None
+    refused = None
     if layout == "control-lora":
         downs = [shape for name, shape in names.items() if name.endswith(".down")]
         details["rank"] = ", ".join(map(str, sorted({shape[0] for shape in downs if shape}))) or "0"
+        refused = broken_control_lora(header.shapes)
     else:
         unet_shape = (UNetShape.of_diffusers if layout == "diffusers" else UNetShape.of_original)(names)
     if unet_shape:
         details["widths"] = ", ".join(map(str, unet_shape.channels))
-    refused = None
-    if unet_shape:
         table = controlnet_table(unet_shape)
         known = table.ours if layout == "diffusers" else table.theirs
         plain = {name: shape for name, shape in names.items() if not is_union_name(name)}
         extras = extras_of(plain)
         plain = {name: shape for name, shape in plain.items() if name not in extras}
         details |= {"passed over": ", ".join(sorted(extras))} if extras else {}
-        refused = unsupported(unet_shape) or misfit(known, plain, "this ControlNet")
+        refused = unsupported(unet_shape) or misfit(known, plain, "this ControlNet") or broken_layer(plain)
     if is_union(header.shapes):
         conditions, wrong = describe_union(names) if layout == "diffusers" else ("", NO_UNION.format(layout=layout))
         details |= {"network": UNION, **({"conditions": conditions} if conditions else {})}
@@ -221,6 +225,7 @@ def base_contents(path: Path, header: Header) -> Contents:
         except ValueError as error:
             reason = str(error)
         else:
+            reason = broken_layer({name: shape for name, shape in names.items() if name.startswith(PARTS_OF_BASE)})
             details |= {
                 "prediction": f"{read.scheduler['prediction_type']} (according to {read.prediction_source})",
                 "made for": f"{read.unet.config['sample_size'] * 8} px",
@@ -234,14 +239,12 @@ def base_contents(path: Path, header: Header) -> Contents:
 def vae_contents(path: Path, header: Header, bare: Mapping[str, tuple[int, ...]]) -> Contents:
     """An autoencoder; `bare` are its shapes without a prefix."""
     original = "encoder.mid.block_1.conv1.weight" in bare
-    shape = vae_shape(bare)
+    shape, table = vae_shape(bare), vae_table(vae_shape(bare))
     latents = f"{shape.latent_channels} latent channels"
-    refused = None
-    if "quant_conv.weight" not in bare:
-        refused = f"this autoencoder has {latents} and no 'quant_conv', as Flux's and Stable Diffusion 3's; {EXPECTED}"
-    elif original:
-        held = {name: kept for name, kept in bare.items() if not name.startswith(("loss.", "model_ema"))}
-        refused = misfit(vae_table(shape.channels, shape.blocks).theirs, held, "this autoencoder")
+    held = {name: kept for name, kept in bare.items() if not name.startswith(BESIDE_VAE)}
+    refused = foreign_vae(shape)
+    refused = refused or misfit(table.theirs if original else table.ours, autoencoder_names(held), "this autoencoder")
+    refused = refused or broken_layer(held)
     bases = "any base whose latents it makes" if shape.latent_channels == 4 else f"only a base of {latents} (as a rule 4)"
     return Contents(path, "VAE", "original" if original else "diffusers", None, count(header), types(header),
                     path.stat().st_size, {"latent channels": str(shape.latent_channels)}, refused=refused,
@@ -253,6 +256,7 @@ def lora_contents(path: Path, header: Header) -> Contents:
     common = (count(header), types(header), path.stat().st_size)
     try:
         found = read_names(header.shapes, path.name)
+        check_finite(read_safetensors(path) if path.is_file() else {}, path.name)
     except ValueError as error:
         return Contents(path, "LoRA", "unknown", None, *common, refused=str(error))
     details = {"rank": ", ".join(map(str, found.ranks)) or "whole", "modules": str(found.modules)}
@@ -265,6 +269,11 @@ def lora_contents(path: Path, header: Header) -> Contents:
 def embedding_contents(path: Path, header: Header, vectors: Mapping[str, str]) -> Contents:
     """A textual-inversion embedding."""
     wrong = [f"{name!r} {said}" for name in vectors if (said := misshapen(header.shapes[name]))]
+    if not wrong:
+        try:
+            read_embedding(path)
+        except ValueError as error:
+            wrong = [str(error)]
     widths = [(header.shapes[name] or (0,))[-1] for name in vectors]
     family = next((f for f in FAMILIES.values() if sum(widths) == f.text_width and len(f.text_encoders) == len(widths)), None)
     counts = {header.shapes[name][0] if len(header.shapes[name]) > 1 else 1 for name in vectors}

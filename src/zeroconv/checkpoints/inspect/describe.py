@@ -26,6 +26,9 @@ from zeroconv.checkpoints.inspect.headers import count, merge_headers, types
 
 __all__ = ["describe"]
 
+XL_PIPELINE = "StableDiffusionXLPipeline"
+PARTS, XL_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler"), ("text_encoder_2", "tokenizer_2")
+"""Folders of a base, as opening asks for them."""
 PUBLISHED_WIDTHS = 4
 """Widths of the condition encoder of every published ControlNet."""
 
@@ -106,16 +109,23 @@ def describe_base_folder(path: Path) -> Contents:
     unet_shape = UNetShape.of_diffusers(headers["unet"].shapes)
     scheduler = path / "scheduler" / "scheduler_config.json"
     noise = read_json(scheduler) if scheduler.is_file() else {}
-    needed = ("vae", "text_encoder", "tokenizer", "scheduler", *(("text_encoder_2",) if unet_shape.pooled is not None else ()))
+    xl = index.get("_class_name") == XL_PIPELINE
+    needed = (*PARTS, *XL_PARTS) if xl else PARTS
     everything, refused = merge_headers(list(headers.values())), unsupported(unet_shape)
     if refused is None and (differs := mismatch(read_json(path / "unet" / "config.json"), headers["unet"].shapes)):
         refused = f"the U-Net's configuration says {differs}: they are of two networks"
+    missing = tuple(part for part in needed if not (path / part).is_dir())
+    lacking = next((part for part in missing if part != "vae"), None)  # which a user may give beside it
+    if lacking is not None:
+        refused = refused or f"it is not a complete base: it has no folder {lacking!r} (needed: {', '.join(needed)})"
+    elif xl is not (unet_shape.pooled is not None):
+        refused = refused or f"its model_index.json says {index.get('_class_name')!s:.60}, its U-Net is of another family"
     return Contents(
         path, "base", "diffusers", unet_shape.family, count(everything), types(everything),
         sum(file.stat().st_size for found in files.values() for file in found),
         {"class": str(index.get("_class_name")), "prediction": str(noise.get("prediction_type", "epsilon")),
          "widths": ", ".join(map(str, unet_shape.channels)), "text width": str(unet_shape.context)},
-        tuple(part for part in needed if not (path / part).is_dir()), refused, "" if refused else fits_of("base", unet_shape),
+        missing, refused, "" if refused else fits_of("base", unet_shape),
     )  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """Names that older diffusers and transformers gave to tensors, told as today's."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from torch import Tensor
 
 __all__ = ["autoencoder_names", "text_encoder_names"]
+
+Value = TypeVar("Value")
 
 ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """The attention in the middle of an autoencoder, before diffusers 0.17: SD 1.x and 2.x were saved with it."""
@@ -15,8 +18,8 @@ COUNTER = "position_ids"
 """How the names of tensors end that hold the numbers 0 to 76: older and merged files carry them, nobody needs them."""
 
 
-def autoencoder_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of an `AutoencoderKL` in today's names; those that have them already stay as they are."""
+def autoencoder_names(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """The tensors (or their shapes) of an `AutoencoderKL` in today's names; those that have them already stay as they are."""
     today = {
         f"{middle}.{old}.{kind}": f"{middle}.{new}.{kind}"
         for middle in MIDDLES

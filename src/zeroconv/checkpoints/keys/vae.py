@@ -7,7 +7,10 @@ from zeroconv.checkpoints.architecture.limits import MAX_BLOCKS, MAX_LEVELS
 from zeroconv.checkpoints.architecture.unet_shape import side
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 
-__all__ = ["VaeShape", "vae_shape", "vae_table"]
+__all__ = ["VaeShape", "foreign_vae", "vae_shape", "vae_table"]
+
+FOREIGN_LATENTS = 16
+"""Latent channels of FLUX.1 and Stable Diffusion 3, whose latents are also shifted before they are scaled."""
 
 
 class VaeShape(NamedTuple):
@@ -17,16 +20,30 @@ class VaeShape(NamedTuple):
         channels: of each level, shallow to deep; (128, 256, 512, 512) in every published one.
         blocks: residual blocks of each level in the encoder, 2; the decoder has one more.
         latent_channels: 4 in Stable Diffusion.
+        quantised: whether a convolution stands on both sides of the latents, as in every one of Stable Diffusion 1 to XL.
     """
 
     channels: tuple[int, ...]
     blocks: int
     latent_channels: int
+    quantised: bool = True
 
 
-def vae_table(channels: tuple[int, ...], blocks: int) -> Table:
+def vae_table(shape: VaeShape) -> Table:
     """Every tensor of an autoencoder: 248 for the published ones."""
-    return Table((*encoder_entries(channels, blocks), *decoder_entries(channels, blocks)))
+    channels, blocks = shape.channels, shape.blocks
+    around = (*layer("quant_conv", "quant_conv"), *layer("post_quant_conv", "post_quant_conv")) if shape.quantised else ()
+    return Table((*encoder_entries(channels, blocks), *around, *decoder_entries(channels, blocks)))
+
+
+def foreign_vae(shape: VaeShape) -> str | None:
+    """Whose autoencoder it is, if it is none that this project opens; else None."""
+    if shape.quantised or shape.latent_channels != FOREIGN_LATENTS:
+        return None
+    return (
+        f"it is the autoencoder of FLUX.1 or Stable Diffusion 3, by its {shape.latent_channels} latent channels and no "
+        "'quant_conv', which this project does not open"
+    )
 
 
 def encoder_entries(channels: tuple[int, ...], blocks: int) -> Iterator[Entry]:
@@ -41,12 +58,10 @@ def encoder_entries(channels: tuple[int, ...], blocks: int) -> Iterator[Entry]:
         if level < len(channels) - 1:
             yield from layer(f"{theirs}.downsample.conv", f"{ours}.downsamplers.0.conv")
     yield from middle_and_end("encoder")
-    yield from layer("quant_conv", "quant_conv")
 
 
 def decoder_entries(channels: tuple[int, ...], blocks: int) -> Iterator[Entry]:
     """Latents to picture; theirs counts the levels from the shallow end, ours in the order they are run through."""
-    yield from layer("post_quant_conv", "post_quant_conv")
     yield from layer("decoder.conv_in", "decoder.conv_in")
     before = channels[-1]
     for turn, level in enumerate(reversed(range(len(channels)))):
@@ -95,4 +110,5 @@ def vae_shape(shapes: Mapping[str, tuple[int, ...]]) -> VaeShape:
             f"levels and {len(blocks)} blocks; expected 1 to {MAX_LEVELS} of both"
         )
     channels = tuple(side(shapes, pattern.format(level, 0), 0, 4) for level in levels)
-    return VaeShape(channels, len(blocks), side(shapes, "decoder.conv_in.weight", 1, 4))
+    quantised = any(name.startswith(("quant_conv.", "post_quant_conv.")) for name in shapes)
+    return VaeShape(channels, len(blocks), side(shapes, "decoder.conv_in.weight", 1, 4), quantised)

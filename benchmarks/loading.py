@@ -44,7 +44,7 @@ def write_checkpoint(path: Path) -> None:
     shapes: dict[str, tuple[int, ...]] = {}
     for table, prefix, network in (
         (unet_table(topology), UNET, unet_shapes(topology)),
-        (vae_table(vae.channels, vae.blocks), VAE, vae_shapes(vae)),
+        (vae_table(vae), VAE, vae_shapes(vae)),
         (clip_table(12), family.text_encoders[0].prefix, text_shapes()),
     ):
         hollow = {name: torch.empty(shape, device="meta") for name, shape in network.items()}

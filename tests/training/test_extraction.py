@@ -58,8 +58,8 @@ def make_others(run: Trainer, condition: str, **extract: Any) -> Batches:
     return run.batches
 
 
-def test_a_run_with_a_learned_extractor_resumes_to_the_same_bits(settings: Settings, hed: dict[str, Any]) -> None:
-    few: dict[str, Any] = {"condition": "soft-edge", "extract": hed, "steps": 2, "probe_every": 1, "save_every": 1}
+def test_a_run_with_a_learned_extractor_resumes_to_the_same_bits(settings: Settings, dpt: dict[str, Any]) -> None:
+    few: dict[str, Any] = {"condition": "depth", "extract": dpt, "steps": 2, "probe_every": 1, "save_every": 1}
     whole, parts = (settings(**few, out=settings().checkpoint.out / name) for name in ("whole", "parts"))
     train(whole)
     with pytest.raises(KeyboardInterrupt):
@@ -70,11 +70,11 @@ def test_a_run_with_a_learned_extractor_resumes_to_the_same_bits(settings: Setti
     )
     assert TrainConfig.build(whole.checkpoint.out / "config.toml") == whole
     network = ControlNet.from_pretrained(whole.checkpoint.out)
-    assert network.config.extract == hed
+    assert network.config.extract == dpt
     card = (whole.checkpoint.out / "controlnet" / "README.md").read_text("utf-8")
-    assert "zeroconv extract soft-edge photo.png --set method=hed --set weights=hed.safetensors --out maps" in card
+    assert "zeroconv extract depth photo.png --set method=dpt --set weights=dpt --out maps" in card
     with pytest.raises(ValueError, match=r"holds a run with data\.extract = "):
-        RunFolder(whole.checkpoint.out).open(settings(condition="soft-edge"))
+        RunFolder(whole.checkpoint.out).open(settings(condition="depth"))
 
 
 def test_a_method_makes_pictures_alone_enough(settings: Settings, dpt: dict[str, Any]) -> None:

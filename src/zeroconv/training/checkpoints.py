@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
-from zeroconv.checkpoints.files.atomic import read_json, sync
+from zeroconv.checkpoints.files.atomic import read_json, sync, write_text
 from zeroconv.messages import Message, tell
 
 __all__ = ["Checkpoint", "Checkpoints"]
@@ -188,8 +188,7 @@ def read_state(folder: Path) -> Checkpoint:
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write a manifest with its own digest, and wait until it is on the disk."""
-    path.write_text(json.dumps({**manifest, "manifest_sha256": digest_json(manifest)}), "utf-8")
-    sync(path)
+    write_text(path, json.dumps({**manifest, "manifest_sha256": digest_json(manifest)}))
 
 
 def digest(path: Path) -> str:

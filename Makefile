@@ -9,14 +9,15 @@ PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # Runs a command and shows what it printed only if it failed.
 quietly = $(1) > .venv/log.txt 2>&1 || { cat .venv/log.txt >&2; exit 1; }
 
-.PHONY: help demo test test-slow test-all lint types check coverage lowest docs lock helptexts clean
+.PHONY: help demo test test-slow soak test-all lint types check coverage lowest docs lock helptexts clean
 
 help:
 	@printf '%s\n' \
 	  'make demo       install zeroconv here and draw four pictures without and with a ControlNet' \
 	  'make test       run the tests' \
 	  'make test-all   run the slow ones too' \
-	  'make check      lint, types and all tests: what a change must pass' \
+	  'make soak       kill and corrupt runs for a quarter of an hour' \
+  'make check      lint, types and all tests: what a change must pass' \
 	  'make docs       build the pages of every class and function: site/index.html' \
 	  'make coverage   say which lines no test runs' \
 	  'make lowest     test with the oldest versions that pyproject.toml allows' \
@@ -35,6 +36,10 @@ test: $(READY)
 test-slow: $(READY)
 	@printf 'Running the slow tests: networks at full size and long runs.\n'
 	@$(PYTEST) $(PARALLEL) -m slow
+
+soak: $(READY)
+	@printf 'Killing, racing and corrupting runs: a quarter of an hour on two cores.\n'
+	@$(PYTEST) -m soak -s tests
 
 test-all: test test-slow
 

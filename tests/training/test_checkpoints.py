@@ -106,7 +106,7 @@ def test_every_corruption_is_noticed_before_a_tensor_is_used(tmp_path: Path) -> 
     corrupt(tmp_path, 1000, seed=0)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ten_thousand_corruptions(tmp_path: Path) -> None:
     corrupt(tmp_path, 10_000, seed=1)
 

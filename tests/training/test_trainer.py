@@ -2,8 +2,8 @@
 
 import json
 import os
+import platform
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -309,7 +309,7 @@ def test_a_second_trainer_is_refused_while_the_first_one_lives(settings: Setting
     config = settings()
     first = Trainer(config, lambda _: None)
     with pytest.raises(
-        InputError, match=rf"process {os.getpid()} on {socket.gethostname()} is training in .*: wait for it, stop it"
+        InputError, match=rf"process {os.getpid()} on {platform.node()} is training in .*: wait for it, stop it"
     ) as caught:
         Trainer(config, lambda _: None)
     assert caught.value.field == "checkpoint.out"

@@ -78,7 +78,7 @@ def check_picture(image: Image.Image, soft: bool = False) -> list[Message]:
         return []
     said = f"this map looks like a picture: {1 - dark:.0%} of it is not black, expected white lines on black"
     if coloured > 0.2:
-        said = f"this map has colours ({coloured:.0%} of it) and hardly any black, as a picture has; expected white lines on black"
+        said = f"this map has colours ({coloured:.0%} of it) and hardly any black, as a picture; expected white lines on black"
     return [Message(said, "map.no-lines")]
 
 

@@ -1,9 +1,9 @@
 """Training a ControlNet: settings, loop, state, probe and sudden convergence (section 3.3)."""
 
 from zeroconv.training.config import TrainConfig
-from zeroconv.training.events import Event, Message, ProbeEvent, Progress
+from zeroconv.training.events import Event, Message, ProbeEvent, Progress, Summary
 from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_convergence
-from zeroconv.training.trainer import Summary, Trainer, train
+from zeroconv.training.trainer import Trainer, train
 
 __all__ = [
     "Event",

@@ -1,11 +1,13 @@
 """What a run tells its caller; the caller decides what to print, log or draw."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from zeroconv.evaluation import share_of_gap
 from zeroconv.messages import Message
+from zeroconv.training.sudden_convergence import SuddenConvergence
 
-__all__ = ["Event", "Message", "ProbeEvent", "Progress"]
+__all__ = ["Event", "Message", "ProbeEvent", "Progress", "Summary"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,31 @@ class ProbeEvent:
             f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} "
             f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap)"
         )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        step: optimizer steps done.
+        fidelity: at the last probe; None when the run was stopped before the first.
+        uncontrolled: without control; None likewise.
+        ceiling: the autoencoder's reconstruction of the truth; None likewise.
+        jump: where the control took hold, if it did.
+        folder: the run folder.
+        stopped: why it ended before its last step: a signal's name, or the file that asked for it.
+        is_first: whether this is the first of the processes that trained, which knows the rest.
+    """
+
+    step: int
+    fidelity: float | None
+    uncontrolled: float | None
+    ceiling: float | None
+    jump: SuddenConvergence | None
+    folder: Path
+    stopped: str | None = None
+    is_first: bool = True
 
 
 Event = Progress | ProbeEvent | Message

@@ -1,7 +1,7 @@
 """One process trains in a run folder: a lock that the system drops when its holder dies, however it dies."""
 
 import os
-import socket
+import platform
 import threading
 import time
 import weakref
@@ -56,11 +56,11 @@ class FolderLock:
             os.close(descriptor)
             return
         process, machine = read_holder(descriptor)
-        if machine not in ("", socket.gethostname()) and time.time() - os.fstat(descriptor).st_mtime < SILENT:
+        if machine not in ("", platform.node()) and time.time() - os.fstat(descriptor).st_mtime < SILENT:
             os.close(descriptor)
             raise refuse(self.path, process, machine)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
         self.descriptor = descriptor
         HELD.add(self)
         self.released = threading.Event()

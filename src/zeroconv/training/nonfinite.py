@@ -1,6 +1,6 @@
 """Where a number that is not finite came from: the first tensor of a batch, weight or module in which there is one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from zeroconv.messages import Message
 from zeroconv.training.batches import Batch
 from zeroconv.training.loop import StepMetrics
 
-__all__ = ["SkippedSteps", "find_nonfinite", "in_batch"]
+__all__ = ["SkippedSteps", "explain_nonfinite", "find_nonfinite", "in_batch"]
 
 MOST_SKIPPED = 10  # steps left out one after the other until a run ends
 
@@ -40,11 +40,36 @@ class SkippedSteps:
             return None
         self.in_a_row += 1
         values = f"the loss is {float(state.loss):g}, the gradient's norm {float(state.gradient_norm):g}"
-        found = next((words for words in (find_nonfinite(self.loss, batch) for batch in batches) if words), "the gradient")
-        values = f"{values} (first: {found})"
+        values += describe(self.loss, batches)
         if self.in_a_row > MOST_SKIPPED:
             raise FloatingPointError(f"step {state.step}: {values}; {MOST_SKIPPED} steps before it were left out, too")
         return Message(f"step {state.step} is left out: {values}", "run.skipped-step")
+
+
+def explain_nonfinite(states: Iterator[StepMetrics], loss: nn.Module, batches: Sequence[Batch]) -> Iterator[StepMetrics]:
+    """The steps of an optimisation, whose error says where a number that is not finite came from.
+
+    Args:
+        states: the steps.
+        loss: `loss(batch)` is the loss of a batch.
+        batches: those of the newest step, kept up to date by the caller.
+
+    Raises:
+        FloatingPointError: that of `states`, and where it began.
+    """
+    try:
+        yield from states
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}{describe(loss, batches)}") from error
+
+
+def describe(loss: nn.Module, batches: Sequence[Batch]) -> str:
+    """Where batches cease to give finite numbers, in brackets: in the loss, else in the gradients that they left."""
+    found = next((words for words in (find_nonfinite(loss, batch) for batch in batches) if words), None)
+    if found is None:
+        wrong = (name for name, p in loss.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
+        found = next((f"the gradient of {name}" for name in wrong), None)
+    return f" (first: {found})" if found else ""
 
 
 def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:

@@ -3,17 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 from zeroconv.control import ControlledUNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.batches import Batch, Batches
 from zeroconv.training.config import TrainConfig
-from zeroconv.training.events import Event, Message
+from zeroconv.training.events import Event, Message, Summary
 from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
-from zeroconv.training.nonfinite import SkippedSteps
+from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
 from zeroconv.training.probe_recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
@@ -23,36 +21,10 @@ from zeroconv.training.run_folder import RunFolder
 from zeroconv.training.saver import Saver
 from zeroconv.training.state import restore_state
 from zeroconv.training.stopping import Stopped, StopRequest
-from zeroconv.training.sudden_convergence import SuddenConvergence
 from zeroconv.training.timetable import Timetable
 from zeroconv.training.weight_average import WeightAverage
 
-__all__ = ["Summary", "Trainer", "train"]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a run ended.
-
-    Attributes:
-        step: optimizer steps done.
-        fidelity: at the last probe; None when the run was stopped before the first.
-        uncontrolled: without control; None likewise.
-        ceiling: the autoencoder's reconstruction of the truth; None likewise.
-        jump: where the control took hold, if it did.
-        folder: the run folder.
-        stopped: why it ended before its last step: a signal's name, or the file that asked for it.
-        is_first: whether this is the first of the processes that trained, which knows the rest.
-    """
-
-    step: int
-    fidelity: float | None
-    uncontrolled: float | None
-    ceiling: float | None
-    jump: SuddenConvergence | None
-    folder: Path
-    stopped: str | None = None
-    is_first: bool = True
+__all__ = ["Trainer", "train"]
 
 
 def train(config: TrainConfig, report: Callable[[Event], None] = lambda _: None) -> Summary:
@@ -151,7 +123,7 @@ class Trainer:
             with self.processes.together():
                 if self.processes.is_first:
                     self.begin()
-            self.run_steps(self.optimize())
+            self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest))
         except Stopped:
             pass
         except FloatingPointError:  # nothing that might be poisoned is saved
@@ -217,7 +189,7 @@ class Trainer:
         """The parts of each step, those of the newest kept: they are looked at when something is not finite."""
 
         def take(_: int) -> list[Batch]:
-            self.newest = next(prepared)
+            self.newest[:] = next(prepared)
             return self.newest
 
         return take

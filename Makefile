@@ -17,7 +17,7 @@ help:
 	  'make test       run the tests' \
 	  'make test-all   run the slow ones too' \
 	  'make soak       kill and corrupt runs for a quarter of an hour' \
-  'make check      lint, types and all tests: what a change must pass' \
+	  'make check      lint, types and all tests: what a change must pass' \
 	  'make docs       build the pages of every class and function: site/index.html' \
 	  'make coverage   say which lines no test runs' \
 	  'make lowest     test with the oldest versions that pyproject.toml allows' \
@@ -55,7 +55,7 @@ check: lint types test-all
 
 coverage: $(READY)
 	@printf 'Running all tests and noting which lines they run.\n'
-	@$(PYTEST) $(PARALLEL) -m '' --cov --cov-report=term:skip-covered --cov-report=html
+	@$(PYTEST) $(PARALLEL) -m 'not soak' --cov --cov-report=term:skip-covered --cov-report=html
 	@printf 'Line by line: outputs/coverage/index.html\n'
 
 docs: $(READY)

@@ -32,7 +32,7 @@ def check_data(
 ) -> None:
     """Open every pair once: counts, sizes, missing files, odd or displaced maps, and a sheet to look at.
 
-    Exit code 1 when training would refuse it.
+    Exit code 1 when a pair cannot be used (training leaves out up to a tenth and lists them) or training would refuse all.
     """
     from zeroconv.data import check
     from zeroconv.images import write_png

@@ -40,7 +40,7 @@ class DataReport:
         captions: numbers about all captions.
         sizes: how many pictures have each size, such as {"512x512": 40}.
         maps: how many maps there are for each condition.
-        problems: one line for each pair, and each property of the whole folder, that training refuses.
+        problems: one line for each pair that training leaves out, and each property of the whole that it refuses.
         messages: one for each kind of oddity, with how often it occurs and where first.
     """
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
@@ -88,6 +90,13 @@ class Probe:
         with listen(lambda _: None):  # before training a network has no effect, which is no news here
             images = self.held_out.generate(self.pipeline, network, **self.request)
         return ProbeResult(self.mean_fidelity(images), images)
+
+    def two_maps(self) -> Tensor:
+        """Two different condition images, (2, 3, H, W) in [0, 1]; twice the same where all are alike."""
+        known, maps = conditions.get(self.condition), self.held_out.maps
+        first = known.to_tensor(maps[0])
+        others = (known.to_tensor(image) for image in maps[1:])
+        return torch.stack([first, next((one for one in others if not torch.equal(one, first)), first)])
 
     def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:
         """Truth, map, without control and with it, one column per held-out pair."""

@@ -9,6 +9,8 @@ from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.batches import Batch, Batches
 from zeroconv.training.config import TrainConfig
+from zeroconv.training.defaults import default_learning_rate
+from zeroconv.training.diagnosis import diagnose, diagnose_rate
 from zeroconv.training.events import Event, Message, Summary
 from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
@@ -94,6 +96,7 @@ class Trainer:
         self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
         self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
         self.recorder: ProbeRecorder | None = None
+        self.diagnosed: set[str] = set()
 
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
@@ -151,7 +154,9 @@ class Trainer:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         for message in self.opening:
             self.tell(message)
-        for message in self.data.messages():
+        rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
+        unusual = None if rate is None else diagnose_rate(rate, usual)
+        for message in (*self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
         self.folder.write_skipped(self.data.left_out)
         optimization = self.config.optimization
@@ -249,6 +254,10 @@ class Trainer:
         assert self.recorder is not None
         with self.average.in_use() if self.average is not None else nullcontext(), self.interruptible():
             self.recorder.run(self.network, step)
+            for message in diagnose(self.network, step, self.probe.two_maps()):
+                if message.code not in self.diagnosed:
+                    self.diagnosed.add(message.code)
+                    self.tell(message)
         self.progress.leave_out(time.monotonic() - begun)
 
     def interruptible(self) -> AbstractContextManager[None]:

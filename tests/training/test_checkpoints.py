@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
 from zeroconv.training import checkpoints
 from zeroconv.training.checkpoints import Checkpoints
@@ -47,6 +48,13 @@ def test_the_two_newest_are_kept(tmp_path: Path) -> None:
 
 def test_without_a_state_there_is_none(tmp_path: Path) -> None:
     assert load(tmp_path / "state") == (None, [])
+
+
+def test_states_of_earlier_versions_are_refused_and_stay(tmp_path: Path) -> None:
+    (tmp_path / "step.json").write_text("{}")
+    with pytest.raises(InputError, match="an earlier version of zeroconv: choose another --out, or --fresh"):
+        load(tmp_path)
+    assert (tmp_path / "step.json").exists()
 
 
 def test_tensors_are_those_of_the_moment_they_were_given(tmp_path: Path) -> None:

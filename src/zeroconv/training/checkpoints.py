@@ -15,11 +15,13 @@ from torch import Tensor
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.atomic import read_json, sync, write_text
+from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
 TENSORS, MANIFEST = "state.safetensors", "manifest.json"
+EARLIER = "step.json"  # only states of before hashes have it
 KEPT = 2  # a state that turns out to be damaged then has one before it
 SPARE = 2**20  # bytes that a saved state leaves free on its disk
 BLOCK = 2**22  # bytes hashed at a time
@@ -130,7 +132,17 @@ class Checkpoints:
         return f"cannot save the state of step {step} in {self.folder}: {error.strerror or error}"
 
     def load(self) -> Checkpoint | None:
-        """The newest state that is whole; None when there is none. States that are not are told and passed over."""
+        """The newest state that is whole; None when there is none. States that are not are told and passed over.
+
+        Raises:
+            InputError: for states of an earlier version, which had another form.
+        """
+        if (self.folder / EARLIER).exists():
+            raise InputError(
+                f"{self.folder} holds the state of an earlier version of zeroconv",
+                field="checkpoint.out",
+                hint="choose another --out, or --fresh to begin anew",
+            )
         for folder in reversed(self.found()):
             try:
                 found = read_state(folder)

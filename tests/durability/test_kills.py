@@ -51,7 +51,7 @@ def kill_and_compare(cell: Cell, kills: int, seed: int, straight: dict[Cell, tup
     return runs
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("cell", [CELLS[0], CELLS[3], CELLS[4], CELLS[5]], ids=str)
 def test_a_killed_run_ends_as_if_nobody_had_touched_it(
     cell: Cell, straight: dict[Cell, tuple[Run, float]], tmp_path: Path
 ) -> None:

@@ -111,7 +111,7 @@ def corrupt(folder: Path, count: int, seed: int) -> None:
 
 
 def test_every_corruption_is_noticed_before_a_tensor_is_used(tmp_path: Path) -> None:
-    corrupt(tmp_path, 1000, seed=0)
+    corrupt(tmp_path, 300, seed=0)
 
 
 @pytest.mark.soak

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ import pytest
 from tests.training.conftest import Settings
 from tests.training.test_trainer import log, same, state
 from zeroconv.training import Event, ProbeEvent, Trainer, train
-from zeroconv.training.stopping import Stopped, StopRequest
+from zeroconv.training.stopping import SIGNALS, Stopped, StopRequest
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """No signal is ignored, though the tests themselves were started in the background or by `nohup`."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -43,7 +43,7 @@ class Group(Schema):
 class DataConfig(Group):
     """What is learnt, and from which pairs."""
 
-    source: str = Field("world:2000", description="a folder of pairs, or world:COUNT[@FIRST_SEED]")
+    source: str = Field("world:2000", description="pairs in any layout of `data check`, or world:COUNT[@FIRST_SEED]")
     condition: str = Field("canny", description="which condition to learn")
     extract: dict[str, Any] = Field(
         default_factory=dict,

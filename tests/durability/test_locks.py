@@ -61,11 +61,14 @@ def test_a_forked_process_does_not_hold_its_parents_lock(zygote: Zygote, tmp_pat
     path = tmp_path / "lock"
     lock = FolderLock(path)
     lock.acquire()
+    begun, begin = os.pipe()
     pid = os.fork()
     if pid == 0:
-        time.sleep(5)
+        os.write(begin, b".")
+        time.sleep(60)
         os._exit(0)
     try:
+        assert os.read(begun, 1) == b"."  # the child is past what it does first
         other = FolderLock(path)
         with pytest.raises(InputError):
             other.acquire()
@@ -75,6 +78,8 @@ def test_a_forked_process_does_not_hold_its_parents_lock(zygote: Zygote, tmp_pat
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(begun)
+        os.close(begin)
 
 
 def test_a_holder_on_another_machine_counts_while_it_gives_signs_of_life(tmp_path: Path) -> None:

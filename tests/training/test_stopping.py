@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.conftest import Settings
 from tests.training.test_trainer import log, same, state
-from zeroconv.training import Event, ProbeEvent, Trainer, train
+from zeroconv.training import Event, ProbeEvent, Trainer, stopping, train
 from zeroconv.training.stopping import SIGNALS, Stopped, StopRequest
 
 
@@ -87,7 +87,17 @@ def test_a_stop_at_the_last_step_is_no_stop(settings: Settings) -> None:
     assert summary.step == 4 and summary.stopped is None
 
 
-def test_a_second_signal_ends_the_process_as_if_nobody_listened(tmp_path: Path) -> None:
+def test_signals_at_one_moment_are_one_request(tmp_path: Path) -> None:
+    """Ctrl-C under `torchrun`: the terminal's SIGINT, and the launcher's SIGTERM right after it."""
+    request = StopRequest(tmp_path / "stop")
+    with request.listening():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert request.reason() == "SIGINT"
+
+
+def test_a_second_signal_ends_the_process_as_if_nobody_listened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "TOGETHER", 0.0)
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 __all__ = ["StopRequest", "Stopped"]
 
+TOGETHER = 1.0  # seconds in which signals are one request: Ctrl-C reaches `torchrun` and its processes, which it then ends, too
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -21,7 +23,8 @@ class Stopped(BaseException):
 class StopRequest:
     """Whether the run shall stop. Signals are heard inside `listening`, in the main thread alone.
 
-    The first signal is kept until the step is done; a second one ends the process as if nobody had listened. A signal
+    The first signal is kept until the step is done; a second one, later than `TOGETHER`, ends the process as if nobody had
+    listened. A signal
     that the process was started to ignore (SIGINT after `nohup … &`) stays ignored; the file works there.
 
     Args:
@@ -31,6 +34,7 @@ class StopRequest:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.heard: str | None = None
+        self.heard_at = 0.0
         self.at_once = False
         self.before: dict[int, Any] = {}
 
@@ -74,11 +78,13 @@ class StopRequest:
             self.at_once = False
 
     def hear(self, number: int, _: FrameType | None) -> None:
-        """Keep a signal; the second one is given back to whoever handled it before."""
+        """Keep a signal; a later one is given back to whoever handled it before."""
         if self.heard is not None:
-            self.restore()
-            os.kill(os.getpid(), number)
+            if time.monotonic() - self.heard_at >= TOGETHER:
+                self.restore()
+                os.kill(os.getpid(), number)
             return
+        self.heard_at = time.monotonic()
         self.heard = signal.Signals(number).name
         if self.at_once:
             raise Stopped

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.control import ControlNet
-from zeroconv.training.checkpoints import Checkpoints
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 FEWEST = 2000  # numbers in a tensor below which eight bits save nothing worth having
 

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from zeroconv.diffusion.randomness import generator, keyed_noise
-from zeroconv.training.optimizer import build_optimizer
+from zeroconv.training.optimization.optimizer import build_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 ALPHAS_CUMPROD = SCHEDULE.alphas_cumprod

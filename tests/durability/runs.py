@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zeroconv.training.checkpoints import Checkpoints
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.durability.runs import STEPS, Cell, Run, Zygote
-from zeroconv.training.checkpoints import Checkpoints
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 CELLS = [
     Cell(),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.durability.runs import Zygote
 from zeroconv.errors import InputError
-from zeroconv.training.folder_lock import SILENT, FolderLock
+from zeroconv.training.run_folder.lock import SILENT, FolderLock
 
 TOGETHER, ROUNDS = 4, 25
 

@@ -18,7 +18,7 @@ import torch
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, trainer
-from zeroconv.training.folder_lock import FolderLock
+from zeroconv.training.run_folder.lock import FolderLock
 
 
 def hash_gradients(optimizer: torch.optim.Optimizer) -> str:

@@ -17,7 +17,7 @@ from zeroconv.control import ControlNet
 from zeroconv.evaluation import FidelityReport, HeldOut, evaluate
 from zeroconv.generation import ControlPipeline
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.probe import Probe
+from zeroconv.training.probing.probe import Probe
 
 PAIRS = squares()
 TRUTHS = {pair.caption: pair.image for pair in PAIRS.pairs}

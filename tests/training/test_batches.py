@@ -10,7 +10,7 @@ from PIL import Image
 from tests.training.conftest import Settings, settings_in
 from zeroconv.errors import InputError
 from zeroconv.training import Trainer, train
-from zeroconv.training.batches import Batch
+from zeroconv.training.data.batches import Batch
 
 FIELDS = ("z_0", "text", "condition", "t", "epsilon")
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
-from zeroconv.training import checkpoints
-from zeroconv.training.checkpoints import Checkpoints
+from zeroconv.training.run_folder import checkpoints
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 TENSORS = {"a": torch.arange(12.0).reshape(3, 4), "b": torch.tensor(7)}
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
-from zeroconv.training.config import SHORT
-from zeroconv.training.config_groups import GROUPS
+from zeroconv.training.config.groups import GROUPS
+from zeroconv.training.config.train_config import SHORT
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 sizes = st.floats(1e-12, 1e12)

@@ -9,8 +9,8 @@ from tests.tiny import build_control, build_inputs
 from tests.training.conftest import Settings
 from zeroconv.control import ControlNet
 from zeroconv.training import Event, Message, Trainer, train
-from zeroconv.training import diagnosis as module
-from zeroconv.training.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.probing import diagnosis as module
+from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
 
 
 def codes(network: ControlNet, step: int = 1000, alike: bool = False) -> list[str]:

@@ -22,9 +22,9 @@ from zeroconv.control import ControlNet
 from zeroconv.data import get_maps
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
 from zeroconv.training import TrainConfig, Trainer, train
-from zeroconv.training.batches import Batches, make_maps
-from zeroconv.training.defaults import extractor_parameters
-from zeroconv.training.run_folder import RunFolder
+from zeroconv.training.config.defaults import extractor_parameters
+from zeroconv.training.data.batches import Batches, make_maps
+from zeroconv.training.run_folder.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from tests.training.conftest import Settings
 from tests.training.test_trainer import change_parts, log, same, state
 from zeroconv.errors import InputError
 from zeroconv.training import Event, Message, TrainConfig, Trainer, train
-from zeroconv.training.batches import Batch
-from zeroconv.training.checkpoints import Checkpoints
+from zeroconv.training.data.batches import Batch
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 
 def poisoned(name: str) -> Callable[[list[Batch]], list[Batch]]:
@@ -214,7 +214,7 @@ def test_a_run_can_be_cleared(settings: Settings) -> None:
     out = config.checkpoint.out
     (out / "mine.txt").write_text("stays")
     Trainer(config, lambda _: None).folder.unlock()
-    from zeroconv.training.run_folder import RunFolder
+    from zeroconv.training.run_folder.folder import RunFolder
 
     RunFolder(out).clear()
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "lock", "mine.txt"]

@@ -24,7 +24,7 @@ from tests.tiny import (
 )
 from zeroconv.control import ControlledUNet
 from zeroconv.diffusion import NoiseSchedule, snr_weight
-from zeroconv.training.batches import Batch
+from zeroconv.training.data.batches import Batch
 from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from zeroconv.training.muon import Muon, orthogonalize
-from zeroconv.training.optimizer import new_optimizer
+from zeroconv.training.optimization.muon import Muon, orthogonalize
+from zeroconv.training.optimization.optimizer import new_optimizer
 
 SHAPES = [(16, 40), (40, 16), (24, 24), (24, 30)]
 

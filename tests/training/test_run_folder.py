@@ -11,8 +11,8 @@ from tests.tiny import build_control, build_map, copies, unchanged
 from zeroconv.control import ControlNet
 from zeroconv.images import write_png
 from zeroconv.training import TrainConfig
-from zeroconv.training.config import SHORT
-from zeroconv.training.run_folder import RunFolder
+from zeroconv.training.config.train_config import SHORT
+from zeroconv.training.run_folder.folder import RunFolder
 
 
 def open_folder(path: Path) -> RunFolder:

@@ -8,10 +8,10 @@ from torch import nn
 
 from tests.tiny import build_control, copies, unchanged
 from zeroconv.control import ControlNet
-from zeroconv.training.config_groups import OptimizerName
-from zeroconv.training.optimizer import new_optimizer
-from zeroconv.training.state import gather_state, restore_state
-from zeroconv.training.weight_average import WeightAverage
+from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.optimization.optimizer import new_optimizer
+from zeroconv.training.optimization.weight_average import WeightAverage
+from zeroconv.training.run_folder.state import gather_state, restore_state
 
 
 def take_steps(network: ControlNet, steps: int, optimizer: torch.optim.Optimizer | None = None) -> torch.optim.Optimizer:

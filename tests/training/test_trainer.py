@@ -20,11 +20,11 @@ from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Message, ProbeEvent, Progress, TrainConfig, Trainer, train
-from zeroconv.training.batches import Batch
-from zeroconv.training.checkpoints import Checkpoints
-from zeroconv.training.probe import ProbeResult
-from zeroconv.training.probe_recorder import ProbeRecorder
-from zeroconv.training.timetable import Timetable
+from zeroconv.training.data.batches import Batch
+from zeroconv.training.optimization.timetable import Timetable
+from zeroconv.training.probing.probe import ProbeResult
+from zeroconv.training.probing.recorder import ProbeRecorder
+from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 
 def state(folder: Path) -> dict[str, Tensor]:

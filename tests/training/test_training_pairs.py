@@ -14,7 +14,7 @@ from tests.training.test_trainer import log, same, state
 from zeroconv.data import Pair
 from zeroconv.errors import InputError
 from zeroconv.training import Event, Message, ProbeEvent, Trainer, train
-from zeroconv.training.training_pairs import TrainingPairs, open_held_out
+from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
 
 
 class Numbers:

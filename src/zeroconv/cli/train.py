@@ -42,7 +42,7 @@ def train(
     from zeroconv.training import TrainConfig
     from zeroconv.training import train as run
     from zeroconv.training.processes import PeerFailedError
-    from zeroconv.training.run_folder import RunFolder
+    from zeroconv.training.run_folder.folder import RunFolder
 
     named = {"base": base, "data": data, "condition": condition, "out": out, "steps": steps}
     settings = TrainConfig.build(config, assignments, **named)

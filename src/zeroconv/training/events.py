@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zeroconv.evaluation import share_of_gap
 from zeroconv.messages import Message
-from zeroconv.training.sudden_convergence import SuddenConvergence
+from zeroconv.training.probing.sudden_convergence import SuddenConvergence
 
 __all__ = ["Event", "Message", "ProbeEvent", "Progress", "Summary"]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, snr_weight, training_target
-from zeroconv.training.batches import Batch
+from zeroconv.training.data.batches import Batch
 
 __all__ = ["StepMetrics", "TrainingLoss", "optimize"]
 

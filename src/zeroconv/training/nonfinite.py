@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.messages import Message
-from zeroconv.training.batches import Batch
+from zeroconv.training.data.batches import Batch
 from zeroconv.training.loop import StepMetrics
 
 __all__ = ["SkippedSteps", "explain_nonfinite", "find_nonfinite", "in_batch"]

@@ -12,16 +12,16 @@ from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.config_groups import OptimizationConfig
-from zeroconv.training.defaults import (
+from zeroconv.training.config.defaults import (
     default_channels,
     default_learning_rate,
     default_optimizer,
     reextract_parameters,
 )
-from zeroconv.training.optimizer import new_optimizer
-from zeroconv.training.probe import Probe
+from zeroconv.training.config.groups import OptimizationConfig
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.optimization.optimizer import new_optimizer
+from zeroconv.training.probing.probe import Probe
 
 __all__ = ["build_network", "build_optimizer", "build_probe", "build_schedule", "open_base"]
 

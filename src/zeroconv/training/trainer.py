@@ -7,24 +7,24 @@ from contextlib import AbstractContextManager, nullcontext
 from zeroconv.control import ControlledUNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
-from zeroconv.training.batches import Batch, Batches
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.defaults import default_learning_rate
-from zeroconv.training.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.config.defaults import default_learning_rate
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.batches import Batch, Batches
+from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
 from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
+from zeroconv.training.optimization.timetable import Timetable
+from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
-from zeroconv.training.probe_recorder import ProbeRecorder
+from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
-from zeroconv.training.progress_log import ProgressLog
-from zeroconv.training.run_data import RunData
-from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.saver import Saver
-from zeroconv.training.state import restore_state
+from zeroconv.training.run_folder.folder import RunFolder
+from zeroconv.training.run_folder.progress_log import ProgressLog
+from zeroconv.training.run_folder.saver import Saver
+from zeroconv.training.run_folder.state import restore_state
 from zeroconv.training.stopping import Stopped, StopRequest
-from zeroconv.training.timetable import Timetable
-from zeroconv.training.weight_average import WeightAverage
 
 __all__ = ["Trainer", "train"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zeroconv.training.config import TrainConfig
+from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = ["Timetable"]
 

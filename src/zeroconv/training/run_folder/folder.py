@@ -12,9 +12,9 @@ from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 from zeroconv.publishing import save_with_card, write_readme
-from zeroconv.training.checkpoints import Checkpoint, Checkpoints
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.folder_lock import FolderLock
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
+from zeroconv.training.run_folder.lock import FolderLock
 
 __all__ = ["RunFolder"]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
-from zeroconv.training.config_groups import (
+from zeroconv.training.config.groups import (
     GROUPS,
     CheckpointConfig,
     DataConfig,

@@ -2,13 +2,13 @@
 
 import torch
 
-from zeroconv.training.batches import Batches
-from zeroconv.training.config import TrainConfig
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.batches import Batches
 from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.nonfinite import find_nonfinite, in_batch
-from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.state import gather_state
-from zeroconv.training.weight_average import WeightAverage
+from zeroconv.training.optimization.weight_average import WeightAverage
+from zeroconv.training.run_folder.folder import RunFolder
+from zeroconv.training.run_folder.state import gather_state
 
 __all__ = ["Saver"]
 

@@ -17,9 +17,9 @@ from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_caption, draw_randomness, samples_of_step
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import AddedConditions, StableDiffusion
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.defaults import extractor_parameters, is_wide, timesteps_of_step
-from zeroconv.training.training_pairs import TrainingPairs
+from zeroconv.training.config.defaults import extractor_parameters, is_wide, timesteps_of_step
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.training_pairs import TrainingPairs
 
 __all__ = ["Batch", "Batches", "make_maps"]
 

@@ -9,10 +9,10 @@ from zeroconv.data import FolderPairs, get_maps, open_pairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
-from zeroconv.training.batches import make_maps
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.defaults import extractor_parameters
-from zeroconv.training.training_pairs import TrainingPairs, open_held_out
+from zeroconv.training.config.defaults import extractor_parameters
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.batches import make_maps
+from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
 
 __all__ = ["RunData"]
 

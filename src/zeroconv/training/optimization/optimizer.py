@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from zeroconv.training.config_groups import OptimizerName
-from zeroconv.training.muon import Muon
+from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.optimization.muon import Muon
 
 __all__ = ["new_optimizer"]
 

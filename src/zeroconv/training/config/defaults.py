@@ -4,8 +4,8 @@ from typing import Any
 
 from zeroconv import conditions
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config import TrainConfig
-from zeroconv.training.config_groups import OptimizationConfig, OptimizerName
+from zeroconv.training.config.groups import OptimizationConfig, OptimizerName
+from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = [
     "default_channels",

@@ -6,11 +6,11 @@ from typing import Any
 from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.images import write_png
-from zeroconv.training.config import TrainConfig
+from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.events import Event, Message, ProbeEvent
-from zeroconv.training.probe import Probe
-from zeroconv.training.run_folder import RunFolder
-from zeroconv.training.sudden_convergence import SuddenConvergence, find_sudden_convergence
+from zeroconv.training.probing.probe import Probe
+from zeroconv.training.probing.sudden_convergence import SuddenConvergence, find_sudden_convergence
+from zeroconv.training.run_folder.folder import RunFolder
 
 __all__ = ["ProbeRecorder"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.training.events import Progress
-from zeroconv.training.run_folder import RunFolder
+from zeroconv.training.run_folder.folder import RunFolder
 
 __all__ = ["ProgressLog"]
 

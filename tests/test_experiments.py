@@ -13,8 +13,9 @@ FILES = sorted(path for room in ("experiments", "benchmarks", "examples") for pa
 def imported_names(path: Path) -> list[tuple[str, str]]:
     """(module, name) of everything a file imports from the package."""
     tree = ast.parse(path.read_text("utf-8"))
-    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    return [(str(one.module), alias.name) for one in froms if str(one.module).split(".")[0] == "zeroconv" for alias in one.names]
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [(node.module or "", node.names) for node in found if (node.module or "").split(".")[0] == "zeroconv"]
+    return [(module, alias.name) for module, names in ours for alias in names]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())

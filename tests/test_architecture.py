@@ -22,7 +22,7 @@ FLOORS = (
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),
     ("control", "data"),
-    ("conversion", "publishing"),
+    ("conversion", "publishing", "runtime"),
     ("generation",),
     ("evaluation",),
     ("training",),

@@ -14,7 +14,7 @@ from zeroconv.control.residuals import Residuals, shapes_of, summary
 from zeroconv.control.weighting import ALL_STEPS, StepWindow
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
-__all__ = ["ActiveControl", "ControlledUNet"]
+__all__ = ["ActiveControl", "ControlledUNet", "add_residuals"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ActiveControl:
         return residuals.scatter(self.rows, z_t.shape[0]) if self.rows is not None else residuals
 
 
-def add(encoded: Encoded, residuals: Residuals) -> Encoded:
+def add_residuals(encoded: Encoded, residuals: Residuals) -> Encoded:
     """The sum of figure 3: skip connections and middle of the locked encoder, plus the residuals.
 
     Raises:
@@ -113,5 +113,5 @@ class ControlledUNet(nn.Module):
         given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
         acting = [residuals for residuals in given if residuals is not None]
         if acting:
-            encoded = add(encoded, reduce(operator.add, acting))
+            encoded = add_residuals(encoded, reduce(operator.add, acting))
         return decode(self.unet, encoded, text)

@@ -12,6 +12,7 @@ from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
 from zeroconv.images import to_tensor
+from zeroconv.runtime.planned_unet import PlannedUNet
 from zeroconv.stable_diffusion import AddedConditions
 
 __all__ = ["ControlledDenoiser", "activate", "connection_heights", "run_together", "stack_maps"]
@@ -28,14 +29,14 @@ class ControlledDenoiser:
     ```
 
     Attributes:
-        unet: the controlled U-Net.
+        unet: the controlled U-Net, or one run by plans.
         text: text states, (B, N, D); under `CFGDenoiser` the unconditional rows come first.
         controls: for the same rows.
         steps: how many there are, for the controls' windows.
         added_conditions: for SDXL, of the same rows.
     """
 
-    unet: ControlledUNet
+    unet: ControlledUNet | PlannedUNet
     text: Tensor
     controls: Sequence[ActiveControl] = ()
     steps: int = 1

@@ -59,7 +59,8 @@ class Schema(BaseModel):
         if kind == "extra_forbidden":
             return InputError(f"there is no {known}", field=name)
         if inner is not None:  # raised by a validator, which has said what was got
-            about = known if first["loc"] else f"{cls.noun}s of {name!r}" if name else f"{cls.noun}s"  # of one value, or several
+            several = f"{cls.noun}s of {name!r}" if name else f"{cls.noun}s"
+            about = known if first["loc"] else several
             return InputError(f"{about}: {inner}", field=name or None)
         wanted = first["msg"].removeprefix("Input should be ")
         said = first["msg"] if wanted == first["msg"] else f"expected {wanted}"

@@ -55,4 +55,13 @@ class Schema(BaseModel):
         name = ".".join(place)
         if isinstance(inner, InputError):
             return InputError(str(inner), field=name or inner.field)
-        return InputError(f"{cls.noun} {name!r}: {first['msg'].lower()}, got {first['input']!r}", field=name or None)
+        kind, known = first["type"], f"{cls.noun} {name!r}"
+        if kind == "extra_forbidden":
+            return InputError(f"there is no {known}", field=name)
+        if inner is not None:  # raised by a validator, which has said what was got
+            several = f"{cls.noun}s of {name!r}" if name else f"{cls.noun}s"
+            about = known if first["loc"] else several
+            return InputError(f"{about}: {inner}", field=name or None)
+        wanted = first["msg"].removeprefix("Input should be ")
+        said = first["msg"] if wanted == first["msg"] else f"expected {wanted}"
+        return InputError(f"{known}: {said}, got {first['input']!r}", field=name or None)

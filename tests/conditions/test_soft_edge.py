@@ -191,6 +191,19 @@ def test_other_pictures_obey_less_and_noise_least() -> None:
     assert max(edge_ssim(noise, condition) for condition in maps) < others.min() + 0.05
 
 
+def test_a_picture_without_edges_obeys_no_map_and_another_maps_background_is_no_merit() -> None:
+    """Black meets black in most windows of a soft map: only those with an edge in either count."""
+    maps = [soft_edge(rendering(index)) for index in range(COUNT)]
+    flat = [edge_ssim(Image.new("RGB", condition.size, (90, 120, 60)), condition) for condition in maps]
+    others = [edge_ssim(rendering(index - 1), condition) for index, condition in enumerate(maps)]
+    assert max(flat) < 0.1 and max(flat) < np.mean(others) + 0.05 and np.mean(others) < 0.15
+    wide = Image.new("RGB", (512, 512))
+    wide.paste(maps[0], (0, 0))
+    large = Image.new("RGB", (512, 512))
+    large.paste(rendering(1), (0, 0))
+    assert edge_ssim(large, wide) < 0.3
+
+
 def test_obedience_falls_as_a_picture_moves_away() -> None:
     moved = [square().transform((SIZE, SIZE), Image.Transform.AFFINE, (1, 0, by, 0, 1, 0)) for by in (0, 1, 3, 6)]
     scores = [edge_ssim(image, soft_edge(square())) for image in moved]

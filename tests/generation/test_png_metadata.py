@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 from PIL import Image
 
-from tests.tiny import build_control, build_map
+from tests.tiny import SDXL, UNION, build_base, build_control, build_map, randomized
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import PNG_URI
+from zeroconv.errors import InputError
 from zeroconv.generation import Control, ControlPipeline, Output, parameters_text, read_metadata, reproduce, save_images
 from zeroconv.generation.parameters_text import quote
 from zeroconv.generation.png_metadata import fingerprint
@@ -219,3 +221,32 @@ def test_a_picture_is_made_again_from_another_folder(
     shutil.copy(Path(moved) / "made" / path.name, Path(moved) / path.name)
     repeated, _, _ = reproduce(Path(moved) / path.name)
     assert repeated.images[0].tobytes() == output.images[0].tobytes()
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_union_that_lies_elsewhere_by_now_is_found_beside_the_picture_or_asked_for_in_one_line(
+    absolute: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Named by a path from here or from the root, with its condition; the error says where it was and where to put it."""
+    (work := tmp_path / "work").mkdir()
+    base = build_base(work / "base", config=SDXL)
+    randomized(ControlNetUnionModel(**UNION), 3).save_pretrained(work / "promax")
+    monkeypatch.chdir(work)
+    name = str(work / "promax") if absolute else "promax"
+    image = build_map()
+    controls = [Control(ControlNet.from_pretrained(f"{name}#depth"), image, checked=image)]
+    output = ControlPipeline(base)("a red house", controls, num_inference_steps=2, seed=7)
+    path = save_images(output, controls, work / "made", base).pictures[0]
+    assert read_metadata(path).request.controls[0].network == f"{name}#depth"
+    moved = shutil.move(work / "promax", tmp_path / "promax")
+    with pytest.raises(InputError) as caught:
+        reproduce(path)
+    said = f"the ControlNet of seed-7.png was {work / 'promax'}, and is not there any more: put it back, or a copy or link at "
+    assert str(caught.value) == said + str(work / "made" / "promax")
+    Path(work / "made" / "promax").symlink_to(moved)
+    repeated, remade, _ = reproduce(path)
+    assert repeated.images[0].tobytes() == output.images[0].tobytes() and remade[0].network.config.condition == "depth"
+    shutil.move(work / "base", tmp_path / "base")
+    assert reproduce(path, base)[0].images[0].tobytes() == output.images[0].tobytes()
+    with pytest.raises(InputError, match=r"^the base of seed-7\.png was [^\n]*base, and is not there any more"):
+        reproduce(path)

@@ -35,3 +35,23 @@ def test_ssim_of_two_flat_pictures_by_hand(a: int, b: int) -> None:
     flat = np.full((20, 15), a, np.uint8), np.full((20, 15), b, np.uint8)
     assert ssim(*flat) == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1))
     assert ssim(*flat) == pytest.approx(ssim(*flat[::-1]))
+
+
+def test_only_windows_with_something_lit_count() -> None:
+    """A black margin changes nothing; the windows are the same whatever the order; nothing lit is alike."""
+    a, b = (np.where(one > 200, one, 0).astype(np.uint8) for one in noisy_pair(5, (60, 50)))
+    a[:, :20] = b[:, :20] = a[:12] = b[:12] = 0
+    wide = [np.pad(one, 200) for one in (a, b)]
+    assert ssim(*wide, lit=201) == pytest.approx(ssim(*wide[::-1], lit=201))
+    assert ssim(*wide, lit=201) < ssim(*wide) - 0.01
+    assert ssim(*wide, lit=201) == pytest.approx(ssim(*(np.pad(one, 30) for one in (a, b)), lit=201))
+    assert ssim(np.zeros((20, 20)), np.full((20, 20), 9), lit=10) == 1
+    assert ssim(np.zeros((20, 20)), np.full((20, 20), 10), lit=10) < 0.1
+
+
+def test_windows_by_hand() -> None:
+    """One lit pixel among black ones is seen by the 11 x 11 windows around it, in either picture."""
+    black, dot = np.zeros((41, 41)), np.zeros((41, 41))
+    dot[20, 20] = 255
+    everything, seen = ssim(dot, black), ssim(dot, black, lit=255)
+    assert 1 - seen == pytest.approx((1 - everything) * 31 * 31 / (11 * 11))

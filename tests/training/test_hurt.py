@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.training.conftest import Settings
 from tests.training.test_trainer import change_parts, log, same, state
+from zeroconv.checkpoints import read_safetensors
+from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
+from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import Event, Message, TrainConfig, Trainer, train
 from zeroconv.training.data.batches import Batch
 from zeroconv.training.run_folder.checkpoints import Checkpoints
@@ -114,6 +118,31 @@ def test_a_poisoned_weight_is_named(settings: Settings) -> None:
     trainer.optimizer.register_step_post_hook(poison)
     with pytest.raises(FloatingPointError, match=r"first: the weight network\.conv_in\.weight"):
         trainer.fit()
+
+
+def test_a_broken_base_autoencoder_or_beginning_is_named_before_anything_is_learnt(
+    settings: Settings, base_folder: Path, tmp_path: Path
+) -> None:
+    for part, weight, match in (
+        ("unet", "conv_in.weight", r"^the U-Net of the base .* holds weights that are not finite \(first: conv_in\.weight\)"),
+        ("vae", "encoder.conv_in.weight", r"the autoencoder of the base '.*' holds weights that are not finite"),
+    ):
+        shutil.copytree(base_folder, copy := tmp_path / part)
+        break_weight(copy / part / "diffusion_pytorch_model.safetensors", weight)
+        with pytest.raises(FloatingPointError, match=match):
+            train(settings(base=str(copy), out=tmp_path / f"run-{part}", probe_every=100))
+    base = StableDiffusion.from_pretrained(base_folder)
+    ControlNet.from_unet(base.unet).save_pretrained(tmp_path / "control")
+    break_weight(tmp_path / "control" / "diffusion_pytorch_model.safetensors", "conv_in.weight")
+    with pytest.raises(InputError, match=r"^the ControlNet '.*control' holds weights that are not finite \(first: conv_in"):
+        train(settings(control=str(tmp_path / "control"), out=tmp_path / "run-control"))
+
+
+def break_weight(file: Path, name: str) -> None:
+    """Put a number that is none into a tensor of a file."""
+    tensors = read_safetensors(file)
+    tensors[name].view(-1)[0] = torch.nan
+    save_file(tensors, file)
 
 
 def test_no_global_generator_is_touched(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
-from zeroconv.conditions.map_checks import colour_fraction, flat_levels, line_like, textured_fraction
+from zeroconv.conditions.map_checks import colour_fraction, flat_levels, line_like, texture_fractions
 from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.raster.morphology import to_map
 from zeroconv.conditions.raster.tiling import check_tile, tiles
@@ -24,7 +24,7 @@ TOP = 99  # the percentile of inverse distance that becomes white: single near p
 
 FAINT = 5 / 255  # what is darker on a map is too near to black for a ratio
 FLAT = 1e-6  # spread of a map without depth
-HIGHER = 40  # grey levels by which the top of an inverted map is brighter than its ground
+HIGHER, MUCH_HIGHER = 40, 105  # grey levels by which the top of an inverted map is brighter than its ground, and of a room's
 ENDS = 12  # grey levels that count as the near or the far end of a map
 
 
@@ -202,12 +202,12 @@ def check(condition: Image.Image) -> list[Message]:
     if levels := flat_levels(grey.astype(np.uint8)):
         said = f"this map looks like a map of classes or a mask: {levels} flat grey levels, expected smooth depth"
         return [Message(said, "map.classes")]
-    textured = textured_fraction(condition)
-    if textured > 0.36:
+    textured, smooth = texture_fractions(condition)
+    if textured > 0.43 or (textured > 0.15 and smooth < 0.3):
         said = f"this map looks like a photograph: {textured:.0%} of it has fine texture, expected smooth depth"
         return [Message(said, "map.picture")]
     top, ground = thirds(grey)
-    if top > ground + HIGHER and mostly_near(grey):
+    if top > ground + HIGHER and mostly_near(grey, top - ground):
         said = f"is this map inverted? Its top is brighter ({top:.0f}) than its ground ({ground:.0f}), but near is white"
         return [Message(said, "map.inverted")]
     return []
@@ -219,16 +219,21 @@ def thirds(grey: np.ndarray) -> tuple[float, float]:
     return float(grey[:third].mean()), float(grey[-third:].mean())
 
 
-def mostly_near(grey: np.ndarray) -> bool:
-    """Whether much of a depth map (H, W) lies at its near end, and clearly more than at its far end: far and near exchanged.
+def mostly_near(grey: np.ndarray, higher: float) -> bool:
+    """Whether much of a depth map lies at its near end, and clearly more than at its far end: far and near exchanged.
 
     Inverse distance is dark nearly everywhere, as what is far is large. So it is below a ceiling or a treetop that is near,
-    whose bright top alone says nothing.
+    whose bright top alone says nothing. Within a room, where nothing is far, half of the range on average and a top that much
+    brighter than the ground tell it.
+
+    Args:
+        grey: (H, W), levels.
+        higher: levels by which the top is brighter than the ground.
     """
     far, near = np.percentile(grey, (1, 99))
     middle = (grey.mean() - far) / max(near - far, 1)
     excess = float((grey >= near - ENDS).mean() - (grey <= far + ENDS).mean())
-    return bool(middle > 0.45) and excess > 0.1
+    return bool(middle > 0.45) and (excess > 0.1 or bool(middle > 0.48 and higher > MUCH_HIGHER))
 
 
 def ground_truth(scene: RenderedScene) -> Image.Image:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
-from zeroconv.conditions.map_checks import check_sizes, check_thin_lines, straight_fraction
+from zeroconv.conditions.map_checks import check_sizes, check_thin_lines
 from zeroconv.conditions.raster.morphology import read_strokes, to_map
 from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.conditions.raster.segment_joining import join
@@ -133,12 +133,11 @@ def line_f1(image: Image.Image, condition: Image.Image, tolerance: int = 2) -> f
 
 def check(condition: Image.Image) -> list[Message]:
     """Warnings for a map of straight lines: as for thin ones, and, from 48 px on, strokes that are not straight."""
-    found, side = check_thin_lines(condition), min(condition.size)
-    if found or side < 48:
+    found = check_thin_lines(condition)
+    if found or min(condition.size) < 48:
         return found
-    strokes = read_strokes(condition)
-    straight, least = (straight_fraction(strokes), 0.65) if side >= 256 else (outline_fraction(strokes), 0.78)
-    if straight < least:
+    straight = outline_fraction(read_strokes(condition))
+    if straight < 0.78:
         said = f"{1 - straight:.0%} of this map's lines are not straight: a map of canny? Expected straight lines"
         return [Message(said, "map.other")]
     return []
@@ -148,8 +147,7 @@ def outline_fraction(strokes: np.ndarray) -> float:
     """The share of the outline of thin strokes, (H, W) bool, in straight pieces of 3 % of the side and 5 pixels at least.
 
     The outline is simplified within 3/4 of a pixel (D. Douglas and T. Peucker, 1973), which is as far as the pixels of a
-    drawn line lie beside it. On small maps this tells drawn lines from traced edges, where a vote for lines finds both; a
-    wide, smooth curve is a row of straight pieces.
+    drawn line lie beside it. Traced edges have short pieces; a wide, smooth curve is a row of straight ones.
     """
     import cv2
 

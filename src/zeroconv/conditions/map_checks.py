@@ -23,8 +23,7 @@ __all__ = [
     "flat_levels",
     "line_like",
     "pixel_fraction",
-    "straight_fraction",
-    "textured_fraction",
+    "texture_fractions",
     "thick_fraction",
 ]
 
@@ -123,13 +122,13 @@ def check_lines(image: Image.Image) -> list[Message]:
 
 
 def check_thin_lines(image: Image.Image) -> list[Message]:
-    """Warnings for a map of lines one pixel wide: as `check_lines`, and strokes of five pixels and more."""
+    """Warnings for a map of lines one pixel wide: as `check_lines`, and strokes of three pixels and more."""
     found = check_lines(image)
     if found or min(image.size) < 16:
         return found
-    thick = thick_fraction(extremes(image)[0] >= LIT, 2)
+    thick = thick_fraction(extremes(image)[0] >= LIT, 1)
     if thick > 0.1:
-        said = f"{thick:.0%} of this map's lines are wider than four pixels: a scribble? Expected lines of one pixel"
+        said = f"{thick:.0%} of this map's lines are wider than two pixels: a scribble? Expected lines of one pixel"
         return [Message(said, "map.thick")]
     return []
 
@@ -146,28 +145,21 @@ def thick_fraction(lit: NDArray[np.bool_], radius: int) -> float:
     return float(opened.sum() / lit.sum())
 
 
-def straight_fraction(lit: NDArray[np.bool_]) -> float:
-    """The share of thin strokes, (H, W), that lies on straight pieces of 3 % of the side and more."""
-    import cv2
+def texture_fractions(image: Image.Image) -> tuple[float, float]:
+    """The shares of 8 x 8 blocks with structure finer than 3 x 3 pixels, and with next to none.
 
-    least = max(8, round(0.03 * min(lit.shape)))
-    pieces = cv2.HoughLinesP(lit.astype(np.uint8) * 255, 1, np.pi / 360, least, minLineLength=least, maxLineGap=2)
-    on_them = np.zeros(lit.shape, np.uint8)
-    for piece in () if pieces is None else np.asarray(pieces, int).reshape(-1, 2, 2):
-        cv2.line(on_them, piece[0].tolist(), piece[1].tolist(), [1], 3)
-    return float((on_them.astype(bool) & lit).sum() / max(1, lit.sum()))
-
-
-def textured_fraction(image: Image.Image) -> float:
-    """The share of 8 x 8 blocks with structure finer than 3 x 3 pixels: little on a smooth map, much on a photograph."""
+    A smooth map has little of the first and much of the second; a photograph the other way round, even a blurred one, for it
+    has grain; a map that was a JPEG has both.
+    """
     import cv2
 
     grey = np.array(image.convert("L"))
     height, width = (side // 8 for side in grey.shape)
     if not height or not width:
-        return 0.0
+        return 0.0, 1.0
     fine = np.abs(grey.astype(np.float32) - cv2.medianBlur(grey, 3))[: 8 * height, : 8 * width]
-    return float((fine.reshape(height, 8, width, 8).mean(axis=(1, 3)) > 0.4).mean())
+    blocks = fine.reshape(height, 8, width, 8).mean(axis=(1, 3))
+    return float((blocks > 0.4).mean()), float((blocks < 0.05).mean())
 
 
 def flat_levels(grey: NDArray[np.uint8]) -> int:

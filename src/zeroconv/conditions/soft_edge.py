@@ -22,6 +22,7 @@ METHODS = ("gradient", "hed", "pidinet")
 SCALES = (1, 2, 4)  # of sigma: an edge of an object is there at each of them, an edge of a texture at the finest
 FLOOR, STRENGTH, CONTRAST = 0.02, 1.2, 2.2  # chosen so that maps of photographs resemble HED's
 SIGMAS, STEPS = (0.5, 8.0), (2, 8)
+FAINTEST = 32  # level from which something is an edge: a map without it is empty
 
 
 def soft_edge(
@@ -160,9 +161,11 @@ def edge_ssim(
     fusion: Literal["learned", "mean"] = "learned",
     device: str = "cpu",
 ) -> float:
-    """How well the soft edges of a picture meet those of a map: their SSIM, negative counted as 0.
+    """How well the soft edges of a picture meet those of a map: their SSIM where either has an edge, negative counted as 0.
 
-    When the map has safe levels alone, the picture's edges are brought to as many, and the best agreement counts.
+    Only windows count in which an edge of either reaches level 32 of 255: black meets black everywhere else, and a picture
+    without edges would score by that. When the map has safe levels alone, the picture's edges are brought to as many, and
+    the best agreement counts.
 
     Args:
         image: the generated picture.
@@ -181,7 +184,7 @@ def edge_ssim(
     found = np.asarray(soft_edge(image, method, sigma=sigma, weights=weights, fusion=fusion, device=device))[..., 0] / 255
     wanted = np.asarray(condition.convert("RGB").convert("L"))
     candidates = [safe_step(found, steps) for steps in find_steps(wanted)] or [found]
-    return max(0.0, *(ssim(np.round(edges * 255), wanted) for edges in candidates))
+    return max(0.0, *(ssim(np.round(edges * 255), wanted, FAINTEST) for edges in candidates))
 
 
 def find_steps(grey: np.ndarray) -> list[int]:
@@ -221,13 +224,13 @@ def check(condition: Image.Image) -> list[Message]:
                 "map.picture",
             )
         ]
-    if grey.max() < 32:
+    if grey.max() < FAINTEST:
         return [
             Message(
                 f"this map is empty: its brightest place is {grey.max()} of 255, so it controls next to nothing", "map.empty"
             )
         ]
-    if ((grey > 31) & (grey < 224)).mean() < 0.002:
+    if ((grey >= FAINTEST) & (grey < 224)).mean() < min(0.002, 0.05 * (grey >= FAINTEST).mean()):
         return [
             Message(
                 "this map has hard lines without grey levels: that is a map of canny or scribble, expected soft edges",

@@ -23,6 +23,7 @@ from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.data import Pair
 from zeroconv.images import normalize, to_tensor
 from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
+from zeroconv.stable_diffusion.broken_weights import broken_part
 
 __all__ = ["LatentCache"]
 
@@ -115,8 +116,8 @@ class LatentCache:
             tensors = [text.hidden_states] if text.pooled is None else [text.hidden_states, text.pooled]
         values = [tensor[0].half().cpu().numpy() for tensor in tensors]
         if not all(np.isfinite(one).all() for one in values):
-            name = row.pair.name
-            raise FloatingPointError(f"pair {name!r}: the encoders give numbers that are not finite in half precision")
+            broken = broken_part(self.base) or "the encoders give numbers that are not finite in half precision"
+            raise FloatingPointError(f"pair {row.pair.name!r}: {broken}")
         return values
 
     def flush(self, *arrays: Any) -> None:

@@ -10,7 +10,8 @@ from zeroconv.conditions import fit_map
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair
 from zeroconv.generation import Control, ControlPipeline
-from zeroconv.images import fit, normalize, to_images, to_tensor
+from zeroconv.generation.broken_networks import decode_images, name_broken_network
+from zeroconv.images import fit, normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["HeldOut", "fit_pair", "reconstruct"]
@@ -69,6 +70,7 @@ def fit_pair(pair: Pair, side: int) -> Pair:
 def reconstruct(base: StableDiffusion, images: Sequence[Image.Image]) -> list[Image.Image]:
     """Pictures through the autoencoder and back."""
     made: list[Image.Image] = []
-    for image in images:  # one by one: the ceiling does not depend on the batch
-        made += to_images(base.decode(base.encode_images(normalize(to_tensor(image)[None]))))
+    with name_broken_network(base):
+        for image in images:  # one by one: the ceiling does not depend on the batch
+            made += decode_images(base, base.encode_images(normalize(to_tensor(image)[None])))
     return made

@@ -15,13 +15,13 @@ from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_n
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
+from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control
 from zeroconv.generation.denoiser import ControlledDenoiser, activate, run_together, stack_maps
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
-from zeroconv.images import to_image
 from zeroconv.messages import Message, listen, tell
 from zeroconv.runtime.planned_unet import PlannedUNet
 from zeroconv.stable_diffusion import StableDiffusion
@@ -148,8 +148,10 @@ class ControlPipeline:
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
             for rows in split_batches([self.count_windows(request) for request in requests], batch_size):
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
-                latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
-        images = [to_image(picture) for z in latents for picture in self.base.decode(z)]
+                with name_broken_network(self.base, networks):
+                    latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
+        with name_broken_network(self.base, networks):
+            images = [picture for z in latents for picture in decode_images(self.base, z)]
         return Output(images, requests, torch.cat(latents))
 
     def count_windows(self, request: GenerationRequest) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from zeroconv.data_uri import PNG_URI, is_data_uri
 from zeroconv.generation.base import describe_base, open_base
 from zeroconv.generation.control import Control
-from zeroconv.generation.file_places import recorded_places, relocate
+from zeroconv.generation.file_places import FilePlaces, recorded_places
 from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.generation.pipeline import Output, generate
 from zeroconv.generation.request import BaseRequest, GenerationRequest
@@ -196,10 +196,11 @@ def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Ou
         ValueError: when the picture holds no settings, or damaged ones, or the base or a ControlNet cannot be opened.
     """
     metadata = read_metadata(path)
-    request = relocate(metadata.request, metadata.places, Path(path).parent)
-    base = base or open_recorded_base(request.base)
+    places, request = FilePlaces(Path(path), metadata.places), metadata.request
+    controls_now = places.of_controls(request.controls)
+    base = base or open_recorded_base(places.of_base(request.base))
     warn_if_changed(f"the base {base.name!r}", base.unet, metadata.base_fingerprint)
-    output, controls = generate(request.model_copy(update={"base": describe_base(base)}), base)
+    output, controls = generate(request.model_copy(update={"base": describe_base(base), "controls": controls_now}), base)
     for control, record in zip(controls, metadata.controls, strict=True):
         warn_if_changed(f"the ControlNet {control.network.name!r}", control.network, record.fingerprint)
     return output, controls, base

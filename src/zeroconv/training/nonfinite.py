@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.messages import Message
+from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.data.batches import Batch
 from zeroconv.training.loop import StepMetrics
 
@@ -84,9 +85,8 @@ def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
             return None
     if found := in_batch(batch):
         return found
-    for name, tensor in (*loss.named_parameters(), *loss.named_buffers()):
-        if not tensor.isfinite().all():
-            return f"the weight {name}"
+    if name := broken_weight(loss):
+        return f"the weight {name}" + (", of the locked base" if name.startswith("unet.") else "")
     return in_outputs(loss, batch)
 
 

@@ -12,6 +12,7 @@ from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.config.defaults import (
     default_channels,
     default_learning_rate,
@@ -53,12 +54,19 @@ def build_schedule(base: StableDiffusion) -> NoiseSchedule:
 
 
 def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
-    """A ControlNet initialised from the base, or the one to begin from; the global generator is left as it was."""
+    """A ControlNet initialised from the base, or the one to begin from; the global generator is left as it was.
+
+    Raises:
+        InputError: for one to begin from whose weights are not finite.
+    """
     model, data = config.model, config.data
     with torch.random.fork_rng():
         torch.manual_seed(config.optimization.seed)  # the condition encoder's start; every later draw is keyed
         if model.control is not None:
             network = ControlNet.from_pretrained(model.control, unet=base.unet)
+            if name := broken_weight(network):
+                said = f"the ControlNet {model.control!r} holds weights that are not finite (first: {name})"
+                raise InputError(said, field="model.control", hint="begin from another, or from the base")
         else:
             network = ControlNet.from_unet(
                 base.unet,

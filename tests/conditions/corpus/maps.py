@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from tests.conditions.corpus.photographs import depth_maps, normal_maps, photographs, pose_maps, segmentation_maps
 from zeroconv import conditions
 from zeroconv.conditions.map_checks import bend_correlation
 from zeroconv.conditions.normal import read_normals
@@ -60,10 +61,10 @@ def drawings() -> list[Image.Image]:
 
 @cache
 def pictures() -> list[Image.Image]:
-    """Renderings, as they are and larger, and drawings."""
+    """Renderings, as they are and larger, photographs, and drawings."""
     scenes = [Image.fromarray(make(seed).rgb) for seed in SCENES]
     larger = [scene.resize((384, 384), Image.Resampling.BICUBIC) for scene in scenes[::4]]
-    return [*scenes, *larger, *drawings()]
+    return [*scenes, *larger, *photographs(), *drawings()]
 
 
 def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
@@ -77,7 +78,12 @@ def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
 def right() -> list[Case]:
     """Maps that are in order."""
     found = [Case(name, "extracted", conditions.extract(name, image)) for name in LINES for image in pictures()]
-    found = [case for case in found if np.asarray(case.image).max(axis=2).astype(bool).sum() > 40]  # of drawings without lines
+    for image in photographs():
+        found += [Case("canny", "low thresholds", conditions.extract("canny", image, low=50, high=100))]
+        found += [Case("soft-edge", "safe", conditions.extract("soft-edge", image, safe=True))]
+        found += [Case("scribble", "xdog", conditions.extract("scribble", image, method="xdog"))]
+        found += [Case("lineart", "coarse", conditions.extract("lineart", image, coarse=True))]
+    found = [case for case in found if np.asarray(case.image).max(axis=2).astype(bool).sum() > 40]  # of pictures without lines
     scenes = [make(seed) for seed in SCENES]
     for scene in scenes:
         for name in ("depth", "normal", "segmentation"):
@@ -91,6 +97,16 @@ def right() -> list[Case]:
                 drawn = draw_pose(scene.keypoints * [side / 128, side / 128, 1], (side, side))
                 found += [Case("pose", f"drawn at {side}", drawn), Case("pose", "JPEG", as_jpeg(drawn, 95))]
             found.append(Case("pose", "thin", draw_pose(scene.keypoints * [4, 4, 1], (512, 512), thickness=4)))
+    for name, maps in (
+        ("depth", depth_maps()), ("normal", normal_maps()), ("segmentation", segmentation_maps()), ("pose", pose_maps()),
+    ):  # fmt: skip
+        found += [Case(name, "of a photograph", image) for image in maps]
+        found += [Case(name, "of a photograph, JPEG", as_jpeg(image, 95)) for image in maps if name != "segmentation"]
+    for number, image in enumerate(photographs()):
+        found += [
+            Case(name, "of a photograph", conditions.extract(name, image, seed=number)) for name in ("shuffle", "inpaint")
+        ]
+        found += [Case("tile", "of a photograph", conditions.extract("tile", image))]
     return found + crowds()
 
 
@@ -171,9 +187,12 @@ def wrong() -> list[Case]:
             found.append(Case("lines", "canny", conditions.extract("canny", image), ("map.other", "map.empty")))
         found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
         if min(image.size) >= 256:
-            thick = cv2.dilate(np.asarray(conditions.extract("scribble", image)), np.ones((5, 5), np.uint8))
-            found.append(Case("canny", "thick scribble", Image.fromarray(thick), ("map.thick", *PICTURE, "map.inverted")))
-    return found + list(wrong_truths())
+            strokes = conditions.extract("scribble", image, width=3)
+            thick = Image.fromarray(cv2.dilate(np.asarray(strokes), np.ones((7, 7), np.uint8)))
+            for what, drawn in (("thin scribble", strokes), ("thick scribble", thick)):
+                if np.asarray(drawn).any():
+                    found.append(Case("canny", what, drawn, ("map.thick", "map.empty", *PICTURE, "map.inverted")))
+    return found + list(wrong_truths()) + list(wrong_maps_of_photographs())
 
 
 def wrong_truths() -> Iterator[Case]:
@@ -215,6 +234,37 @@ def wrong_truths() -> Iterator[Case]:
         stroke = np.zeros((256, 256, 3), np.uint8)
         cv2.line(stroke, (30, 40), (200, 40 + seed % 100), (0, 255, 0), 6)
         yield Case("pose", "one green stroke", Image.fromarray(stroke), ("map.no-joints",))
+
+
+def wrong_maps_of_photographs() -> Iterator[Case]:
+    """Measured depth and its normals, and regions of photographs, changed or given as something else."""
+    for depth in depth_maps():
+        yield Case("depth", "inverted", ImageOps.invert(depth), ("map.inverted",))
+        yield Case("depth", "millimetres", Image.fromarray(np.asarray(depth) // 16), ("map.range", "map.flat"))
+        yield Case("normal", "depth", depth, ("map.no-unit-vectors",))
+        yield Case("segmentation", "depth", depth, ("map.palette", "map.empty"))
+        for name in LINES:
+            yield Case(name, "depth", depth, (*PICTURE, "map.inverted", "map.grey-lines"))
+    for normal in normal_maps():
+        yield Case("normal", "BGR", swapped(normal), ("map.channels", "map.no-unit-vectors"))
+        yield Case("depth", "normals", normal, ("map.colours",))
+        for what, channel in (("red flipped", 0), ("green flipped", 1)):
+            flipped = np.asarray(normal).copy()
+            flipped[..., channel] = 255 - flipped[..., channel]
+            yield Case("normal", what, Image.fromarray(flipped), ("map.mirrored", "map.upside-down"))
+    for classes in segmentation_maps():
+        smaller = classes.resize((200, 200), Image.Resampling.BICUBIC)
+        yield Case("segmentation", "resized", smaller, ("map.palette",))
+        yield Case(
+            "depth", "grey palette", ImageOps.grayscale(classes).convert("RGB"), ("map.classes", "map.range", "map.picture")
+        )
+        for name in LINES:
+            yield Case(name, "segmentation", classes, (*PICTURE, "map.colours", "map.inverted"))
+    for image in photographs():
+        whole = image.convert("RGBA")
+        yield Case("inpaint", "without a hole", whole, ("map.no-hole", "map.empty"))
+        for name in ("shuffle", "tile"):
+            yield Case(name, "one colour", Image.new("RGB", image.size, image.getpixel((9, 9))), ("map.flat",))
 
 
 def swapped(image: Image.Image) -> Image.Image:

@@ -14,13 +14,17 @@ from zeroconv.errors import InputError, NothingAskedError
 
 
 def test_right_maps_are_left_alone() -> None:
+    """Of each condition by itself, photographs' maps among them."""
     said = Counter(
         (case.condition, case.what, message.code)
         for case in right()
         for message in conditions.get(case.condition).check(case.image)
     )
-    assert len(right()) > 400
-    assert said.total() <= 0.005 * len(right()), said.most_common()
+    count = Counter(case.condition for case in right())
+    assert count.keys() == set(conditions.names()) and count.total() > 900
+    for name in count:
+        of_it = [key for key in said.elements() if key[0] == name]
+        assert len(of_it) <= 0.005 * count[name], (count[name], Counter(of_it))
 
 
 def test_wrong_maps_are_warned_of_with_the_right_reason() -> None:
@@ -29,12 +33,18 @@ def test_wrong_maps_are_warned_of_with_the_right_reason() -> None:
         codes = {message.code for message in conditions.get(case.condition).check(case.image)}
         if not codes & set(case.codes):
             missed[case.condition, case.what, ", ".join(codes) or "nothing"] += 1
-    assert len(wrong()) > 600
-    assert missed.total() <= 0.05 * len(wrong()), missed.most_common()
+    count = Counter(case.condition for case in wrong())
+    assert count.keys() == set(conditions.names()) and count.total() > 2000
+    for name in count:
+        of_it = [key for key in missed.elements() if key[0] == name]
+        assert len(of_it) <= 0.05 * count[name], (count[name], Counter(of_it))
 
 
 def test_photographs_have_no_score_as_maps_of_lines_and_maps_have_one() -> None:
-    """In colours and in grey; the error names the contract. Maps that are in order are never refused."""
+    """In colours and in grey; the error names the contract. Maps that are in order are never refused.
+
+    Some photographs are black nearly everywhere, such as of stars, and hardly differ from a map.
+    """
     pictures = [case for case in wrong() if case.condition in LINES and case.what in ("photograph", "grey photograph")]
     assert len(pictures) > 250
     scored: list[tuple[str, str]] = []
@@ -45,7 +55,7 @@ def test_photographs_have_no_score_as_maps_of_lines_and_maps_have_one() -> None:
             scored.append((case.condition, case.what))
         except InputError as error:
             assert not isinstance(error, NothingAskedError) and str(error).endswith(str(known.contract))
-    assert len(scored) <= 0.01 * len(pictures), scored
+    assert len(scored) <= 0.06 * len(pictures), scored
     refused = [
         case
         for case in right()

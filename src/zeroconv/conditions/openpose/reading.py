@@ -172,18 +172,28 @@ class PoseMap:
         return sum(hues) >= 8 and float(blue.mean()) > 0.05
 
     def has_face(self) -> bool:
-        """Whether there are white dots, many and all small, as of faces."""
+        """Whether there are white dots, many and all small, as of faces; apart, or so near that they touch."""
         import cv2
 
         white = (self.darkest > 200).astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(white)
-        if count - 1 < 5:
-            return False
-        sides = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
-        largest = np.maximum(*sides)
-        filled = stats[1:, cv2.CC_STAT_AREA] / (sides[0] * sides[1])
-        small = largest <= max(10, min(white.shape) / 40)
-        return float((small & (filled > 0.5) & (np.minimum(*sides) * 2.5 >= largest)).mean()) > 0.8
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+        cores = cv2.erode(white, disc)
+        covered = cv2.dilate(cores, disc) & white
+        return are_dots(white) or (float(covered.sum()) > 0.8 * float(white.sum()) and are_dots(cores))
+
+
+def are_dots(white: np.ndarray) -> bool:
+    """Whether what is 1 in (H, W), uint8, are five dots or more and hardly anything else: small, filled, as wide as high."""
+    import cv2
+
+    count, _, stats, _ = cv2.connectedComponentsWithStats(white)
+    if count - 1 < 5:
+        return False
+    sides = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
+    largest = np.maximum(*sides)
+    filled = stats[1:, cv2.CC_STAT_AREA] / (sides[0] * sides[1])
+    small = largest <= max(10, min(white.shape) / 40)
+    return float((small & (filled > 0.5) & (np.minimum(*sides) * 2.5 >= largest)).mean()) > 0.8
 
 
 def read_joints(condition: Image.Image) -> dict[int, tuple[float, float]]:

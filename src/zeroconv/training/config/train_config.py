@@ -105,7 +105,7 @@ def set_all(values: dict[str, dict[str, Any]], given: Mapping[str, Any]) -> None
             group, _, name = path.partition(".")
             values[group][name] = value
         else:
-            raise InputError(f"training setting {key!r}: extra inputs are not permitted, got {value!r}", field=key)
+            raise InputError(f"there is no training setting {key!r}", field=key)
 
 
 def assign(values: dict[str, dict[str, Any]], assignment: str) -> None:

@@ -18,6 +18,7 @@ import torch
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, trainer
+from zeroconv.training.divided_tensors import local_part
 from zeroconv.training.run_folder.lock import FolderLock
 
 
@@ -27,7 +28,7 @@ def hash_gradients(optimizer: torch.optim.Optimizer) -> str:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
-                found.update(parameter.grad.numpy().tobytes())
+                found.update(local_part(parameter.grad).numpy().tobytes())
     return found.hexdigest()
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "ModelConfig",
     "OptimizationConfig",
     "OptimizerName",
+    "ParallelConfig",
     "ProbeConfig",
     "Timesteps",
 ]
@@ -149,6 +150,16 @@ class ProbeConfig(Group):
     check_judge = field_validator("judge")(check_parameters)
 
 
+class ParallelConfig(Group):
+    """What several processes do with the networks."""
+
+    shard: Literal["none", "control", "all"] = Field(
+        "none",
+        description="what the processes of torchrun divide among them, in place of holding all of it each: none; the control "
+        "with its gradients and optimizer state; all, the base's U-Net too",
+    )
+
+
 class CheckpointConfig(Group):
     """What is kept, and where."""
 
@@ -162,5 +173,6 @@ GROUPS: dict[str, type[Group]] = {
     "model": ModelConfig,
     "optimization": OptimizationConfig,
     "probe": ProbeConfig,
+    "parallel": ParallelConfig,
     "checkpoint": CheckpointConfig,
 }

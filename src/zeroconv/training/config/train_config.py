@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import model_validator
+
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
 from zeroconv.training.config.groups import (
@@ -15,6 +17,7 @@ from zeroconv.training.config.groups import (
     Group,
     ModelConfig,
     OptimizationConfig,
+    ParallelConfig,
     ProbeConfig,
 )
 
@@ -54,7 +57,15 @@ class TrainConfig(Group):
     model: ModelConfig = ModelConfig.model_validate({})
     optimization: OptimizationConfig = OptimizationConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
+    parallel: ParallelConfig = ParallelConfig.model_validate({})
     checkpoint: CheckpointConfig = CheckpointConfig.model_validate({})
+
+    @model_validator(mode="after")
+    def check_shards(self) -> Self:
+        """Refuse to divide a base whose weights the control borrows."""
+        if self.parallel.shard == "all" and self.model.variant == "lora":
+            raise ValueError("parallel.shard = 'all' divides the base, whose weights variant 'lora' borrows: take 'control'")
+        return self
 
     @classmethod
     def build(cls, file: Path | None = None, assignments: Sequence[str] = (), **settings: Any) -> Self:

@@ -28,7 +28,7 @@ FIXED_ON_RESUME = (
 """Settings that make a run what it is; resuming with others would be another run.
 
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
-FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation")
+FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation", "parallel.shard")
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
 ENTRIES = ("state", "cache", "samples", "controlnet", "config.toml", "log.jsonl", "held-out.json", "skipped.jsonl", "stop")
 """What `clear` removes; a README stays until a new one takes its place."""
@@ -63,8 +63,12 @@ class RunFolder:
         self.saved: Checkpoint | None = None
         self.lock = FolderLock(path / "lock")
 
-    def open(self, config: TrainConfig) -> None:
+    def open(self, config: TrainConfig, tensors: bool = True) -> None:
         """Make the folder, or check that it holds the same run.
+
+        Args:
+            config: of the run.
+            tensors: whether those of its newest state are read.
 
         Raises:
             InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
@@ -74,7 +78,7 @@ class RunFolder:
         self.lock.acquire()
         try:
             self.remove_parts()
-            self.saved = self.checkpoints.load()
+            self.saved = self.checkpoints.load(tensors)
             self.prepare(config)
         except BaseException:
             self.lock.release()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,6 +83,11 @@ class Run:
     @property
     def out(self) -> Path:
         return self.folder / "run"
+
+    def copy(self, folder: Path, cell: Cell) -> "Run":
+        """Another run that goes on from where this one is."""
+        shutil.copytree(self.out, folder / "run")
+        return Run(self.zygote, self.data, folder, cell)
 
     def start(self, cell: Cell | None = None, **changed: Any) -> None:
         """Begin, or go on, in as many processes as the cell says."""

@@ -1,4 +1,4 @@
-"""Networks divided over processes (FSDP2, `fully_shard`): each holds a part of every tensor and gathers layers as it needs them.
+"""Networks divided over processes (FSDP2, `fully_shard`): each holds a part of every tensor, and gathers a layer to use it.
 
 Y. Zhao et al., *PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel*, 2023, arXiv 2304.11277.
 """
@@ -21,7 +21,7 @@ from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.probing.probe import Probe
 from zeroconv.training.processes import Processes
 
-__all__ = ["Shards", "divide"]
+__all__ = ["Shards", "divide", "probed_network"]
 
 Network = TypeVar("Network", bound=nn.Module)
 LAYERS = ("resnets", "attentions", "transformer_blocks")  # lists of layers that are gathered one by one
@@ -51,20 +51,12 @@ class Shards:
         fully_shard(loss, mesh=mesh, reshard_after_forward=True, ignored_params=left_whole)
 
     @contextmanager
-    def gathered(self, probe: Probe, average: WeightAverage | None) -> Generator[ControlNet | None]:
-        """The whole control, with averaged weights if there are any, and the probe on the whole base; in the first process.
+    def gathered(self, probe: Probe) -> Generator[ControlNet]:
+        """In the first process the whole control, and the probe on a whole base; in the others what they had.
 
         Every process must come here: the parts are sent to the first one, which holds everything until the block ends.
-
-        Args:
-            probe: whose base is divided.
-            average: of the control's weights.
-
-        Yields:
-            The control in the first process, None in the others.
         """
-        with average.in_use() if average is not None else nullcontext():
-            network = self.gather(self.loss.network, "network")
+        network = self.gather(self.loss.network, "network")
         unet = self.gather(self.loss.unet.unet, "unet") if "unet" in self.forms else None
         before = probe.pipeline
         if unet is not None:
@@ -72,7 +64,7 @@ class Shards:
             whole_base.unet = unet
             probe.pipeline = ControlPipeline(whole_base)
         try:
-            yield network
+            yield network or self.loss.network
         finally:
             probe.pipeline = before
 
@@ -91,8 +83,27 @@ class Shards:
         return filled  # type: ignore[return-value]  # of the class that the network had before it was divided
 
 
+@contextmanager
+def probed_network(
+    network: ControlNet, average: WeightAverage | None, shards: Shards | None, probe: Probe
+) -> Generator[ControlNet]:
+    """The network as it is probed: whole, with averaged weights if there are any. Every process must come here.
+
+    Args:
+        network: that is trained.
+        average: of its weights.
+        shards: of it, if it is divided; only the first process then has it whole.
+        probe: of the run.
+    """
+    with (
+        average.in_use() if average is not None else nullcontext(),
+        shards.gathered(probe) if shards else nullcontext(network) as found,
+    ):
+        yield found
+
+
 def divide(loss: TrainingLoss, processes: Processes, what: Literal["none", "control", "all"]) -> Shards | None:
-    """The networks of a loss divided as the settings ask for; None where each process holds all: one has nobody to share with."""
+    """The networks of a loss, divided as the settings ask for; None where each process holds all of them, as one alone does."""
     return None if what == "none" or processes.size == 1 else Shards(loss, processes, what)
 
 

@@ -1,10 +1,10 @@
 """A whole run: open, resume, optimise, probe, save, stop."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
-from zeroconv.control import ControlledUNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.config.defaults import default_learning_rate
@@ -24,7 +24,7 @@ from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
 from zeroconv.training.run_folder.saver import Saver, load_divided
 from zeroconv.training.run_folder.state import restore_state
-from zeroconv.training.sharding import divide
+from zeroconv.training.sharding import divide, probed_network
 from zeroconv.training.stopping import Stopped, StopRequest
 
 __all__ = ["Trainer", "train"]
@@ -95,12 +95,11 @@ class Trainer:
             config, self.base, self.data.pairs, self.cache, self.data.size, len(schedule), self.device, self.leave_out
         )
         self.timetable = Timetable(config, self.device)
-        dividing = self.shards and self.processes
-        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches, dividing)
+        parts_of = self.shards and self.processes
+        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches, parts_of)
         self.saves = self.processes.is_first or self.shards is not None
         self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
-        self.whole = self.network
         self.diagnosed: set[str] = set()
 
     def open_cache(self) -> LatentCache:
@@ -111,15 +110,12 @@ class Trainer:
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
-        average = self.average and self.average.tensors
+        learnt = self.network, self.optimizer, self.average and self.average.tensors
         if self.shards is not None:
-            step = self.processes.of_first(saved and saved.step)
-            if step is not None:
-                load_divided(self.folder.checkpoints.place(step), self.network, self.optimizer, average)
-            return step or 0
+            return load_divided(self.folder, saved and saved.step, self.processes, *learnt)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
-            restore_state(tensors, self.network, self.optimizer, average)
+            restore_state(tensors, *learnt)
         return step
 
     def fit(self) -> Summary:
@@ -134,7 +130,7 @@ class Trainer:
     def resume(self) -> Summary:
         """Optimise from where the run is; raises as `train`."""
         try:
-            with self.probed(), self.processes.together():
+            with self.probed() as self.whole, self.processes.together():
                 if self.processes.is_first:
                     self.begin()
             self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest, self.processes.first_of))
@@ -222,7 +218,7 @@ class Trainer:
             if self.processes.is_first:
                 self.record(state)
             if self.timetable.is_probe_due(state.step):
-                with self.probed(), self.processes.together():
+                with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
             if self.timetable.is_save_due(state.step) and self.saves:
@@ -260,17 +256,9 @@ class Trainer:
         except OSError as failed:
             error.add_note(f"the state of step {self.done} could not be saved: {failed}")
 
-    @contextmanager
-    def probed(self) -> Generator[None]:
-        """Inside, `self.whole` is the network to probe, with averaged weights if there are any; every process comes here."""
-        if self.shards is not None:
-            with self.shards.gathered(self.probe, self.average) as network:
-                self.whole = network or self.network
-                yield
-            self.whole = self.network
-            return
-        with self.average.in_use() if self.average is not None else nullcontext():
-            yield
+    def probed(self) -> AbstractContextManager[ControlNet]:
+        """The network as it is probed, which is whole and has the averaged weights, if there are any."""
+        return probed_network(self.network, self.average, self.shards, self.probe)
 
     def run_probe(self, step: int) -> None:
         """Probe; raises `Stopped` when a signal comes."""

@@ -127,19 +127,33 @@ def save_divided(
 
 
 def load_divided(
-    folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor] | None
-) -> None:
+    run: RunFolder,
+    step: int | None,
+    processes: Processes,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Mapping[str, Tensor] | None,
+) -> int:
     """Fill a divided network, its optimizer and averaged weights, each process its parts, from a state, divided or not.
 
     Args:
-        folder: of the state.
+        run: the folder.
+        step: of the state that the first process has verified; None without one.
+        processes: that divide the tensors among them.
         network: that is trained.
         optimizer: of its parameters.
         average: averaged weights, if the run keeps them.
 
+    Returns:
+        The step reached, 0 without a state.
+
     Raises:
         ValueError: when the state cannot be read, or is another network's.
     """
+    step = processes.of_first(step)
+    if step is None:
+        return 0
     parameters = dict(network.named_parameters())
-    tensors = read_parts_like(folder, lambda key: find_parameter(key, parameters))
+    tensors = read_parts_like(run.checkpoints.place(step), lambda key: find_parameter(key, parameters))
     restore_state(tensors, network, optimizer, average)
+    return step

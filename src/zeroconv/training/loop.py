@@ -59,7 +59,7 @@ class TrainingLoss(nn.Module):
         """The loss of a batch, ()."""
         z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
         control = ActiveControl(self.network, self.network.encode_condition(batch.condition))
-        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
+        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions, self.network.decoder)
         target = training_target(self.prediction_type, self.schedule, batch.z_0, batch.epsilon, batch.t)
         losses = denoising_loss(prediction, target)
         if self.min_snr_gamma is not None:

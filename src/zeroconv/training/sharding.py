@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from zeroconv.control import ControlNet
+from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
 from zeroconv.training.divided_tensors import whole
 from zeroconv.training.loop import TrainingLoss
@@ -103,7 +104,16 @@ def probed_network(
 
 
 def divide(loss: TrainingLoss, processes: Processes, what: Literal["none", "control", "all"]) -> Shards | None:
-    """The networks of a loss, divided as the settings ask for; None where each process holds all of them, as one alone does."""
+    """The networks of a loss, divided as the settings ask for; None where each process holds all of them, as one alone does.
+
+    Raises:
+        InputError: for a base whose weights the control borrows.
+    """
+    if what == "all" and loss.network.config.variant == "lora":
+        message = (
+            "shard is 'all', which divides the base, and variant 'lora' borrows the base's weights: divide the control alone"
+        )
+        raise InputError(message, field="parallel.shard")
     return None if what == "none" or processes.size == 1 else Shards(loss, processes, what)
 
 

@@ -161,7 +161,8 @@ class Trainer:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         for message in self.opening:
             self.tell(message)
-        rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
+        rate = self.config.optimization.learning_rate
+        usual = default_learning_rate(self.base, self.config.model.unlock_decoder)
         unusual = None if rate is None else diagnose_rate(rate, usual)
         for message in (*self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)

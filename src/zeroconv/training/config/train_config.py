@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import model_validator
-
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
 from zeroconv.training.config.groups import (
@@ -59,13 +57,6 @@ class TrainConfig(Group):
     probe: ProbeConfig = ProbeConfig.model_validate({})
     parallel: ParallelConfig = ParallelConfig.model_validate({})
     checkpoint: CheckpointConfig = CheckpointConfig.model_validate({})
-
-    @model_validator(mode="after")
-    def check_shards(self) -> Self:
-        """Refuse to divide a base whose weights the control borrows."""
-        if self.parallel.shard == "all" and self.model.variant == "lora":
-            raise ValueError("parallel.shard = 'all' divides the base, whose weights variant 'lora' borrows: take 'control'")
-        return self
 
     @classmethod
     def build(cls, file: Path | None = None, assignments: Sequence[str] = (), **settings: Any) -> Self:

@@ -23,7 +23,7 @@ CONFIG, HELD_OUT, SKIPPED = "config.toml", "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
     "model.rank", "model.connection", "model.condition_encoder", "model.condition_encoder_channels", "model.control",
-    "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
+    "model.unlock_decoder", "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
 
@@ -232,6 +232,10 @@ class RunFolder:
         """Say what the folder holds and the exact command that uses it."""
         base, condition = config.model.base, config.data.condition
         opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
+        if config.model.unlock_decoder:
+            opens = (
+                "holds the control together with the base's decoder that was trained with it; diffusers has no class for that"
+            )
         if config.model.variant == "lora":
             opens = f"holds a Control-LoRA, offsets from {base}, which other tools open too"
         write_readme(

@@ -18,6 +18,7 @@ CELLS = [
     Cell(processes=2, accumulation=3, optimizer="muon"),
     Cell(processes=2, ema_decay=0.9, optimizer="muon"),
     Cell(processes=2, workers=2, accumulation=3, ema_decay=0.9),
+    Cell(processes=2, ema_decay=0.9, shard="all"),
 ]
 
 

@@ -88,6 +88,21 @@ def test_guidance_halves_that_differ_in_latents_or_map_are_not_taken_for_one() -
     assert distance(planned(same, steps, text), plain(same, steps, text)) < CLOSE
 
 
+@torch.no_grad()
+def test_an_unlocked_decoder_decodes() -> None:
+    unet = new_unet("sd15")
+    network, plain, planned = new_network(unet).unlock_decoder(unet), ControlledUNet(unet), PlannedUNet(unet)
+    assert network.decoder is not None
+    for tensor in network.decoder.parameters():
+        tensor.mul_(1.1)
+    z, text, _ = inputs("sd15", 1, (8, 8), guided=True)
+    expected = plain(z, 5, text, [], None, network.decoder)
+    assert distance(planned(z, 5, text, [], None, network.decoder), expected) < CLOSE
+    assert distance(planned(z, 5, text), expected) > 0.01
+    next(network.decoder.parameters()).mul_(2)
+    assert distance(planned(z, 5, text, [], None, network.decoder), plain(z, 5, text, [], None, network.decoder)) < CLOSE
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_in_bfloat16_it_errs_no_more_than_the_ordinary_networks(family: str) -> None:

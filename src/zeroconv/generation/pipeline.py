@@ -17,7 +17,7 @@ from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control
-from zeroconv.generation.denoiser import ControlledDenoiser, activate, run_together, stack_maps
+from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
@@ -209,7 +209,8 @@ class ControlPipeline:
                 acting = [controls[index] for index in group]
                 active.append(activate(acting, networks[group[0]], maps, request.weighting, guided))
         added = base.added_conditions(text, *request.size)
-        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added)
+        decoder = find_decoder(controls, networks)
+        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added, decoder)
         if guided:
             denoiser = CFGDenoiser(denoiser, request.guidance_scale)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)

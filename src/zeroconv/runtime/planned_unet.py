@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from zeroconv.checkpoints.formats.controlnet_config import DEFAULTS
 from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.controlled_unet import add_residuals
+from zeroconv.control.decoder import Decoder
 from zeroconv.messages import Message, tell
-from zeroconv.runtime.plans import ControlNetPlan, UNetPlan
+from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
 from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
@@ -79,16 +80,17 @@ class PlannedUNet:
         check_supported(unet)
         self.unet = unet
         self.base: Planned | None = None
+        self.decoder: Planned | None = None
         self.controls: OrderedDict[int, Planned] = OrderedDict()
 
-    def base_plan(self) -> Any:
+    def base_plan(self) -> UNetPlan | PlainUNet:
         """The plan of the U-Net."""
         weights = weights_of(self.unet)
         if self.base is None or self.base.weights != weights:
             self.base = Planned(self.unet, weights, prove(UNetPlan(self.unet), PlainUNet(self.unet), "the base", step_of_unet))
         return self.base.plan
 
-    def control_plan(self, network: ControlNet) -> Any:
+    def control_plan(self, network: ControlNet) -> ControlNetPlan | ControlNet:
         """The plan of a ControlNet, called as one."""
         found, weights = self.controls.pop(id(network), None), weights_of(network)
         if found is None or found.network is not network or found.weights != weights:
@@ -98,6 +100,13 @@ class PlannedUNet:
             self.controls.popitem(last=False)
         return found.plan
 
+    def decoder_plan(self, decoder: Decoder) -> DecoderPlan:
+        """The plan of an unlocked decoder: of the same parts as the base's, which was proven."""
+        weights = weights_of(decoder)
+        if self.decoder is None or self.decoder.network is not decoder or self.decoder.weights != weights:
+            self.decoder = Planned(decoder, weights, DecoderPlan(decoder, set()))
+        return self.decoder.plan
+
     @torch.no_grad()
     def __call__(
         self,
@@ -106,6 +115,7 @@ class PlannedUNet:
         text: Tensor,
         controls: Sequence[ActiveControl] = (),
         added_conditions: AddedConditions | None = None,
+        decoder: Decoder | None = None,
     ) -> Tensor:
         """The prediction, (B, C, h, w); arguments as of `ControlledUNet.forward`."""
         plan = self.base_plan()
@@ -116,7 +126,8 @@ class PlannedUNet:
         acting = [residuals for residuals in given if residuals is not None]
         if acting:
             encoded = add_residuals(encoded, reduce(add, acting))
-        return plan.decode(encoded, text).contiguous()
+        last = plan if decoder is None else self.decoder_plan(decoder)
+        return last.decode(encoded, text).contiguous()
 
 
 def prove(plan: Any, plain: Any, name: str, step: Callable[[Any], Tensor]) -> Any:

@@ -13,19 +13,19 @@ from zeroconv.runtime.encoder import EncoderPlan, Shifts, Step, halve, plan_resi
 from zeroconv.runtime.layers import Normalization, UnknownModuleError, is_plain, pack
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded
 
-__all__ = ["ControlNetPlan", "UNetPlan"]
+__all__ = ["ControlNetPlan", "DecoderPlan", "UNetPlan"]
 
 
-class UNetPlan:
-    """A locked U-Net: `encode` and `decode` as in `stable_diffusion.unet`.
+class DecoderPlan:
+    """The decoder of a locked U-Net: `decode` as in `stable_diffusion.unet`.
 
     Args:
-        unet: a diffusers `UNet2DConditionModel`.
+        unet: a diffusers `UNet2DConditionModel`, or an unlocked copy of its decoder.
+        unknown: what runs as it is, because no plan computes it, is added here.
     """
 
-    def __init__(self, unet: Any) -> None:
-        self.unet, self.encoder = unet, EncoderPlan(unet)
-        self.unknown = self.encoder.unknown
+    def __init__(self, unet: Any, unknown: set[str]) -> None:
+        self.unet, self.unknown = unet, unknown
         self.levels = [self.plan_level(block) for block in unet.up_blocks]
         steps: list[Any] = [step for level in self.levels if isinstance(level, tuple) for step, _ in level[0]]
         self.shifts = Shifts([step for step in steps if isinstance(step, ResidualBlock)])
@@ -52,14 +52,6 @@ class UNetPlan:
         ]
         return steps, up
 
-    def encode(self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None) -> Encoded:
-        """The encoder and the middle block; see `stable_diffusion.unet.encode`. The embedding may have one row."""
-        embedding = self.encoder.embedding(z_t, t, added_conditions)
-        given = StepInputs(embedding, self.encoder.shifts(embedding), text)
-        z_t = halve(z_t) if len(embedding) == 1 and len(text) == len(z_t) else z_t
-        skips, middle = self.encoder.run(self.encoder.conv_in(z_t), given)
-        return Encoded(skips, middle, embedding)
-
     def decode(self, encoded: Encoded, text: Tensor) -> Tensor:
         """The decoder: the prediction, (B, C, h, w); see `stable_diffusion.unet.decode`."""
         given = StepInputs(encoded.embedding, self.shifts(encoded.embedding), text)
@@ -82,6 +74,26 @@ class UNetPlan:
             if up is not None:
                 h = up(h, size)
         return self.conv_out(h if self.norm_out is None else self.norm_out(h))
+
+
+class UNetPlan(DecoderPlan):
+    """A locked U-Net: `encode` and `decode` as in `stable_diffusion.unet`.
+
+    Args:
+        unet: a diffusers `UNet2DConditionModel`.
+    """
+
+    def __init__(self, unet: Any) -> None:
+        self.encoder = EncoderPlan(unet)
+        super().__init__(unet, self.encoder.unknown)
+
+    def encode(self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None) -> Encoded:
+        """The encoder and the middle block; see `stable_diffusion.unet.encode`. The embedding may have one row."""
+        embedding = self.encoder.embedding(z_t, t, added_conditions)
+        given = StepInputs(embedding, self.encoder.shifts(embedding), text)
+        z_t = halve(z_t) if len(embedding) == 1 and len(text) == len(z_t) else z_t
+        skips, middle = self.encoder.run(self.encoder.conv_in(z_t), given)
+        return Encoded(skips, middle, embedding)
 
 
 class ControlNetPlan:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, snr_weight, training_target
 from zeroconv.training.data.batches import Batch
+from zeroconv.training.divided_tensors import whole
 
 __all__ = ["StepMetrics", "TrainingLoss", "optimize"]
 
@@ -58,7 +59,7 @@ class TrainingLoss(nn.Module):
         """The loss of a batch, ()."""
         z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
         control = ActiveControl(self.network, self.network.encode_condition(batch.condition))
-        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
+        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions, self.network.decoder)
         target = training_target(self.prediction_type, self.schedule, batch.z_0, batch.epsilon, batch.t)
         losses = denoising_loss(prediction, target)
         if self.min_snr_gamma is not None:
@@ -104,7 +105,7 @@ def optimize(
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * scale_learning_rate(step)
         loss = mean(add_gradients(loss_of, parts_of(step), without_sharing))
-        norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
+        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm))
         unchecked.append((step + 1, torch.stack([loss.float(), norm.float()])))
         skipped = False
         if skip:

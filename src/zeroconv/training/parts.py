@@ -76,6 +76,11 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
                 condition_encoder=model.condition_encoder,
                 conditioning_embedding_out_channels=model.condition_encoder_channels or default_channels(base),
             )
+    if network.decoder is not None and not model.unlock_decoder:
+        message = f"{model.control} was trained with the base's decoder unlocked: go on with unlock_decoder=true"
+        raise InputError(message, field="model.unlock_decoder")
+    if model.unlock_decoder and network.decoder is None:
+        network.unlock_decoder(base.unet)
     extract = {key: value for key, value in data.extract.items() if key != "device"}
     network.config = replace(network.config, base=model.base, condition=data.condition, extract=extract)
     return network
@@ -83,7 +88,7 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
 
 def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base: StableDiffusion) -> torch.optim.Optimizer:
     """The optimizer that the settings ask for; a base's widths decide what they leave open."""
-    rate = optimization.learning_rate or default_learning_rate(base)
+    rate = optimization.learning_rate or default_learning_rate(base, network.decoder is not None)
     return new_optimizer(network, optimization.optimizer or default_optimizer(base), rate, optimization.weight_decay)
 
 

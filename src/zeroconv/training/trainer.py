@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from zeroconv.control import ControlledUNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.config.defaults import default_learning_rate
@@ -22,8 +22,9 @@ from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
-from zeroconv.training.run_folder.saver import Saver
+from zeroconv.training.run_folder.saver import Saver, load_divided
 from zeroconv.training.run_folder.state import restore_state
+from zeroconv.training.sharding import divide, probed_network
 from zeroconv.training.stopping import Stopped, StopRequest
 
 __all__ = ["Trainer", "train"]
@@ -69,12 +70,17 @@ class Trainer:
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)
+        schedule = build_schedule(self.base).to(self.device)
+        self.loss = TrainingLoss(
+            ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
+        )
+        self.shards = divide(self.loss, self.processes, config.parallel.shard)
         self.optimizer = build_optimizer(self.network, optimization, self.base)
         self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
-                self.folder.open(config)
+                self.folder.open(config, tensors=self.shards is None)
         try:
             with self.processes.together(), listen(self.opening.append):
                 self.done = self.load()
@@ -85,16 +91,14 @@ class Trainer:
         except BaseException:
             self.folder.unlock()
             raise
-        schedule = build_schedule(self.base).to(self.device)
-        self.loss = TrainingLoss(
-            ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
-        )
         self.batches = Batches(
             config, self.base, self.data.pairs, self.cache, self.data.size, len(schedule), self.device, self.leave_out
         )
         self.timetable = Timetable(config, self.device)
-        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
-        self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
+        parts_of = self.shards and self.processes
+        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches, parts_of)
+        self.saves = self.processes.is_first or self.shards is not None
+        self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
         self.diagnosed: set[str] = set()
 
@@ -106,9 +110,12 @@ class Trainer:
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
+        learnt = self.network, self.optimizer, self.average and self.average.tensors
+        if self.shards is not None:
+            return load_divided(self.folder, saved and saved.step, self.processes, *learnt)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
-            restore_state(tensors, self.network, self.optimizer, self.average and self.average.tensors)
+            restore_state(tensors, *learnt)
         return step
 
     def fit(self) -> Summary:
@@ -123,21 +130,21 @@ class Trainer:
     def resume(self) -> Summary:
         """Optimise from where the run is; raises as `train`."""
         try:
-            with self.processes.together():
+            with self.probed() as self.whole, self.processes.together():
                 if self.processes.is_first:
                     self.begin()
-            self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest))
+            self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest, self.processes.first_of))
         except Stopped:
             pass
         except FloatingPointError:  # nothing that might be poisoned is saved
             raise
         except (KeyboardInterrupt, Exception) as error:
-            if self.processes.is_first:
+            if self.processes.is_first and self.shards is None:  # the others could not write their parts
                 self.save_despite(error)
             raise
         stopped = None if self.done >= self.config.optimization.steps else self.stop.reason()
         self.stop.clear()
-        if self.processes.is_first:
+        if self.saves:
             self.save()
             self.folder.checkpoints.wait()
         return self.summarize(stopped)
@@ -154,7 +161,8 @@ class Trainer:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         for message in self.opening:
             self.tell(message)
-        rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
+        rate = self.config.optimization.learning_rate
+        usual = default_learning_rate(self.base, self.config.model.unlock_decoder)
         unusual = None if rate is None else diagnose_rate(rate, usual)
         for message in (*self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
@@ -176,7 +184,7 @@ class Trainer:
         parts = optimization.accumulation * processes.size
         mine = range(processes.rank * optimization.accumulation, (processes.rank + 1) * optimization.accumulation)
         prepared = self.batches.each(steps, mine, parts)
-        module = processes.share_gradients(self.loss)
+        module = processes.share_gradients(self.loss) if self.shards is None else self.loss
         return optimize(
             module,
             self.take_parts(prepared),
@@ -211,10 +219,10 @@ class Trainer:
             if self.processes.is_first:
                 self.record(state)
             if self.timetable.is_probe_due(state.step):
-                with self.processes.together():
+                with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if self.timetable.is_save_due(state.step) and self.processes.is_first:
+            if self.timetable.is_save_due(state.step) and self.saves:
                 self.save()
             if self.timetable.is_check_due(state.step) and self.processes.first_of(self.stop.reason()):
                 return
@@ -233,7 +241,8 @@ class Trainer:
             FloatingPointError: when the weights give no finite loss any more; then nothing is written.
             OSError: when this state, or the one before it, cannot be written.
         """
-        self.progress.write(self.done, report=False)
+        if self.processes.is_first:
+            self.progress.write(self.done, report=False)
         self.saver.check_weights(self.done)
         self.saver.save(self.done)
 
@@ -248,13 +257,17 @@ class Trainer:
         except OSError as failed:
             error.add_note(f"the state of step {self.done} could not be saved: {failed}")
 
+    def probed(self) -> AbstractContextManager[ControlNet]:
+        """The network as it is probed, which is whole and has the averaged weights, if there are any."""
+        return probed_network(self.network, self.average, self.shards, self.probe)
+
     def run_probe(self, step: int) -> None:
-        """Probe with the averaged weights, if there are any; raises `Stopped` when a signal comes."""
+        """Probe; raises `Stopped` when a signal comes."""
         begun = time.monotonic()
         assert self.recorder is not None
-        with self.average.in_use() if self.average is not None else nullcontext(), self.interruptible():
-            self.recorder.run(self.network, step)
-            for message in diagnose(self.network, step, self.probe.two_maps()):
+        with self.interruptible():
+            self.recorder.run(self.whole, step)
+            for message in diagnose(self.whole, step, self.probe.two_maps()):
                 if message.code not in self.diagnosed:
                     self.diagnosed.add(message.code)
                     self.tell(message)

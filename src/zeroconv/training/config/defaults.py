@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 
+UNLOCKED = 0.2  # of the learning rate where the decoder is trained, too
 LOWEST_FIRST, UNIFORM_FROM = 0.4, 2 / 3
 """With "high-first" this share of the schedule is left out until this share of the training is done."""
 
@@ -50,9 +51,15 @@ def is_wide(base: StableDiffusion) -> bool:
     return base.unet.config.block_out_channels[0] >= 320
 
 
-def default_learning_rate(base: StableDiffusion) -> float:
-    """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one."""
-    return 1e-5 if is_wide(base) else 1e-3
+def default_learning_rate(base: StableDiffusion, unlocked: bool = False) -> float:
+    """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one.
+
+    Args:
+        base: the locked base.
+        unlocked: whether its decoder is trained, too: then a fifth of that, as the authors' 2e-6.
+    """
+    rate = 1e-5 if is_wide(base) else 1e-3
+    return UNLOCKED * rate if unlocked else rate
 
 
 def default_optimizer(base: StableDiffusion) -> OptimizerName:

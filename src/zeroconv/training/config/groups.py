@@ -17,6 +17,7 @@ __all__ = [
     "ModelConfig",
     "OptimizationConfig",
     "OptimizerName",
+    "ParallelConfig",
     "ProbeConfig",
     "Timesteps",
 ]
@@ -84,6 +85,11 @@ class ModelConfig(Group):
         None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
     )
 
+    unlock_decoder: bool = Field(
+        False,
+        description="train the base's decoder, too, a copy that is kept with the control, as the authors' sd_locked=False",
+    )
+
     @field_validator("condition_encoder_channels", mode="before")
     @classmethod
     def split(cls, value: object) -> object:
@@ -97,7 +103,9 @@ class OptimizationConfig(Group):
     steps: int = Field(1000, ge=1, description="optimizer steps in all")
     batch_size: int = Field(8, ge=1, description="samples per optimizer step")
     accumulation: int = Field(1, ge=1, description="equal parts of a batch that are computed one after the other")
-    learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
+    learning_rate: float | None = Field(
+        None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases, a fifth of it with unlock_decoder"
+    )
     optimizer: OptimizerName | None = Field(
         None, description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps"
     )
@@ -149,6 +157,16 @@ class ProbeConfig(Group):
     check_judge = field_validator("judge")(check_parameters)
 
 
+class ParallelConfig(Group):
+    """What several processes do with the networks."""
+
+    shard: Literal["none", "control", "all"] = Field(
+        "none",
+        description="what the processes of torchrun divide among them, in place of holding all of it each: none; the control "
+        "with its gradients and optimizer state; all, the base's U-Net too",
+    )
+
+
 class CheckpointConfig(Group):
     """What is kept, and where."""
 
@@ -162,5 +180,6 @@ GROUPS: dict[str, type[Group]] = {
     "model": ModelConfig,
     "optimization": OptimizationConfig,
     "probe": ProbeConfig,
+    "parallel": ParallelConfig,
     "checkpoint": CheckpointConfig,
 }

@@ -15,6 +15,7 @@ from zeroconv.training.config.groups import (
     Group,
     ModelConfig,
     OptimizationConfig,
+    ParallelConfig,
     ProbeConfig,
 )
 
@@ -54,6 +55,7 @@ class TrainConfig(Group):
     model: ModelConfig = ModelConfig.model_validate({})
     optimization: OptimizationConfig = OptimizationConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
+    parallel: ParallelConfig = ParallelConfig.model_validate({})
     checkpoint: CheckpointConfig = CheckpointConfig.model_validate({})
 
     @classmethod

@@ -23,12 +23,12 @@ CONFIG, HELD_OUT, SKIPPED = "config.toml", "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
     "model.rank", "model.connection", "model.condition_encoder", "model.condition_encoder_channels", "model.control",
-    "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
+    "model.unlock_decoder", "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
 
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
-FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation")
+FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation", "parallel.shard")
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
 ENTRIES = ("state", "cache", "samples", "controlnet", "config.toml", "log.jsonl", "held-out.json", "skipped.jsonl", "stop")
 """What `clear` removes; a README stays until a new one takes its place."""
@@ -63,8 +63,12 @@ class RunFolder:
         self.saved: Checkpoint | None = None
         self.lock = FolderLock(path / "lock")
 
-    def open(self, config: TrainConfig) -> None:
+    def open(self, config: TrainConfig, tensors: bool = True) -> None:
         """Make the folder, or check that it holds the same run.
+
+        Args:
+            config: of the run.
+            tensors: whether those of its newest state are read.
 
         Raises:
             InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
@@ -74,7 +78,7 @@ class RunFolder:
         self.lock.acquire()
         try:
             self.remove_parts()
-            self.saved = self.checkpoints.load()
+            self.saved = self.checkpoints.load(tensors)
             self.prepare(config)
         except BaseException:
             self.lock.release()
@@ -228,6 +232,10 @@ class RunFolder:
         """Say what the folder holds and the exact command that uses it."""
         base, condition = config.model.base, config.data.condition
         opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
+        if config.model.unlock_decoder:
+            opens = (
+                "holds the control together with the base's decoder that was trained with it; diffusers has no class for that"
+            )
         if config.model.variant == "lora":
             opens = f"holds a Control-LoRA, offsets from {base}, which other tools open too"
         write_readme(

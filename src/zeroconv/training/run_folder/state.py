@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["gather_state", "restore_state"]
+__all__ = ["find_parameter", "gather_state", "restore_state"]
 
 
 def gather_state(
@@ -53,6 +53,17 @@ def restore_state(
         saved = strip_prefix(tensors, "average.") or dict(network.named_parameters())
         for name, tensor in average.items():
             tensor.copy_(saved[name].detach())
+
+
+def find_parameter(key: str, parameters: Mapping[str, Tensor]) -> Tensor | None:
+    """The parameter that a tensor of a state is, averages, or is a moment of; None when there is none.
+
+    Args:
+        key: as `gather_state` names it.
+        parameters: of the network, by name.
+    """
+    kind, _, name = key.partition(".")
+    return parameters.get(name.rpartition(".")[0] if kind == "optimizer" else name)
 
 
 def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from zeroconv.control import ControlledUNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.config.defaults import default_learning_rate
@@ -12,18 +11,19 @@ from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
-from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
+from zeroconv.training.loop import StepMetrics, optimize
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.optimization.timetable import Timetable
 from zeroconv.training.optimization.weight_average import WeightAverage
-from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
+from zeroconv.training.parts import build_loss, build_optimizer, build_probe, check_size, encoders_of, lock_and_build, open_base
+from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
 from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
 from zeroconv.training.run_folder.saver import Saver
-from zeroconv.training.run_folder.state import restore_state
+from zeroconv.training.run_folder.state import restore_state, strip_prefix
 from zeroconv.training.stopping import Stopped, StopRequest
 
 __all__ = ["Trainer", "train"]
@@ -65,12 +65,15 @@ class Trainer:
         optimization = config.optimization
         self.device = self.processes.device(optimization.device)
         self.data = RunData(config, self.folder.read_held_out())
-        self.base = open_base(config)
+        self.base, network = lock_and_build(config, open_base(config))
+        check_size(config, self.base, self.data.size)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
-        self.network = build_network(config, self.base).to(self.device).train()
+        self.network = network.to(self.device).train()
         self.network.check_base(self.base.unet)
         self.optimizer = build_optimizer(self.network, optimization, self.base)
         self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
+        self.loss_scale = LossScale() if optimization.precision == "fp16" else None
+        self.encoders = encoders_of(self.base)
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
@@ -85,15 +88,19 @@ class Trainer:
         except BaseException:
             self.folder.unlock()
             raise
-        schedule = build_schedule(self.base).to(self.device)
-        self.loss = TrainingLoss(
-            ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
-        )
+        self.loss = build_loss(config, self.base, self.network, self.device)
         self.batches = Batches(
-            config, self.base, self.data.pairs, self.cache, self.data.size, len(schedule), self.device, self.leave_out
+            config,
+            self.encoders,
+            self.data.pairs,
+            self.cache,
+            self.data.size,
+            len(self.loss.schedule),
+            self.device,
+            self.leave_out,
         )
         self.timetable = Timetable(config, self.device)
-        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
+        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches, self.loss_scale)
         self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
         self.recorder: ProbeRecorder | None = None
         self.diagnosed: set[str] = set()
@@ -101,7 +108,7 @@ class Trainer:
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
         pairs = self.data.pairs
-        return LatentCache(self.folder.path / "cache", self.base, len(pairs), self.data.size, pairs.max_captions)
+        return LatentCache(self.folder.path / "cache", self.encoders, len(pairs), self.data.size, pairs.max_captions)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
@@ -109,6 +116,8 @@ class Trainer:
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
             restore_state(tensors, self.network, self.optimizer, self.average and self.average.tensors)
+            if self.loss_scale is not None:
+                self.loss_scale.load(strip_prefix(tensors, "loss_scale."))
         return step
 
     def fit(self) -> Summary:
@@ -154,7 +163,8 @@ class Trainer:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
         for message in self.opening:
             self.tell(message)
-        rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
+        rate = self.config.optimization.learning_rate
+        usual = default_learning_rate(self.base, self.config.optimization.optimizer)
         unusual = None if rate is None else diagnose_rate(rate, usual)
         for message in (*self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
@@ -188,6 +198,7 @@ class Trainer:
             optimization.nonfinite == "skip",
             getattr(module, "no_sync", nullcontext),
             processes.mean,
+            self.loss_scale,
         )
 
     def take_parts(self, prepared: Iterator[list[Batch]]) -> Callable[[int], list[Batch]]:

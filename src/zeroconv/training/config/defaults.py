@@ -9,6 +9,7 @@ from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = [
     "default_channels",
+    "default_fused",
     "default_learning_rate",
     "default_optimizer",
     "extractor_parameters",
@@ -50,14 +51,24 @@ def is_wide(base: StableDiffusion) -> bool:
     return base.unet.config.block_out_channels[0] >= 320
 
 
-def default_learning_rate(base: StableDiffusion) -> float:
-    """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one."""
+def default_learning_rate(base: StableDiffusion, optimizer: OptimizerName | None = None) -> float:
+    """1e-5 for Stable Diffusion's widths (the authors' tutorial); 1e-3 for narrower bases, found on the tiny one.
+
+    Prodigy estimates the rate itself, and is given a factor of 1.
+    """
+    if optimizer == "prodigy":
+        return 1.0
     return 1e-5 if is_wide(base) else 1e-3
 
 
 def default_optimizer(base: StableDiffusion) -> OptimizerName:
     """AdamW for Stable Diffusion's widths (the authors'); Muon for narrower bases, which learn from fewer samples with it."""
     return "adamw" if is_wide(base) else "muon"
+
+
+def default_fused(optimization: OptimizationConfig, base: StableDiffusion) -> bool:
+    """Whether AdamW is the fused one: for Stable Diffusion's widths, where it is several times as fast, if it is left open."""
+    return is_wide(base) if optimization.fused is None else optimization.fused
 
 
 def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> range:

@@ -7,6 +7,7 @@ from zeroconv.training.data.batches import Batches
 from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.nonfinite import find_nonfinite, in_batch
 from zeroconv.training.optimization.weight_average import WeightAverage
+from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.state import gather_state
 
@@ -23,6 +24,7 @@ class Saver:
         optimizer: of its parameters.
         average: of its weights, if there is one.
         batches: of the run.
+        loss_scale: of float16.
 
     Attributes:
         is_updating: an update was begun and not yet counted: network and optimizer may be half made.
@@ -36,9 +38,10 @@ class Saver:
         optimizer: torch.optim.Optimizer,
         average: WeightAverage | None,
         batches: Batches,
+        loss_scale: LossScale | None = None,
     ) -> None:
         self.config, self.folder, self.loss, self.batches = config, folder, loss, batches
-        self.optimizer, self.average = optimizer, average
+        self.optimizer, self.average, self.loss_scale = optimizer, average, loss_scale
         self.is_updating = False
         optimizer.register_step_pre_hook(self.begin_update)
 
@@ -57,7 +60,8 @@ class Saver:
             OSError: when the state before it could not be written.
         """
         self.folder.sync_log()
-        tensors = gather_state(self.loss.network, self.optimizer, self.average and self.average.tensors)
+        average, scale = self.average and self.average.tensors, self.loss_scale and self.loss_scale.tensors
+        tensors = gather_state(self.loss.network, self.optimizer, average, scale)
         self.folder.checkpoints.save(step, tensors, {"config": self.config.to_toml()})
 
     def check_weights(self, step: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from zeroconv.control import ControlNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data import Pair
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
@@ -15,16 +15,29 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.config.defaults import (
     default_channels,
+    default_fused,
     default_learning_rate,
     default_optimizer,
     reextract_parameters,
 )
 from zeroconv.training.config.groups import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
+from zeroconv.training.precision.dtypes import NAMES, base_dtype, compute_dtype
+from zeroconv.training.precision.locked_base import Float32Encoders, lock_base
 from zeroconv.training.probing.probe import Probe
 
-__all__ = ["build_network", "build_optimizer", "build_probe", "build_schedule", "open_base"]
+__all__ = [
+    "build_loss",
+    "build_network",
+    "build_optimizer",
+    "build_probe",
+    "build_schedule",
+    "encoders_of",
+    "lock_and_build",
+    "open_base",
+]
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:
@@ -33,6 +46,49 @@ def open_base(config: TrainConfig) -> StableDiffusion:
         config.model.base, vae=config.model.vae, prediction_type=config.model.prediction_type
     )
     return base.to(config.optimization.device)
+
+
+def lock_and_build(config: TrainConfig, base: StableDiffusion) -> tuple[StableDiffusion, ControlNet]:
+    """The base in the type that its weights are kept in, and the network that learns, which begins from float32.
+
+    A low-rank network has no weights of the base: those it borrows are of the base's type.
+
+    Args:
+        config: the settings.
+        base: opened in float32, and left as it is.
+
+    Raises:
+        InputError: for a low-rank network on a base of another type than it computes in.
+    """
+    network, kind = build_network(config, base), base_dtype(config)
+    locked = lock_base(base, kind, compute_dtype(config))
+    if network.config.variant != "lora":
+        return locked, network
+    if kind != (computed := NAMES[config.optimization.precision]):
+        message = (
+            f"a low-rank network borrows the base's weights: base_dtype is {kind!r}, expected {computed!r} as the precision"
+        )
+        raise InputError(message, field="model.base_dtype")
+    return locked, network if locked is base else build_network(config, locked)
+
+
+def check_size(config: TrainConfig, base: StableDiffusion, size: tuple[int, int]) -> None:
+    """Refuse what bfloat16 cannot be trusted with on a CPU: a map of one cell that is halved.
+
+    torch 2.13 leaves weights' gradients of such a convolution (stride 2 on 1 x 1) unset in part: they are what the memory held.
+
+    Args:
+        config: the settings.
+        base: to be locked.
+        size: width and height of the pictures in pixels.
+
+    Raises:
+        InputError: naming the smallest side that works.
+    """
+    least = base.vae_scale_factor * 2 ** (len(base.unet.config.block_out_channels) - 1)
+    if config.optimization.precision == "bf16" and base.device.type == "cpu" and min(size) < least:
+        message = f"precision 'bf16' on a CPU needs pictures of {least} pixels at least for this base, got {size[0]}x{size[1]}"
+        raise InputError(message, field="optimization.precision", hint="take fp32, or larger pictures")
 
 
 def build_schedule(base: StableDiffusion) -> NoiseSchedule:
@@ -51,6 +107,26 @@ def build_schedule(base: StableDiffusion) -> NoiseSchedule:
     return NoiseSchedule.scaled_linear(
         base.scheduler_config["num_train_timesteps"], base.scheduler_config["beta_start"], base.scheduler_config["beta_end"]
     )
+
+
+def build_loss(config: TrainConfig, base: StableDiffusion, network: ControlNet, device: str) -> TrainingLoss:
+    """The loss of a network on a base, computed as the settings say; both are on the device."""
+    optimization = config.optimization
+    return TrainingLoss(
+        ControlledUNet(base.unet),
+        network,
+        build_schedule(base).to(device),
+        base.prediction_type,
+        optimization.min_snr_gamma,
+        compute_dtype(config),
+        optimization.checkpoint_encoder,
+        optimization.checkpoint_decoder,
+    )
+
+
+def encoders_of(base: StableDiffusion) -> StableDiffusion:
+    """The base as it encodes pictures and prompts for the cache: in float32, whatever type its U-Net has."""
+    return base if base.dtype == torch.float32 else Float32Encoders(**vars(base))
 
 
 def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
@@ -88,8 +164,9 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
 
 def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base: StableDiffusion) -> torch.optim.Optimizer:
     """The optimizer that the settings ask for; a base's widths decide what they leave open."""
-    rate = optimization.learning_rate or default_learning_rate(base, network.decoder is not None)
-    return new_optimizer(network, optimization.optimizer or default_optimizer(base), rate, optimization.weight_decay)
+    name = optimization.optimizer or default_optimizer(base)
+    rate = optimization.learning_rate or default_learning_rate(base, name, network.decoder is not None)
+    return new_optimizer(network, name, rate, optimization.weight_decay, default_fused(optimization, base))
 
 
 def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]) -> Probe:

@@ -114,7 +114,12 @@ def divide(loss: TrainingLoss, processes: Processes, what: Literal["none", "cont
             "shard is 'all', which divides the base, and variant 'lora' borrows the base's weights: divide the control alone"
         )
         raise InputError(message, field="parallel.shard")
-    return None if what == "none" or processes.size == 1 else Shards(loss, processes, what)
+    if what == "none" or processes.size == 1:
+        return None
+    if loss.acting is not loss.network or next(loss.unet.unet.parameters()).dtype != torch.float32:
+        message = f"shard is {what!r}, which goes with float32 alone and without checkpoint_encoder or checkpoint_decoder"
+        raise InputError(message, field="parallel.shard", hint="leave out precision, base_dtype and checkpoint_encoder")
+    return Shards(loss, processes, what)
 
 
 def layers_of(network: nn.Module) -> list[nn.Module]:

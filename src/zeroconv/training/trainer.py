@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
-from zeroconv.control import ControlledUNet, ControlNet
+from zeroconv.control import ControlNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.config.defaults import default_learning_rate
@@ -12,19 +12,18 @@ from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
-from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
+from zeroconv.training.learner import Learner
+from zeroconv.training.loop import StepMetrics, optimize
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.optimization.timetable import Timetable
-from zeroconv.training.optimization.weight_average import WeightAverage
-from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
+from zeroconv.training.parts import build_probe, open_base
 from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
 from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
 from zeroconv.training.run_folder.saver import Saver, load_divided
-from zeroconv.training.run_folder.state import restore_state
-from zeroconv.training.sharding import divide, probed_network
+from zeroconv.training.sharding import probed_network
 from zeroconv.training.stopping import Stopped, StopRequest
 
 __all__ = ["Trainer", "train"]
@@ -63,20 +62,12 @@ class Trainer:
         self.config, self.folder = config, RunFolder(config.checkpoint.out)
         self.report = report if self.processes.is_first else lambda _: None
         self.stop = StopRequest(self.folder.path / "stop")
-        optimization = config.optimization
-        self.device = self.processes.device(optimization.device)
+        self.device = self.processes.device(config.optimization.device)
         self.data = RunData(config, self.folder.read_held_out())
-        self.base = open_base(config)
+        self.learner = learner = Learner(config, open_base(config), self.processes, self.data.size)
+        self.base, self.network, self.loss = learner.base, learner.network, learner.loss
+        self.optimizer, self.average, self.shards = learner.optimizer, learner.average, learner.shards
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
-        self.network = build_network(config, self.base).to(self.device).train()
-        self.network.check_base(self.base.unet)
-        schedule = build_schedule(self.base).to(self.device)
-        self.loss = TrainingLoss(
-            ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
-        )
-        self.shards = divide(self.loss, self.processes, config.parallel.shard)
-        self.optimizer = build_optimizer(self.network, optimization, self.base)
-        self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
@@ -91,12 +82,14 @@ class Trainer:
         except BaseException:
             self.folder.unlock()
             raise
-        self.batches = Batches(
-            config, self.base, self.data.pairs, self.cache, self.data.size, len(schedule), self.device, self.leave_out
-        )
+        steps, encoders = len(self.loss.schedule), learner.encoders
+        known = self.data.pairs, self.cache, self.data.size
+        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out)
         self.timetable = Timetable(config, self.device)
-        parts_of = self.shards and self.processes
-        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches, parts_of)
+        divided = self.shards and self.processes
+        self.saver = Saver(
+            config, self.folder, self.loss, self.optimizer, self.average, self.batches, learner.loss_scale, divided
+        )
         self.saves = self.processes.is_first or self.shards is not None
         self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
@@ -105,17 +98,16 @@ class Trainer:
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
         pairs = self.data.pairs
-        return LatentCache(self.folder.path / "cache", self.base, len(pairs), self.data.size, pairs.max_captions)
+        return LatentCache(self.folder.path / "cache", self.learner.encoders, len(pairs), self.data.size, pairs.max_captions)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
-        learnt = self.network, self.optimizer, self.average and self.average.tensors
         if self.shards is not None:
-            return load_divided(self.folder, saved and saved.step, self.processes, *learnt)
+            return load_divided(self.folder, saved and saved.step, self.processes, *self.learner.learnt)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
-            restore_state(tensors, *learnt)
+            self.learner.restore(tensors)
         return step
 
     def fit(self) -> Summary:
@@ -162,7 +154,7 @@ class Trainer:
         for message in self.opening:
             self.tell(message)
         rate = self.config.optimization.learning_rate
-        usual = default_learning_rate(self.base, self.config.model.unlock_decoder)
+        usual = default_learning_rate(self.base, self.config.optimization.optimizer, self.config.model.unlock_decoder)
         unusual = None if rate is None else diagnose_rate(rate, usual)
         for message in (*self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
@@ -196,6 +188,7 @@ class Trainer:
             optimization.nonfinite == "skip",
             getattr(module, "no_sync", nullcontext),
             processes.mean,
+            self.learner.loss_scale,
         )
 
     def take_parts(self, prepared: Iterator[list[Batch]]) -> Callable[[int], list[Batch]]:

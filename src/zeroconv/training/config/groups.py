@@ -11,6 +11,7 @@ from zeroconv.schema import Schema
 
 __all__ = [
     "GROUPS",
+    "BaseDtype",
     "CheckpointConfig",
     "DataConfig",
     "Group",
@@ -18,11 +19,14 @@ __all__ = [
     "OptimizationConfig",
     "OptimizerName",
     "ParallelConfig",
+    "Precision",
     "ProbeConfig",
     "Timesteps",
 ]
 
-OptimizerName = Literal["adamw", "muon"]
+OptimizerName = Literal["adamw", "muon", "adamw8bit", "prodigy"]
+Precision = Literal["fp32", "bf16", "fp16"]
+BaseDtype = Literal["float32", "bfloat16", "float16", "float8", "int8", "int4"]
 Timesteps = Literal["uniform", "high-first"]
 
 
@@ -74,6 +78,9 @@ class ModelConfig(Group):
     base: str = Field("tiny", description="the locked base: a name, folder, file or hub id")
     vae: Path | None = Field(None, description="another autoencoder for the base, a file or folder")
     prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
+    base_dtype: BaseDtype | None = Field(
+        None, description="type of the locked U-Net's weights, as `precision` if left out; the copy begins from float32"
+    )
     control: str | None = Field(None, description="begin from this ControlNet and not from the base")
     variant: Literal["full", "lite", "lora"] = Field(
         "full", description="the copy: full, one convolution per block, or the base's own weights and low-rank updates"
@@ -107,8 +114,16 @@ class OptimizationConfig(Group):
         None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases, a fifth of it with unlock_decoder"
     )
     optimizer: OptimizerName | None = Field(
-        None, description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps"
+        None,
+        description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps; "
+        "or adamw8bit: less memory; or prodigy, which finds its own learning rate",
     )
+    fused: bool | None = Field(
+        None, description="AdamW in one pass over the weights: faster, rounded otherwise; for Stable Diffusion if left out"
+    )
+    precision: Precision = Field("fp32", description="what the copy computes in; its weights are float32 always")
+    checkpoint_encoder: bool = Field(False, description="compute the copy's blocks twice: less memory, the same numbers")
+    checkpoint_decoder: bool = Field(False, description="compute the locked decoder's blocks twice, likewise")
     timesteps: Timesteps | None = Field(
         None,
         description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
@@ -118,7 +133,7 @@ class OptimizationConfig(Group):
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
     decay: Literal["linear", "cosine"] = Field("linear", description="how it falls")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW and Prodigy")
     max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
     nonfinite: Literal["stop", "skip"] = Field(

@@ -13,6 +13,7 @@ from zeroconv.training.data.batches import Batches
 from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.nonfinite import find_nonfinite, in_batch
 from zeroconv.training.optimization.weight_average import WeightAverage
+from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.processes import Processes
 from zeroconv.training.run_folder.checkpoints import describe_file, size_of, write_manifest
 from zeroconv.training.run_folder.folder import RunFolder
@@ -32,6 +33,7 @@ class Saver:
         optimizer: of its parameters.
         average: of its weights, if there is one.
         batches: of the run.
+        loss_scale: of float16.
         processes: that divide the state among them; None where the first one has all of it.
 
     Attributes:
@@ -46,10 +48,11 @@ class Saver:
         optimizer: torch.optim.Optimizer,
         average: WeightAverage | None,
         batches: Batches,
+        loss_scale: LossScale | None = None,
         processes: Processes | None = None,
     ) -> None:
         self.config, self.folder, self.loss, self.batches = config, folder, loss, batches
-        self.optimizer, self.average, self.processes = optimizer, average, processes
+        self.optimizer, self.average, self.loss_scale, self.processes = optimizer, average, loss_scale, processes
         self.is_updating = False
         optimizer.register_step_pre_hook(self.begin_update)
 
@@ -70,7 +73,8 @@ class Saver:
             OSError: when the state before it could not be written, or a divided one cannot.
             PeerFailedError: when another process cannot write.
         """
-        tensors = gather_state(self.loss.network, self.optimizer, self.average and self.average.tensors)
+        average, scale = self.average and self.average.tensors, self.loss_scale and self.loss_scale.tensors
+        tensors = gather_state(self.loss.network, self.optimizer, average, scale)
         facts = {"config": self.config.to_toml()}
         if self.processes is not None:
             save_divided(self.folder, step, tensors, facts, self.processes)

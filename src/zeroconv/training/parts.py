@@ -62,13 +62,17 @@ def lock_and_build(config: TrainConfig, base: StableDiffusion) -> tuple[StableDi
     """
     network, kind = build_network(config, base), base_dtype(config)
     locked = lock_base(base, kind, compute_dtype(config))
-    if network.config.variant != "lora":
-        return locked, network
-    if kind != (computed := NAMES[config.optimization.precision]):
-        message = (
-            f"a low-rank network borrows the base's weights: base_dtype is {kind!r}, expected {computed!r} as the precision"
+    is_low_rank, unlocked = network.config.variant == "lora", network.decoder is not None
+    if (is_low_rank or unlocked) and kind != (computed := NAMES[config.optimization.precision]):
+        why = (
+            "a low-rank network borrows the base's weights"
+            if is_low_rank
+            else "an unlocked decoder goes on from the base's encoder"
         )
+        message = f"{why}: base_dtype is {kind!r}, expected {computed!r} as the precision"
         raise InputError(message, field="model.base_dtype")
+    if not is_low_rank:
+        return locked, network
     return locked, network if locked is base else build_network(config, locked)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.control import ControlNet, Residuals
+from zeroconv.control.decoder import Decoder
 from zeroconv.stable_diffusion import AddedConditions
 
 __all__ = ["ComputeCopy"]
@@ -43,6 +44,11 @@ class ComputeCopy(nn.Module):
         """Take over the masters' weights, as they are now."""
         for module, name, master in self.weights:
             module.__dict__[name] = master.to(self.dtype)
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The unlocked decoder in the type of the copy, if the network has one."""
+        return self.module.decoder
 
     def encode_condition(self, condition: Tensor) -> Tensor:
         """As `ControlNet.encode_condition`, in the type of the copy."""

@@ -141,3 +141,13 @@ def test_what_has_no_place_for_it_is_refused(settings: Settings, trained: Path) 
     going_on = Trainer(settings(control=str(trained), unlock_decoder=True), lambda _: None)
     assert same(dict(going_on.network.state_dict()), dict(ControlNet.from_pretrained(trained).state_dict()))
     going_on.folder.unlock()
+
+
+def test_it_learns_in_half_precision_on_a_base_of_the_same(settings: Settings) -> None:
+    trainer = Trainer(settings(unlock_decoder=True, precision="fp16", learning_rate=1e-2, probe_every=100), lambda _: None)
+    born = copies(trainer.network.state_dict().items())
+    trainer.fit()
+    assert all(not torch.equal(tensor, born[name]) for name, tensor in trainer.network.state_dict().items())
+    assert all(tensor.dtype == torch.float32 for tensor in trainer.network.state_dict().values())
+    with pytest.raises(InputError, match="an unlocked decoder goes on from the base's encoder: base_dtype is 'float32'"):
+        Trainer(settings(unlock_decoder=True, precision="fp16", base_dtype="float32"), lambda _: None)

@@ -56,6 +56,10 @@ class TrainingLoss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, ()."""
+        return self.per_sample(batch).mean()
+
+    def per_sample(self, batch: Batch) -> Tensor:
+        """The loss of each sample of a batch, (B,)."""
         z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
         control = ActiveControl(self.network, self.network.encode_condition(batch.condition))
         prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
@@ -63,7 +67,7 @@ class TrainingLoss(nn.Module):
         losses = denoising_loss(prediction, target)
         if self.min_snr_gamma is not None:
             losses = losses * snr_weight(self.prediction_type, self.schedule, batch.t, self.min_snr_gamma)
-        return losses.mean()
+        return losses
 
 
 def optimize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from zeroconv.control import ControlNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data import Pair
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
@@ -16,11 +16,16 @@ from zeroconv.training.config.defaults import (
     default_channels,
     default_learning_rate,
     default_optimizer,
+    default_probe_steps,
+    is_wide,
     reextract_parameters,
+    timesteps_of_step,
 )
 from zeroconv.training.config.groups import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
+from zeroconv.training.probing.held_out_loss import HeldOutLoss
 from zeroconv.training.probing.probe import Probe
 
 __all__ = ["build_network", "build_optimizer", "build_probe", "build_schedule", "open_base"]
@@ -80,6 +85,22 @@ def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base:
 
 
 def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]) -> Probe:
-    """The probe on held-out pairs and their maps."""
-    sampling = config.probe.steps, config.probe.guidance
-    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, reextract_parameters(config))
+    """The probe on held-out pairs and their maps, with the settings that say how it is made (`settle_probe`)."""
+    sampling = config.probe.steps or default_probe_steps(is_wide(base)), config.probe.guidance
+    held_out_loss = build_held_out_loss(config, base, pairs, maps)
+    judge = reextract_parameters(config)
+    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, judge, held_out_loss)
+
+
+def build_held_out_loss(
+    config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
+) -> HeldOutLoss:
+    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on."""
+    optimization, schedule = config.optimization, build_schedule(base).to(config.optimization.device)
+    timesteps = timesteps_of_step(optimization, is_wide(base), len(schedule), 0)
+
+    def loss_of(network: ControlNet) -> TrainingLoss:
+        unet = ControlledUNet(base.unet)
+        return TrainingLoss(unet, network, schedule, base.prediction_type, optimization.min_snr_gamma)
+
+    return HeldOutLoss(loss_of, base, config.data.condition, pairs, maps, timesteps, optimization.device)

@@ -3,28 +3,33 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 
 from zeroconv.control import ControlledUNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
-from zeroconv.training.config.defaults import default_learning_rate
+from zeroconv.run_files import PROBE, SAVE, STOP
+from zeroconv.training.config.defaults import default_learning_rate, is_wide, settle_probe
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
 from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
+from zeroconv.training.measurements import measure
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.optimization.timetable import Timetable
 from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
-from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.probing.diagnosis import diagnose_rate
 from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
+from zeroconv.training.requests import FileRequests
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
 from zeroconv.training.run_folder.saver import Saver
 from zeroconv.training.run_folder.state import restore_state
 from zeroconv.training.stopping import Stopped, StopRequest
+from zeroconv.training.tracking.trackers import Trackers
 
 __all__ = ["Trainer", "train"]
 
@@ -59,13 +64,17 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
         self.processes = join_processes(config.optimization.device)
-        self.config, self.folder = config, RunFolder(config.checkpoint.out)
+        self.folder, self.trackers = RunFolder(config.checkpoint.out), Trackers(config)
         self.report = report if self.processes.is_first else lambda _: None
-        self.stop = StopRequest(self.folder.path / "stop")
+        self.stop = StopRequest(self.folder.path / STOP)
+        self.requests = FileRequests(self.folder.path if self.processes.is_first else None)
         optimization = config.optimization
         self.device = self.processes.device(optimization.device)
-        self.data = RunData(config, self.folder.read_held_out())
-        self.base = open_base(config)
+        opened = cache(partial(open_base, config))  # data are looked at first: that takes less time
+        self.data = RunData(config, self.folder.read_held_out(), lambda: is_wide(opened()))
+        self.base = opened()
+        settled = self.folder.earlier_settings(), is_wide(self.base), len(self.data.held_out)
+        self.config = config = settle_probe(config, *settled)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)
@@ -96,7 +105,6 @@ class Trainer:
         self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
         self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
         self.recorder: ProbeRecorder | None = None
-        self.diagnosed: set[str] = set()
 
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
@@ -117,6 +125,7 @@ class Trainer:
             with listen(self.tell), self.stop.listening():
                 return self.resume()
         finally:
+            self.trackers.close()
             self.folder.unlock()
             self.processes.leave()
 
@@ -149,23 +158,22 @@ class Trainer:
             Stopped: when a signal comes.
         """
         self.stop.clear()
+        self.requests.clear()
         rows = self.folder.rewind_log(self.done)
+        self.trackers.open(self.folder, self.done, rows, self.tell)
         if self.done:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
-        for message in self.opening:
-            self.tell(message)
         rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
         unusual = None if rate is None else diagnose_rate(rate, usual)
-        for message in (*self.data.messages(), *([unusual] if unusual else ())):
+        for message in (*self.opening, *self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
         self.folder.write_skipped(self.data.left_out)
         optimization = self.config.optimization
-        self.progress = ProgressLog(self.folder, optimization.steps, optimization.batch_size, rows, self.report)
+        sizes = optimization.steps, optimization.batch_size
+        self.progress = ProgressLog(self.folder, *sizes, rows, self.report, partial(measure, self.optimizer, self.device))
         with self.interruptible():
             self.recorder = ProbeRecorder(self.probe, self.config, self.folder, self.report, rows)
-        if self.timetable.is_probe_due(self.done) and not self.recorder.has(
-            self.done
-        ):  # initialised, or interrupted while probing
+        if self.timetable.is_probe_due(self.done) and not self.recorder.has(self.done):  # new, or interrupted while probing
             self.run_probe(self.done)
         self.progress.start()
 
@@ -210,13 +218,15 @@ class Trainer:
                 self.tell(message)
             if self.processes.is_first:
                 self.record(state)
-            if self.timetable.is_probe_due(state.step):
+            is_check_due = self.timetable.is_check_due(state.step)
+            asked = self.processes.first_of(self.requests.take()) if is_check_due else None
+            if self.timetable.is_probe_due(state.step) or asked == PROBE:
                 with self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if self.timetable.is_save_due(state.step) and self.processes.is_first:
+            if (self.timetable.is_save_due(state.step) or asked == SAVE) and self.processes.is_first:
                 self.save()
-            if self.timetable.is_check_due(state.step) and self.processes.first_of(self.stop.reason()):
+            if is_check_due and self.processes.first_of(self.stop.reason()):
                 return
 
     def record(self, state: StepMetrics) -> None:
@@ -254,10 +264,6 @@ class Trainer:
         assert self.recorder is not None
         with self.average.in_use() if self.average is not None else nullcontext(), self.interruptible():
             self.recorder.run(self.network, step)
-            for message in diagnose(self.network, step, self.probe.two_maps()):
-                if message.code not in self.diagnosed:
-                    self.diagnosed.add(message.code)
-                    self.tell(message)
         self.progress.leave_out(time.monotonic() - begun)
 
     def interruptible(self) -> AbstractContextManager[None]:
@@ -267,7 +273,7 @@ class Trainer:
     def tell(self, message: Message) -> None:
         """Say what a user should know, and log it."""
         if self.processes.is_first:
-            self.folder.log("message", self.done, code=message.code, level=message.level, text=message.text)
+            self.folder.log("message", self.done, **message.to_json())
         self.report(message)
 
     def leave_out(self, name: str, problem: str) -> None:
@@ -279,8 +285,6 @@ class Trainer:
 
     def summarize(self, stopped: str | None) -> Summary:
         """How the run ended."""
-        found = self.recorder
-        if found is None:
-            return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)
-        marks = found.newest, found.uncontrolled.fidelity, found.ceiling
-        return Summary(self.done, *marks, found.jump, self.folder.path, stopped)
+        if self.recorder is not None:
+            return self.recorder.summarize(self.done, stopped)
+        return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)

@@ -91,7 +91,7 @@ def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Se
         with Image.open(folder / "samples" / f"step-{step:06d}.png") as sheet:
             assert sheet.width >= 2 * 128 and sheet.height >= 4 * 128  # two pairs; truth, map, without, with
     assert [(row["event"], row["step"]) for row in log(folder)] == [
-        ("probe", 0), ("probe", 2), ("progress", 2), ("progress", 4), ("probe", 4),
+        ("probe", 0), ("progress", 2), ("probe", 2), ("progress", 4), ("probe", 4),
     ]  # fmt: skip
     assert TrainConfig.build(folder / "config.toml") == settings(out=folder)
     assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))

@@ -262,6 +262,7 @@ class Trainer:
         """Probe with the averaged weights, if there are any; raises `Stopped` when a signal comes."""
         begun = time.monotonic()
         assert self.recorder is not None
+        self.progress.write(step, report=False)  # the log goes forward: trackers refuse an earlier step after a later one
         with self.average.in_use() if self.average is not None else nullcontext(), self.interruptible():
             self.recorder.run(self.network, step)
         self.progress.leave_out(time.monotonic() - begun)

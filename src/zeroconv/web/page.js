@@ -21,7 +21,7 @@ function element(name, text, className) {
   return node;
 }
 
-const whole = (value) => Math.round(value).toLocaleString("en");
+const whole = (value) => (Math.round(value) || 0).toLocaleString("en"); // and no minus before a zero
 
 function short(value) {
   if (value === null || value === undefined) return "–";
@@ -42,7 +42,7 @@ function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= raw) || 10);
   const found = [];
-  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) found.push(value);
+  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-9; value += step) found.push(value || 0);
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
 

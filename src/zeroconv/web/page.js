@@ -166,8 +166,10 @@ function showCurves() {
   if (last) {
     const share = (last.fidelity - last.uncontrolled) / (last.ceiling - last.uncontrolled);
     const sure = last.low === null ? "" : ` [${last.low.toFixed(3)}, ${last.high.toFixed(3)}]`;
-    const made = last.pictures === null ? "" : `; ${last.pictures} held-out pictures, strength ${last.strength}, guidance ${last.guidance}, ${last.denoising_steps} steps`;
-    $("lead").textContent = `${last.fidelity.toFixed(3)}${sure} at step ${whole(last.step)}, ${Math.round(100 * share)} % of the gap${made}`;
+    const made = `${last.pictures} held-out pictures, strength ${last.strength}, guidance ${last.guidance} (none without prompts), ${last.denoising_steps} steps`;
+    const closed = Number.isFinite(share) ? `, ${Math.round(100 * share)} % of the gap` : "";
+    $("lead").textContent = `${last.fidelity.toFixed(3)}${sure} at step ${whole(last.step)}${closed}`;
+    $("made").textContent = last.pictures === null ? "" : made;
   }
   draw("chart-fidelity", {
     lines: [

@@ -253,10 +253,22 @@ class RunFolder:
             f"# A ControlNet for {condition} on {base}\n\n{text}\n\n"
             "```\n"
             f'zeroconv generate --base {base} --control {self.path} --image photo.png --prompt "…" --out pictures\n'
-            f"zeroconv evaluate --base {base} --control {self.path} --data {config.data.source} --out report\n"
+            f"zeroconv evaluate --base {base} --control {self.path} --data {evaluation_data(config)} --out report\n"
             "```\n\n"
-            f"`controlnet/` {opens}. The newest probe is in `samples/`.\n",
+            f"`controlnet/` {opens}. `samples/` has the sheet of every probe, `log.jsonl` every number, `config.toml` the\n"
+            "settings. The pairs named in `held-out.json` were not trained on, all others were: evaluate on pairs that are new.\n\n"
+            "```\n"
+            f"zeroconv watch {self.path}\n"
+            f"zeroconv train --config {self.path / CONFIG}\n"
+            "```\n\n"
+            "The first shows the run on a page, while it goes on and afterwards; the second resumes it. A file called `stop`,\n"
+            "`probe` or `save` in this folder ends the run after its step, probes then, or saves its state then.\n",
         )
+
+
+def evaluation_data(config: TrainConfig) -> str:
+    """Pairs to evaluate on that were not trained on: scenes that every training leaves out, or a place to put a name."""
+    return "world:200@900000000" if config.data.source.startswith("world:") else "NEW-PAIRS"
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:

@@ -256,7 +256,7 @@ class RunFolder:
             f"zeroconv evaluate --base {base} --control {self.path} --data {evaluation_data(config)} --out report\n"
             "```\n\n"
             f"`controlnet/` {opens}. `samples/` has the sheet of every probe, `log.jsonl` every number, `config.toml` the\n"
-            "settings. The pairs named in `held-out.json` were not trained on, all others were: evaluate on pairs that are new.\n\n"
+            "settings. Pairs named in `held-out.json` were not trained on, all others were: evaluate on pairs that are new.\n\n"
             "```\n"
             f"zeroconv watch {self.path}\n"
             f"zeroconv train --config {self.path / CONFIG}\n"

@@ -236,7 +236,7 @@ def test_the_jump_is_announced_once(settings: Settings) -> None:
     for step, value in ((0, fidelity - 0.5), (2, fidelity - 0.48)):
         recorder.remember({"step": step, "fidelity": value, "share": {"low": -0.1, "high": 0.1}})
     with torch.no_grad():
-        trainer.network.controlnet_mid_block.bias.fill_(1e-12)  # zero connections are the base without control
+        next(trainer.network.controlnet_mid_block.parameters()).fill_(1e-12)  # zero connections are the base without control
     recorder.run(trainer.network, 4)
     recorder.run(trainer.network, 6)
     trainer.recorder = recorder

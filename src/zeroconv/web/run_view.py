@@ -44,7 +44,8 @@ class RunView:
         """All of it, for JSON: no number in it is infinite, and no text is more than text."""
         with self.reading:
             rows, settings = self.log.read(), self.settings()
-            steps = number(settings.get("optimization", {}).get("steps")) if isinstance(settings, dict) else None
+            group = settings.get("optimization")
+            steps = number(group.get("steps")) if isinstance(group, dict) else None
             return {
                 "name": self.path.name,
                 "path": str(self.path),

@@ -68,7 +68,7 @@ class WatchServer(ThreadingHTTPServer):
         filled = read_asset("page.html").replace("{{token}}", html.escape(self.token))
         return filled.replace("{{name}}", html.escape(self.view.path.name))
 
-    def handle_error(self, *_: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that leaves in the middle of an answer is no news."""
 
 

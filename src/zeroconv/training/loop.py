@@ -71,6 +71,10 @@ class TrainingLoss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, ()."""
+        return self.per_sample(batch).mean()
+
+    def per_sample(self, batch: Batch) -> Tensor:
+        """The loss of each sample of a batch, (B,)."""
         if isinstance(self.acting, ComputeCopy):
             self.acting.refresh()
         kind = self.unet.unet.dtype
@@ -81,7 +85,7 @@ class TrainingLoss(nn.Module):
         losses = denoising_loss(prediction, target)
         if self.min_snr_gamma is not None:
             losses = losses * snr_weight(self.prediction_type, self.schedule, batch.t, self.min_snr_gamma)
-        return losses.mean()
+        return losses
 
 
 def optimize(

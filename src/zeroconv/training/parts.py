@@ -18,7 +18,10 @@ from zeroconv.training.config.defaults import (
     default_fused,
     default_learning_rate,
     default_optimizer,
+    default_probe_steps,
+    is_wide,
     reextract_parameters,
+    timesteps_of_step,
 )
 from zeroconv.training.config.groups import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
@@ -26,6 +29,7 @@ from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
 from zeroconv.training.precision.dtypes import NAMES, base_dtype, compute_dtype
 from zeroconv.training.precision.locked_base import Float32Encoders, lock_base
+from zeroconv.training.probing.held_out_loss import HeldOutLoss
 from zeroconv.training.probing.probe import Probe
 
 __all__ = [
@@ -174,6 +178,21 @@ def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base:
 
 
 def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]) -> Probe:
-    """The probe on held-out pairs and their maps."""
-    sampling = config.probe.steps, config.probe.guidance
-    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, reextract_parameters(config))
+    """The probe on held-out pairs and their maps, with the settings that say how it is made (`settle_probe`)."""
+    sampling = config.probe.steps or default_probe_steps(is_wide(base)), config.probe.guidance
+    held_out_loss = build_held_out_loss(config, base, pairs, maps)
+    judge = reextract_parameters(config)
+    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, judge, held_out_loss)
+
+
+def build_held_out_loss(
+    config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
+) -> HeldOutLoss:
+    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on."""
+    optimization = config.optimization
+    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)
+
+    def loss_of(base: StableDiffusion, network: ControlNet) -> TrainingLoss:
+        return build_loss(config, base, network, optimization.device)
+
+    return HeldOutLoss(loss_of, base, config.data.condition, pairs, maps, timesteps, optimization.device)

@@ -59,15 +59,19 @@ class Shards:
         """
         network = self.gather(self.loss.network, "network")
         unet = self.gather(self.loss.unet.unet, "unet") if "unet" in self.forms else None
-        before = probe.pipeline
+        before, held_out_loss = probe.pipeline, probe.held_out_loss
         if unet is not None:
             whole_base = copy.copy(before.base)
             whole_base.unet = unet
             probe.pipeline = ControlPipeline(whole_base)
+            if held_out_loss is not None:
+                held_out_loss.base = whole_base
         try:
             yield network or self.loss.network
         finally:
             probe.pipeline = before
+            if held_out_loss is not None:
+                held_out_loss.base = before.base
 
     def gather(self, network: Network, form: str) -> Network | None:
         """A whole copy of a divided network, in the first process."""

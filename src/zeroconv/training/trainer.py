@@ -3,28 +3,33 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 
 from zeroconv.control import ControlNet
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
-from zeroconv.training.config.defaults import default_learning_rate
+from zeroconv.run_files import PROBE, SAVE, STOP
+from zeroconv.training.config.defaults import default_learning_rate, is_wide, settle_probe
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
 from zeroconv.training.learner import Learner
 from zeroconv.training.loop import StepMetrics, optimize
+from zeroconv.training.measurements import measure
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.optimization.timetable import Timetable
 from zeroconv.training.parts import build_probe, open_base
-from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.probing.diagnosis import diagnose_rate
 from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
+from zeroconv.training.requests import FileRequests
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
 from zeroconv.training.run_folder.saver import Saver, load_divided
 from zeroconv.training.sharding import probed_network
 from zeroconv.training.stopping import Stopped, StopRequest
+from zeroconv.training.tracking.trackers import Trackers
 
 __all__ = ["Trainer", "train"]
 
@@ -59,14 +64,18 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
         self.processes = join_processes(config.optimization.device)
-        self.config, self.folder = config, RunFolder(config.checkpoint.out)
+        self.folder, self.trackers = RunFolder(config.checkpoint.out), Trackers(config)
         self.report = report if self.processes.is_first else lambda _: None
-        self.stop = StopRequest(self.folder.path / "stop")
+        self.stop = StopRequest(self.folder.path / STOP)
+        self.requests = FileRequests(self.folder.path if self.processes.is_first else None)
         self.device = self.processes.device(config.optimization.device)
-        self.data = RunData(config, self.folder.read_held_out())
-        self.learner = learner = Learner(config, open_base(config), self.processes, self.data.size)
+        opened = cache(partial(open_base, config))  # data are looked at first: that takes less time
+        self.data = RunData(config, self.folder.read_held_out(), lambda: is_wide(opened()))
+        self.learner = learner = Learner(config, opened(), self.processes, self.data.size)
         self.base, self.network, self.loss = learner.base, learner.network, learner.loss
         self.optimizer, self.average, self.shards = learner.optimizer, learner.average, learner.shards
+        settled = self.folder.earlier_settings(), is_wide(self.base), len(self.data.held_out)
+        self.config = config = settle_probe(config, *settled)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
@@ -93,7 +102,6 @@ class Trainer:
         self.saves = self.processes.is_first or self.shards is not None
         self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
-        self.diagnosed: set[str] = set()
 
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
@@ -116,6 +124,7 @@ class Trainer:
             with listen(self.tell), self.stop.listening():
                 return self.resume()
         finally:
+            self.trackers.close()
             self.folder.unlock()
             self.processes.leave()
 
@@ -148,24 +157,23 @@ class Trainer:
             Stopped: when a signal comes.
         """
         self.stop.clear()
+        self.requests.clear()
         rows = self.folder.rewind_log(self.done)
+        self.trackers.open(self.folder, self.done, rows, self.tell)
         if self.done:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
-        for message in self.opening:
-            self.tell(message)
         rate = self.config.optimization.learning_rate
         usual = default_learning_rate(self.base, self.config.optimization.optimizer, self.config.model.unlock_decoder)
         unusual = None if rate is None else diagnose_rate(rate, usual)
-        for message in (*self.data.messages(), *([unusual] if unusual else ())):
+        for message in (*self.opening, *self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
         self.folder.write_skipped(self.data.left_out)
         optimization = self.config.optimization
-        self.progress = ProgressLog(self.folder, optimization.steps, optimization.batch_size, rows, self.report)
+        sizes = optimization.steps, optimization.batch_size
+        self.progress = ProgressLog(self.folder, *sizes, rows, self.report, partial(measure, self.optimizer, self.device))
         with self.interruptible():
             self.recorder = ProbeRecorder(self.probe, self.config, self.folder, self.report, rows)
-        if self.timetable.is_probe_due(self.done) and not self.recorder.has(
-            self.done
-        ):  # initialised, or interrupted while probing
+        if self.timetable.is_probe_due(self.done) and not self.recorder.has(self.done):  # new, or interrupted while probing
             self.run_probe(self.done)
         self.progress.start()
 
@@ -211,13 +219,15 @@ class Trainer:
                 self.tell(message)
             if self.processes.is_first:
                 self.record(state)
-            if self.timetable.is_probe_due(state.step):
+            is_check_due = self.timetable.is_check_due(state.step)
+            asked = self.processes.first_of(self.requests.take()) if is_check_due else None
+            if self.timetable.is_probe_due(state.step) or asked == PROBE:
                 with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if self.timetable.is_save_due(state.step) and self.saves:
+            if (self.timetable.is_save_due(state.step) or asked == SAVE) and self.saves:
                 self.save()
-            if self.timetable.is_check_due(state.step) and self.processes.first_of(self.stop.reason()):
+            if is_check_due and self.processes.first_of(self.stop.reason()):
                 return
 
     def record(self, state: StepMetrics) -> None:
@@ -258,12 +268,9 @@ class Trainer:
         """Probe; raises `Stopped` when a signal comes."""
         begun = time.monotonic()
         assert self.recorder is not None
+        self.progress.write(step, report=False)  # the log goes forward: trackers refuse an earlier step after a later one
         with self.interruptible():
             self.recorder.run(self.whole, step)
-            for message in diagnose(self.whole, step, self.probe.two_maps()):
-                if message.code not in self.diagnosed:
-                    self.diagnosed.add(message.code)
-                    self.tell(message)
         self.progress.leave_out(time.monotonic() - begun)
 
     def interruptible(self) -> AbstractContextManager[None]:
@@ -273,7 +280,7 @@ class Trainer:
     def tell(self, message: Message) -> None:
         """Say what a user should know, and log it."""
         if self.processes.is_first:
-            self.folder.log("message", self.done, code=message.code, level=message.level, text=message.text)
+            self.folder.log("message", self.done, **message.to_json())
         self.report(message)
 
     def leave_out(self, name: str, problem: str) -> None:
@@ -285,8 +292,6 @@ class Trainer:
 
     def summarize(self, stopped: str | None) -> Summary:
         """How the run ended."""
-        found = self.recorder
-        if found is None:
-            return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)
-        marks = found.newest, found.uncontrolled.fidelity, found.ceiling
-        return Summary(self.done, *marks, found.jump, self.folder.path, stopped)
+        if self.recorder is not None:
+            return self.recorder.summarize(self.done, stopped)
+        return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)

@@ -12,9 +12,12 @@ __all__ = [
     "default_fused",
     "default_learning_rate",
     "default_optimizer",
+    "default_probe_count",
+    "default_probe_steps",
     "extractor_parameters",
     "is_wide",
     "reextract_parameters",
+    "settle_probe",
     "timesteps_of_step",
 ]
 
@@ -74,6 +77,33 @@ def default_optimizer(base: StableDiffusion) -> OptimizerName:
 def default_fused(optimization: OptimizationConfig, base: StableDiffusion) -> bool:
     """Whether AdamW is the fused one: for Stable Diffusion's widths, where it is several times as fast, if it is left open."""
     return is_wide(base) if optimization.fused is None else optimization.fused
+
+
+def default_probe_count(is_wide: bool, pairs: int) -> int:
+    """Held-out pairs: 8, whose pictures are dear, for Stable Diffusion's widths; else 32, or a tenth of a small data set.
+
+    The means of 8 pictures differ by 0.06 from one draw of pictures to the next, too much to tell the better network by.
+    """
+    return 8 if is_wide else min(max(pairs // 10, 8), 32)
+
+
+def default_probe_steps(is_wide: bool) -> int:
+    """Denoising steps in probes. On the tiny base 6 give the fidelity of 20 (.700 and .706), in a third of the time."""
+    return 10 if is_wide else 6
+
+
+def settle_probe(config: TrainConfig, before: TrainConfig | None, is_wide: bool, held_out: int) -> TrainConfig:
+    """The settings with what they leave open about probes filled in, so that the run folder's settings say it.
+
+    Args:
+        config: as asked for.
+        before: of the run that is gone on with, which keeps what it has; None for a new one.
+        is_wide: whether the base has Stable Diffusion's widths.
+        held_out: how many pairs are held out.
+    """
+    steps = (before and before.probe.steps) or default_probe_steps(is_wide)
+    settled = {"count": config.probe.count or held_out, "steps": config.probe.steps or steps}
+    return config.model_copy(update={"probe": config.probe.model_copy(update=settled)})
 
 
 def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> range:

@@ -22,12 +22,14 @@ __all__ = [
     "Precision",
     "ProbeConfig",
     "Timesteps",
+    "TrackerName",
 ]
 
 OptimizerName = Literal["adamw", "muon", "adamw8bit", "prodigy"]
 Precision = Literal["fp32", "bf16", "fp16"]
 BaseDtype = Literal["float32", "bfloat16", "float16", "float8", "int8", "int4"]
 Timesteps = Literal["uniform", "high-first"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
 def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
@@ -161,9 +163,15 @@ class OptimizationConfig(Group):
 class ProbeConfig(Group):
     """The fidelity probes on held-out pairs."""
 
-    every: int = Field(100, ge=1, description="steps between fidelity probes and sample sheets")
-    count: int = Field(8, ge=1, description="held-out pairs in a probe")
-    steps: int = Field(10, ge=1, description="denoising steps in a probe")
+    every: int = Field(150, ge=1, description="steps between fidelity probes and sample sheets")
+    count: int | None = Field(
+        None,
+        ge=1,
+        description="held-out pairs in a probe; 8 for Stable Diffusion; for narrower bases 32, or a tenth of fewer than 320",
+    )
+    steps: int | None = Field(
+        None, ge=1, description="denoising steps in a probe; 10 for Stable Diffusion, 6 for narrower bases"
+    )
     guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
     judge: dict[str, Any] = Field(
         default_factory=dict, description="who reads maps back, such as method; as `extract` if left out"
@@ -188,6 +196,15 @@ class CheckpointConfig(Group):
     out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
     every: int = Field(250, ge=1, description="steps between saved states")
     licence: str | None = Field(None, description="of the trained network, for its model card: apache-2.0, openrail, …")
+    track: tuple[TrackerName, ...] = Field(
+        (), description="where to send losses, probes and sheets, too: tensorboard, wandb, trackio; several with commas"
+    )
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Make a list of "tensorboard,wandb", as it comes from `--set` or from one word in a file."""
+        return [name for name in value.split(",") if name] if isinstance(value, str) else value
 
 
 GROUPS: dict[str, type[Group]] = {

@@ -1,6 +1,6 @@
 """The data of a run: what is trained on, what is held out, and what there is to say about it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from zeroconv.data import FolderPairs, get_maps, open_pairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
-from zeroconv.training.config.defaults import extractor_parameters
+from zeroconv.training.config.defaults import default_probe_count, extractor_parameters
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import make_maps
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
@@ -23,16 +23,18 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
+        is_wide: whether the base has Stable Diffusion's widths; asked where nothing else says how many are held out.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, is_wide: Callable[[], bool]) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
         broken = check_ready(self.found, data.extract) if isinstance(self.found, FolderPairs) else {}
-        indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before)
+        count = config.probe.count or (len(before) if before is not None else default_probe_count(is_wide(), len(self.found)))
+        indices, self.probe_pairs = open_held_out(self.found, count, broken, before)
         self.held_out = [self.found.names[index] for index in indices]
         rest = sorted(set(range(len(self.found))) - set(indices))
         self.pairs = TrainingPairs(self.found, rest, data.max_broken, broken)

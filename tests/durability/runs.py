@@ -34,10 +34,11 @@ class Cell:
     accumulation: int = 1
     ema_decay: float = 0.0
     optimizer: str = "adamw"
+    precision: str = "fp32"
 
     def __str__(self) -> str:
         average = "ema" if self.ema_decay else "plain"
-        return f"{self.processes}-{self.optimizer}-workers{self.workers}-parts{self.accumulation}-{average}"
+        return f"{self.processes}-{self.optimizer}-{self.precision}-workers{self.workers}-parts{self.accumulation}-{average}"
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Run:
             "base": str(self.zygote.base_folder), "data": str(self.data), "out": str(self.out), "steps": STEPS, "batch_size": 6,
             "probe_count": 2, "probe_every": 4, "probe_steps": 1, "save_every": 1, "warmup_steps": 2, "timesteps": "uniform",
             "workers": cell.workers, "accumulation": cell.accumulation, "ema_decay": cell.ema_decay,
-            "optimizer": cell.optimizer, "device": "cpu", **changed,
+            "optimizer": cell.optimizer, "precision": cell.precision, "device": "cpu", **changed,
         }  # fmt: skip
         port = free_port()
         for rank in range(cell.processes):

@@ -142,7 +142,7 @@ class Account(TorchDispatchMode):
         for tensor in tree_leaves(found):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
-                if storage._cdata not in self.known | given:
+                if storage._cdata not in self.known and storage._cdata not in given:
                     self.known.add(storage._cdata)
                     self.live += storage.nbytes()
                     weakref.finalize(storage, self.free, storage._cdata, storage.nbytes())

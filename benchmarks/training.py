@@ -1,13 +1,15 @@
 """Time and memory of a training step at SD 1.5's sizes with random weights, 256 pixels, batch 1: ours and others'.
 
-    python benchmarks/training.py             one core: ten minutes and 20 GB
+    python benchmarks/training.py             one idle core: ten minutes and 18 GB
     python benchmarks/training.py --tiny      the same with networks of a few thousand parameters: a minute
+    python benchmarks/training.py fp32 bf16   some rows alone, the first of which the others are compared with
+    python benchmarks/training.py --expected  no measurement: the memory that `zeroconv train --dry-run` expects of each row
 
 The first table has the loop of diffusers' `train_controlnet.py` beside ours, a step of the one after a step of the other
-in one process: that loop encodes picture and prompt in every step and moves weights by torch's AdamW as it comes; ours
-reads both from the cache. It was written anew from what that script does, without accelerate. The second table has a
-process of its own for each row. Times are processor seconds of one thread, the median of the timed steps; memory is the
-largest resident set of the process.
+in one process where both fit into it, one loop after the other for bf16. That loop encodes picture and prompt in every
+step and moves weights by torch's AdamW as it comes; ours reads both from the cache. It was written anew from what that
+script does, without accelerate. The second table has a process of its own for each row. Times are processor seconds of
+one thread, the median of the timed steps; memory is the largest resident set of the process.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +47,7 @@ LOOPS = {"ours, fp32": {}, "ours, bf16": {"precision": "bf16"}}
 CLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 NARROW = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 RATE = 1e-5
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def make_inputs(size: Size) -> dict[str, Any]:
     }
 
 
-def diffusers_steps(size: Size, unet: Any) -> Iterator[float]:
+def diffusers_steps(size: Size, unet: Any) -> Generator[float]:
     """The losses of the other loop, one step after the other."""
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -157,9 +160,9 @@ def our_steps(size: Size, unet: Any, settings: dict[str, Any]) -> Iterator[float
     config = TrainConfig.build(
         **{"optimizer": "adamw", "condition_encoder_channels": widths, "learning_rate": RATE, **settings}
     )
-    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-    base = StableDiffusion(unet.requires_grad_(False), None, None, None, betas)
+    base = StableDiffusion(unet.requires_grad_(False), None, None, None, BETAS)
     base, network = lock_and_build(config, base)
+    del unet  # where the base is kept in another type, nobody has it any more
     optimizer = build_optimizer(network.train(), config.optimization, base)
     loss = build_loss(config, base, network, "cpu")
     given, drawn = make_inputs(size), torch.Generator().manual_seed(2)
@@ -199,6 +202,37 @@ def tuning_steps(size: Size, unet: Any, part: str) -> Iterator[float]:
         yield loss.item()
 
 
+def print_expected(size: Size) -> None:
+    """The memory of a step of every row, counted on the meta device."""
+    import torch
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
+    from zeroconv.training import TrainConfig
+    from zeroconv.training.parts import lock_and_build
+    from zeroconv.training.planning.memory import estimate_memory
+
+    class UNetAlone(StableDiffusion):
+        networks = property(lambda self: (self.unet,))
+
+        def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+            return 4, height // 8, width // 8
+
+        def encode_text(self, prompts: Sequence[str], weighted: bool = False) -> PromptEncoding:
+            return PromptEncoding(torch.zeros(len(prompts), 77, size.unet["cross_attention_dim"]))
+
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**size.unet).requires_grad_(False)
+    print("| row | base | weights | gradients | optimizer | activations | together, GB |\n|---|---|---|---|---|---|---|")
+    for name, settings in ROWS.items():
+        config = TrainConfig.build(**{"optimizer": "adamw", "batch_size": 1, **settings})
+        with torch.device("meta"):
+            base, network = lock_and_build(config, UNetAlone(unet, None, None, None, BETAS))
+        found = estimate_memory(config, base, network, config.optimization.optimizer or "adamw", (size.pixels,) * 2)
+        parts = (found.base, found.weights, found.gradients, found.optimizer, found.activations, found.total)
+        print(f"| {name} | {' | '.join(f'{part / 1e9:.2f}' for part in parts)} |", flush=True)
+
+
 def timed(steps: Iterator[float], taken: list[float]) -> float:
     """The loss of a step, whose processor seconds are noted."""
     before = time.process_time()
@@ -208,12 +242,16 @@ def timed(steps: Iterator[float], taken: list[float]) -> float:
 
 
 def run_pair(size: Size, name: str, count: int) -> dict[str, Any]:
-    """Both loops, in turn; the first step of each is not counted."""
-    unet = make_unet(size)
+    """Both loops, in turn; the first step of each is not counted. In bf16 the one is gone before the other begins."""
+    unet, one, other = make_unet(size), list[float](), list[float]()
     theirs, ours = diffusers_steps(size, unet), our_steps(size, unet, LOOPS[name])
-    one, other = list[float](), list[float]()
+    if LOOPS[name]:
+        for _ in range(count + 1):
+            timed(theirs, one)
+        theirs.close()
     for _ in range(count + 1):
-        timed(theirs, one)
+        if not LOOPS[name]:
+            timed(theirs, one)
         timed(ours, other)
     return {"theirs": statistics.median(one[1:]), "ours": statistics.median(other[1:])}
 
@@ -251,17 +289,22 @@ def in_child(kind: str, name: str, tiny: bool, count: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(tiny: bool, count: int) -> None:
-    """Measure and print both tables."""
+def compare(tiny: bool, count: int, names: Sequence[str]) -> None:
+    """Measure and print both tables, or those rows of them that have names."""
     unit, scale = ("MB", 1e6) if tiny else ("GB", 1e9)
-    print(f"| {'loop':40} | seconds | diffusers' | times as fast |\n|---|---|---|---|", flush=True)
-    for name in LOOPS:
+    loops = [name for name in LOOPS if name in names or not names]
+    rows = [name for name in (*ROWS, *TUNED) if name in names or not names]
+    if loops:
+        print(f"| {'loop':40} | seconds | diffusers' | times as fast |\n|---|---|---|---|", flush=True)
+    for name in loops:
         found = in_child("pair", name, tiny, count)
         ratio = found["theirs"] / found["ours"]
         print(f"| {name:40} | {found['ours']:.3g} | {found['theirs']:.3g} | {ratio:.2f} |", flush=True)
-    print(f"\n| {'row':40} | peak {unit} | of fp32 | seconds | of fp32 | first losses |\n|---|---|---|---|---|---|", flush=True)
+    if rows:
+        titles = f"| {'row':40} | peak {unit} | of the first | seconds | of the first | losses |"
+        print(f"\n{titles}\n|---|---|---|---|---|---|", flush=True)
     first: dict[str, Any] = {}
-    for name in (*ROWS, *TUNED):
+    for name in rows:
         found = in_child("row", name, tiny, count)
         first = first or found
         memory, seconds = found["peak"] / first["peak"], found["seconds"] / first["seconds"]
@@ -273,12 +316,17 @@ def compare(tiny: bool, count: int) -> None:
 def main() -> None:
     """Parse and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="rows; all of them if left out")
     parser.add_argument("--tiny", action="store_true", help="networks of a few thousand parameters")
+    parser.add_argument("--expected", action="store_true", help="memory alone, as a dry run expects it")
     parser.add_argument("--steps", type=int, default=2, help="timed steps, after one that is not")
     parser.add_argument("--only", nargs=2, metavar=("KIND", "NAME"), help="one row, as JSON: what the child processes do")
     args = parser.parse_args()
+    if args.expected:
+        print_expected(size_of(args.tiny))
+        return
     if args.only is None:
-        compare(args.tiny, args.steps)
+        compare(args.tiny, args.steps, args.names)
         return
     kind, name = args.only
     print(json.dumps((run_pair if kind == "pair" else run_row)(size_of(args.tiny), name, args.steps)))

@@ -36,10 +36,11 @@ class Cell:
     ema_decay: float = 0.0
     optimizer: str = "adamw"
     shard: str = "none"
+    precision: str = "fp32"
 
     def __str__(self) -> str:
-        average = "ema" if self.ema_decay else "plain"
-        return f"{self.processes}-{self.optimizer}-workers{self.workers}-parts{self.accumulation}-{average}-shard-{self.shard}"
+        kinds = f"{self.optimizer}-{self.precision}-shard-{self.shard}-{'ema' if self.ema_decay else 'plain'}"
+        return f"{self.processes}-{kinds}-workers{self.workers}-parts{self.accumulation}"
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Run:
             "base": str(self.zygote.base_folder), "data": str(self.data), "out": str(self.out), "steps": STEPS, "batch_size": 6,
             "probe_count": 2, "probe_every": 4, "probe_steps": 1, "save_every": 1, "warmup_steps": 2, "timesteps": "uniform",
             "workers": cell.workers, "accumulation": cell.accumulation, "ema_decay": cell.ema_decay,
-            "optimizer": cell.optimizer, "shard": cell.shard, "device": "cpu", **changed,
+            "optimizer": cell.optimizer, "shard": cell.shard, "precision": cell.precision, "device": "cpu", **changed,
         }  # fmt: skip
         port = free_port()
         for rank in range(cell.processes):

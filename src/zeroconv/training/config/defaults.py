@@ -4,7 +4,7 @@ from typing import Any
 
 from zeroconv import conditions
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config.groups import OptimizationConfig, OptimizerName
+from zeroconv.training.config.groups import OptimizationConfig, OptimizerName, Timesteps
 from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "default_optimizer",
     "default_probe_count",
     "default_probe_steps",
+    "default_timesteps",
     "extractor_parameters",
     "is_wide",
     "reextract_parameters",
@@ -104,6 +105,11 @@ def settle_probe(config: TrainConfig, before: TrainConfig | None, is_wide: bool,
     steps = (before and before.probe.steps) or default_probe_steps(is_wide)
     settled = {"count": config.probe.count or held_out, "steps": config.probe.steps or steps}
     return config.model_copy(update={"probe": config.probe.model_copy(update=settled)})
+
+
+def default_timesteps(base: StableDiffusion) -> Timesteps:
+    """Uniform for Stable Diffusion's widths (the authors'); high ones first for narrower bases, which learn faster so."""
+    return "uniform" if is_wide(base) else "high-first"
 
 
 def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> range:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["BLOCK", "AdamW8bit", "dynamic_map"]
+__all__ = ["BLOCK", "AdamW8bit", "dynamic_map", "moment_bytes"]
 
 BLOCK = 256  # numbers that share a scale, as in bitsandbytes and torchao
 LEAST = 4096  # numbers: moments of smaller parameters stay in float32, likewise
@@ -58,6 +58,16 @@ class AdamW8bit(torch.optim.Optimizer):
         parameter.addcdiv_(first, size, value=-group["lr"] / (1 - beta1 ** count.item()))
 
 
+def is_narrow(values: Tensor) -> bool:
+    """Whether moments of this shape are kept in 8 bits: they are many, in whole blocks."""
+    return values.numel() >= LEAST and values.numel() % BLOCK == 0
+
+
+def moment_bytes(parameter: Tensor) -> int:
+    """Bytes of one moment of a parameter, scales and all."""
+    return parameter.numel() + 4 * parameter.numel() // BLOCK if is_narrow(parameter) else 4 * parameter.numel()
+
+
 def load(state: dict[str, Any], moment: str, parameter: Tensor) -> Tensor:
     """A moment in float32, like its parameter; zero before the first step."""
     if moment not in state:
@@ -71,7 +81,7 @@ def load(state: dict[str, Any], moment: str, parameter: Tensor) -> Tensor:
 
 def store(state: dict[str, Any], moment: str, values: Tensor, signed: bool) -> None:
     """Keep a moment, in 8 bits where it is large and has whole blocks."""
-    if values.numel() < LEAST or values.numel() % BLOCK:
+    if not is_narrow(values):
         state[moment] = values.clone()
         return
     blocks = values.view(-1, BLOCK)

@@ -36,7 +36,8 @@ class QuantizedWeight(nn.Module):
 
     def __init__(self, weight: Tensor, kind: QuantizedDtype, dtype: torch.dtype) -> None:
         super().__init__()
-        self.kind, self.shape = kind, weight.shape
+        self.kind: QuantizedDtype = kind
+        self.shape = weight.shape
         rows = weight.detach().float().flatten(1)
         rows = rows.reshape(-1, GROUP) if kind == "int4" else rows
         scale = (rows.abs().amax(1, keepdim=True) / LARGEST[kind]).clamp(min=1e-8).to(dtype)

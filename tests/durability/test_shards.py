@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.durability.runs import STEPS, Cell, Run, Zygote
+from zeroconv.control import ControlNet
 from zeroconv.messages import Message, listen
 from zeroconv.training.run_folder.checkpoints import Checkpoints
 
@@ -111,9 +112,11 @@ def test_a_poisoned_part_of_a_weight_is_named_by_all(divided: Run, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_muon_gathers_its_matrices(start: Any) -> None:
-    whole = start(Cell(optimizer="muon"))
-    agree(start(Cell(processes=2, optimizer="muon", shard="control", accumulation=3)), whole)
+def test_muon_gathers_its_matrices_and_an_unlocked_decoder_is_divided_too(start: Any) -> None:
+    whole = start(Cell(optimizer="muon"), unlock_decoder=True)
+    run = start(Cell(processes=2, optimizer="muon", shard="control", accumulation=3), unlock_decoder=True)
+    agree(run, whole)
+    assert ControlNet.from_pretrained(run.out).decoder is not None
 
 
 def wait_for(folder: Path, pattern: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -95,7 +96,14 @@ def start(command: dict[str, Any]) -> int:
 
 def warm_up() -> None:
     """Divide something once: what torch looks up for that takes seconds, and every forked process inherits it."""
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    with TemporaryDirectory() as folder:
+        distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=0, world_size=1)
+        divide_something()
+        distributed.destroy_process_group()
+
+
+def divide_something() -> None:
+    """Train a layer that is divided over the processes."""
     layer = nn.Linear(4, 4)
     fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
     optimizer = torch.optim.AdamW(layer.parameters())
@@ -103,7 +111,6 @@ def warm_up() -> None:
         layer(torch.ones(1, 4)).sum().backward()
         torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
         optimizer.step()
-    distributed.destroy_process_group()
 
 
 def main(base_folder: str) -> None:

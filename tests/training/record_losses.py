@@ -53,7 +53,7 @@ def compute_losses(optimizer: OptimizerName, folder: Path) -> list[float]:
     make_pairs(folder / "pairs")
     steps = STEPS[optimizer]
     settings: dict[str, Any] = {"data": str(folder / "pairs"), "out": folder / "run", "steps": steps, "batch_size": 2}
-    small = {"probe_count": 1, "probe_every": steps, "probe_steps": 1, "save_every": steps}
+    small: dict[str, Any] = {"probe_count": 1, "probe_every": steps, "probe_steps": 1, "save_every": steps}
     train(TrainConfig.build(base="tiny", optimizer=optimizer, **settings, **small))
     rows = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text("utf-8").splitlines()]
     return [loss for row in rows for loss in row.get("losses", [])]

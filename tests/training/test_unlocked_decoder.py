@@ -11,6 +11,7 @@ from tests.tiny import copies, unchanged
 from tests.training.conftest import Settings, settings_in
 from tests.training.test_trainer import same, state
 from zeroconv.checkpoints import read_safetensors
+from zeroconv.checkpoints.inspect.describe import describe
 from zeroconv.control import ControlNet
 from zeroconv.conversion.controlnet import ConversionOptions, convert_control, original_of
 from zeroconv.errors import InputError
@@ -73,6 +74,8 @@ def test_a_saved_control_brings_its_decoder(trained: Path, base: StableDiffusion
     network.save_pretrained(tmp_path)
     assert same(dict(ControlNet.from_pretrained(tmp_path).state_dict()), dict(network.state_dict()))
     assert unchanged(base.unet, before)
+    found = describe(trained / "controlnet")
+    assert found.refused is None and found.details["unlocked decoder"] == "True"
     assert "brings that decoder" in (trained / "controlnet" / "README.md").read_text()
     assert "diffusers has no class for that" in (trained / "README.md").read_text()
 

@@ -76,7 +76,8 @@ class ControlNet(DecoderMethods, UnionMethods, nn.Module):
         *skips, middle = connect_all([*skip_channels(unet), levels[-1]], config.connection)
         self.controlnet_down_blocks, self.controlnet_mid_block = nn.ModuleList(skips), middle
         self.decoder = Decoder(unet) if config.unlocked_decoder else None
-        add_union_parts(self, config)
+        if config.union is not None:
+            add_union_parts(self, config)
         if own is not None:
             load_lora(self, own)
         self.requires_grad_(True)
@@ -109,9 +110,8 @@ class ControlNet(DecoderMethods, UnionMethods, nn.Module):
             ValueError: for an unknown variant, connection or form, or a U-Net of another family.
         """
         check_supported(unet)
-        widths = conditioning_embedding_out_channels
-        config = config_from_unet(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank)
-        return cls(unet, config)
+        form = variant, connection, condition_encoder, conditioning_embedding_out_channels
+        return cls(unet, config_from_unet(unet, conditioning_channels, *form, base, rank))
 
     @classmethod
     def from_pretrained(

@@ -56,15 +56,14 @@ class TokenLayer(nn.Module):
 
 
 def add_union_parts(network: Any, config: ControlNetConfig) -> None:
-    """Give a ControlNet the parts of a Union, under diffusers' names; nothing where it is none.
+    """Give a ControlNet the parts of a Union, under diffusers' names.
 
     Args:
         network: its time embedding says how wide the embedding is.
-        config: its configuration.
+        config: of a Union.
     """
     union = config.union
-    if union is None:
-        return
+    assert union is not None, "of a Union"
     channels, width = union.num_trans_channel, config.unet_settings["addition_time_embed_dim"]
     flip, shift = (config.unet_settings.get(name, default) for name, default in (("flip_sin_to_cos", True), ("freq_shift", 0)))
     network.task_embedding = nn.Parameter(channels**0.5 * torch.randn(union.num_control_type, channels))

@@ -6,11 +6,14 @@ Each process writes the parts that it holds, and reads those that it needs, from
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed import checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from zeroconv.training.divided_tensors import is_divided
 
@@ -28,8 +31,8 @@ def write_parts(folder: Path, tensors: Mapping[str, Tensor]) -> None:
         OSError: in all of them, when one of them cannot write.
     """
     try:
-        dcp.save(dict(tensors), storage_writer=dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True))
-    except dcp.CheckpointException as error:
+        save(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    except CheckpointException as error:
         raise OSError(reason_of(error)) from error
 
 
@@ -47,15 +50,15 @@ def read_into(folder: Path, tensors: dict[str, Tensor], alone: bool = False) -> 
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")
-            dcp.load(tensors, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=alone)
-    except dcp.CheckpointException as error:
+            load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
+    except CheckpointException as error:
         raise ValueError(f"{folder} cannot be read: {reason_of(error)}") from error
 
 
 def shapes_in(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
     """Shape and type of every tensor of a state, divided or not."""
-    found: Mapping[str, Any] = dcp.HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
-    return {name: (one.size, one.properties.dtype) for name, one in found.items()}
+    found = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
+    return {name: (one.size, one.properties.dtype) for name, one in found.items() if isinstance(one, TensorStorageMetadata)}
 
 
 def read_parts(folder: Path) -> dict[str, Tensor]:
@@ -83,7 +86,7 @@ def read_parts_like(folder: Path, find_like: Callable[[str], Tensor | None]) -> 
     return tensors
 
 
-def reason_of(error: "dcp.CheckpointException") -> str:
+def reason_of(error: CheckpointException) -> str:
     """What failed, in one line: that of the first process that did."""
     first = next(iter(error.failures.values()))[0]
     return getattr(first, "strerror", None) or f"{first}".partition("\n")[0] or type(first).__name__

@@ -1,0 +1,8 @@
+"""Pairs prepared for training: latents, texts and maps in a folder of shards that a run reads and never writes."""
+
+from zeroconv.data.prepared.manifest import is_prepared
+from zeroconv.data.prepared.prepare import Prepared, Progressed, prepare
+from zeroconv.data.prepared.reader import PreparedCache
+from zeroconv.data.prepared.verify import Verified, verify
+
+__all__ = ["Prepared", "PreparedCache", "Progressed", "Verified", "is_prepared", "prepare", "verify"]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 from zeroconv.control import ControlledUNet
-from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.training.config.defaults import default_learning_rate
 from zeroconv.training.config.train_config import TrainConfig
@@ -80,8 +79,8 @@ class Trainer:
                 self.done = self.load()
                 if self.processes.is_first:
                     self.folder.write_held_out(self.data.held_out)
-                    self.open_cache()
-            self.cache = self.open_cache()
+                    self.data.open_cache(self.folder.path / "cache", self.base)
+            self.cache = self.data.open_cache(self.folder.path / "cache", self.base)
         except BaseException:
             self.folder.unlock()
             raise
@@ -97,11 +96,6 @@ class Trainer:
         self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
         self.recorder: ProbeRecorder | None = None
         self.diagnosed: set[str] = set()
-
-    def open_cache(self) -> LatentCache:
-        """The latents and texts of the pairs, as far as they are known."""
-        pairs = self.data.pairs
-        return LatentCache(self.folder.path / "cache", self.base, len(pairs), self.data.size, pairs.max_captions)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""

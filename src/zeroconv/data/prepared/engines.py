@@ -5,6 +5,7 @@ time and a shard counts once its last file is renamed. So nothing is lost or twi
 not depend on the engine.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Generator, Sequence
@@ -19,7 +20,7 @@ import torch
 from zeroconv.data.prepared.maker import Done, ShardMaker
 from zeroconv.data.prepared.manifest import Settings
 
-__all__ = ["ENGINES", "Engine", "Job", "run_engine"]
+__all__ = ["ENGINES", "Engine", "Job", "default_workers", "run_engine"]
 
 Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -43,6 +44,13 @@ class Job:
         """A maker for one worker."""
         count = torch.cuda.device_count() if self.device == "cuda" else 0
         return ShardMaker(self.settings, self.folder, f"cuda:{worker % count}" if count else self.device)
+
+
+def default_workers(device: str) -> int:
+    """One for each core that this process may use, or for each GPU."""
+    if device.startswith("cuda"):
+        return max(1, torch.cuda.device_count()) if device == "cuda" else 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_engine(job: Job, engine: Engine, workers: int, maker: ShardMaker | None = None) -> Generator[int | Done]:

@@ -142,7 +142,9 @@ class ShardMaker:
         captions, texts = pair.captions or (pair.caption,), list[dict[str, torch.Tensor]]()
         for caption in captions:
             text = self.base.encode_text([caption])
-            states = {"text": text.hidden_states} if text.pooled is None else {"text": text.hidden_states, "pooled": text.pooled}
+            states = (
+                {"text": text.hidden_states} if text.pooled is None else {"text": text.hidden_states, "pooled": text.pooled}
+            )
             texts.append({name: tensor[0].half().cpu() for name, tensor in states.items()})
         if not all(tensor.isfinite().all() for tensor in (latents, *(one for text in texts for one in text.values()))):
             raise FloatingPointError(f"pair {pair.name!r}: the encoders give numbers that are not finite in half precision")

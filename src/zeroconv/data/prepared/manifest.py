@@ -10,7 +10,7 @@ from typing import Any
 from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.errors import InputError, shorten
 
-__all__ = ["AGAIN", "ShardEntry", "Settings", "is_prepared", "read_manifest", "write_manifest"]
+__all__ = ["AGAIN", "Settings", "ShardEntry", "is_prepared", "read_manifest", "write_manifest"]
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "zeroconv prepared pairs", 1
 AGAIN = "the same `zeroconv data prepare` again makes it whole"

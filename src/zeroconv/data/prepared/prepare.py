@@ -1,30 +1,25 @@
 """`zeroconv data prepare`: a data set to a folder of shards, made once, gone on with after any interruption."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from zeroconv import conditions
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.map_messages import look_at_maps
+from zeroconv.data.prepared.disk_room import check_room
 from zeroconv.data.prepared.encoders import hash_encoders, open_encoders, row_shapes
 from zeroconv.data.prepared.engines import Engine, Job, run_engine
-from zeroconv.data.prepared.maker import Done, ShardMaker
+from zeroconv.data.prepared.maker import Done
 from zeroconv.data.prepared.manifest import Settings, ShardEntry, is_prepared, read_manifest, write_manifest
-from zeroconv.data.prepared.shard_file import png_bytes, shard_name
 from zeroconv.data.prepared.source import Source, is_drawn
 from zeroconv.data.readiness import inspect
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 
 __all__ = ["Prepared", "Progressed", "prepare"]
-
-DIGESTS, LISTED = 64, 400  # bytes of a row beside its numbers: its digests and places, and what the JSON says of it
-SPARE = 64 * 2**20  # bytes that stay free on the disk
 
 
 @dataclass(frozen=True)
@@ -223,43 +218,11 @@ def keeps_maps(source: Source, size: tuple[int, int], extract: Mapping[str, Any]
     if not drawn or (source.has_maps() and not extract):
         return True
     options = " ".join(f"--set {name}=…" for name in drawn)
-    text = f"maps are not kept: training draws {', '.join(drawn)} of {source.condition} anew at every visit and opens the pictures"
+    text = (
+        f"maps are not kept: training draws {', '.join(drawn)} of {source.condition} anew at every visit and opens the pictures"
+    )
     tell(Message(f"{text}; {options} would fix them", "prepare.drawn-maps", "info"))
     return False
-
-
-def check_room(settings: Settings, out: Path, maker: ShardMaker) -> None:
-    """Refuse a disk on which the shards that are missing have no room.
-
-    Raises:
-        OSError: saying how much is needed and how much there is.
-    """
-    missing = [number for number in range(settings.shards) if not (out / f"{shard_name(number)}.json").exists()]
-    rows = sum(len(settings.rows(number)) for number in missing)
-    texts = sum(count_texts(settings.rows(number), maker.source) for number in missing)
-    text = 2 * sum(prod(shape) for name, shape in settings.shapes.items() if name != "latents")
-    needed = rows * (2 * prod(settings.shapes["latents"]) + DIGESTS + LISTED) + texts * text
-    if settings.maps and rows:
-        needed += rows * next(sizes_of_maps(maker), 0)
-    free = shutil.disk_usage(next(place for place in (out, *out.absolute().parents) if place.exists())).free
-    if rows and free < needed + SPARE:
-        raise OSError(f"{out} needs about {needed / 1e6:,.0f} MB, and its disk has {free / 1e6:,.0f} MB free: no room")
-
-
-def count_texts(rows: range, source: Source) -> int:
-    """How many different captions rows have, as far as the list tells."""
-    listed = [source.captions(index) for index in rows]
-    return len({caption for captions in listed for caption in captions}) + sum(not captions for captions in listed)
-
-
-def sizes_of_maps(maker: ShardMaker) -> Iterator[int]:
-    """Bytes of the maps of pairs that can be used, in order; wrong parameters are noticed by the first."""
-    for index in range(len(maker.source)):
-        try:
-            pair = maker.source.open(index)
-        except (OSError, ValueError):
-            continue
-        yield len(png_bytes(maker.map_of(pair)))
 
 
 def remove_parts(out: Path) -> None:

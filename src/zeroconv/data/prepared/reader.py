@@ -86,12 +86,19 @@ class PreparedCache:
                 return f": the caption of {shorten(row.name)!r} has changed"
         return ", whose pairs have changed"
 
-    def check_base(self, base: StableDiffusion) -> None:
-        """Refuse a base whose encoders it was not made with.
+    def check_base(self, base: StableDiffusion, size: tuple[int, int]) -> None:
+        """Refuse a base whose encoders it was not made with, and pictures of another size.
 
         Raises:
-            InputError: naming the part.
+            InputError: naming the part, or the sizes.
         """
+        if size != self.size:
+            (width, height), (w, h) = self.size, size
+            raise InputError(
+                f"{self.folder} was prepared for pictures of {width}x{height}, they are {w}x{h}",
+                field="data.cache",
+                hint="prepare it again with --fresh, or name another data.cache",
+            )
         found = hash_encoders(base)
         for part, made in self.settings.encoders.items():
             if found.get(part) != made:

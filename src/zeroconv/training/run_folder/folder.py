@@ -28,7 +28,7 @@ FIXED_ON_RESUME = (
 """Settings that make a run what it is; resuming with others would be another run.
 
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
-FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation")
+FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "data.cache", "optimization.accumulation")
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
 ENTRIES = ("state", "cache", "samples", "controlnet", "config.toml", "log.jsonl", "held-out.json", "skipped.jsonl", "stop")
 """What `clear` removes; a README stays until a new one takes its place."""

@@ -23,7 +23,7 @@ def check_data(
         str,
         typer.Argument(
             metavar="data",
-            help="As for `train --data`: a folder, .parquet, .tar, .csv, hub:OWNER/NAME or world:COUNT; or one of `data prepare`.",
+            help="As for `train --data`: a folder, .parquet, .tar, .csv, hub:OWNER/NAME, world:COUNT, one of `data prepare`.",
         ),
     ],
     condition: Annotated[

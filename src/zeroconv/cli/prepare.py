@@ -25,7 +25,7 @@ def prepare_data(
     condition: Annotated[str | None, typer.Option(help="Keep its maps too, where every visit has the same.")] = None,
     assignments: Annotated[
         list[str],
-        typer.Option("--set", metavar="KEY=VALUE", help="Of its extractor, such as low=50; ready maps are left aside."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Of its extractor: low=50; ready maps are left aside."),
     ] = [],  # noqa: B006
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one for each core, or GPU")] = None,
     engine: Annotated[
@@ -50,7 +50,7 @@ def prepare_data(
         done = prepare(
             source, out, base=base, vae=None if vae is None else str(vae), condition=condition, extract=given, engine=engine,
             workers=workers or default_workers(device), shard_size=shard_size, max_broken=max_broken, device=device,
-            fresh=fresh, report=lambda state: progress.show(line_of(state), last=state.done == state.total),
+            fresh=fresh, report=lambda state: progress.show(line_of(state)),
         )  # fmt: skip
     broken = [{"name": name, "problem": problem} for name, problem in done.broken]
     if as_json:

@@ -2,7 +2,7 @@
 
 from zeroconv.data.prepared.engines import ENGINES, Engine, default_workers
 from zeroconv.data.prepared.manifest import is_prepared
-from zeroconv.data.prepared.prepare import Prepared, Progressed, prepare
+from zeroconv.data.prepared.preparation import Prepared, Progressed, prepare
 from zeroconv.data.prepared.reader import PreparedCache
 from zeroconv.data.prepared.verify import Verified, verify
 

@@ -102,7 +102,8 @@ def run_processes(job: Job, numbers: Sequence[int], workers: int, maker: ShardMa
     try:
         for worker in range(workers):
             ours, theirs = context.Pipe()
-            processes[ours] = context.Process(target=serve, args=(maker if forks else job, worker, theirs), daemon=True)
+            given = (maker, worker, theirs, [*processes, ours]) if forks else (job, worker, theirs, [])
+            processes[ours] = context.Process(target=serve, args=given, daemon=True)
             processes[ours].start()
             theirs.close()
             ours.send(next(left))
@@ -142,14 +143,17 @@ def receive(pipe: Any, process: Any) -> int | Done:
     return said
 
 
-def serve(work: Job | ShardMaker, worker: int, pipe: Any) -> None:
+def serve(work: Job | ShardMaker, worker: int, pipe: Any, inherited: Sequence[Any]) -> None:
     """Make the shards whose numbers come through a pipe, until its other end is closed.
 
     Args:
         work: what is made; the parent's own maker in a forked process.
         worker: which of the workers this is.
         pipe: to the parent.
+        inherited: the parent's ends of pipes, of which a forked process has copies: held, they would hide the parent's death.
     """
+    for other in inherited:
+        other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the process that was started ends the others
     torch.set_num_threads(1)
     maker = work if isinstance(work, ShardMaker) else work.maker(worker)

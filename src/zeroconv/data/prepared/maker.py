@@ -1,7 +1,7 @@
 """One shard made or kept: the work of an engine, the same in whichever process and order it is done."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from zeroconv.data.prepared.shard_file import (
 from zeroconv.data.prepared.source import Source, hash_listing
 from zeroconv.errors import InputError
 from zeroconv.images import normalize, to_tensor
-from zeroconv.messages import listen
+from zeroconv.messages import Message, listen
 
 __all__ = ["Done", "ShardMaker", "entry_of"]
 
@@ -41,11 +41,13 @@ class Done:
         number: of the shard.
         entry: for the manifest.
         kept: whether it was there before.
+        heard: what was said about its pairs, by code: about how many, and the first.
     """
 
     number: int
     entry: ShardEntry
     kept: bool
+    heard: Mapping[str, tuple[int, Message]] = field(default_factory=dict[str, tuple[int, Message]])
 
 
 class ShardMaker:
@@ -88,19 +90,24 @@ class ShardMaker:
         if (kept := self.keep(number)) is not None:
             yield Done(number, kept, kept=True)
             return
-        rows, pairs = list[ListedRow](), list[EncodedPair | None]()
+        rows, pairs, heard = list[ListedRow](), list[EncodedPair | None](), dict[str, tuple[int, Message]]()
         for index in self.settings.rows(number):
-            key, stamp, problem = self.source.key(index), self.source.stamp(index), None
+            name, key, stamp, problem = self.source.pairs.names[index], self.source.key(index), self.source.stamp(index), None
+            said: list[Message] = []
             try:
-                pairs.append(self.encode(self.source.open(index)))
+                with listen(said.append):
+                    pairs.append(self.encode(self.source.open(index)))
             except (OSError, ValueError, FloatingPointError) as error:
                 pairs.append(None)
                 problem = str(error)
-            rows.append(ListedRow(self.source.pairs.names[index], self.source.captions(index), key, stamp, problem))
+            for message in said:
+                count, first = heard.get(message.code, (0, message.about(name)))
+                heard[message.code] = count + 1, first
+            rows.append(ListedRow(name, self.source.captions(index), key, stamp, problem))
             yield 1
         tensors = pack_rows(pairs, self.settings.shapes, self.settings.maps)
         shard = write_shard(self.folder, number, tensors, rows, self.made_with)
-        yield Done(number, entry_of(self.settings, number, shard, self.source), kept=False)
+        yield Done(number, entry_of(self.settings, number, shard, self.source), False, heard)
 
     def keep(self, number: int) -> ShardEntry | None:
         """The shard that is there, if its file is whole and its rows are what they were; None otherwise."""

@@ -1,8 +1,8 @@
 """`zeroconv data prepare`: a data set to a folder of shards, made once, gone on with after any interruption."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,8 @@ def prepare(
     counter = Counter(settings, max_broken, report)
     for said in run_engine(job, engine, workers, maker):
         counter.add(said)
+    for message in counter.messages():
+        tell(message)
     entries = [counter.entries[number] for number in range(settings.shards)]
     write_manifest(out, settings, entries)
     remove_shards(out, range(settings.shards))
@@ -159,6 +161,7 @@ class Counter:
         self.allowed = min(ceil(max_broken * settings.pairs), settings.pairs - 1)
         self.entries: dict[int, ShardEntry] = {}
         self.rows_kept = self.rows_made = self.shards_made = 0
+        self.heard: dict[str, list[tuple[int, int, Message]]] = {}
         self.begun = time.monotonic()
 
     def add(self, said: int | Done) -> None:
@@ -171,6 +174,8 @@ class Counter:
             self.entries[said.number] = said.entry
             self.shards_made += not said.kept
             first, last = said.entry.rows
+            for code, (count, message) in said.heard.items():
+                self.heard.setdefault(code, []).append((first, count, message))
             if said.kept:
                 self.rows_kept += last - first
             broken = [problem for entry in self.entries.values() for problem in entry.broken.values()]
@@ -184,6 +189,12 @@ class Counter:
         else:
             self.rows_made += said
         self.report(self.progress())
+
+    def messages(self) -> Iterator[Message]:
+        """What was said about pairs, once for each kind, in an order that does not depend on the workers."""
+        for _, found in sorted(self.heard.items()):
+            count, message = sum(count for _, count, _ in found), min(found, key=lambda one: one[0])[2]
+            yield replace(message, text=f"{message.text} ({count} such pairs)") if count > 1 else message
 
     def progress(self) -> Progressed:
         """How far the work is."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from zeroconv import conditions
 from zeroconv.data.prepared import Prepared, prepare
 
-__all__ = ["SIDE", "content", "draw", "prepare_small", "write_pairs"]
+__all__ = ["SIDE", "content", "draw", "draw_map", "prepare_small", "write_pairs"]
 
 SIDE, SHARD = 16, 3
 
@@ -20,6 +21,12 @@ def draw(path: Path, seed: int, side: int = SIDE) -> None:
     blocks.resize((side, side), Image.Resampling.NEAREST).save(path)
 
 
+def draw_map(path: Path, seed: int) -> None:
+    """The edges of another picture."""
+    draw(path, seed)
+    conditions.extract("canny", Image.open(path), low=20, high=60).save(path)
+
+
 def write_pairs(folder: Path, count: int = 8, maps: bool = False, **texts: Any) -> Path:
     """A folder of pairs; `texts` gives pairs, by `p3`, other captions than one word."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -28,7 +35,7 @@ def write_pairs(folder: Path, count: int = 8, maps: bool = False, **texts: Any) 
         draw(folder / f"{i}.png", i)
         line: dict[str, Any] = {"file_name": f"{i}.png", "text": texts.get(f"p{i}", "abcdefgh"[i % 5] * 2)}
         if maps:
-            draw(folder / f"map-{i}.png", 100 + i)
+            draw_map(folder / f"map-{i}.png", 100 + i)
             line["canny"] = f"map-{i}.png"
         lines.append(json.dumps(line))
     (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", "utf-8")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.data.prepared_folders import SIDE, content, draw, prepare_small, write_pairs
+from tests.data.prepared_folders import SIDE, content, draw, draw_map, prepare_small, write_pairs
 from tests.tiny import build_base
 from zeroconv import conditions
 from zeroconv.data import Pair, open_pairs
@@ -333,7 +333,7 @@ def test_ready_maps_are_kept_as_they_are(base_folder: Path, tmp_path: Path) -> N
     assert found.has_maps("canny", {}) and not found.has_maps("canny", {"low": 1}) and not found.has_maps("depth", {})
     data = open_pairs(pairs, "canny")
     assert all(found.read_map(index).tobytes() == data[index].maps["canny"].tobytes() for index in range(8))
-    draw(pairs / "map-7.png", 500)
+    draw_map(pairs / "map-7.png", 500)
     with listen(lambda _: None):
         assert prepare_small(pairs, out, base_folder, condition="canny").made == 1
 

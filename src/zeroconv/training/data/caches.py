@@ -21,11 +21,7 @@ def open_prepared(data: DataConfig, pairs: Pairs) -> PreparedCache | None:
     Raises:
         InputError: when it is damaged, not finished, or was made from other pairs.
     """
-    if data.cache is None:
-        return None
-    if not is_prepared(data.cache):
-        text = f"{data.cache} is no prepared folder: latents and texts are kept there as runs need them"
-        tell(Message(text, "data.shared-cache", "info"))
+    if data.cache is None or not is_prepared(data.cache):
         return None
     found = PreparedCache(data.cache)
     found.check_pairs(pairs)
@@ -52,4 +48,6 @@ def open_cache(
         key = encoder_fingerprint(base, base.encode_text([""]), len(names), size)
         listed = hashlib.sha256(json.dumps([key, captions, list(names)]).encode()).hexdigest()
         own = folder / listed[:16]
+        text = f"{folder} is no prepared folder: latents and texts are kept there as runs need them"
+        tell(Message(text, "data.shared-cache", "info"))
     return LatentCache(own, base, len(names), size, captions)

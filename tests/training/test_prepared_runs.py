@@ -147,6 +147,7 @@ def refusal(config: TrainConfig) -> str:
     """The one line with which a run is refused."""
     with pytest.raises(InputError) as caught:
         train(config)
+    assert not config.checkpoint.out.exists()
     assert caught.value.field == "data.cache" and "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -183,11 +184,16 @@ def test_one_that_is_damaged_or_not_finished_is_refused(settings: Settings, prep
     data[len(data) // 2] ^= 1
     path.write_bytes(bytes(data))
     for workers in (0, 1):
-        said = refusal(settings(extract=FIXED, cache=cache, batch_size=7, workers=workers))
-        assert "shard-00001.safetensors is damaged (pair " in said and "`zeroconv data prepare` again" in said
+        with pytest.raises(InputError) as caught:
+            train(settings(extract=FIXED, cache=cache, batch_size=7, workers=workers))
+        said = str(caught.value)
+        assert (
+            "\n" not in said and "shard-00001.safetensors is damaged (pair " in said and "`zeroconv data prepare` again" in said
+        )
     manifest = cache / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
-    assert "is not finished: the same `zeroconv data prepare` again" in refusal(settings(extract=FIXED, cache=cache))
+    other = settings(extract=FIXED, cache=cache, out=settings().checkpoint.out / "other")
+    assert "is not finished: the same `zeroconv data prepare` again" in refusal(other)
 
 
 def test_runs_keep_latents_together_where_nothing_was_prepared(

@@ -65,6 +65,7 @@ class Trainer:
         self.device = self.processes.device(optimization.device)
         self.data = RunData(config, self.folder.read_held_out())
         self.base = open_base(config)
+        self.data.check_base(self.base)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)

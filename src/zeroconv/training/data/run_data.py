@@ -54,6 +54,15 @@ class RunData:
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
         self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
 
+    def check_base(self, base: StableDiffusion) -> None:
+        """Refuse what was prepared with another base, or for pictures of another size.
+
+        Raises:
+            InputError: naming what differs.
+        """
+        if self.prepared is not None:
+            self.prepared.check_base(base, self.size)
+
     def open_cache(self, own: Path, base: StableDiffusion) -> LatentCache | PreparedCache:
         """The latents and prompts of the data set: prepared ones, else as far as they are known.
 
@@ -62,11 +71,9 @@ class RunData:
             base: encodes pictures and prompts.
 
         Raises:
-            InputError: when they were prepared with another base, or for pictures of another size.
             OSError: when the disk has no room for all rows.
         """
         if self.prepared is not None:
-            self.prepared.check_base(base, self.size)
             return self.prepared
         return open_cache(self.config.data.cache, own, base, self.found.names, self.size, self.found.max_captions)
 

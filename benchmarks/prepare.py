@@ -1,12 +1,12 @@
 """`zeroconv data prepare` on one core: pairs a second and bytes a pair, for the tiny base and for Stable Diffusion 1.5's size.
 
-    python benchmarks/prepare.py                  both, in turns, 3 minutes
+    python benchmarks/prepare.py                  both, in turns, 1 minute
     python benchmarks/prepare.py --pairs 64 8     of the tiny base, and of SD 1.5's
 
 The encoders of SD 1.5's size have random weights: what they give means nothing, and costs the same. Pictures are JPEG
 photographs in a folder (scenes of the tiny world, enlarged and with noise), with Canny maps of fixed thresholds. Each setting
 is prepared in shards by one thread as every worker of `prepare` does it, the settings taking turns; then all rows are read
-again, as training reads them. Prints the parts of a pair in seconds and bytes, ratios, and what a million pairs would take.
+again, as training reads them. Seconds are the processor's, so other work on the machine counts little. Prints the parts of a pair in seconds and bytes, ratios, and what a million pairs would take.
 """
 
 import argparse
@@ -102,11 +102,11 @@ def timed(function: Any, parts: dict[str, float], part: str) -> Any:
     """A function whose time is added up."""
 
     def call(*arguments: Any) -> Any:
-        begun = time.perf_counter()
+        begun = time.process_time()
         try:
             return function(*arguments)
         finally:
-            parts[part] += time.perf_counter() - begun
+            parts[part] += time.process_time() - begun
 
     return call
 
@@ -123,18 +123,18 @@ def measure(settings: list[Setting], folder: Path) -> None:
     for turn in range(max(maker.settings.shards for maker in makers)):
         for setting, maker, found in zip(settings, makers, entries, strict=True):
             if turn < maker.settings.shards:
-                begun = time.perf_counter()
+                begun = time.process_time()
                 *_, done = maker.make(turn)
-                setting.seconds.append((time.perf_counter() - begun) / len(maker.settings.rows(turn)))
+                setting.seconds.append((time.process_time() - begun) / len(maker.settings.rows(turn)))
                 assert isinstance(done, Done) and not done.entry.broken
                 found.append(done.entry)
     for setting, maker, found in zip(settings, makers, entries, strict=True):
         write_manifest(maker.folder, maker.settings, found)
-        cache, begun = PreparedCache(maker.folder), time.perf_counter()
+        cache, begun = PreparedCache(maker.folder), time.process_time()
         for index in range(setting.pairs):
             cache.read([index], [0])
             cache.read_map(index)
-        setting.read = setting.pairs / (time.perf_counter() - begun)
+        setting.read = setting.pairs / (time.process_time() - begun)
         tensors = [cache.find(number * setting.shard_size)[0] for number in range(maker.settings.shards)]
         for name in ("latents", "text", "maps"):
             setting.sizes[name] = sum(one[name].nbytes for one in tensors) / setting.pairs
@@ -163,7 +163,7 @@ def show(settings: list[Setting]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", nargs=2, type=int, default=[96, 9], metavar=("TINY", "SD15"))
+    parser.add_argument("--pairs", nargs=2, type=int, default=[48, 4], metavar=("TINY", "SD15"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     with listen(lambda _: None), tempfile.TemporaryDirectory() as folder:

@@ -57,10 +57,9 @@ class Setting:
 def sd15_encoders() -> StableDiffusion:
     """Autoencoder and text encoder of SD 1.5's size, random; the tokenizer is the tiny base's, padded to 77 tokens."""
     torch.manual_seed(0)
-    vae = AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), layers_per_block=2, down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4, scaling_factor=0.18215,
-    )  # fmt: skip
+    sizes: dict[str, Any] = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "scaling_factor": 0.18215}
+    sizes |= {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    vae = AutoencoderKL(**sizes)
     text = CLIPTextModel(CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12, num_hidden_layers=12))
     tokenizer = open_encoders("tiny").tokenizer
     tokenizer.model_max_length = 77

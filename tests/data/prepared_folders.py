@@ -44,7 +44,8 @@ def write_pairs(folder: Path, count: int = 8, maps: bool = False, **texts: Any) 
 
 def prepare_small(pairs: Path | str, out: Path, base: Path | str, **changed: Any) -> Prepared:
     """Three shards of eight pairs."""
-    return prepare(str(pairs), out, **{"base": str(base), "shard_size": SHARD, **changed})
+    asked: dict[str, Any] = {"base": str(base), "shard_size": SHARD, **changed}
+    return prepare(str(pairs), out, **asked)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -69,6 +69,12 @@ def test_any_number_of_workers_writes_the_same_bytes(
     assert content(tmp_path / "out") == content(straight)
 
 
+@pytest.mark.slow
+def test_processes_that_are_not_forked_write_them_too(pairs: Path, straight: Path, base_folder: Path, tmp_path: Path) -> None:
+    prepare_small(pairs, tmp_path / "out", base_folder, workers=2, device="cpu:0", **FIXED)  # as a GPU's are started
+    assert content(tmp_path / "out") == content(straight)
+
+
 def die_at(renaming: int, before: bool) -> None:
     """End this process, as `kill -9` does, before or after a file takes its place."""
     count, rename = 0, os.replace

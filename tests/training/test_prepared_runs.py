@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.data.prepared_folders import content, draw, write_pairs
+from tests.data.prepared_folders import content, draw, prepare_small, write_pairs
 from tests.tiny import count_calls
 from tests.training.conftest import Settings
 from tests.training.test_trainer import log, same, state
 from zeroconv import images, picture_files
-from zeroconv.data.prepared import prepare
 from zeroconv.errors import InputError
 from zeroconv.messages import listen
 from zeroconv.stable_diffusion import StableDiffusion
@@ -28,7 +27,7 @@ def prepared(base_folder: Path, tmp_path: Path) -> Prepare:
     def build(pairs: Path | str, **changed: Any) -> Path:
         out = tmp_path / "prepared"
         with listen(lambda _: None):
-            prepare(str(pairs), out, **{"base": str(base_folder), "shard_size": 3, "max_broken": 0.3, **changed})
+            prepare_small(pairs, out, base_folder, **{"max_broken": 0.3, **changed})
         return out
 
     return build

@@ -97,8 +97,8 @@ def run_processes(job: Job, numbers: Sequence[int], workers: int, maker: ShardMa
     Where the system can fork they share the memory of encoders that are open already; with a GPU they cannot.
     """
     forks = job.device == "cpu" and sys.platform == "linux"
-    context, left = get_context("fork" if forks else "spawn"), iter(numbers)
-    processes: dict[Any, Any] = {}
+    context: Any = get_context("fork" if forks else "spawn")
+    left, processes = iter(numbers), dict[Any, Any]()
     try:
         for worker in range(workers):
             ours, theirs = context.Pipe()
@@ -109,7 +109,8 @@ def run_processes(job: Job, numbers: Sequence[int], workers: int, maker: ShardMa
             ours.send(next(left))
         idle = 0
         while idle < workers:
-            for pipe in wait(list(processes)):
+            ready: list[Any] = wait(list(processes))
+            for pipe in ready:
                 said = receive(pipe, processes[pipe])
                 yield said
                 if isinstance(said, Done):

@@ -112,6 +112,10 @@ class ShardEntry:
     listing: str
     broken: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        first, last = self.rows  # a list, where they come from JSON
+        object.__setattr__(self, "rows", (first, last))
+
 
 def is_prepared(folder: str | Path) -> bool:
     """Whether a folder is one of `prepare`'s."""
@@ -155,7 +159,7 @@ def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
         values["size"] = tuple(values["size"])
         values["shapes"] = {key: tuple(shape) for key, shape in values["shapes"].items()}
         settings = Settings(**values)
-        entries = [ShardEntry(**{**shard, "rows": tuple(shard["rows"])}) for shard in shards]
+        entries = [ShardEntry(**shard) for shard in shards]
     except FileNotFoundError as error:
         raise InputError(f"{folder} is no prepared folder: it has no {MANIFEST}", field="data.cache") from error
     except InputError:

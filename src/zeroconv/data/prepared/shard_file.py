@@ -70,7 +70,7 @@ class ListedRow:
     name: str
     captions: list[str]
     key: str
-    stamp: list[int] | None
+    stamp: list[int] | None = None
     problem: str | None = None
 
 
@@ -214,7 +214,7 @@ def read_shard(folder: Path, number: int) -> Shard | None:
     """What a shard's JSON says; None when it is not there, or cannot be read."""
     try:
         found = read_json(folder / f"{shard_name(number)}.json")
-        rows = [ListedRow(**{"stamp": None, **row}) for row in found.pop("rows")]
+        rows = [ListedRow(**row) for row in found.pop("rows")]
         return Shard(rows, **found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -20,6 +20,7 @@ from zeroconv.picture_files import PictureFile
 
 __all__ = ["Source", "Stamp", "hash_listing", "is_drawn"]
 
+BLOCK = 2**20  # bytes that are hashed at a time
 NO_CONDITION = "canny"  # data sets are opened for one; without one asked for their maps are left aside
 Stamp = list[int] | None
 """Numbers by which a row's files are seen to be unchanged without reading them; None where there are none."""
@@ -94,7 +95,10 @@ class Source:
         try:
             for file in self.files(self.pairs.rows[index]):
                 with file.open("rb") as opened:
-                    content.update(hashlib.file_digest(opened, "sha256").digest())
+                    found = hashlib.sha256()
+                    while block := opened.read(BLOCK):
+                        found.update(block)
+                content.update(found.digest())
         except (OSError, ValueError):
             return "missing"
         return content.hexdigest()

@@ -6,7 +6,8 @@
 The encoders of SD 1.5's size have random weights: what they give means nothing, and costs the same. Pictures are JPEG
 photographs in a folder (scenes of the tiny world, enlarged and with noise), with Canny maps of fixed thresholds. Each setting
 is prepared in shards by one thread as every worker of `prepare` does it, the settings taking turns; then all rows are read
-again, as training reads them. Seconds are the processor's, so other work on the machine counts little. Prints the parts of a pair in seconds and bytes, ratios, and what a million pairs would take.
+again, as training reads them. Seconds are the processor's, so other work on the machine counts little. Prints the parts of a
+pair in seconds and bytes, ratios, and what a million pairs would take.
 """
 
 import argparse

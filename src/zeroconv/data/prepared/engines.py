@@ -9,41 +9,20 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 
+from zeroconv.data.prepared.job import Job
 from zeroconv.data.prepared.maker import Done, ShardMaker
-from zeroconv.data.prepared.manifest import Settings
+from zeroconv.data.prepared.ray_engine import run_ray
 
-__all__ = ["ENGINES", "Engine", "Job", "default_workers", "run_engine"]
+__all__ = ["ENGINES", "Engine", "default_workers", "run_engine"]
 
 Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What workers are told once.
-
-    Attributes:
-        settings: of the whole.
-        folder: of the shards; every worker must see it, and the data set, under the same path.
-        device: where is encoded; the GPUs behind "cuda" are divided among the workers.
-    """
-
-    settings: Settings
-    folder: Path
-    device: str = "cpu"
-
-    def maker(self, worker: int = 0) -> ShardMaker:
-        """A maker for one worker."""
-        count = torch.cuda.device_count() if self.device == "cuda" else 0
-        return ShardMaker(self.settings, self.folder, f"cuda:{worker % count}" if count else self.device)
 
 
 def default_workers(device: str) -> int:
@@ -71,8 +50,6 @@ def run_engine(job: Job, engine: Engine, workers: int, maker: ShardMaker | None 
     """
     numbers, maker = range(job.settings.shards), maker or job.maker()
     if engine == "ray":
-        from zeroconv.data.prepared.ray_engine import run_ray
-
         yield from run_ray(job, numbers, workers)
     elif min(workers, len(numbers)) > 1:
         yield from run_processes(job, numbers, min(workers, len(numbers)), maker)

@@ -11,7 +11,8 @@ from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.prepared.disk_room import check_room
 from zeroconv.data.prepared.encoders import hash_encoders, open_encoders, row_shapes
-from zeroconv.data.prepared.engines import Engine, Job, run_engine
+from zeroconv.data.prepared.engines import Engine, run_engine
+from zeroconv.data.prepared.job import Job
 from zeroconv.data.prepared.maker import Done
 from zeroconv.data.prepared.manifest import Settings, ShardEntry, is_prepared, read_manifest, write_manifest
 from zeroconv.data.prepared.source import Source, is_drawn

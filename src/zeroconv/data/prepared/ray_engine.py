@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from zeroconv.data.prepared.engines import Job
+from zeroconv.data.prepared.job import Job
 from zeroconv.data.prepared.maker import Done, ShardMaker
 from zeroconv.errors import InputError, shorten
 

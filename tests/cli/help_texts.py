@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "help"
 COMMANDS: dict[str, list[str]] = {
     "zeroconv": [],
     **{name: [name] for name in ("demo", "extract", "generate", "train", "watch", "evaluate", "convert", "info", "data")},
-    **{f"data-{name}": ["data", name] for name in ("check", "world")},
+    **{f"data-{name}": ["data", name] for name in ("check", "prepare", "world")},
 }
 
 

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 
 from zeroconv.control import ControlNet
-from zeroconv.data.latent_cache import LatentCache
 from zeroconv.messages import listen
 from zeroconv.run_files import PROBE, SAVE, STOP
 from zeroconv.training.config.defaults import default_learning_rate, is_wide, settle_probe
@@ -76,6 +75,7 @@ class Trainer:
         self.optimizer, self.average, self.shards = learner.optimizer, learner.average, learner.shards
         settled = self.folder.earlier_settings(), is_wide(self.base), len(self.data.held_out)
         self.config = config = settle_probe(config, *settled)
+        self.data.check_base(learner.encoders)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
@@ -86,8 +86,8 @@ class Trainer:
                 self.done = self.load()
                 if self.processes.is_first:
                     self.folder.write_held_out(self.data.held_out)
-                    self.open_cache()
-            self.cache = self.open_cache()
+                    self.data.open_cache(self.folder.path / "cache", learner.encoders)
+            self.cache = self.data.open_cache(self.folder.path / "cache", learner.encoders)
         except BaseException:
             self.folder.unlock()
             raise
@@ -102,11 +102,6 @@ class Trainer:
         self.saves = self.processes.is_first or self.shards is not None
         self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
-
-    def open_cache(self) -> LatentCache:
-        """The latents and texts of the pairs, as far as they are known."""
-        pairs = self.data.pairs
-        return LatentCache(self.folder.path / "cache", self.learner.encoders, len(pairs), self.data.size, pairs.max_captions)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""

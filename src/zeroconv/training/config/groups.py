@@ -63,6 +63,11 @@ class DataConfig(Group):
         0.1, ge=0, lt=1, description="largest share of pairs that may be left out because they cannot be used"
     )
     workers: int = Field(0, ge=0, description="processes that open pictures and make maps while the network learns")
+    cache: Path | None = Field(
+        None,
+        description="a folder of `data prepare`, or one in which runs keep latents and texts together; if left out each "
+        "run keeps its own",
+    )
 
     check_extract = field_validator("extract")(check_parameters)
 

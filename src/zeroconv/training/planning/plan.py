@@ -92,8 +92,10 @@ def plan_run(config: TrainConfig) -> RunPlan:
     Raises:
         InputError: for settings or data that `train` would refuse, but for what is in its folder.
     """
-    data = RunData(config, None)
-    base, network = lock_and_build(config, open_base(config))
+    opened = cache(partial(open_base, config))
+    data = RunData(config, None, lambda: is_wide(opened()))
+    base, network = lock_and_build(config, opened())
+    config = settle_probe(config, None, is_wide(base), len(data.held_out))
     check_size(config, base, data.size)
     optimization = config.optimization
     name = optimization.optimizer or default_optimizer(base)

@@ -32,7 +32,7 @@ FIXED_ON_RESUME = (
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
 FREE_ON_RESUME = (
     "checkpoint.out", "checkpoint.track", "optimization.device", "data.workers", "optimization.accumulation",
-    "parallel.shard",
+    "parallel.shard", "data.cache",
 )  # fmt: skip
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
 ENTRIES = (

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ class TrainingLoss(nn.Module):
             self.acting.refresh()
         kind = self.unet.unet.dtype
         z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t).to(kind)
-        control = ActiveControl(self.acting, self.acting.encode_condition(batch.condition))
+        control = ActiveControl(cast(Any, self.acting), self.acting.encode_condition(batch.condition))
         prediction = self.unet(z_t, batch.t, batch.text.to(kind), [control], batch.added_conditions, self.acting.decoder)
         target = training_target(self.prediction_type, self.schedule, batch.z_0, batch.epsilon, batch.t)
         losses = denoising_loss(prediction, target)
@@ -169,7 +169,9 @@ def add_gradients(
 
 def divide_gradients(parameters: Sequence[Tensor], scale: float) -> None:
     """Take a loss scale out of gradients."""
-    torch._foreach_div_([p.grad for p in parameters if p.grad is not None], scale)
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.div_(scale)
 
 
 def overflows(loss: Tensor, norm: Tensor) -> bool:

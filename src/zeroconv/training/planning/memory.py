@@ -8,7 +8,7 @@ import copy
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.attention_processor import Attention as DiffusersAttention
@@ -76,7 +76,12 @@ def estimate_memory(
 
 def bytes_of(tensors: Any) -> int:
     """Bytes of tensors, each storage once."""
-    return sum({tensor.untyped_storage()._cdata: tensor.nbytes for tensor in tensors}.values())
+    return sum({identity(tensor.untyped_storage()): tensor.nbytes for tensor in tensors}.values())
+
+
+def identity(storage: torch.UntypedStorage) -> int:
+    """The same number for all Python objects of one storage, which on the meta device has no place in memory."""
+    return storage._cdata  # pyright: ignore[reportPrivateUsage]
 
 
 def optimizer_bytes(network: nn.Module, name: OptimizerName) -> int:
@@ -99,7 +104,7 @@ def step_peak(config: TrainConfig, base: StableDiffusion, network: ControlNet, s
     batch = sample_batch(config, base, network, size, "meta")
     for module in loss.modules():
         if isinstance(module, DiffusersAttention):
-            module.set_processor(FusedAttention())
+            module.set_processor(cast(Any, FusedAttention()))
     with Account() as account:
         loss(batch).backward()
     return account.peak
@@ -138,14 +143,14 @@ class Account(TorchDispatchMode):
     def __torch_dispatch__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and look at what it made."""
         found = func(*args, **(kwargs or {}))
-        given = {one.untyped_storage()._cdata for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
+        given = {identity(one.untyped_storage()) for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)}
         for tensor in tree_leaves(found):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
-                if storage._cdata not in self.known and storage._cdata not in given:
-                    self.known.add(storage._cdata)
+                if (key := identity(storage)) not in self.known and key not in given:
+                    self.known.add(key)
                     self.live += storage.nbytes()
-                    weakref.finalize(storage, self.free, storage._cdata, storage.nbytes())
+                    weakref.finalize(storage, self.free, key, storage.nbytes())
         self.peak = max(self.peak, self.live)
         return found
 

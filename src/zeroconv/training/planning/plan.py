@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from zeroconv.training.config.defaults import (
     default_fused,
     default_learning_rate,
     default_optimizer,
+    default_probe_steps,
     default_timesteps,
+    is_wide,
 )
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.run_data import RunData
@@ -95,11 +98,10 @@ def plan_run(config: TrainConfig) -> RunPlan:
     opened = cache(partial(open_base, config))
     data = RunData(config, None, lambda: is_wide(opened()))
     base, network = lock_and_build(config, opened())
-    config = settle_probe(config, None, is_wide(base), len(data.held_out))
     check_size(config, base, data.size)
     optimization = config.optimization
     name = optimization.optimizer or default_optimizer(base)
-    resolved, decided = resolve(config, base)
+    resolved, decided = resolve(config, base, len(data.held_out))
     memory = estimate_memory(config, base, network, name, data.size)
     copies = 2 if optimization.ema_decay else 1
     weights = sum(p.nbytes for p in network.parameters())
@@ -117,25 +119,26 @@ def plan_run(config: TrainConfig) -> RunPlan:
         memory,
         time_steps(config, base, network, data.size),
         (KEPT + 1) * state + weights,  # a new state is whole before the oldest one goes
-        count * (2 * c * h * w + DIGESTS + captions * (2 * texts + DIGESTS)),
+        0 if data.prepared else count * (2 * c * h * w + DIGESTS + captions * (2 * texts + DIGESTS)),
         shutil.disk_usage(place).free,
     )
 
 
-def resolve(config: TrainConfig, base: StableDiffusion) -> tuple[TrainConfig, tuple[str, ...]]:
-    """The settings with all that the base decides, and the full names of what it decided."""
+def resolve(config: TrainConfig, base: StableDiffusion, held_out: int) -> tuple[TrainConfig, tuple[str, ...]]:
+    """The settings with all that base and data decide, and the full names of what they decided."""
     optimization, model = config.optimization, config.model
     name = optimization.optimizer or default_optimizer(base)
     found: dict[str, dict[str, Any]] = {
         "optimization": {
             "optimizer": name,
-            "learning_rate": default_learning_rate(base, name),
+            "learning_rate": default_learning_rate(base, name, model.unlock_decoder),
             "timesteps": default_timesteps(base),
             "fused": default_fused(optimization, base) and name == "adamw",
         },
         "model": {"base_dtype": base_dtype(config), "condition_encoder_channels": default_channels(base)},
+        "probe": {"count": held_out, "steps": default_probe_steps(is_wide(base))},
     }
-    groups = {"optimization": optimization, "model": model}
+    groups = {"optimization": optimization, "model": model, "probe": config.probe}
     open_ones = {
         group: {key: value for key, value in values.items() if value is not None and getattr(groups[group], key) is None}
         for group, values in found.items()

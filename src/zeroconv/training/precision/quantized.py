@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 __all__ = ["BITS", "QuantizedDtype", "quantize_layers"]
 
@@ -79,6 +80,9 @@ class QuantizedLayer(nn.Module):
         dtype: that it computes in.
     """
 
+    bias: nn.Parameter | None
+    options: tuple[Any, ...] | None
+
     def __init__(self, layer: nn.Linear | nn.Conv2d, kind: QuantizedDtype, dtype: torch.dtype) -> None:
         super().__init__()
         self.quantized = QuantizedWeight(layer.weight, kind, dtype)
@@ -104,7 +108,7 @@ class QuantizedLayer(nn.Module):
         weight = self.quantized.widen()
         if self.options is None:
             return of_output @ weight
-        return nn.grad.conv2d_input(shape, weight, of_output, *self.options)
+        return conv2d_input(shape, weight, of_output, *self.options)
 
 
 class Product(torch.autograd.Function):

@@ -23,7 +23,8 @@ from zeroconv.data import get_maps
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
 from zeroconv.training import TrainConfig, Trainer, train
 from zeroconv.training.config.defaults import extractor_parameters
-from zeroconv.training.data.batches import Batches, make_maps
+from zeroconv.training.data.batches import Batches
+from zeroconv.training.data.visits import make_maps
 from zeroconv.training.run_folder.folder import RunFolder
 
 

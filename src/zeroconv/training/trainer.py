@@ -64,8 +64,8 @@ class Trainer:
         self.stop = StopRequest(self.folder.path / "stop")
         optimization = config.optimization
         self.device = self.processes.device(optimization.device)
-        self.data = RunData(config, self.folder.read_held_out())
         self.base = open_base(config)
+        self.data = RunData(config, self.folder.read_held_out(), self.base)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)
@@ -90,7 +90,15 @@ class Trainer:
             ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
         )
         self.batches = Batches(
-            config, self.base, self.data.pairs, self.cache, self.data.size, len(schedule), self.device, self.leave_out
+            config,
+            self.base,
+            self.data.pairs,
+            self.cache,
+            self.data.size,
+            len(schedule),
+            self.device,
+            self.leave_out,
+            self.data.views,
         )
         self.timetable = Timetable(config, self.device)
         self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
@@ -100,8 +108,9 @@ class Trainer:
 
     def open_cache(self) -> LatentCache:
         """The latents and texts of the pairs, as far as they are known."""
-        pairs = self.data.pairs
-        return LatentCache(self.folder.path / "cache", self.base, len(pairs), self.data.size, pairs.max_captions)
+        pairs, views = self.data.pairs, self.data.views
+        size, per_sample = (self.data.size, None) if views is None else (views.capacity, views.per_sample)
+        return LatentCache(self.folder.path / "cache", self.base, len(pairs), size, pairs.max_captions, per_sample)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""

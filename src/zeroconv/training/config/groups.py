@@ -57,7 +57,26 @@ class DataConfig(Group):
     )
     workers: int = Field(0, ge=0, description="processes that open pictures and make maps while the network learns")
 
+    buckets: bool = Field(
+        False,
+        description="take pictures of any size: each is reduced and cut, with its map, to the bucket of its shape, and a batch "
+        "is of one bucket",
+    )
+    resolution: int | None = Field(None, ge=8, description="side in pixels of a square of the buckets' area; the base's own")
+    crops: int = Field(1, ge=1, le=64, description="of buckets: parts of each picture, drawn once; 1 is its middle")
+    flip: bool = Field(
+        False, description="of buckets: mirror half of the visits, with their maps; not where the caption says left or right"
+    )
+
     check_extract = field_validator("extract")(check_parameters)
+
+    @model_validator(mode="after")
+    def check_views(self) -> Self:
+        """Refuse settings of buckets without buckets."""
+        given = {"resolution": self.resolution, "crops": self.crops > 1, "flip": self.flip}
+        if not self.buckets and (without := [name for name, value in given.items() if value]):
+            raise ValueError(f"{', '.join(without)} without buckets; expected `buckets=true` with it")
+        return self
 
     @field_validator("condition")
     @classmethod

@@ -2,26 +2,22 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from zeroconv import conditions
-from zeroconv.data import Pair, get_maps
 from zeroconv.data.latent_cache import LatentCache
-from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_caption, draw_randomness, samples_of_step
-from zeroconv.errors import InputError
-from zeroconv.stable_diffusion import AddedConditions, StableDiffusion
-from zeroconv.training.config.defaults import extractor_parameters, is_wide, timesteps_of_step
+from zeroconv.stable_diffusion import AddedConditions, PromptEncoding, StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.training_pairs import TrainingPairs
+from zeroconv.training.data.views import Views
+from zeroconv.training.data.visits import Gatherer, Visits, make_maps
 
-__all__ = ["Batch", "Batches", "make_maps"]
+__all__ = ["Batch", "Batches"]
 
 AHEAD = 2  # parts that each worker process prepares before they are asked for
 
@@ -61,27 +57,6 @@ class Batch:
         return Batch(z_0, text, condition, t, epsilon, added, self.names)
 
 
-@dataclass(frozen=True)
-class Visits:
-    """The pairs of a part of a step, opened.
-
-    Attributes:
-        refs: which samples they are, each in which epoch.
-        places: which pairs they see, in `TrainingPairs`.
-        pairs: those pairs, each with the caption of its visit.
-        drawn: everything random about them.
-        maps: their condition images; None where they are made later.
-        left_out: pairs that turned out to be unusable, each with what is wrong.
-    """
-
-    refs: Sequence[SampleRef]
-    places: Sequence[int]
-    pairs: Sequence[Pair]
-    drawn: Sequence[StepRandomness]
-    maps: Sequence[Image.Image] | None
-    left_out: dict[int, str] = field(default_factory=dict[int, str])
-
-
 class Batches:
     """The batches of a run: latents and prompts from the cache, maps made anew, everything random keyed by the seed.
 
@@ -94,6 +69,7 @@ class Batches:
         timesteps: length T of the noise schedule.
         device: where the batches go.
         report: called with name and problem of each pair that turns out to be unusable.
+        views: what is seen of pictures of any size; whole ones of one size if left out.
     """
 
     def __init__(
@@ -106,11 +82,12 @@ class Batches:
         timesteps: int,
         device: str = "cpu",
         report: Callable[[str, str], None] = lambda *_: None,
+        views: Views | None = None,
     ) -> None:
         self.config, self.base, self.pairs, self.cache = config, base, pairs, cache
-        self.size, self.device, self.report, self.reported = size, device, report, set(pairs.broken)
+        self.device, self.report, self.reported = device, report, set(pairs.broken)
         self.empty_text = base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
-        self.gather = Gatherer(config, pairs, size, base, timesteps, tuple(cache.latents.shape[1:]))
+        self.gather = Gatherer(config, pairs, size, base, timesteps, views)
 
     def __call__(self, step: int, part: int = 0, parts: int = 1) -> Batch:
         """A part of the batch of a step, on the training's device.
@@ -159,7 +136,7 @@ class Batches:
         """The batch of opened pairs, encoded."""
         self.leave_out(visits.left_out)
         try:
-            z_0, text = self.cache.read(visits.places, visits.pairs)
+            z_0, text = self.cache.read(visits.places, visits.pairs, visits.rows())
         except FloatingPointError:
             return self.finish(self.without_unencodable(visits))
         text = text.replace_rows(torch.tensor([drawn.empty_prompt for drawn in visits.drawn]), self.empty_text)
@@ -173,10 +150,17 @@ class Batches:
             torch.stack([known.to_tensor(image) for image in maps]),
             torch.tensor([drawn.t for drawn in visits.drawn]),
             torch.stack([drawn.epsilon for drawn in visits.drawn]),
-            self.base.added_conditions(text, *self.size),
+            self.added_conditions(text, visits),
             [pair.name for pair in visits.pairs],
         )
         return batch.to(self.device)
+
+    def added_conditions(self, text: PromptEncoding, visits: Visits) -> AddedConditions | None:
+        """SDXL's conditioning beside the text states: of a part of a picture its true size and place."""
+        added = self.base.added_conditions(text, *visits.size)
+        if added is None or not visits.views:
+            return added
+        return replace(added, time_ids=torch.tensor([view.time_ids() for view, _ in visits.views], dtype=torch.float32))
 
     def leave_out(self, found: Mapping[int, str]) -> None:
         """Use pairs no more, and report each once.
@@ -192,100 +176,14 @@ class Batches:
 
     def without_unencodable(self, visits: Visits) -> Visits:
         """The same visits without pairs of which the encoders make numbers that are not finite."""
-        for place, pair in zip(visits.places, visits.pairs, strict=True):
+        for index, (place, pair) in enumerate(zip(visits.places, visits.pairs, strict=True)):
             try:
-                self.cache.read([place], [pair])
+                self.cache.read([place], [pair], visits.rows(slice(index, index + 1)))
             except FloatingPointError as error:
                 self.leave_out({place: str(error)})
-        return self.gather.open(visits.refs, visits.drawn)
-
-
-class Gatherer(Dataset[Visits]):
-    """Opens pairs and makes maps: what worker processes can do; a data set for `DataLoader`, indexed by (step, part, parts).
-
-    Args:
-        config: the settings.
-        pairs: to train on.
-        size: width and height of the pictures in pixels.
-        base: decides what the settings leave open.
-        timesteps: length T of the noise schedule.
-        latent_shape: (C, h, w).
-    """
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        pairs: TrainingPairs,
-        size: tuple[int, int],
-        base: StableDiffusion,
-        timesteps: int,
-        latent_shape: tuple[int, ...],
-    ) -> None:
-        self.config, self.pairs, self.size, self.latent_shape = config, pairs, size, latent_shape
-        self.timesteps, self.is_wide = timesteps, is_wide(base)
-
-    def __getitem__(self, key: tuple[int, int, int]) -> Visits:
-        """The visits of a part of a step."""
-        return self(key)
-
-    def __call__(self, key: tuple[int, int, int]) -> Visits:
-        """The visits of (step, part, parts)."""
-        step, part, parts = key
-        optimization = self.config.optimization
-        refs = samples_of_step(step, optimization.batch_size, len(self.pairs), optimization.seed, part, parts)
-        draw = timesteps_of_step(optimization, self.is_wide, self.timesteps, step), self.config.data.prompt_dropout
-        return self.open(refs, [draw_randomness(ref, optimization.seed, self.latent_shape, *draw) for ref in refs])
-
-    def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
-        """Open the pairs of samples; draws belong to the sample, whichever pair it sees."""
-        before, seed = set(self.pairs.broken), self.config.optimization.seed
-        places, pairs = zip(*(self.pairs.open(ref.index, self.check_size) for ref in refs), strict=True)
-        pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
-        # a network would be copied into every worker
-        is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
-        maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
-        left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
-        return Visits(refs, places, pairs, drawn, maps, left_out)
-
-    def check_size(self, pair: Pair) -> None:
-        """Refuse a picture of another size than the others.
-
-        Raises:
-            InputError: naming the pair.
-        """
-        if pair.image.size != self.size:
-            (width, height), (w, h) = pair.image.size, self.size
-            raise InputError(
-                f"pair {pair.name!r} is {width}x{height}, others {w}x{h}",
-                field="data.source",
-                hint="train on pictures of one size",
-            )
+        return self.gather.open(visits.refs, visits.drawn, visits.size)
 
 
 def as_it_is(visits: Any) -> Any:
     """What a worker process gives is not converted."""
     return visits
-
-
-def with_caption(pair: Pair, choose: Callable[[int], int]) -> Pair:
-    """A pair as one visit sees it: with one of its captions."""
-    return pair if len(pair.captions) < 2 else replace(pair, caption=pair.captions[choose(len(pair.captions))])
-
-
-def make_maps(config: TrainConfig, pairs: Sequence[Pair], generators: Sequence[np.random.Generator]) -> list[Image.Image]:
-    """The maps of pairs, ready ones or extracted; parameters that the settings leave open are drawn for each pair.
-
-    Args:
-        config: which condition, and its extractor's parameters.
-        pairs: the pairs.
-        generators: one for each.
-
-    Raises:
-        InputError: for wrong parameters, or a pair without a map that can be extracted.
-    """
-    name, given = config.data.condition, extractor_parameters(config)
-    parameters = [
-        conditions.draw_parameters(name, generator, pair.image.size, given)
-        for pair, generator in zip(pairs, generators, strict=True)
-    ]
-    return get_maps(pairs, name, parameters, ready=not config.data.extract)

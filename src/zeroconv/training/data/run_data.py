@@ -9,10 +9,12 @@ from zeroconv.data import FolderPairs, get_maps, open_pairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
+from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.defaults import extractor_parameters
 from zeroconv.training.config.train_config import TrainConfig
-from zeroconv.training.data.batches import make_maps
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
+from zeroconv.training.data.views import Buckets, Views, centre
+from zeroconv.training.data.visits import make_maps
 
 __all__ = ["RunData"]
 
@@ -23,19 +25,28 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
+        base: the locked base, whose size decides the buckets, if the settings ask for them.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: StableDiffusion) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
-        broken = check_ready(self.found, data.extract) if isinstance(self.found, FolderPairs) else {}
-        indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before)
+        broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
+        self.buckets = Buckets(config, base, self.found, broken) if data.buckets else None
+        shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
+        unfit = self.buckets.outside(shown) if self.buckets and shown else ()
+        indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before, unfit)
+        if shown:
+            self.probe_pairs = [centre(pair, shown) for pair in self.probe_pairs]
         self.held_out = [self.found.names[index] for index in indices]
         rest = sorted(set(range(len(self.found))) - set(indices))
         self.pairs = TrainingPairs(self.found, rest, data.max_broken, broken)
+        self.views = Views(config, self.buckets, rest) if self.buckets else None
+        if self.views:
+            self.pairs.sizes = self.views.sizes
         self.left_out = [(self.pairs.name(place), problem) for place, problem in sorted(self.pairs.broken.items())]
         self.size = self.probe_pairs[0].image.size
         first = self.pairs.open(0, lambda _: None)[1]
@@ -49,6 +60,8 @@ class RunData:
         warning = conditions.get(data.condition).domain_warning(data.extract | reextract, "--set judge.method=…")
         if warning and not data.source.startswith("world:"):
             yield Message(f"in probes {warning}", "probe.domain")
+        if self.buckets:
+            yield Message(self.buckets.describe(data.condition), "data.buckets", "info")
         if isinstance(self.found, FolderPairs) and not data.extract:
             yield from look_at_maps(self.found)
         if self.left_out:

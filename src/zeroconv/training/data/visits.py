@@ -1,0 +1,149 @@
+"""The pairs that a part of a step visits, opened, with their maps: a pure function of the settings, the data and the step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from zeroconv import conditions
+from zeroconv.data import Pair, get_maps
+from zeroconv.data.buckets import View
+from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_caption, draw_randomness, samples_of_step
+from zeroconv.errors import InputError
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training.config.defaults import extractor_parameters, is_wide, timesteps_of_step
+from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.training_pairs import TrainingPairs
+from zeroconv.training.data.views import Views
+
+__all__ = ["Gatherer", "Visits", "make_maps"]
+
+
+@dataclass(frozen=True)
+class Visits:
+    """The pairs of a part of a step, opened.
+
+    Attributes:
+        refs: which samples they are, each in which epoch.
+        places: which pairs they see, in `TrainingPairs`.
+        pairs: those pairs, each with the caption of its visit.
+        drawn: everything random about them.
+        maps: their condition images; None where they are made later.
+        left_out: pairs that turned out to be unusable, each with what is wrong.
+        views: the part of each picture that is seen, and its row in the cache; empty where whole pictures are.
+        size: width and height of the pictures as they are seen.
+    """
+
+    refs: Sequence[SampleRef]
+    places: Sequence[int]
+    pairs: Sequence[Pair]
+    drawn: Sequence[StepRandomness]
+    maps: Sequence[Image.Image] | None
+    left_out: dict[int, str] = field(default_factory=dict[int, str])
+    views: Sequence[tuple[View, int]] = ()
+    size: tuple[int, int] = (0, 0)
+
+    def rows(self, chosen: slice = slice(None)) -> list[int] | None:
+        """Rows of the latents in the cache; None where they are those of the places."""
+        return [row for _, row in self.views[chosen]] if self.views else None
+
+
+class Gatherer(Dataset[Visits]):
+    """Opens pairs and makes maps: what worker processes can do; a data set for `DataLoader`, indexed by (step, part, parts).
+
+    Args:
+        config: the settings.
+        pairs: to train on.
+        size: width and height of the pictures in pixels.
+        base: decides what the settings leave open.
+        timesteps: length T of the noise schedule.
+        views: as in `Batches`.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        pairs: TrainingPairs,
+        size: tuple[int, int],
+        base: StableDiffusion,
+        timesteps: int,
+        views: Views | None = None,
+    ) -> None:
+        self.config, self.pairs, self.size, self.views = config, pairs, size, views
+        self.timesteps, self.is_wide = timesteps, is_wide(base)
+        sizes = [size] if views is None else views.buckets
+        self.latent_shapes = {size: base.latent_shape(*size) for size in sizes}
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Visits:
+        """The visits of a part of a step."""
+        return self(key)
+
+    def __call__(self, key: tuple[int, int, int]) -> Visits:
+        """The visits of (step, part, parts)."""
+        step, part, parts = key
+        optimization = self.config.optimization
+        if self.views is None:
+            size, seed = self.size, optimization.seed
+            refs = samples_of_step(step, optimization.batch_size, len(self.pairs), seed, part, parts)
+        else:
+            bucket, refs = self.views.order.samples_of_step(step, part, parts)
+            size = self.views.buckets[bucket]
+        draw = timesteps_of_step(optimization, self.is_wide, self.timesteps, step), self.config.data.prompt_dropout
+        shape = self.latent_shapes[size]
+        return self.open(refs, [draw_randomness(ref, optimization.seed, shape, *draw) for ref in refs], size)
+
+    def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness], size: tuple[int, int]) -> Visits:
+        """Open the pairs of samples; draws belong to the sample, whichever pair it sees; pictures are seen at `size`."""
+        before, seed = set(self.pairs.broken), self.config.optimization.seed
+        among = None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
+        places, pairs = zip(*(self.pairs.open(ref.index, self.check_size, among) for ref in refs), strict=True)
+        pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
+        views: list[tuple[View, int]] = []
+        if self.views is not None:
+            seen = [self.views.see(*one, size) for one in zip(refs, places, pairs, strict=True)]
+            pairs, views = [pair for _, _, pair in seen], [(view, row) for view, row, _ in seen]
+        # a network would be copied into every worker
+        is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
+        maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
+        left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
+        return Visits(refs, places, pairs, drawn, maps, left_out, views, size)
+
+    def check_size(self, pair: Pair) -> None:
+        """Refuse a picture of another size than the others, unless parts of them are seen.
+
+        Raises:
+            InputError: naming the pair.
+        """
+        if self.views is None and pair.image.size != self.size:
+            (width, height), (w, h) = pair.image.size, self.size
+            raise InputError(
+                f"pair {pair.name!r} is {width}x{height}, others {w}x{h}",
+                field="data.source",
+                hint="train on pictures of one size, or with `--set buckets=true`",
+            )
+
+
+def with_caption(pair: Pair, choose: Callable[[int], int]) -> Pair:
+    """A pair as one visit sees it: with one of its captions."""
+    return pair if len(pair.captions) < 2 else replace(pair, caption=pair.captions[choose(len(pair.captions))])
+
+
+def make_maps(config: TrainConfig, pairs: Sequence[Pair], generators: Sequence[np.random.Generator]) -> list[Image.Image]:
+    """The maps of pairs, ready ones or extracted; parameters that the settings leave open are drawn for each pair.
+
+    Args:
+        config: which condition, and its extractor's parameters.
+        pairs: the pairs.
+        generators: one for each.
+
+    Raises:
+        InputError: for wrong parameters, or a pair without a map that can be extracted.
+    """
+    name, given = config.data.condition, extractor_parameters(config)
+    parameters = [
+        conditions.draw_parameters(name, generator, pair.image.size, given)
+        for pair, generator in zip(pairs, generators, strict=True)
+    ]
+    return get_maps(pairs, name, parameters, ready=not config.data.extract)

@@ -144,8 +144,8 @@ def test_sdxl_is_told_size_and_place_of_each_part(folder: Path, tmp_path: Path) 
         for (view, _), ids in zip(visits.views, told, strict=True):
             assert ids[:2] == [view.picture[1], view.picture[0]] and ids[4:] == [view.bucket[1], view.bucket[0]]
             assert ids[2] == view.top and ids[3] == (view.slack[0] - view.left if view.mirrored else view.left)
-    with torch.no_grad():
-        assert trainer.loss(batch).isfinite()
+        with torch.no_grad():
+            assert trainer.loss(batch).isfinite()
 
 
 def test_a_picture_that_changed_its_size_meanwhile_is_left_out(views: Settings) -> None:

@@ -43,10 +43,11 @@ def mirror_pose(condition: Image.Image) -> Image.Image:
     distances, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    part_of_label = np.full(labels.max() + 1, -1)
-    part_of_label[labels[known]] = classes[known]
+    nearest = np.asarray(labels, np.intp)
+    part_of_label = np.full(nearest.max() + 1, -1)
+    part_of_label[nearest[known]] = classes[known]
     rim = turned.lit & ~known & (turned.classes < 0) & (distances <= RIM)
-    part = np.where(known, classes, np.where(rim, part_of_label[labels], -1))
+    part = np.where(known, classes, np.where(rim, part_of_label[nearest], -1))
     moved = (part >= 0) & (OTHER[part] != part)
     rgb = turned.rgb.copy()
     share = turned.brightest[moved, None] / PARTS[part[moved]].max(axis=1, keepdims=True)  # of the colour, at a rim

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 
 from zeroconv.control import ControlledUNet
 from zeroconv.data.latent_cache import LatentCache
@@ -64,8 +65,9 @@ class Trainer:
         self.stop = StopRequest(self.folder.path / "stop")
         optimization = config.optimization
         self.device = self.processes.device(optimization.device)
-        self.base = open_base(config)
-        self.data = RunData(config, self.folder.read_held_out(), self.base)
+        opened = cache(partial(open_base, config))  # once, and not before the data are known to be in order
+        self.data = RunData(config, self.folder.read_held_out(), opened)
+        self.base = opened()
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
         self.network = build_network(config, self.base).to(self.device).train()
         self.network.check_base(self.base.unet)

@@ -1,6 +1,6 @@
 """The data of a run: what is trained on, what is held out, and what there is to say about it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 
@@ -25,17 +25,17 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
-        base: the locked base, whose size decides the buckets, if the settings ask for them.
+        base: opens the locked base, whose size decides the buckets, if the settings ask for them.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: StableDiffusion) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: Callable[[], StableDiffusion]) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
         broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
-        self.buckets = Buckets(config, base, self.found, broken) if data.buckets else None
+        self.buckets = Buckets(config, base(), self.found, broken) if data.buckets else None
         shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
         unfit = self.buckets.outside(shown) if self.buckets and shown else ()
         indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before, unfit)

@@ -75,7 +75,9 @@ def test_what_training_refuses_is_a_problem(folder: Path):
     where = folder / "metadata.jsonl"
     assert (report.good, len(report.problems)) == (5, 2)
     assert report.problems[0].startswith("the data set has 6 pairs and 6 are held out")
-    wrong = f"pair '3.png' is 64x56, others 64x48 ({where}, line 4): train on pictures of one size"
+    wrong = (
+        f"pair '3.png' is 64x56, others 64x48 ({where}, line 4): train on pictures of one size, or with `--set buckets=true`"
+    )
     assert report.problems[1] == wrong
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
@@ -120,6 +120,7 @@ class Condition:
             given parameters that it names, on which its draws depend, and `size` (of the picture) if it names that.
         check: `check(condition)` lists what looks wrong about a map.
         resizing: how maps are brought to another size.
+        mirror: the map of the mirrored picture: left and right exchanged, and what says left or right in its colours.
         asks_nothing: codes of `check` after which a score would mean nothing.
         refuses: codes of `check` of what is no map of this condition at all, so that a score is an error.
         general_purpose: whether the extractor's defaults serve any picture; False where the default method is the
@@ -143,6 +144,7 @@ class Condition:
     draw_parameters: DrawParameters | None = None
     check: Callable[[Image.Image], list[Message]] = lambda _: []
     resizing: Resizing = LINEAR
+    mirror: Callable[[Image.Image], Image.Image] = ImageOps.mirror
     asks_nothing: tuple[str, ...] = ("map.empty", "map.no-hole")
     refuses: tuple[str, ...] = ("map.no-lines",)
     general_purpose: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from zeroconv.conditions.condition import BatchedExtractor, Condition, Contract, RenderedScene, reextract_and_score
 from zeroconv.conditions.map_checks import bend_correlation
@@ -15,9 +15,7 @@ from zeroconv.images import check_pixels
 from zeroconv.messages import Message
 from zeroconv.metrics.geometry import angle_scores
 
-__all__ = [
-    "CONVENTIONS", "NORMAL", "normal", "normal_map", "normal_metrics", "normals_from_depth", "read_normals",
-]  # fmt: skip
+__all__ = ["CONVENTIONS", "NORMAL", "normal", "normal_map", "normal_metrics", "normals_from_depth", "read_normals"]
 
 METHODS = ("tiny", *methods_of("normal"), *methods_of("depth"))
 CONVENTIONS = ("bae", "v1.0")
@@ -183,6 +181,12 @@ def resample_normals(image: Image.Image, size: Size, box: Box) -> Image.Image:
     return Image.fromarray(((unit * 0.5 + 0.5) * 255).round().clip(0, 255).astype(np.uint8))
 
 
+def mirror_normals(image: Image.Image) -> Image.Image:
+    """The map of the mirrored picture: what faced left faces right, so red, which says so, is turned round."""
+    red, green, blue = ImageOps.mirror(image.convert("RGB")).split()
+    return Image.merge("RGB", (ImageOps.invert(red), green, blue))
+
+
 def normal_metrics(
     image: Image.Image, condition: Image.Image, method: str = "tiny", weights: str | Path | None = None, device: str = "cpu"
 ) -> Mapping[str, float]:
@@ -227,8 +231,7 @@ def check(condition: Image.Image) -> list[Message]:
     """
     check_pixels(condition)
     rgb = np.asarray(condition.convert("RGB"), np.float32)
-    length = np.linalg.norm(rgb / 127.5 - 1, axis=-1)
-    odd = float((np.abs(length - 1) > 0.15).mean())
+    odd = float((np.abs(np.linalg.norm(rgb / 127.5 - 1, axis=-1) - 1) > 0.15).mean())
     if odd > 0.3:
         return [
             Message(
@@ -289,6 +292,7 @@ NORMAL = Condition(
     draw_parameters=random_relief,
     check=check,
     resizing=Resizing(resample_normals, FACING),
+    mirror=mirror_normals,
     general_purpose=False,
     batched=BatchedExtractor(predict_normals, render_map),
     ground_truth=ground_truth,

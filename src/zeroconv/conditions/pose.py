@@ -12,6 +12,7 @@ from zeroconv.conditions.networks.weights import methods_of, weights_of
 from zeroconv.conditions.openpose.drawing import JOINTS, draw_pose
 from zeroconv.conditions.openpose.json_format import draw_document
 from zeroconv.conditions.openpose.keypoints import People
+from zeroconv.conditions.openpose.mirroring import mirror_pose
 from zeroconv.conditions.openpose.reading import PoseMap, read_joints
 from zeroconv.conditions.raster.resizing import NEAREST
 from zeroconv.errors import InputError, NothingAskedError
@@ -266,6 +267,7 @@ POSE = Condition(
     check=check,
     draw_document=draw_document,
     resizing=NEAREST,
+    mirror=mirror_pose,
     general_purpose=False,
     batched=BatchedExtractor(predict_people, render_map),
     ground_truth=ground_truth,

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +47,30 @@ class LatentCache:
         count: samples in the data set.
         size: width and height of the pictures in pixels.
         captions: how many captions a sample has at most.
+        views: rows of latents for each sample, one for each part of its picture that is seen; those parts may be of any size of
+            no more pixels than `size`. None for one row, of the whole picture.
 
     Raises:
         OSError: when the disk has no room for all rows.
     """
 
-    def __init__(self, folder: Path, base: StableDiffusion, count: int, size: tuple[int, int], captions: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base: StableDiffusion,
+        count: int,
+        size: tuple[int, int],
+        captions: int = 1,
+        views: int | None = None,
+    ) -> None:
         self.base, self.captions, texts = base, captions, count * captions
-        empty = base.encode_text([""])
-        shapes = {"latents": (count, *base.latent_shape(*size)), "text": (texts, *empty.hidden_states.shape[1:])}
+        empty, latent_shape = base.encode_text([""]), base.latent_shape(*size)
+        rows, row_shape = (count, latent_shape) if views is None else (count * views, (prod(latent_shape),))
+        shapes = {"latents": (rows, *row_shape), "text": (texts, *empty.hidden_states.shape[1:])}
         if empty.pooled is not None:
             shapes["pooled"] = (texts, *empty.pooled.shape[1:])
         # of a sample's pixels, of its captions, and of the bytes that stand in both rows
-        shapes |= {DIGESTS: (count, 2 * DIGEST_BYTES), f"text-{DIGESTS}": (texts, 2 * DIGEST_BYTES)}
+        shapes |= {DIGESTS: (rows, 2 * DIGEST_BYTES), f"text-{DIGESTS}": (texts, 2 * DIGEST_BYTES)}
         prepare_folder(folder, encoder_fingerprint(base, empty, count, size), shapes)
         self.latents, self.text = open_rows(folder, "latents"), open_rows(folder, "text")
         self.pooled = None if empty.pooled is None else open_rows(folder, "pooled")
@@ -69,21 +81,27 @@ class LatentCache:
         """Which rows hold a sample, (count,)."""
         return self.digests.any(axis=1)
 
-    def read(self, indices: Sequence[int], pairs: Sequence[Pair]) -> tuple[Tensor, PromptEncoding]:
+    def read(
+        self, indices: Sequence[int], pairs: Sequence[Pair], views: Sequence[int] | None = None
+    ) -> tuple[Tensor, PromptEncoding]:
         """Latents (B, C, h, w) and encoded prompts, float32, on the CPU.
 
         Args:
-            indices: rows of the samples.
-            pairs: the samples themselves, by which a row is recognised or computed.
+            indices: of the samples.
+            pairs: the samples themselves, of one size, by which a row is recognised or computed.
+            views: the rows of latents, where a sample has several; those of the samples if left out.
         """
+        views = indices if views is None else views
         texts = [index * self.captions + pair.caption_index for index, pair in zip(indices, pairs, strict=True)]
         rows = dict[tuple[int, bool], Row]()
-        for index, text, pair in zip(indices, texts, pairs, strict=True):
-            rows[index, False] = Row(self.digests, index, digest_image(pair.image), [self.latents], pair)
+        for view, text, pair in zip(views, texts, pairs, strict=True):
+            rows[view, False] = Row(self.digests, view, digest_image(pair.image), [self.latents], pair)
             arrays = [self.text] if self.pooled is None else [self.text, self.pooled]
             rows[text, True] = Row(self.text_digests, text, digest_text(pair.caption), arrays, pair)
         self.fill([row for row in rows.values() if not row.is_intact()])
-        latents, states = torch.from_numpy(self.latents[list(indices)]).float(), torch.from_numpy(self.text[texts]).float()
+        shape = self.base.latent_shape(*pairs[0].image.size)
+        kept = self.latents[list(views)].reshape(len(pairs), -1)[:, : prod(shape)].reshape(-1, *shape)
+        latents, states = torch.from_numpy(kept).float(), torch.from_numpy(self.text[texts]).float()
         if self.pooled is None:
             return latents, PromptEncoding(states)
         return latents, PromptEncoding(states, torch.from_numpy(self.pooled[texts]).float())
@@ -101,7 +119,8 @@ class LatentCache:
         self.flush(self.digests, self.text_digests)  # on the disk before the rows they vouch for are overwritten
         for row in rows:
             for array, values in zip(row.arrays, self.encode(row), strict=True):
-                array[row.index] = values
+                place = array[row.index].reshape(-1)
+                place[: values.size], place[values.size :] = values.reshape(-1), 0
         self.flush(self.latents, self.text, self.pooled)  # on the disk before the digests vouch for them
         for row in rows:
             row.digests[row.index] = np.frombuffer(row.source + row.digest(), np.uint8)

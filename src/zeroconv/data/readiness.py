@@ -18,7 +18,7 @@ __all__ = ["Readiness", "check_ready", "inspect"]
 STEP = 8  # pixels of a picture for one of its latents, in every autoencoder that is opened here
 TAIL = 4096  # bytes at a file's end in which its end mark is looked for
 END_MARKS = {b"\x89PN": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
-ONE_SIZE = "train on pictures of one size"
+ONE_SIZE = "train on pictures of one size, or with `--set buckets=true`"
 
 
 @dataclass
@@ -43,13 +43,14 @@ class Readiness:
         return self.general + [self.problems[index] for index in sorted(self.problems)]
 
 
-def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None = None) -> Readiness:
+def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None = None, one_size: bool = True) -> Readiness:
     """Look at every file's header, and at the whole of a file that seems cut short.
 
     Args:
         pairs: the folder's.
         held_out: how many pairs training would hold out.
         extract: the extractor's parameters; if there are any, ready maps are left aside.
+        one_size: whether all pictures must have one size, of multiples of 8; not where they are cut to buckets.
     """
     found, known = Readiness(), conditions.get(pairs.condition)
     sizes: dict[int, tuple[int, int]] = {}
@@ -70,7 +71,7 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
     found.sizes = Counter(sizes.values())
     found.size = found.sizes.most_common(1)[0][0] if sizes else None
     for index, size in sizes.items():
-        if size != found.size and found.size is not None and index not in found.problems:
+        if one_size and size != found.size and found.size is not None and index not in found.problems:
             row = pairs.rows[index]
             found.problems[index] = f"pair {row.name!r} is {name(size)}, others {name(found.size)}{place(row)}: {ONE_SIZE}"
     if missing:
@@ -80,18 +81,18 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
     if held_out and len(pairs) <= held_out:
         held = f"the data set has {len(pairs)} pairs and {held_out} are held out"
         found.general.append(f"{held}: give more pairs, or a smaller probe_count")
-    if found.size is not None and (found.size[0] % STEP or found.size[1] % STEP):
+    if one_size and found.size is not None and (found.size[0] % STEP or found.size[1] % STEP):
         found.general.append(f"pictures are {name(found.size)}; expected multiples of {STEP}")
     return found
 
 
-def check_ready(pairs: FolderPairs, extract: Mapping[str, Any] | None = None) -> dict[int, str]:
-    """What is wrong with single pairs of a folder, by their place; they can be left out.
+def check_ready(pairs: FolderPairs, extract: Mapping[str, Any] | None = None, one_size: bool = True) -> dict[int, str]:
+    """What is wrong with single pairs of a folder, by their place; they can be left out. Arguments as `inspect`.
 
     Raises:
         InputError: for what is wrong with the whole.
     """
-    found = inspect(pairs, 0, extract)
+    found = inspect(pairs, 0, extract, one_size)
     if found.general:
         raise InputError("; ".join(found.general), field="data.source")
     return found.problems

@@ -69,7 +69,7 @@ class Trainer:
         self.requests = FileRequests(self.folder.path if self.processes.is_first else None)
         self.device = self.processes.device(config.optimization.device)
         opened = cache(partial(open_base, config))  # data are looked at first: that takes less time
-        self.data = RunData(config, self.folder.read_held_out(), lambda: is_wide(opened()))
+        self.data = RunData(config, self.folder.read_held_out(), opened)
         self.learner = learner = Learner(config, opened(), self.processes, self.data.size)
         self.base, self.network, self.loss = learner.base, learner.network, learner.loss
         self.optimizer, self.average, self.shards = learner.optimizer, learner.average, learner.shards
@@ -93,7 +93,7 @@ class Trainer:
             raise
         steps, encoders = len(self.loss.schedule), learner.encoders
         known = self.data.pairs, self.cache, self.data.size
-        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out)
+        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out, self.data.views)
         self.timetable = Timetable(config, self.device)
         divided = self.shards and self.processes
         self.saver = Saver(

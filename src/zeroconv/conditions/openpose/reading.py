@@ -178,8 +178,8 @@ class PoseMap:
         white = (self.darkest > 200).astype(np.uint8)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
         cores = cv2.erode(white, disc)
-        covered = cv2.dilate(cores, disc) & white
-        return are_dots(white) or (float(covered.sum()) > 0.8 * float(white.sum()) and are_dots(cores))
+        covered = (cv2.dilate(cores, disc) > 0) & (white > 0)
+        return are_dots(white) or (float(covered.sum()) > 0.8 * float(white.sum()) and are_dots(np.asarray(cores, np.uint8)))
 
 
 def are_dots(white: np.ndarray) -> bool:

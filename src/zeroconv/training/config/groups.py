@@ -69,7 +69,28 @@ class DataConfig(Group):
         "run keeps its own",
     )
 
+    buckets: bool = Field(
+        False,
+        description="take pictures of any size: each is reduced and cut, with its map, to the bucket of its shape, and a batch "
+        "is of one bucket",
+    )
+    resolution: int | None = Field(None, ge=8, description="side in pixels of a square of the buckets' area; the base's own")
+    crops: int = Field(1, ge=1, le=64, description="of buckets: parts of each picture, drawn once; 1 is its middle")
+    flip: bool = Field(
+        False, description="of buckets: mirror half of the visits, with their maps; not where the caption says left or right"
+    )
+
     check_extract = field_validator("extract")(check_parameters)
+
+    @model_validator(mode="after")
+    def check_views(self) -> Self:
+        """Refuse settings of buckets without buckets."""
+        given = {"resolution": self.resolution, "crops": self.crops > 1, "flip": self.flip}
+        if not self.buckets and (without := [name for name, value in given.items() if value]):
+            raise ValueError(f"{', '.join(without)} without buckets; expected `buckets=true` with it")
+        if self.buckets and self.cache is not None:
+            raise ValueError(f"buckets with the cache {self.cache}, which has whole pictures; expected one of them alone")
+        return self
 
     @field_validator("condition")
     @classmethod

@@ -15,6 +15,7 @@ from zeroconv.data.prepared import PreparedCache
 from zeroconv.stable_diffusion import AddedConditions, PromptEncoding, StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.training_pairs import TrainingPairs
+from zeroconv.training.data.views import Views
 from zeroconv.training.data.visits import Gatherer, Visits, make_maps
 
 __all__ = ["Batch", "Batches"]
@@ -69,6 +70,7 @@ class Batches:
         timesteps: length T of the noise schedule.
         device: where the batches go.
         report: called with name and problem of each pair that turns out to be unusable.
+        views: what is seen of pictures of any size; whole ones of one size if left out.
     """
 
     def __init__(
@@ -81,12 +83,13 @@ class Batches:
         timesteps: int,
         device: str = "cpu",
         report: Callable[[str, str], None] = lambda *_: None,
+        views: Views | None = None,
     ) -> None:
         self.config, self.base, self.pairs, self.cache = config, base, pairs, cache
-        self.size, self.device, self.report, self.reported = size, device, report, set(pairs.broken)
+        self.device, self.report, self.reported = device, report, set(pairs.broken)
         self.empty_text = base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
         prepared = cache if isinstance(cache, PreparedCache) else None
-        self.gather = Gatherer(config, pairs, size, base, timesteps, prepared)
+        self.gather = Gatherer(config, pairs, size, base, timesteps, prepared, views)
 
     def __call__(self, step: int, part: int = 0, parts: int = 1) -> Batch:
         """A part of the batch of a step, on the training's device.
@@ -151,7 +154,7 @@ class Batches:
             torch.stack([known.to_tensor(image) for image in maps]),
             torch.tensor([drawn.t for drawn in visits.drawn]),
             torch.stack([drawn.epsilon for drawn in visits.drawn]),
-            self.base.added_conditions(text, *self.size),
+            self.added_conditions(text, visits),
             [self.pairs.name(place) for place in visits.places],
         )
         return batch.to(self.device)
@@ -166,7 +169,14 @@ class Batches:
         rows = [self.pairs.indices[place] for place in visits.places]
         if isinstance(self.cache, PreparedCache):
             return self.cache.read(rows, visits.captions)
-        return self.cache.read(rows, visits.pairs)
+        return self.cache.read(rows, visits.pairs, visits.rows())
+
+    def added_conditions(self, text: PromptEncoding, visits: Visits) -> AddedConditions | None:
+        """SDXL's conditioning beside the text states: of a part of a picture its true size and place."""
+        added = self.base.added_conditions(text, *visits.size)
+        if added is None or not visits.views:
+            return added
+        return replace(added, time_ids=torch.tensor([view.time_ids() for view, _ in visits.views], dtype=torch.float32))
 
     def leave_out(self, found: Mapping[int, str]) -> None:
         """Use pairs no more, and report each once.
@@ -184,12 +194,13 @@ class Batches:
         """The same visits without pairs of which the encoders make numbers that are not finite."""
         for number, place in enumerate(visits.places):
             one = slice(number, number + 1)
-            alone = replace(visits, places=visits.places[one], pairs=visits.pairs[one], captions=visits.captions[one])
+            parts = {name: getattr(visits, name)[one] for name in ("places", "pairs", "captions", "views")}
+            alone = replace(visits, **parts)
             try:
                 self.read(alone)
             except FloatingPointError as error:
                 self.leave_out({place: str(error)})
-        return self.gather.open(visits.refs, visits.drawn)
+        return self.gather.open(visits.refs, visits.drawn, visits.size)
 
 
 def as_it_is(visits: Any) -> Any:

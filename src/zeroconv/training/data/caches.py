@@ -29,7 +29,13 @@ def open_prepared(data: DataConfig, pairs: Pairs) -> PreparedCache | None:
 
 
 def open_cache(
-    folder: Path | None, own: Path, base: StableDiffusion, names: Sequence[str], size: tuple[int, int], captions: int
+    folder: Path | None,
+    own: Path,
+    base: StableDiffusion,
+    names: Sequence[str],
+    size: tuple[int, int],
+    captions: int,
+    views: int | None = None,
 ) -> LatentCache:
     """A cache that is filled while pairs are met.
 
@@ -40,6 +46,7 @@ def open_cache(
         names: of the pairs.
         size: width and height of the pictures in pixels.
         captions: how many captions a pair has at most.
+        views: of each picture, where parts of them are seen; `size` is then the largest.
 
     Raises:
         OSError: when the disk has no room for all rows.
@@ -50,4 +57,4 @@ def open_cache(
         own = folder / listed[:16]
         text = f"{folder} is no prepared folder: latents and texts are kept there as runs need them"
         tell(Message(text, "data.shared-cache", "info"))
-    return LatentCache(own, base, len(names), size, captions)
+    return LatentCache(own, base, len(names), size, captions, views)

@@ -13,10 +13,11 @@ from zeroconv.data.prepared import PreparedCache
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config.defaults import default_probe_count, extractor_parameters
+from zeroconv.training.config.defaults import default_probe_count, extractor_parameters, is_wide
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.caches import open_cache, open_prepared
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
+from zeroconv.training.data.views import Buckets, Views, centre
 from zeroconv.training.data.visits import make_maps
 
 __all__ = ["RunData"]
@@ -28,13 +29,13 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
-        is_wide: whether the base has Stable Diffusion's widths; asked where nothing else says how many are held out.
+        base: opens the locked base, whose widths and size decide what the settings leave open.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None, is_wide: Callable[[], bool]) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: Callable[[], StableDiffusion]) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
         self.prepared = open_prepared(data, self.found)
@@ -42,12 +43,20 @@ class RunData:
         if self.prepared is not None:
             broken = self.prepared.broken
         else:
-            broken = check_ready(self.found, data.extract) if isinstance(self.found, FolderPairs) else {}
-        count = config.probe.count or (len(before) if before is not None else default_probe_count(is_wide(), len(self.found)))
-        indices, self.probe_pairs = open_held_out(self.found, count, broken, before)
+            broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
+        self.buckets = Buckets(config, base(), self.found, broken) if data.buckets else None
+        shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
+        unfit = self.buckets.outside(shown) if self.buckets and shown else ()
+        count = config.probe.count or len(before or ()) or default_probe_count(is_wide(base()), len(self.found) - len(unfit))
+        indices, self.probe_pairs = open_held_out(self.found, count, broken, before, unfit)
+        if shown:
+            self.probe_pairs = [centre(pair, shown) for pair in self.probe_pairs]
         self.held_out = [self.found.names[index] for index in indices]
         rest = sorted(set(range(len(self.found))) - set(indices))
         self.pairs = TrainingPairs(self.found, rest, data.max_broken, broken)
+        self.views = Views(config, self.buckets, rest) if self.buckets else None
+        if self.views:
+            self.pairs.sizes = self.views.sizes
         self.left_out = [(self.pairs.name(place), problem) for place, problem in sorted(self.pairs.broken.items())]
         self.size = self.probe_pairs[0].image.size
         if not self.has_maps:
@@ -77,7 +86,8 @@ class RunData:
         """
         if self.prepared is not None:
             return self.prepared
-        return open_cache(self.config.data.cache, own, base, self.found.names, self.size, self.found.max_captions)
+        size, views = (self.size, None) if self.views is None else (self.views.capacity, self.views.per_sample)
+        return open_cache(self.config.data.cache, own, base, self.found.names, size, self.found.max_captions, views)
 
     def messages(self) -> Iterator[Message]:
         """What a user should know: who reads the maps of probes, maps that look wrong, pairs that are left out."""
@@ -85,6 +95,8 @@ class RunData:
         warning = conditions.get(data.condition).domain_warning(data.extract | reextract, "--set judge.method=…")
         if warning and not data.source.startswith("world:"):
             yield Message(f"in probes {warning}", "probe.domain")
+        if self.buckets:
+            yield Message(self.buckets.describe(data.condition), "data.buckets", "info")
         if isinstance(self.found, FolderPairs) and not data.extract and not self.has_maps:
             yield from look_at_maps(self.found)
         if self.left_out:

@@ -1,6 +1,8 @@
 """The pairs of a run: which are held out, and what happens where one cannot be used."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, islice
 from math import ceil
 
 from torch.utils.data import get_worker_info
@@ -33,6 +35,7 @@ class TrainingPairs:
     ) -> None:
         self.pairs, self.indices, self.largest_share = pairs, list(indices), largest_share
         self.max_captions = pairs.max_captions
+        self.sizes: Mapping[int, tuple[int, int]] = {}  # of the pictures, where a visit depends on them
         self.broken = {place: broken[index] for place, index in enumerate(self.indices) if index in broken}
         self.check_share()
 
@@ -44,21 +47,26 @@ class TrainingPairs:
         """The name of a pair."""
         return self.pairs.names[self.indices[place]]
 
-    def open(self, place: int, check: Callable[[Pair], None]) -> tuple[int, Pair]:
+    def open(self, place: int, check: Callable[[Pair], None], among: Sequence[int] | None = None) -> tuple[int, Pair]:
         """The pair that a visit of `place` sees, and its place; those that cannot be used are noted in `broken`.
 
         Args:
             place: 0 … len - 1.
             check: raises `InputError` for a pair that cannot be used.
+            among: places, ascending, that may take its place; all of them if left out.
 
         Raises:
             InputError: when more cannot be used than may be left out.
         """
-        for found in (*range(place, len(self)), *range(place)):
+        places = range(len(self)) if among is None else among
+        first = bisect_left(places, place)
+        for found in chain(islice(places, first, None), islice(places, first)):
             if found not in self.broken:
                 try:
                     pair = self.pairs[self.indices[found]]
                     check(pair)
+                    if pair.image.size != self.sizes.get(found, pair.image.size):
+                        raise InputError(f"pair {pair.name!r} has another size than when the run began", field="data.source")
                 except (OSError, ValueError) as error:
                     self.broken[found] = str(error)
                     if get_worker_info() is None:  # a worker process leaves it to the one that trains
@@ -98,7 +106,7 @@ class TrainingPairs:
 
 
 def open_held_out(
-    pairs: Pairs, count: int, broken: dict[int, str], before: Collection[str] | None
+    pairs: Pairs, count: int, broken: dict[int, str], before: Collection[str] | None, unfit: Collection[int] = ()
 ) -> tuple[list[int], list[Pair]]:
     """The pairs that are never trained on, and their indices; those that turn out to be unusable are added to `broken`.
 
@@ -107,12 +115,13 @@ def open_held_out(
         count: how many are held out.
         broken: what is wrong with those known to be unusable, by index.
         before: names of those held out when the run began; None for a new one.
+        unfit: indices of pairs that can be used and are not held out.
 
     Raises:
         InputError: when nothing would be left to train on, or a pair that was held out cannot be used any more.
     """
     while True:
-        indices, opened = choose_held_out(pairs.names, count, broken, before), list[Pair]()
+        indices, opened = choose_held_out(pairs.names, count, {*broken, *unfit}, before), list[Pair]()
         for index in indices:
             try:
                 opened.append(pairs[index])

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from zeroconv import conditions
 from zeroconv.data import Pair, get_maps
+from zeroconv.data.buckets import View
 from zeroconv.data.prepared import PreparedCache
 from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_caption, draw_randomness, samples_of_step
 from zeroconv.errors import InputError
@@ -16,6 +17,7 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.defaults import extractor_parameters, is_wide, timesteps_of_step
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.training_pairs import TrainingPairs
+from zeroconv.training.data.views import Views
 
 __all__ = ["Gatherer", "Visits", "make_maps"]
 
@@ -32,6 +34,8 @@ class Visits:
         drawn: everything random about them.
         maps: their condition images; None where they are made later.
         left_out: pairs that turned out to be unusable, each with what is wrong.
+        views: the part of each picture that is seen, and its row in the cache; empty where whole pictures are.
+        size: width and height of the pictures as they are seen.
     """
 
     refs: Sequence[SampleRef]
@@ -41,6 +45,12 @@ class Visits:
     drawn: Sequence[StepRandomness]
     maps: Sequence[Image.Image] | None
     left_out: dict[int, str] = field(default_factory=dict[int, str])
+    views: Sequence[tuple[View, int]] = ()
+    size: tuple[int, int] = (0, 0)
+
+    def rows(self, chosen: slice = slice(None)) -> list[int] | None:
+        """Rows of the latents in the cache; None where they are those of the places."""
+        return [row for _, row in self.views[chosen]] if self.views else None
 
 
 class Gatherer(Dataset[Visits]):
@@ -53,6 +63,7 @@ class Gatherer(Dataset[Visits]):
         base: decides what the settings leave open.
         timesteps: length T of the noise schedule.
         prepared: the folder in which latents and prompts are ready, and perhaps maps; None where there is none.
+        views: as in `Batches`.
     """
 
     def __init__(
@@ -62,12 +73,15 @@ class Gatherer(Dataset[Visits]):
         size: tuple[int, int],
         base: StableDiffusion,
         timesteps: int,
-        prepared: PreparedCache | None,
+        prepared: PreparedCache | None = None,
+        views: Views | None = None,
     ) -> None:
-        self.config, self.pairs, self.size, self.latent_shape = config, pairs, size, base.latent_shape(*size)
+        self.config, self.pairs, self.size, self.views = config, pairs, size, views
         self.timesteps, self.is_wide = timesteps, is_wide(base)
         has_maps = prepared is not None and prepared.has_maps(config.data.condition, config.data.extract)
         self.prepared = prepared if has_maps else None
+        sizes = [size] if views is None else views.buckets
+        self.latent_shapes = {size: base.latent_shape(*size) for size in sizes}
 
     def __getitem__(self, key: tuple[int, int, int]) -> Visits:
         """The visits of a part of a step."""
@@ -77,22 +91,33 @@ class Gatherer(Dataset[Visits]):
         """The visits of (step, part, parts)."""
         step, part, parts = key
         optimization = self.config.optimization
-        refs = samples_of_step(step, optimization.batch_size, len(self.pairs), optimization.seed, part, parts)
+        if self.views is None:
+            size, seed = self.size, optimization.seed
+            refs = samples_of_step(step, optimization.batch_size, len(self.pairs), seed, part, parts)
+        else:
+            bucket, refs = self.views.order.samples_of_step(step, part, parts)
+            size = self.views.buckets[bucket]
         draw = timesteps_of_step(optimization, self.is_wide, self.timesteps, step), self.config.data.prompt_dropout
-        return self.open(refs, [draw_randomness(ref, optimization.seed, self.latent_shape, *draw) for ref in refs])
+        shape = self.latent_shapes[size]
+        return self.open(refs, [draw_randomness(ref, optimization.seed, shape, *draw) for ref in refs], size)
 
-    def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
-        """Open the pairs of samples; draws belong to the sample, whichever pair it sees."""
-        before, seed = set(self.pairs.broken), self.config.optimization.seed
+    def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness], size: tuple[int, int]) -> Visits:
+        """Open the pairs of samples; draws belong to the sample, whichever pair it sees; pictures are seen at `size`."""
         if self.prepared is not None:
             return self.open_prepared(self.prepared, refs, drawn)
-        places, pairs = zip(*(self.pairs.open(ref.index, self.check_size) for ref in refs), strict=True)
+        before, seed = set(self.pairs.broken), self.config.optimization.seed
+        among = None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
+        places, pairs = zip(*(self.pairs.open(ref.index, self.check_size, among) for ref in refs), strict=True)
         pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
+        views: list[tuple[View, int]] = []
+        if self.views is not None:
+            seen = [self.views.see(*one, size) for one in zip(refs, places, pairs, strict=True)]
+            pairs, views = [pair for _, _, pair in seen], [(view, row) for view, row, _ in seen]
         # a network would be copied into every worker
         is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
         maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
         left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
-        return Visits(refs, places, pairs, [pair.caption_index for pair in pairs], drawn, maps, left_out)
+        return Visits(refs, places, pairs, [pair.caption_index for pair in pairs], drawn, maps, left_out, views, size)
 
     def open_prepared(self, prepared: PreparedCache, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
         """The same where no picture needs to be opened."""
@@ -100,7 +125,7 @@ class Gatherer(Dataset[Visits]):
         counts = [prepared.count_captions(self.pairs.indices[place]) for place in places]
         chosen = [draw_caption(ref, self.config.optimization.seed) for ref in refs]
         captions = [choose(count) if count > 1 else 0 for choose, count in zip(chosen, counts, strict=True)]
-        return Visits(refs, places, (), captions, drawn, self.read_maps(places))
+        return Visits(refs, places, (), captions, drawn, self.read_maps(places), size=self.size)
 
     def read_maps(self, places: Sequence[int]) -> list[Image.Image]:
         """The prepared maps of pairs.
@@ -112,17 +137,17 @@ class Gatherer(Dataset[Visits]):
         return [self.prepared.read_map(self.pairs.indices[place]) for place in places]
 
     def check_size(self, pair: Pair) -> None:
-        """Refuse a picture of another size than the others.
+        """Refuse a picture of another size than the others, unless parts of them are seen.
 
         Raises:
             InputError: naming the pair.
         """
-        if pair.image.size != self.size:
+        if self.views is None and pair.image.size != self.size:
             (width, height), (w, h) = pair.image.size, self.size
             raise InputError(
                 f"pair {pair.name!r} is {width}x{height}, others {w}x{h}",
                 field="data.source",
-                hint="train on pictures of one size",
+                hint="train on pictures of one size, or with `--set buckets=true`",
             )
 
 

@@ -96,7 +96,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
         InputError: for settings or data that `train` would refuse, but for what is in its folder.
     """
     opened = cache(partial(open_base, config))
-    data = RunData(config, None, lambda: is_wide(opened()))
+    data = RunData(config, None, opened)
     base, network = lock_and_build(config, opened())
     check_size(config, base, data.size)
     optimization = config.optimization

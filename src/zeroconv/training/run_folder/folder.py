@@ -23,9 +23,10 @@ __all__ = ["RunFolder"]
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 HELD_OUT, SKIPPED = "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
-    "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "model.variant",
-    "model.rank", "model.connection", "model.condition_encoder", "model.condition_encoder_channels", "model.control",
-    "model.unlock_decoder", "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
+    "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "data.buckets",
+    "data.resolution", "data.crops", "data.flip", "model.variant", "model.rank", "model.connection",
+    "model.condition_encoder", "model.condition_encoder_channels", "model.control", "model.unlock_decoder",
+    "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
 

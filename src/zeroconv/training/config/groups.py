@@ -88,8 +88,6 @@ class DataConfig(Group):
         given = {"resolution": self.resolution, "crops": self.crops > 1, "flip": self.flip}
         if not self.buckets and (without := [name for name, value in given.items() if value]):
             raise ValueError(f"{', '.join(without)} without buckets; expected `buckets=true` with it")
-        if self.buckets and self.cache is not None:
-            raise ValueError(f"buckets with the cache {self.cache}, which has whole pictures; expected one of them alone")
         return self
 
     @field_validator("condition")

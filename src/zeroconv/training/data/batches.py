@@ -86,7 +86,7 @@ class Batches:
         views: Views | None = None,
     ) -> None:
         self.config, self.base, self.pairs, self.cache = config, base, pairs, cache
-        self.device, self.report, self.reported = device, report, set(pairs.broken)
+        self.views, self.device, self.report, self.reported = views, device, report, set(pairs.broken)
         self.empty_text = base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
         prepared = cache if isinstance(cache, PreparedCache) else None
         self.gather = Gatherer(config, pairs, size, base, timesteps, prepared, views)
@@ -169,7 +169,10 @@ class Batches:
         rows = [self.pairs.indices[place] for place in visits.places]
         if isinstance(self.cache, PreparedCache):
             return self.cache.read(rows, visits.captions)
-        return self.cache.read(rows, visits.pairs, visits.rows())
+        if self.views is None:
+            return self.cache.read(rows, visits.pairs)
+        parts = [row * self.views.per_sample + number for row, (_, number) in zip(rows, visits.views, strict=True)]
+        return self.cache.read(rows, visits.pairs, parts)
 
     def added_conditions(self, text: PromptEncoding, visits: Visits) -> AddedConditions | None:
         """SDXL's conditioning beside the text states: of a part of a picture its true size and place."""
@@ -194,8 +197,13 @@ class Batches:
         """The same visits without pairs of which the encoders make numbers that are not finite."""
         for number, place in enumerate(visits.places):
             one = slice(number, number + 1)
-            parts = {name: getattr(visits, name)[one] for name in ("places", "pairs", "captions", "views")}
-            alone = replace(visits, **parts)
+            alone = replace(
+                visits,
+                places=visits.places[one],
+                pairs=visits.pairs[one],
+                captions=visits.captions[one],
+                views=visits.views[one],
+            )
             try:
                 self.read(alone)
             except FloatingPointError as error:

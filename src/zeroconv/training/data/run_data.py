@@ -29,13 +29,13 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
-        base: opens the locked base, whose widths and size decide what the settings leave open.
+        opened: gives the locked base; asked where nothing else says how many pairs are held out, or which buckets there are.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: Callable[[], StableDiffusion]) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, opened: Callable[[], StableDiffusion]) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
         self.prepared = open_prepared(data, self.found)
@@ -44,10 +44,12 @@ class RunData:
             broken = self.prepared.broken
         else:
             broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
-        self.buckets = Buckets(config, base(), self.found, broken) if data.buckets else None
+        self.buckets = Buckets(config, opened(), self.found, broken) if data.buckets else None
         shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
         unfit = self.buckets.outside(shown) if self.buckets and shown else ()
-        count = config.probe.count or len(before or ()) or default_probe_count(is_wide(base()), len(self.found) - len(unfit))
+        count = config.probe.count or (
+            len(before) if before is not None else default_probe_count(is_wide(opened()), len(self.found) - len(unfit))
+        )
         indices, self.probe_pairs = open_held_out(self.found, count, broken, before, unfit)
         if shown:
             self.probe_pairs = [centre(pair, shown) for pair in self.probe_pairs]
@@ -86,7 +88,7 @@ class RunData:
         """
         if self.prepared is not None:
             return self.prepared
-        size, views = (self.size, None) if self.views is None else (self.views.capacity, self.views.per_sample)
+        size, views = (self.views.capacity, self.views.per_sample) if self.views else (self.size, None)
         return open_cache(self.config.data.cache, own, base, self.found.names, size, self.found.max_captions, views)
 
     def messages(self) -> Iterator[Message]:

@@ -34,7 +34,7 @@ class Visits:
         drawn: everything random about them.
         maps: their condition images; None where they are made later.
         left_out: pairs that turned out to be unusable, each with what is wrong.
-        views: the part of each picture that is seen, and its row in the cache; empty where whole pictures are.
+        views: the part of each picture that is seen, and which of its parts it is; empty where whole pictures are.
         size: width and height of the pictures as they are seen.
     """
 
@@ -48,10 +48,6 @@ class Visits:
     views: Sequence[tuple[View, int]] = ()
     size: tuple[int, int] = (0, 0)
 
-    def rows(self, chosen: slice = slice(None)) -> list[int] | None:
-        """Rows of the latents in the cache; None where they are those of the places."""
-        return [row for _, row in self.views[chosen]] if self.views else None
-
 
 class Gatherer(Dataset[Visits]):
     """Opens pairs and makes maps: what worker processes can do; a data set for `DataLoader`, indexed by (step, part, parts).
@@ -63,7 +59,7 @@ class Gatherer(Dataset[Visits]):
         base: decides what the settings leave open.
         timesteps: length T of the noise schedule.
         prepared: the folder in which latents and prompts are ready, and perhaps maps; None where there is none.
-        views: as in `Batches`.
+        views: what is seen of pictures of any size; None for whole ones of one size.
     """
 
     def __init__(
@@ -73,15 +69,14 @@ class Gatherer(Dataset[Visits]):
         size: tuple[int, int],
         base: StableDiffusion,
         timesteps: int,
-        prepared: PreparedCache | None = None,
+        prepared: PreparedCache | None,
         views: Views | None = None,
     ) -> None:
         self.config, self.pairs, self.size, self.views = config, pairs, size, views
+        self.latent_shapes = {one: base.latent_shape(*one) for one in ([size] if views is None else views.buckets)}
         self.timesteps, self.is_wide = timesteps, is_wide(base)
         has_maps = prepared is not None and prepared.has_maps(config.data.condition, config.data.extract)
         self.prepared = prepared if has_maps else None
-        sizes = [size] if views is None else views.buckets
-        self.latent_shapes = {size: base.latent_shape(*size) for size in sizes}
 
     def __getitem__(self, key: tuple[int, int, int]) -> Visits:
         """The visits of a part of a step."""
@@ -103,21 +98,21 @@ class Gatherer(Dataset[Visits]):
 
     def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness], size: tuple[int, int]) -> Visits:
         """Open the pairs of samples; draws belong to the sample, whichever pair it sees; pictures are seen at `size`."""
+        before, seed = set(self.pairs.broken), self.config.optimization.seed
         if self.prepared is not None:
             return self.open_prepared(self.prepared, refs, drawn)
-        before, seed = set(self.pairs.broken), self.config.optimization.seed
         among = None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
         places, pairs = zip(*(self.pairs.open(ref.index, self.check_size, among) for ref in refs), strict=True)
         pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
-        views: list[tuple[View, int]] = []
+        captions, views = [pair.caption_index for pair in pairs], list[tuple[View, int]]()
         if self.views is not None:
             seen = [self.views.see(*one, size) for one in zip(refs, places, pairs, strict=True)]
-            pairs, views = [pair for _, _, pair in seen], [(view, row) for view, row, _ in seen]
+            pairs, views = [pair for _, _, pair in seen], [(view, number) for view, number, _ in seen]
         # a network would be copied into every worker
         is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
         maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
         left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
-        return Visits(refs, places, pairs, [pair.caption_index for pair in pairs], drawn, maps, left_out, views, size)
+        return Visits(refs, places, pairs, captions, drawn, maps, left_out, views, size)
 
     def open_prepared(self, prepared: PreparedCache, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
         """The same where no picture needs to be opened."""

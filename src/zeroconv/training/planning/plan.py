@@ -107,6 +107,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
     weights = sum(p.nbytes for p in network.parameters())
     state = copies * weights + optimizer_bytes(network, name)
     empty, (c, h, w) = base.encode_text([""]), base.latent_shape(*data.size)
+    parts = data.views.per_sample if data.views else 1  # of each picture
     texts = sum(one.shape[1:].numel() for one in (empty.hidden_states, empty.pooled) if one is not None)
     count, captions = len(data.pairs), data.pairs.max_captions
     place = next(one for one in (config.checkpoint.out.absolute(), *config.checkpoint.out.absolute().parents) if one.exists())
@@ -119,7 +120,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
         memory,
         time_steps(config, base, network, data.size),
         (KEPT + 1) * state + weights,  # a new state is whole before the oldest one goes
-        0 if data.prepared else count * (2 * c * h * w + DIGESTS + captions * (2 * texts + DIGESTS)),
+        0 if data.prepared else count * (parts * (2 * c * h * w + DIGESTS) + captions * (2 * texts + DIGESTS)),
         shutil.disk_usage(place).free,
     )
 

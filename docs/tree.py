@@ -23,6 +23,7 @@ FOLDERS = {
     "examples": "Small programs that use the library; each is run by a test",
     "experiments": "Runnable files behind published numbers and weights",
     "experiments/conditions": "The pictures of the pages on conditions, extractors against the truth, and any picture",
+    "experiments/convergence": "How many samples it takes until a control has taken hold, recipe against recipe",
     "experiments/hed": "HED with its published weights: converted, held against an independent reading, looked at",
     "experiments/tiny": "How the embedded weights were made: `docs/results/tiny.md` says with what result",
     "benchmarks": "What costs how much, side by side in one run",

@@ -17,8 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--probe-count", type=int, default=8, help="held-out pictures in each probe")
-    parser.add_argument("--probe-steps", type=int, default=10, help="denoising steps for each of them")
+    parser.add_argument("--probe-count", type=int, default=32, help="held-out pictures in each probe")
+    parser.add_argument("--probe-steps", type=int, default=6, help="denoising steps for each of them")
     parser.add_argument("--out", type=Path, default=Path("runs/example"))
     args = parser.parse_args()
 

@@ -16,16 +16,17 @@ SOURCE = ROOT / "src" / "zeroconv"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("version", "errors", "messages", "data_uri"),
+    ("version", "errors", "messages", "data_uri", "run_files"),
     ("diffusion", "checkpoints", "metrics", "schema", "picture_files"),
     ("images",),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),
     ("control", "data"),
-    ("conversion", "publishing"),
+    ("conversion", "publishing", "runtime"),
     ("generation",),
     ("evaluation",),
     ("training",),
+    ("web",),
     ("cli",),
 )
 """Ground first; rooms on one floor do not know each other."""
@@ -132,7 +133,10 @@ def test_pickles_are_opened_for_conversion_alone() -> None:
     assert openers == {"zeroconv.conversion.controlnet"}
 
 
-FETCHERS = {"huggingface_hub", "datasets", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec"}
+FETCHERS = {
+    "huggingface_hub", "datasets", "urllib", "requests", "httpx", "aiohttp", "http", "ftplib", "socket", "fsspec",
+    "socketserver", "wandb", "trackio",
+}  # fmt: skip
 FETCHING = {
     "hf_hub_download", "snapshot_download", "hf_hub_url", "cached_file", "urlopen", "urlretrieve", "load_state_dict_from_url",
     "download_url_to_file", "HfApi", "InferenceClient",
@@ -180,8 +184,32 @@ def test_the_model_card_takes_from_packages_that_fetch_only_what_opens_nothing()
     assert {name for name in used if name.startswith("ModelCard")} == {"ModelCard.from_template", "ModelCardData"}
 
 
+SERVER = "zeroconv.web.server"
+TRACKERS = {f"zeroconv.training.tracking.{name}": {name} for name in ("wandb", "trackio")}
+"""Modules that send a run elsewhere, which nobody does who did not ask for it by that name (`checkpoint.track`)."""
+
+
+def test_the_server_takes_from_packages_that_fetch_only_what_listens() -> None:
+    nodes = [node for node in ast.walk(tree_of(MODULES[SERVER])) if isinstance(node, ast.ImportFrom)]
+    taken = {alias.name for node in nodes if (node.module or "").split(".")[0] in FETCHERS for alias in node.names}
+    assert taken == {"HTTPStatus", "BaseHTTPRequestHandler", "ThreadingHTTPServer"} and fetches(SERVER) == {"http"}
+    assert {module for module in modules_of("web") if fetches(module)} == {SERVER}
+
+
+def test_the_page_of_a_run_needs_no_torch() -> None:
+    show = "import sys, zeroconv.web; print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
+    assert python(show).strip() == "[]"
+
+
+def test_trackers_are_loaded_where_they_are_asked_for() -> None:
+    for module, package in TRACKERS.items():
+        assert fetches(module) == package
+        tops = {alias.name for node in tree_of(MODULES[module]).body if isinstance(node, ast.Import) for alias in node.names}
+        assert not tops & package
+
+
 def test_only_the_hub_of_checkpoints_downloads() -> None:
-    found = {module: fetches(module) for module in INSIDE if module != CARD}
+    found = {module: fetches(module) for module in INSIDE if module not in (CARD, SERVER, *TRACKERS)}
     users = {module for module, names in found.items() if names}
     assert users and all(module.startswith("zeroconv.checkpoints.hub.") for module in users), found
 
@@ -242,6 +270,7 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
         ("huggingface_hub", {"checkpoints", "publishing"}),
         ("datasets", {"checkpoints"}),
         ("pyarrow", {"checkpoints", "data"}),
+        ("ray", {"data"}),
     ],
 )
 def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
@@ -253,6 +282,8 @@ def test_direct_dependencies_are_the_declared_ones() -> None:
     declared |= {"numpy", "PIL", "cv2", "pydantic", "typer"}
     declared.add("ai_edge_litert")  # the extra `blazepose`
     declared |= {"pyarrow", "datasets"}  # the extra `datasets`
+    declared |= {"wandb", "trackio"}  # extras of their names
+    declared.add("ray")  # the extra `ray`
     used = {name for module in INSIDE for name in outside(module)} - set(sys.stdlib_module_names)
     assert used == declared
 

@@ -3,8 +3,8 @@
     python experiments/tiny/pairs.py --shards DATA/train --out PAIRS
     python experiments/tiny/pairs.py --shards DATA/train --out PEOPLE --kinds person person-indoors
 
-The same files as `zeroconv data world PAIRS --count N -c depth -c segmentation -c pose` writes (depth up to the
-rounding of float16), without rendering again. The second form keeps the scenes with a person, for pose.
+The same files as `zeroconv data world PAIRS --count N --condition NAME` writes for depth, segmentation and pose (depth up
+to the rounding of float16), without rendering again. The second form keeps the scenes with a person, for pose.
 """
 
 import argparse

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from zeroconv.diffusion.randomness import generator, keyed_noise
-from zeroconv.training.optimization.optimizer import build_optimizer
+from zeroconv.training.optimization.optimizer import new_optimizer
 
 SCHEDULE = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 ALPHAS_CUMPROD = SCHEDULE.alphas_cumprod
@@ -168,7 +168,7 @@ class Run:
         fast = has_fast_bfloat16(args.device)
         self.working = WorkingCopy(self.networks, torch.bfloat16 if fast else torch.float32)
         self.averages = {decay: copy.deepcopy(self.networks).requires_grad_(False) for decay in AVERAGES}
-        self.optimizer = build_optimizer(self.networks, "muon", args.lr, 0.01)
+        self.optimizer = new_optimizer(self.networks, "muon", args.lr, 0.01)
         self.counts: dict[str, Any] = {"step": 0, "samples": 0, "seconds": 0.0, "train": None}
         self.checkpoint: Path = args.out / "checkpoint.pt"
         if self.checkpoint.exists():

@@ -34,7 +34,7 @@ from zeroconv.control import encoder_shift
 from zeroconv.data import Pairs, Subset, open_pairs
 from zeroconv.diffusion.randomness import generator
 from zeroconv.images import normalize, to_tensor
-from zeroconv.training.config.defaults import build_schedule
+from zeroconv.training.parts import build_schedule
 from zeroconv.training.probing.probe import Probe
 
 BATCH = 4

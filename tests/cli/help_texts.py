@@ -8,8 +8,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "help"
 COMMANDS: dict[str, list[str]] = {
     "zeroconv": [],
-    **{name: [name] for name in ("demo", "extract", "generate", "train", "evaluate", "convert", "info", "data")},
-    **{f"data-{name}": ["data", name] for name in ("check", "world")},
+    **{name: [name] for name in ("demo", "extract", "generate", "train", "watch", "evaluate", "convert", "info", "data")},
+    **{f"data-{name}": ["data", name] for name in ("check", "prepare", "world")},
 }
 
 

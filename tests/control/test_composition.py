@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.tiny import SDXL, build_control, build_inputs, build_pooled, build_unet, count_calls
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
-from zeroconv.control.controlled_unet import add
+from zeroconv.control.controlled_unet import add_residuals
 from zeroconv.stable_diffusion import decode, encode
 
 Pair = tuple[ControlNet, ControlNet]
@@ -56,7 +56,7 @@ def test_order_of_three_does_not_matter(unet: Any, pair: Pair, third: ControlNet
 def test_residuals_of_two_are_the_sum_of_each(unet: Any, pair: Pair, inputs: tuple[Tensor, ...]) -> None:
     z_t, t, text, condition = inputs
     a, b = pair[0](z_t, t, text, condition), pair[1](z_t, t, text, condition)
-    by_hand = decode(unet, add(encode(unet, z_t, t, text), a + b), text)
+    by_hand = decode(unet, add_residuals(encode(unet, z_t, t, text), a + b), text)
     together = ControlledUNet(unet)(z_t, t, text, [acting(n, condition) for n in pair])
     assert torch.equal(together, by_hand)
 
@@ -65,7 +65,7 @@ def test_residuals_of_two_are_the_sum_of_each(unet: Any, pair: Pair, inputs: tup
 def test_the_sum_is_that_of_figure_3(unet: Any, pair: Pair, inputs: tuple[Tensor, ...]) -> None:
     z_t, t, text, condition = inputs
     locked, residuals = encode(unet, z_t, t, text), pair[0](z_t, t, text, condition)
-    summed = add(locked, residuals)
+    summed = add_residuals(locked, residuals)
     for skip, before, residual in zip(summed.skips, locked.skips, residuals.skips, strict=True):
         assert torch.equal(skip, before + residual)
     assert torch.equal(summed.middle, locked.middle + residuals.middle)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,10 +35,12 @@ class Cell:
     accumulation: int = 1
     ema_decay: float = 0.0
     optimizer: str = "adamw"
+    shard: str = "none"
+    precision: str = "fp32"
 
     def __str__(self) -> str:
-        average = "ema" if self.ema_decay else "plain"
-        return f"{self.processes}-{self.optimizer}-workers{self.workers}-parts{self.accumulation}-{average}"
+        kinds = f"{self.optimizer}-{self.precision}-shard-{self.shard}-{'ema' if self.ema_decay else 'plain'}"
+        return f"{self.processes}-{kinds}-workers{self.workers}-parts{self.accumulation}"
 
 
 @dataclass
@@ -82,6 +85,11 @@ class Run:
     def out(self) -> Path:
         return self.folder / "run"
 
+    def copy(self, folder: Path, cell: Cell) -> "Run":
+        """Another run that goes on from where this one is."""
+        shutil.copytree(self.out, folder / "run")
+        return Run(self.zygote, self.data, folder, cell)
+
     def start(self, cell: Cell | None = None, **changed: Any) -> None:
         """Begin, or go on, in as many processes as the cell says."""
         cell = cell or self.cell
@@ -90,7 +98,7 @@ class Run:
             "base": str(self.zygote.base_folder), "data": str(self.data), "out": str(self.out), "steps": STEPS, "batch_size": 6,
             "probe_count": 2, "probe_every": 4, "probe_steps": 1, "save_every": 1, "warmup_steps": 2, "timesteps": "uniform",
             "workers": cell.workers, "accumulation": cell.accumulation, "ema_decay": cell.ema_decay,
-            "optimizer": cell.optimizer, "device": "cpu", **changed,
+            "optimizer": cell.optimizer, "shard": cell.shard, "precision": cell.precision, "device": "cpu", **changed,
         }  # fmt: skip
         port = free_port()
         for rank in range(cell.processes):

@@ -18,6 +18,9 @@ CELLS = [
     Cell(processes=2, accumulation=3, optimizer="muon"),
     Cell(processes=2, ema_decay=0.9, optimizer="muon"),
     Cell(processes=2, workers=2, accumulation=3, ema_decay=0.9),
+    Cell(processes=2, ema_decay=0.9, shard="all"),
+    Cell(optimizer="adamw8bit", precision="fp16", accumulation=3),
+    Cell(processes=2, optimizer="prodigy", precision="bf16", ema_decay=0.9),
 ]
 
 
@@ -51,7 +54,7 @@ def kill_and_compare(cell: Cell, kills: int, seed: int, straight: dict[Cell, tup
     return runs
 
 
-@pytest.mark.parametrize("cell", [CELLS[0], CELLS[3], CELLS[4], CELLS[5]], ids=str)
+@pytest.mark.parametrize("cell", [CELLS[0], CELLS[3], CELLS[4], CELLS[5], CELLS[9]], ids=str)
 def test_a_killed_run_ends_as_if_nobody_had_touched_it(
     cell: Cell, straight: dict[Cell, tuple[Run, float]], tmp_path: Path
 ) -> None:

@@ -11,13 +11,18 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, trainer
+from zeroconv.training.divided_tensors import local_part
 from zeroconv.training.run_folder.lock import FolderLock
 
 
@@ -27,13 +32,17 @@ def hash_gradients(optimizer: torch.optim.Optimizer) -> str:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
-                found.update(parameter.grad.numpy().tobytes())
+                found.update(local_part(parameter.grad).numpy().tobytes())
     return found.hexdigest()
 
 
 def train(settings: dict[str, Any], environment: dict[str, str]) -> None:
-    """Train in this process; every step's gradients leave a line in `gradients-RANK.jsonl` beside the run folder."""
+    """Train in this process; every step's gradients leave a line in `gradients-RANK.jsonl` beside the run folder.
+
+    The setting "poison" names a weight of which the second process's part is no number after the fifth step.
+    """
     os.environ.update(environment)
+    poisoned = settings.pop("poison", None)
     config = TrainConfig.build(None, (), **settings)
     run = Trainer(config, lambda _: None)
     path = config.checkpoint.out.with_name(f"gradients-{environment.get('RANK', '0')}.jsonl")
@@ -42,7 +51,12 @@ def train(settings: dict[str, Any], environment: dict[str, str]) -> None:
         with path.open("a") as file:
             file.write(json.dumps([run.done + 1, hash_gradients(optimizer)]) + "\n")
 
+    def poison(*_: object) -> None:
+        if poisoned is not None and run.done == 4 and environment["RANK"] == "1":
+            local_part(run.network.get_parameter(poisoned).data)[0] = torch.nan
+
     run.optimizer.register_step_pre_hook(note)
+    run.optimizer.register_step_post_hook(poison)
     run.fit()
 
 
@@ -80,9 +94,29 @@ def start(command: dict[str, Any]) -> int:
         os._exit(status)
 
 
+def warm_up() -> None:
+    """Divide something once: what torch looks up for that takes seconds, and every forked process inherits it."""
+    with TemporaryDirectory() as folder:
+        distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=0, world_size=1)
+        divide_something()
+        distributed.destroy_process_group()
+
+
+def divide_something() -> None:
+    """Train a layer that is divided over the processes."""
+    layer = nn.Linear(4, 4)
+    fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
+    optimizer = torch.optim.AdamW(layer.parameters())
+    for _ in range(2):
+        layer(torch.ones(1, 4)).sum().backward()
+        torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+        optimizer.step()
+
+
 def main(base_folder: str) -> None:
     """Serve."""
     torch.set_num_threads(1)
+    warm_up()
     base = StableDiffusion.from_pretrained(base_folder)
     setattr(trainer, "open_base", lambda _: base)  # noqa: B010
     print(json.dumps(0), flush=True)

@@ -1,33 +1,21 @@
 """A small folder of pairs, and the settings of a run that takes a second."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.training.pairs_folder import make_pairs
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig
 from zeroconv.training.parts import open_base
-
-SIDE = 32
-COUNT = 9
 
 
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine pictures of 32 x 32 with captions of one word."""
-    folder, rng = tmp_path_factory.mktemp("pairs"), np.random.default_rng(0)
-    lines: list[str] = []
-    for i in range(COUNT):
-        blocks = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        blocks.resize((SIDE, SIDE), Image.Resampling.NEAREST).save(folder / f"{i}.png")
-        lines.append(json.dumps({"file_name": f"{i}.png", "text": "abcdefghi"[i] * (1 + i % 3)}))
-    (folder / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
-    return folder
+    return make_pairs(tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -186,8 +186,9 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "connection", "condition_encoder", "condition_encoder_channels", "steps", "batch_size", "learning_rate", "optimizer",
         "warmup_steps", "decay_steps", "weight_decay", "max_gradient_norm", "prompt_dropout", "seed", "probe_every",
         "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence", "max_broken", "workers",
-        "buckets", "resolution", "crops", "flip", "accumulation", "timesteps", "min_snr_gamma", "decay", "ema_decay",
-        "nonfinite",
+        "accumulation", "timesteps", "min_snr_gamma", "decay", "ema_decay", "nonfinite", "shard", "unlock_decoder",
+        "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
+        "track", "cache", "buckets", "resolution", "crops", "flip",
     }  # fmt: skip
     given: dict[str, Any] = {"data": "world:9", "probe_steps": 3, "save_every": 7, "batch_size": 5, "rank": 4}
     file = tmp_path / "run.toml"

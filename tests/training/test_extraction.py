@@ -124,11 +124,11 @@ def test_probes_are_judged_as_maps_were_made_or_as_the_settings_say(settings: Se
     depth = conditions.get("depth").fidelity
     run = Trainer(settings(condition="depth", extract=dpt), quiet)
     pictures = [pair.image for pair in run.probe.held_out.pairs]
-    assert run.probe.mean_fidelity(pictures) == pytest.approx(1, abs=0.02)  # its own maps
+    assert run.probe.score(pictures).fidelity == pytest.approx(1, abs=0.02)  # its own maps
     out = settings().checkpoint.out
     run = Trainer(settings(condition="depth", extract=dpt, judge={"method": "tiny"}, out=out / "other"), quiet)
     wanted = [depth(image, condition) for image, condition in zip(pictures, run.probe.held_out.maps, strict=True)]
-    assert run.probe.mean_fidelity(pictures) == pytest.approx(sum(wanted) / len(wanted)) != pytest.approx(1, abs=0.02)
+    assert run.probe.score(pictures).fidelity == pytest.approx(sum(wanted) / len(wanted)) != pytest.approx(1, abs=0.02)
     with pytest.raises(ValueError, match="the judge of depth has no parameter 'tile'; expected one of method, weights, device"):
         Trainer(settings(condition="depth", extract=dpt, judge={"tile": 64}, out=out / "third"), quiet)
 

@@ -25,7 +25,8 @@ def test_a_jump_is_found_between_two_probes() -> None:
     assert isinstance(jump, SuddenConvergence)
     assert (jump.begin, jump.end) == (300, 400)
     assert (jump.before, jump.after) == pytest.approx((0.23, 0.62))
-    assert jump.sentence("edge F1") == "the control took hold between step 300 and 400: edge F1 0.23 → 0.62"
+    where = "at about step 338 (300 to 400, between the probes of step 300 and 400)"
+    assert jump.sentence("edge F1") == f"the control took hold {where}: edge F1 0.23 → 0.62"
 
 
 def test_nothing_to_find() -> None:
@@ -66,3 +67,25 @@ def test_the_measures_units_do_not_matter(scale: float, shift: float) -> None:
     points = [(step, value * scale + shift) for step, value in curve(0, 0.05, 0.02, 0.6, 0.7)]
     jump = find_sudden_convergence(points, UNCONTROLLED * scale + shift, CEILING * scale + shift)
     assert jump is not None and (jump.begin, jump.end) == (200, 300)
+
+
+@given(low=st.floats(-0.2, 0.29), high=st.floats(0.31, 1), spread=st.floats(0, 0.3))
+def test_the_step_lies_on_the_line_and_inside_its_uncertainty(low: float, high: float, spread: float) -> None:
+    ends = {100 * i: (share - spread, share + spread) for i, share in enumerate((0, low, high))}
+    jump = find_sudden_convergence(curve(0, low, high), UNCONTROLLED, CEILING, ends)
+    assert jump is not None
+    assert jump.step == pytest.approx(100 + 100 * (0.3 - low) / (high - low), abs=0.6)
+    assert 100 <= jump.earliest <= jump.step <= jump.latest <= 200
+    if spread == 0:
+        assert jump.earliest == jump.step == jump.latest
+
+
+def test_a_probe_whose_interval_is_not_known_leaves_the_whole_bracket() -> None:
+    points = curve(0, 0.1, 0.5)
+    jump = find_sudden_convergence(points, UNCONTROLLED, CEILING, {0: (0, 0), 100: (0.05, 0.15)})
+    assert jump is not None and (jump.earliest, jump.step, jump.latest) == (100, 150, 200)
+
+
+def test_a_slow_rise_is_placed_where_it_passes_the_mark() -> None:
+    jump = find_sudden_convergence(curve(0, 0.05, 0.15, 0.2, 0.28, 0.5), UNCONTROLLED, CEILING)
+    assert jump is not None and (jump.begin, jump.end, jump.step) == (100, 500, 409)

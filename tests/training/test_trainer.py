@@ -38,10 +38,14 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+MEASURED = {"samples_per_second", "seconds_left", "memory"}
+"""What depends on the machine and the moment."""
+
+
 def log(folder: Path) -> list[dict[str, Any]]:
-    """Its lines without the speed."""
+    """Its lines without what depends on the moment."""
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != "samples_per_second"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
 def interrupted_by(error: type[BaseException], when: Callable[[Event], bool]) -> Callable[[Event], None]:
@@ -87,7 +91,7 @@ def test_files_and_events_of_a_run(whole: tuple[Path, list[Event]], settings: Se
         with Image.open(folder / "samples" / f"step-{step:06d}.png") as sheet:
             assert sheet.width >= 2 * 128 and sheet.height >= 4 * 128  # two pairs; truth, map, without, with
     assert [(row["event"], row["step"]) for row in log(folder)] == [
-        ("probe", 0), ("probe", 2), ("progress", 2), ("progress", 4), ("probe", 4),
+        ("probe", 0), ("progress", 2), ("probe", 2), ("progress", 4), ("probe", 4),
     ]  # fmt: skip
     assert TrainConfig.build(folder / "config.toml") == settings(out=folder)
     assert (folder / "README.md").is_file() and not list(folder.rglob("*.part"))
@@ -226,16 +230,25 @@ def test_the_jump_is_announced_once(settings: Settings) -> None:
     trainer = Trainer(config, events.append)
     fidelity = trainer.probe.run(trainer.network).fidelity
     recorder = ProbeRecorder(trainer.probe, config, trainer.folder, events.append)
-    recorder.uncontrolled, recorder.ceiling = ProbeResult(fidelity - 0.5, trainer.probe.run(None).images), fidelity + 0.1
-    recorder.curve = [(0, fidelity - 0.5), (2, fidelity - 0.48)]
+    images = trainer.probe.run(None).images
+    recorder.uncontrolled = ProbeResult([fidelity - 0.5] * 2, images)
+    recorder.ceiling = ProbeResult([fidelity + 0.1] * 2, images)
+    for step, value in ((0, fidelity - 0.5), (2, fidelity - 0.48)):
+        recorder.remember({"step": step, "fidelity": value, "share": {"low": -0.1, "high": 0.1}})
+    with torch.no_grad():
+        next(trainer.network.controlnet_mid_block.parameters()).fill_(1e-12)  # zero connections are the base without control
     recorder.run(trainer.network, 4)
     recorder.run(trainer.network, 6)
     trainer.recorder = recorder
     told = [event.text for event in events if isinstance(event, Message)]
-    assert told == [f"the control took hold between step 2 and 4: edge F1 {fidelity - 0.48:.2f} → {fidelity:.2f}"]
+    bracket = "between the probes of step 2 and 4"
+    assert told == [
+        f"the control took hold at about step 3 (3 to 3, {bracket}): edge F1 {fidelity - 0.48:.2f} → {fidelity:.2f}"
+    ]
     assert [row["event"] for row in log(config.checkpoint.out)] == ["probe", "jump", "probe"]
     assert log(config.checkpoint.out)[1] == {
-        "event": "jump", "step": 4, "begin": 2, "end": 4, "before": fidelity - 0.48, "after": fidelity,
+        "event": "jump", "step": 4, "at": 3, "begin": 2, "end": 4, "before": fidelity - 0.48, "after": fidelity,
+        "earliest": 3, "latest": 3,
     }  # fmt: skip
     summary = trainer.summarize(None)
     assert summary.jump is not None and (summary.jump.begin, summary.jump.end) == (2, 4)

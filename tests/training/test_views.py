@@ -12,6 +12,8 @@ from PIL import Image
 from tests.tiny import SDXL, build_base
 from tests.training.conftest import Settings, settings_in
 from tests.training.test_trainer import log, same, state
+from zeroconv.data.latent_cache import LatentCache
+from zeroconv.data.prepared.manifest import MANIFEST
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, train
@@ -87,8 +89,9 @@ def test_latents_are_those_of_the_part_and_are_kept(views: Settings, base: Stabl
     for z_0, pair in zip(first.z_0, visits.pairs, strict=True):
         truth = base.encode_images(normalize(to_tensor(pair.image))[None])[0]
         torch.testing.assert_close(z_0, truth, atol=2e-3, rtol=2e-3)
-    assert int(trainer.cache.filled.sum()) == len(set(visits.rows() or ()))
-    assert len(trainer.cache.digests) == 8 * 4
+    rows = {(place, number) for place, (_, number) in zip(visits.places, visits.views, strict=True)}
+    assert isinstance(trainer.cache, LatentCache) and int(trainer.cache.filled.sum()) == len(rows)
+    assert len(trainer.cache.digests) == 10 * 4
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -162,3 +165,13 @@ def test_parts_of_a_step_are_the_step(views: Settings) -> None:
     parts = [trainer.batches(1, part, 2) for part in range(2)]
     assert torch.equal(whole.z_0, torch.cat([part.z_0 for part in parts]))
     assert torch.equal(whole.condition, torch.cat([part.condition for part in parts]))
+
+
+def test_a_prepared_folder_of_whole_pictures_is_refused_and_a_shared_one_taken(views: Settings, tmp_path: Path) -> None:
+    (prepared := tmp_path / "prepared").mkdir()
+    (prepared / MANIFEST).write_text("{}", "utf-8")
+    with pytest.raises(InputError, match="is a prepared folder of whole pictures, and buckets see parts of them"):
+        Trainer(views(cache=prepared), lambda _: None)
+    trainer = Trainer(views(cache=tmp_path / "shared", crops=2), lambda _: None)
+    trainer.batches(0)
+    assert len(list((tmp_path / "shared").iterdir())) == 1

@@ -12,9 +12,22 @@ if TYPE_CHECKING:
     import torch
 
     from zeroconv.generation import BaseRequest
+    from zeroconv.generation.pipeline import Runtime as RuntimeName
     from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Device", "Embedding", "Kind", "Lora", "Prediction", "Vae", "open_base", "parse_base", "read_base_name"]
+__all__ = [
+    "Device",
+    "Embedding",
+    "Kind",
+    "Lora",
+    "Prediction",
+    "Runtime",
+    "Vae",
+    "open_base",
+    "parse_base",
+    "parse_runtime",
+    "read_base_name",
+]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
 Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]
@@ -22,6 +35,7 @@ Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inver
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
+Runtime = Annotated[str, typer.Option(help="torch; or plan: networks packed once, sooner on a CPU, more memory.")]
 
 KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -38,6 +52,17 @@ def open_base(request: "BaseRequest") -> "StableDiffusion":
 
     logging.disable_progress_bar()
     return generation.open_base(request)
+
+
+def parse_runtime(name: str) -> "RuntimeName":
+    """The way networks are run.
+
+    Raises:
+        typer.BadParameter: for an unknown one.
+    """
+    if name == "torch" or name == "plan":
+        return name
+    raise typer.BadParameter(f"--runtime got {name!r}; expected torch or plan")
 
 
 def parse_base(

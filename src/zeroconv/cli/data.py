@@ -1,4 +1,4 @@
-"""`zeroconv data check` and `zeroconv data world`: pairs to train on."""
+"""`zeroconv data check`, `data prepare` and `data world`: pairs to train on."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +8,12 @@ import typer
 from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.errors import Commands
 from zeroconv.cli.folders import output_folder
+from zeroconv.cli.prepare import prepare_data, print_verified
 
 __all__ = ["data"]
 
 data = typer.Typer(cls=Commands, help="Folders of pairs.", no_args_is_help=True, rich_markup_mode=None)
+data.command("prepare")(prepare_data)
 SHOWN = 10  # problems printed one by one
 
 
@@ -20,7 +22,8 @@ def check_data(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="data", help="As for `train --data`: a folder, .parquet, .tar, .csv, hub:OWNER/NAME or world:COUNT."
+            metavar="data",
+            help="As for `train --data`: a folder, .parquet, .tar, .csv, hub:OWNER/NAME, world:COUNT, one of `data prepare`.",
         ),
     ],
     condition: Annotated[
@@ -33,10 +36,15 @@ def check_data(
     """Open every pair once: counts, sizes, missing files, odd or displaced maps, and a sheet to look at.
 
     Exit code 1 when a pair cannot be used (training leaves out up to a tenth and lists them) or training would refuse all.
+    Of a folder of `data prepare` every shard is hashed; exit code 1 when one is damaged.
     """
     from zeroconv.data import check
+    from zeroconv.data.prepared import is_prepared
     from zeroconv.images import write_png
 
+    if is_prepared(source):
+        print_verified(Path(source), as_json)
+        return
     with output_folder(out):
         report, sheet = check(source, condition, probe_count)
         written = write_png(sheet, out / "sheet.png") if sheet is not None else None

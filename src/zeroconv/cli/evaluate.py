@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Vae, open_base, parse_base, read_base_name
+from zeroconv.cli.bases import (
+    Device,
+    Kind,
+    Lora,
+    Prediction,
+    Runtime,
+    Vae,
+    open_base,
+    parse_base,
+    parse_runtime,
+    read_base_name,
+)
 from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
@@ -43,6 +54,7 @@ def evaluate(
     prediction: Prediction = None,
     device: Device = None,
     dtype: Kind = None,
+    runtime: Runtime = "torch",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure fidelity with the control, without it, and of the best this base could do."""
@@ -57,6 +69,8 @@ def evaluate(
 
         asked = parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype)
         pipeline = ControlPipeline(open_base(asked))
+        if parse_runtime(runtime) == "plan":
+            pipeline.optimize()
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         name = condition or network.config.condition
         if name is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from zeroconv.cli.bases import Device, Embedding, Kind, Lora, Prediction, Vae, open_base, parse_base
+from zeroconv.cli.bases import Device, Embedding, Kind, Lora, Prediction, Runtime, Vae, open_base, parse_base, parse_runtime
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.extract import parse_assignment
@@ -75,6 +75,7 @@ def generate(
     prediction: Prediction = None,
     device: Device = None,
     dtype: Kind = None,
+    runtime: Runtime = "torch",
     out: Annotated[Path, typer.Option(help="Folder for pictures and maps.")] = Path("outputs"),
     again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -94,6 +95,7 @@ def generate(
         raise typer.BadParameter("--set says how maps are extracted from --image; there is none")
     for one in controls:
         one["extract"] = dict(map(parse_assignment, assignments)) if one.get("image") else {}
+    how = parse_runtime(runtime)
     values: dict[str, Any] = {
         "prompt": prompt,
         "negative_prompt": negative,
@@ -116,7 +118,7 @@ def generate(
             request = generation.GenerationRequest(**values, base=asked)
         opened = open_base(request.base)
         with Progress("step") as progress:
-            output, steering = generation.generate(request, opened, on_step=progress)
+            output, steering = generation.generate(request, opened, runtime=how, on_step=progress)
         saved = generation.save_images(output, steering, out, opened)
     finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)
 

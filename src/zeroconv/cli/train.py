@@ -12,7 +12,7 @@ from zeroconv.cli.folders import output_folder
 from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
-    from zeroconv.training import Event
+    from zeroconv.training import Event, TrainConfig
 
 __all__ = ["train"]
 
@@ -31,6 +31,9 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: probe_every=50, or probe.every=50."),
     ] = [],  # noqa: B006
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove the run in the folder first, and begin anew.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the settings as they are resolved, memory, time and disk; write nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Train a ControlNet, probing its fidelity on the way; the same command again resumes.
@@ -47,6 +50,9 @@ def train(
     named = {"base": base, "data": data, "condition": condition, "out": out, "steps": steps}
     settings = TrainConfig.build(config, assignments, **named)
     logging.disable_progress_bar()
+    if dry_run:
+        show_plan(settings, as_json)
+        return
     with output_folder(settings.checkpoint.out), Progress("training") as progress:
         if fresh and os.environ.get("RANK", "0") == "0":
             RunFolder(settings.checkpoint.out).clear()
@@ -67,6 +73,17 @@ def train(
         f"step {summary.step}: fidelity {summary.fidelity:.3f} (without control {summary.uncontrolled:.3f}, "
         f"ceiling {summary.ceiling:.3f}); {summary.folder}"
     )
+
+
+def show_plan(settings: "TrainConfig", as_json: bool) -> None:
+    """What a run would be and need."""
+    from zeroconv.training.planning.plan import plan_run
+
+    plan = plan_run(settings)
+    if as_json:
+        print_json(plan.to_json())
+    else:
+        typer.echo("\n".join(plan.lines()))
 
 
 def show(event: "Event", progress: Progress) -> None:

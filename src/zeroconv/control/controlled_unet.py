@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zeroconv.control.decoder import Decoder
 from zeroconv.control.network import ControlNet
 from zeroconv.control.residuals import Residuals, shapes_of, summary
 from zeroconv.control.weighting import ALL_STEPS, StepWindow
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
-__all__ = ["ActiveControl", "ControlledUNet"]
+__all__ = ["ActiveControl", "ControlledUNet", "add_residuals"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ActiveControl:
         return residuals.scatter(self.rows, z_t.shape[0]) if self.rows is not None else residuals
 
 
-def add(encoded: Encoded, residuals: Residuals) -> Encoded:
+def add_residuals(encoded: Encoded, residuals: Residuals) -> Encoded:
     """The sum of figure 3: skip connections and middle of the locked encoder, plus the residuals.
 
     Raises:
@@ -99,6 +100,7 @@ class ControlledUNet(nn.Module):
         text: Tensor,
         controls: Sequence[ActiveControl] = (),
         added_conditions: AddedConditions | None = None,
+        decoder: Decoder | None = None,
     ) -> Tensor:
         """The prediction, (B, C, h, w).
 
@@ -108,10 +110,11 @@ class ControlledUNet(nn.Module):
             text: text states, (B, N, D).
             controls: any number; their residuals are added (section 3.4). None: the plain U-Net, bit by bit.
             added_conditions: for SDXL.
+            decoder: an unlocked one, in place of the U-Net's own.
         """
         encoded = encode(self.unet, z_t, t, text, added_conditions)
         given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
         acting = [residuals for residuals in given if residuals is not None]
         if acting:
-            encoded = add(encoded, reduce(operator.add, acting))
-        return decode(self.unet, encoded, text)
+            encoded = add_residuals(encoded, reduce(operator.add, acting))
+        return decode(self.unet if decoder is None else decoder, encoded, text)

@@ -27,6 +27,7 @@ from zeroconv.checkpoints.formats.controlnet_hints import ControlNetHints, split
 from zeroconv.checkpoints.formats.controlnet_settings import config_from_unet, override_config
 from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.control.condition_encoder import build_condition_encoder
+from zeroconv.control.decoder import Decoder, DecoderMethods
 from zeroconv.control.lite import LiteMiddle, lite_blocks
 from zeroconv.control.low_rank import borrowed_vectors, borrows_from, load_lora, merge_lora, wrap_with_lora
 from zeroconv.control.residuals import Residuals, skip_channels
@@ -38,7 +39,7 @@ from zeroconv.stable_diffusion.unet import AddedConditions, check_supported, emb
 __all__ = ["ControlNet", "Variant"]
 
 
-class ControlNet(UnionMethods, nn.Module):
+class ControlNet(DecoderMethods, UnionMethods, nn.Module):
     """`canny(z_t, t, text, condition)` gives the `Residuals` for one denoising step.
 
     The state dict has the names of diffusers' `ControlNetModel`, so a saved folder opens there and the other way
@@ -74,6 +75,7 @@ class ControlNet(UnionMethods, nn.Module):
             self.down_blocks, self.mid_block = copied(unet.down_blocks), copied(unet.mid_block)
         *skips, middle = connect_all([*skip_channels(unet), levels[-1]], config.connection)
         self.controlnet_down_blocks, self.controlnet_mid_block = nn.ModuleList(skips), middle
+        self.decoder = Decoder(unet) if config.unlocked_decoder else None
         if config.union is not None:
             add_union_parts(self, config)
         if own is not None:
@@ -108,9 +110,8 @@ class ControlNet(UnionMethods, nn.Module):
             ValueError: for an unknown variant, connection or form, or a U-Net of another family.
         """
         check_supported(unet)
-        widths = conditioning_embedding_out_channels
-        config = config_from_unet(unet, conditioning_channels, variant, connection, condition_encoder, widths, base, rank)
-        return cls(unet, config)
+        form = variant, connection, condition_encoder, conditioning_embedding_out_channels
+        return cls(unet, config_from_unet(unet, conditioning_channels, *form, base, rank))
 
     @classmethod
     def from_pretrained(
@@ -251,9 +252,8 @@ class ControlNet(UnionMethods, nn.Module):
         """
         if (condition is None) == (features is None):
             raise ValueError("give either `condition` or `features`, got " + ("neither" if features is None else "both"))
-        if features is None:
-            assert condition is not None
-            features = self.encode_condition(condition)
+        features = features if condition is None else self.encode_condition(condition)
+        assert features is not None, "one of them is given"
         if features.shape[-2:] != z_t.shape[-2:]:
             raise ValueError(
                 f"the condition's features are {tuple(features.shape[-2:])}, the latents {tuple(z_t.shape[-2:])}: "

@@ -11,6 +11,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from zeroconv.checkpoints.formats.control_lora_config import encoder_tensors
+from zeroconv.checkpoints.formats.controlnet_layouts import DECODER
 from zeroconv.stable_diffusion.base import StableDiffusion
 
 __all__ = ["Base", "Shift", "encoder_shift", "transfer_tensors", "unet_of"]
@@ -126,13 +127,18 @@ def transfer_tensors(
     """The tensors of a ControlNet moved to another base; see `ControlNet.transfer`.
 
     Where the bases agree bit by bit, so do the networks; condition encoder, zero convolutions and low-rank updates
-    stay as they are.
+    stay as they are. An unlocked decoder is moved as the encoder's copy is.
 
     Raises:
         ValueError: when the bases are not of the same family.
     """
     before, after = encoder_tensors(from_unet), encoder_tensors(to_unet)
     check_same_family(before, after)
+    if any(name.startswith(DECODER) for name in tensors):
+        before, after = (
+            {**of, **{f"{DECODER}{name}": tensor for name, tensor in unet.state_dict().items()}}
+            for of, unet in ((before, from_unet), (after, to_unet))
+        )
     return {name: add_offset(tensor, before.get(name), after.get(name)) for name, tensor in tensors.items()}
 
 

@@ -17,7 +17,7 @@ from zeroconv.control.transfer import encoder_shift
 from zeroconv.conversion.base import Report
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["ConversionOptions", "convert_control"]
+__all__ = ["ConversionOptions", "convert_control", "original_of"]
 
 
 @dataclass(frozen=True)

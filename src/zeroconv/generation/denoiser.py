@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, layer_weights
+from zeroconv.control.decoder import Decoder
 from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
 from zeroconv.images import to_tensor
+from zeroconv.runtime.planned_unet import PlannedUNet
 from zeroconv.stable_diffusion import AddedConditions
 
-__all__ = ["ControlledDenoiser", "activate", "connection_heights", "run_together", "stack_maps"]
+__all__ = ["ControlledDenoiser", "activate", "connection_heights", "find_decoder", "run_together", "stack_maps"]
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,48 @@ class ControlledDenoiser:
     ```
 
     Attributes:
-        unet: the controlled U-Net.
+        unet: the controlled U-Net, or one run by plans.
         text: text states, (B, N, D); under `CFGDenoiser` the unconditional rows come first.
         controls: for the same rows.
         steps: how many there are, for the controls' windows.
         added_conditions: for SDXL, of the same rows.
+        decoder: an unlocked one, in place of the U-Net's own.
     """
 
-    unet: ControlledUNet
+    unet: ControlledUNet | PlannedUNet
     text: Tensor
     controls: Sequence[ActiveControl] = ()
     steps: int = 1
     added_conditions: AddedConditions | None = None
+    decoder: Decoder | None = None
 
     def __call__(self, z_t: Tensor, t: Tensor, step: int) -> Tensor:
         """The prediction, like `z_t` (B, C, h, w)."""
         acting = [control for control in self.controls if control.window.contains(step, self.steps)]
-        return self.unet(z_t, t, self.text, acting, self.added_conditions)
+        return self.unet(z_t, t, self.text, acting, self.added_conditions, self.decoder)
+
+
+def find_decoder(controls: Sequence[Control], networks: Sequence[ControlNet]) -> Decoder | None:
+    """The unlocked decoder of the controls that act; None where all of them leave the base as it is.
+
+    It decodes every step and all rows of the batch, also where and when its control does not act.
+
+    Args:
+        controls: of a call.
+        networks: of each, ready to compute with.
+
+    Raises:
+        InputError: when two of them bring one each.
+    """
+    found: Decoder | None = None
+    for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
+        if network.decoder is None or network.decoder is found or not control.scale:
+            continue
+        if found is not None:
+            message = "two controls have unlocked the base's decoder, each its own; expected one at most"
+            raise InputError(message, field=f"controls.{index}.network")
+        found = network.decoder
+    return found
 
 
 def run_together(controls: Sequence[Control], networks: Sequence[ControlNet]) -> list[list[int]]:

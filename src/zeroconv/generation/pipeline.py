@@ -1,9 +1,8 @@
 """Pictures from text and controls: the composition of denoisers, sampled (section 3.4)."""
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, SupportsIndex, cast
+from typing import Any, Literal, Self, SupportsIndex
 
 import torch
 from PIL import Image
@@ -15,19 +14,23 @@ from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
+from zeroconv.generation.batching import count_steps, read_seeds, split_batches
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control
-from zeroconv.generation.denoiser import ControlledDenoiser, activate, run_together, stack_maps
+from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.messages import Message, listen, tell
+from zeroconv.runtime.planned_unet import PlannedUNet
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
 from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
 
-__all__ = ["ControlPipeline", "Output", "generate"]
+__all__ = ["ControlPipeline", "Output", "Runtime", "generate"]
+
+Runtime = Literal["torch", "plan"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,18 @@ class ControlPipeline:
     """
 
     def __init__(self, base: StableDiffusion) -> None:
-        self.base, self.unet = base, ControlledUNet(base.unet)
+        self.base = base
+        self.unet: ControlledUNet | PlannedUNet = ControlledUNet(base.unet)
+
+    def optimize(self, dtype: torch.dtype | None = None) -> Self:
+        """Run base and ControlNets by plans from now on: the same pictures up to rounding, sooner, for more memory.
+
+        Args:
+            dtype: also compute in this type, such as bfloat16; that changes the base.
+        """
+        self.base.to(self.base.device, dtype)
+        self.unet = PlannedUNet(self.base.unet)
+        return self
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
@@ -195,7 +209,8 @@ class ControlPipeline:
                 acting = [controls[index] for index in group]
                 active.append(activate(acting, networks[group[0]], maps, request.weighting, guided))
         added = base.added_conditions(text, *request.size)
-        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added)
+        decoder = find_decoder(controls, networks)
+        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added, decoder)
         if guided:
             denoiser = CFGDenoiser(denoiser, request.guidance_scale)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
@@ -207,6 +222,7 @@ def generate(
     request: GenerationRequest,
     base: StableDiffusion | None = None,
     *,
+    runtime: Runtime = "torch",
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[Output, list[Control]]:
     """From a request to its pictures, and the controls that steered them.
@@ -214,6 +230,7 @@ def generate(
     Args:
         request: what is asked for.
         base: the base, if it is open already; otherwise it is opened as `request.base` says.
+        runtime: "torch", or "plan": see `ControlPipeline.optimize`.
         on_step: as in `ControlPipeline`.
 
     Raises:
@@ -225,7 +242,8 @@ def generate(
         check_base_name(request, base)
     size = request.size or (base.size, base.size)
     controls = make_controls(request.controls, base, size, request.resize)
-    output = ControlPipeline(base)(
+    pipeline = ControlPipeline(base)
+    output = (pipeline.optimize() if runtime == "plan" else pipeline)(
         request.prompt,
         controls,
         weighting=request.weighting,
@@ -240,35 +258,6 @@ def generate(
         on_step=on_step,
     )
     return output, controls
-
-
-def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:
-    """Neighbouring pictures that are computed together: at most `batch_size`, whose prompts fill as many windows."""
-    batches: list[range] = []
-    for index, found in enumerate(windows):
-        last = batches[-1] if batches else range(0)
-        if last and len(last) < batch_size and windows[last.start] == found:
-            batches[-1] = range(last.start, index + 1)
-        else:
-            batches.append(range(index, index + 1))
-    return batches
-
-
-def read_seeds(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:
-    """The seed of each picture, from one for the first of them or one each; NumPy's integers are integers too.
-
-    Raises:
-        InputError: when there are not as many, or one is no integer.
-    """
-    try:
-        if isinstance(seed, SupportsIndex) and getattr(seed, "ndim", 0) == 0:
-            return [operator.index(seed) + i for i in range(count)]
-        seeds = [operator.index(one) for one in cast("Sequence[SupportsIndex]", seed)]
-    except TypeError:
-        raise InputError(f"seed is {seed!r:.80}; expected a whole number, or one for each picture", field="seed") from None
-    if len(seeds) != count:
-        raise InputError(f"{len(seeds)} seeds for {count} pictures; give one seed, or one each", field="seed")
-    return seeds
 
 
 def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:
@@ -289,8 +278,3 @@ def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[Con
                 one.append(control.describe(picture, embed))
         described.append(tuple(one))
     return described
-
-
-def count_steps(on_step: Callable[[int, int], None], before: int, pictures: int, count: int) -> Callable[[int, int], None]:
-    """Turn the steps of one batch into steps of the whole call, counted picture by picture."""
-    return lambda step, steps: on_step(before * steps + step * pictures, count * steps)

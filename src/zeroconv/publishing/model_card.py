@@ -271,6 +271,11 @@ def details(config: ControlNetConfig, licence: str | None) -> list[str]:
     encoder = CONDITION_ENCODERS.get(config.condition_encoder)
     lines = [f"- Variant {code(config.variant)}: {VARIANTS[config.variant]}."]
     lines += [f"- Not the usual form: {encoder}."] if encoder else []
+    if config.unlocked_decoder:
+        lines += [
+            "- It was trained with the base's decoder unlocked (the authors' `sd_locked = False`) and brings that decoder, "
+            "which zeroconv puts in the place of the base's."
+        ]
     if config.union is not None:
         types = UNION_CONDITIONS[: config.union.num_control_type]
         known = "; ".join(f"{index} {' or '.join(names)}" for index, names in enumerate(types))

@@ -47,6 +47,10 @@ class ProbeEvent:
         uncontrolled: without control, the same noise.
         ceiling: the autoencoder's reconstruction of the truth.
         measure: name of the measure.
+        interval: ends of the fidelity's 95 % interval over the pictures.
+        without_prompt: fidelity of pictures made with the control and empty prompts.
+        held_out_loss: on the probe's pairs, always of the same time steps and noise; None where it is not taken.
+        made: how the pictures were made, in words.
     """
 
     step: int
@@ -54,6 +58,10 @@ class ProbeEvent:
     uncontrolled: float
     ceiling: float
     measure: str
+    interval: tuple[float, float]
+    without_prompt: float
+    held_out_loss: float | None = None
+    made: str = ""
 
     @property
     def share(self) -> float:
@@ -62,9 +70,11 @@ class ProbeEvent:
 
     def line(self) -> str:
         """One line for a person."""
+        low, high = self.interval
         return (
-            f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} "
-            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap)"
+            f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} [{low:.3f}, {high:.3f}] "
+            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap); "
+            f"without prompt {self.without_prompt:.3f}{self.made and f'; {self.made}'}"
         )
 
 
@@ -81,6 +91,8 @@ class Summary:
         folder: the run folder.
         stopped: why it ended before its last step: a signal's name, or the file that asked for it.
         is_first: whether this is the first of the processes that trained, which knows the rest.
+        interval: ends of the fidelity's 95 % interval; None likewise, and for a probe of an earlier version.
+        without_prompt: fidelity with the control and empty prompts; None likewise.
     """
 
     step: int
@@ -91,6 +103,8 @@ class Summary:
     folder: Path
     stopped: str | None = None
     is_first: bool = True
+    interval: tuple[float, float] | None = None
+    without_prompt: float | None = None
 
 
 Event = Progress | ProbeEvent | Message

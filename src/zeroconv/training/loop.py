@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, snr_weight, training_target
 from zeroconv.training.data.batches import Batch
+from zeroconv.training.divided_tensors import whole
+from zeroconv.training.precision.compute_copy import ComputeCopy
+from zeroconv.training.precision.loss_scale import LossScale
+from zeroconv.training.precision.recomputation import recompute_blocks
 
 __all__ = ["StepMetrics", "TrainingLoss", "optimize"]
 
@@ -40,6 +45,9 @@ class TrainingLoss(nn.Module):
         schedule: of the noise.
         prediction_type: what the base predicts.
         min_snr_gamma: weights each sample by min(SNR, γ) / SNR (Hang et al., 2023, arXiv 2303.09556); none if left out.
+        dtype: that the network computes in; its weights stay as they are.
+        recompute_encoder: keep the inputs of the network's blocks alone for the backward pass.
+        recompute_decoder: likewise of the locked decoder's.
     """
 
     def __init__(
@@ -49,21 +57,35 @@ class TrainingLoss(nn.Module):
         schedule: NoiseSchedule,
         prediction_type: str,
         min_snr_gamma: float | None = None,
+        dtype: torch.dtype = torch.float32,
+        recompute_encoder: bool = False,
+        recompute_decoder: bool = False,
     ) -> None:
         super().__init__()
-        self.unet, self.network = unet, network
+        self.network = network  # before its views: a parameter has the first name it is met under
+        acting = recompute_blocks(network, ["down_blocks", "mid_block"]) if recompute_encoder else network
+        is_cast = any(kind != torch.float32 for kind in (dtype, unet.unet.dtype))
+        self.acting: Any = ComputeCopy(acting, dtype) if is_cast else acting
+        self.unet = ControlledUNet(recompute_blocks(unet.unet, ["up_blocks"])) if recompute_decoder else unet
         self.schedule, self.prediction_type, self.min_snr_gamma = schedule, prediction_type, min_snr_gamma
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, ()."""
-        z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t)
-        control = ActiveControl(self.network, self.network.encode_condition(batch.condition))
-        prediction = self.unet(z_t, batch.t, batch.text, [control], batch.added_conditions)
+        return self.per_sample(batch).mean()
+
+    def per_sample(self, batch: Batch) -> Tensor:
+        """The loss of each sample of a batch, (B,)."""
+        if isinstance(self.acting, ComputeCopy):
+            self.acting.refresh()
+        kind = self.unet.unet.dtype
+        z_t = self.schedule.add_noise(batch.z_0, batch.epsilon, batch.t).to(kind)
+        control = ActiveControl(cast(Any, self.acting), self.acting.encode_condition(batch.condition))
+        prediction = self.unet(z_t, batch.t, batch.text.to(kind), [control], batch.added_conditions, self.acting.decoder)
         target = training_target(self.prediction_type, self.schedule, batch.z_0, batch.epsilon, batch.t)
         losses = denoising_loss(prediction, target)
         if self.min_snr_gamma is not None:
             losses = losses * snr_weight(self.prediction_type, self.schedule, batch.t, self.min_snr_gamma)
-        return losses.mean()
+        return losses
 
 
 def optimize(
@@ -77,6 +99,7 @@ def optimize(
     skip: bool = False,
     without_sharing: Callable[[], AbstractContextManager[None]] = nullcontext,
     mean: Callable[[Tensor], Tensor] = lambda loss: loss,
+    loss_scale: LossScale | None = None,
 ) -> Iterator[StepMetrics]:
     """Step through `steps`, yielding after each; the caller logs, probes and saves.
 
@@ -93,6 +116,7 @@ def optimize(
             then looked at.
         without_sharing: a context in which gradients stay in this process.
         mean: of a loss over all processes.
+        loss_scale: of float16; every step is then looked at.
 
     Raises:
         FloatingPointError: when a loss or gradient was not finite, naming the first such step. If every step is
@@ -103,8 +127,15 @@ def optimize(
     for step in steps:
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * scale_learning_rate(step)
-        loss = mean(add_gradients(loss_of, parts_of(step), without_sharing))
-        norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
+        parts = parts_of(step)
+        while True:
+            loss = mean(add_gradients(loss_of, parts, without_sharing, 1 if loss_scale is None else loss_scale.scale))
+            if loss_scale is not None:
+                divide_gradients(parameters, loss_scale.scale)
+            norm = whole(torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm))
+            if loss_scale is None or not overflows(loss, norm) or not loss_scale.lower():
+                break
+            optimizer.zero_grad(set_to_none=True)
         unchecked.append((step + 1, torch.stack([loss.float(), norm.float()])))
         skipped = False
         if skip:
@@ -114,6 +145,8 @@ def optimize(
             unchecked.clear()
         if not skipped:
             optimizer.step()
+            if loss_scale is not None:
+                loss_scale.count()
         optimizer.zero_grad(set_to_none=True)
         yield StepMetrics(step + 1, loss, norm, skipped)
 
@@ -122,15 +155,29 @@ def add_gradients(
     loss_of: Callable[[Batch], Tensor],
     parts: Sequence[Batch],
     without_sharing: Callable[[], AbstractContextManager[None]],
+    scale: float = 1,
 ) -> Tensor:
-    """The mean loss of the parts of a batch; their mean gradient is added to the parameters'."""
+    """The mean loss of the parts of a batch; `scale` times their mean gradient is added to the parameters'."""
     total = torch.zeros(())
     for number, batch in enumerate(parts, start=1):
         with without_sharing() if number < len(parts) else nullcontext():
             loss = loss_of(batch) / len(parts)
-            loss.backward()
+            (loss if scale == 1 else loss * scale).backward()
         total = loss.detach() if number == 1 else total + loss.detach()
     return total
+
+
+def divide_gradients(parameters: Sequence[Tensor], scale: float) -> None:
+    """Take a loss scale out of gradients."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.div_(scale)
+
+
+def overflows(loss: Tensor, norm: Tensor) -> bool:
+    """Whether the loss is finite and the gradient is not; waits for the device."""
+    finite = torch.stack([loss.float(), norm.float()]).isfinite().tolist()
+    return finite[0] and not finite[1]
 
 
 def check_finite(measured: list[tuple[int, Tensor]]) -> None:

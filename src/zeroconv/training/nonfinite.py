@@ -7,13 +7,20 @@ import torch
 from torch import Tensor, nn
 
 from zeroconv.messages import Message
-from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.data.batches import Batch
+from zeroconv.training.divided_tensors import local_part
 from zeroconv.training.loop import StepMetrics
 
 __all__ = ["SkippedSteps", "explain_nonfinite", "find_nonfinite", "in_batch"]
 
+Agree = Callable[[str | None], str | None]
+"""What the first process that has something to say says, in all of them (`Processes.first_of`)."""
 MOST_SKIPPED = 10  # steps left out one after the other until a run ends
+
+
+def alone(words: str | None) -> str | None:
+    """What one process by itself says."""
+    return words
 
 
 class SkippedSteps:
@@ -21,10 +28,11 @@ class SkippedSteps:
 
     Args:
         loss: `loss(batch)` is the loss of a batch.
+        agree: see `Agree`.
     """
 
-    def __init__(self, loss: nn.Module) -> None:
-        self.loss, self.in_a_row = loss, 0
+    def __init__(self, loss: nn.Module, agree: Agree = alone) -> None:
+        self.loss, self.agree, self.in_a_row = loss, agree, 0
 
     def count(self, state: StepMetrics, batches: Sequence[Batch]) -> Message | None:
         """What there is to say about a step.
@@ -41,19 +49,22 @@ class SkippedSteps:
             return None
         self.in_a_row += 1
         values = f"the loss is {float(state.loss):g}, the gradient's norm {float(state.gradient_norm):g}"
-        values += describe(self.loss, batches)
+        values += describe(self.loss, batches, self.agree)
         if self.in_a_row > MOST_SKIPPED:
             raise FloatingPointError(f"step {state.step}: {values}; {MOST_SKIPPED} steps before it were left out, too")
         return Message(f"step {state.step} is left out: {values}", "run.skipped-step")
 
 
-def explain_nonfinite(states: Iterator[StepMetrics], loss: nn.Module, batches: Sequence[Batch]) -> Iterator[StepMetrics]:
+def explain_nonfinite(
+    states: Iterator[StepMetrics], loss: nn.Module, batches: Sequence[Batch], agree: Agree = alone
+) -> Iterator[StepMetrics]:
     """The steps of an optimisation, whose error says where a number that is not finite came from.
 
     Args:
         states: the steps.
         loss: `loss(batch)` is the loss of a batch.
         batches: those of the newest step, kept up to date by the caller.
+        agree: see `Agree`.
 
     Raises:
         FloatingPointError: that of `states`, and where it began.
@@ -61,16 +72,26 @@ def explain_nonfinite(states: Iterator[StepMetrics], loss: nn.Module, batches: S
     try:
         yield from states
     except FloatingPointError as error:
-        raise FloatingPointError(f"{error}{describe(loss, batches)}") from error
+        raise FloatingPointError(f"{error}{describe(loss, batches, agree)}") from error
 
 
-def describe(loss: nn.Module, batches: Sequence[Batch]) -> str:
-    """Where batches cease to give finite numbers, in brackets: in the loss, else in the gradients that they left."""
-    found = next((words for words in (find_nonfinite(loss, batch) for batch in batches) if words), None)
-    if found is None:
-        wrong = (name for name, p in loss.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
-        found = next((f"the gradient of {name}" for name in wrong), None)
-    return f" (first: {found})" if found else ""
+def describe(loss: nn.Module, batches: Sequence[Batch], agree: Agree) -> str:
+    """Where batches cease to give finite numbers, in brackets: in the loss, else in the gradients that they left.
+
+    Every process runs the loss as often, whatever it finds: a network that is divided needs them all.
+    """
+    found = [(batch, in_outputs(loss, batch)) for batch in batches]
+    bad = [(batch, place) for batch, place in found if place is not None]
+    causes = (
+        next(filter(None, (in_batch(batch) for batch, _ in bad)), None),
+        in_weights(loss) if bad else None,
+        next((place for _, place in bad), None),
+        None if bad else in_gradients(loss),
+    )
+    for cause in causes:
+        if words := agree(cause):
+            return f" (first: {words})"
+    return ""
 
 
 def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
@@ -83,11 +104,21 @@ def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
     with torch.no_grad():
         if is_finite(loss(batch)):
             return None
-    if found := in_batch(batch):
-        return found
-    if name := broken_weight(loss):
-        return f"the weight {name}" + (", of the locked base" if name.startswith("unet.") else "")
-    return in_outputs(loss, batch)
+    return in_batch(batch) or in_weights(loss) or in_outputs(loss, batch)
+
+
+def in_weights(loss: nn.Module) -> str | None:
+    """The first weight that is not finite, of those that this process has."""
+    for name, tensor in (*loss.named_parameters(), *loss.named_buffers()):
+        if not local_part(tensor).isfinite().all():
+            return f"the weight {name}" + (", of the locked base" if name.startswith("unet.") else "")
+    return None
+
+
+def in_gradients(loss: nn.Module) -> str | None:
+    """The first gradient that is not finite, of those that this process has."""
+    named = ((name, p.grad) for name, p in loss.named_parameters() if p.grad is not None)
+    return next((f"the gradient of {name}" for name, grad in named if not local_part(grad).isfinite().all()), None)
 
 
 def in_batch(batch: Batch) -> str | None:
@@ -100,8 +131,8 @@ def in_batch(batch: Batch) -> str | None:
     return None
 
 
-def in_outputs(loss: nn.Module, batch: Batch) -> str:
-    """The first module whose output is not finite though its inputs are."""
+def in_outputs(loss: nn.Module, batch: Batch) -> str | None:
+    """The first module whose output is not finite though its inputs are; None when the loss is finite."""
     found: list[str] = []
 
     def watch(name: str) -> Callable[..., None]:
@@ -114,7 +145,8 @@ def in_outputs(loss: nn.Module, batch: Batch) -> str:
     hooks = [module.register_forward_hook(watch(name)) for name, module in loss.named_modules() if name]
     try:
         with torch.no_grad():
-            loss(batch)
+            if is_finite(loss(batch)):
+                return None
     finally:
         for hook in hooks:
             hook.remove()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
-from zeroconv.control import ControlNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.data import Pair
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
@@ -15,16 +15,33 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.config.defaults import (
     default_channels,
+    default_fused,
     default_learning_rate,
     default_optimizer,
+    default_probe_steps,
+    is_wide,
     reextract_parameters,
+    timesteps_of_step,
 )
 from zeroconv.training.config.groups import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
+from zeroconv.training.precision.dtypes import NAMES, base_dtype, compute_dtype
+from zeroconv.training.precision.locked_base import Float32Encoders, lock_base
+from zeroconv.training.probing.held_out_loss import HeldOutLoss
 from zeroconv.training.probing.probe import Probe
 
-__all__ = ["build_network", "build_optimizer", "build_probe", "build_schedule", "open_base"]
+__all__ = [
+    "build_loss",
+    "build_network",
+    "build_optimizer",
+    "build_probe",
+    "build_schedule",
+    "encoders_of",
+    "lock_and_build",
+    "open_base",
+]
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:
@@ -33,6 +50,53 @@ def open_base(config: TrainConfig) -> StableDiffusion:
         config.model.base, vae=config.model.vae, prediction_type=config.model.prediction_type
     )
     return base.to(config.optimization.device)
+
+
+def lock_and_build(config: TrainConfig, base: StableDiffusion) -> tuple[StableDiffusion, ControlNet]:
+    """The base in the type that its weights are kept in, and the network that learns, which begins from float32.
+
+    A low-rank network has no weights of the base: those it borrows are of the base's type.
+
+    Args:
+        config: the settings.
+        base: opened in float32, and left as it is.
+
+    Raises:
+        InputError: for a low-rank network on a base of another type than it computes in.
+    """
+    network, kind = build_network(config, base), base_dtype(config)
+    locked = lock_base(base, kind, compute_dtype(config))
+    is_low_rank, unlocked = network.config.variant == "lora", network.decoder is not None
+    if (is_low_rank or unlocked) and kind != (computed := NAMES[config.optimization.precision]):
+        why = (
+            "a low-rank network borrows the base's weights"
+            if is_low_rank
+            else "an unlocked decoder goes on from the base's encoder"
+        )
+        message = f"{why}: base_dtype is {kind!r}, expected {computed!r} as the precision"
+        raise InputError(message, field="model.base_dtype")
+    if not is_low_rank:
+        return locked, network
+    return locked, network if locked is base else build_network(config, locked)
+
+
+def check_size(config: TrainConfig, base: StableDiffusion, size: tuple[int, int]) -> None:
+    """Refuse what bfloat16 cannot be trusted with on a CPU: a map of one cell that is halved.
+
+    torch 2.13 leaves weights' gradients of such a convolution (stride 2 on 1 x 1) unset in part: they are what the memory held.
+
+    Args:
+        config: the settings.
+        base: to be locked.
+        size: width and height of the pictures in pixels.
+
+    Raises:
+        InputError: naming the smallest side that works.
+    """
+    least = base.vae_scale_factor * 2 ** (len(base.unet.config.block_out_channels) - 1)
+    if config.optimization.precision == "bf16" and base.device.type == "cpu" and min(size) < least:
+        message = f"precision 'bf16' on a CPU needs pictures of {least} pixels at least for this base, got {size[0]}x{size[1]}"
+        raise InputError(message, field="optimization.precision", hint="take fp32, or larger pictures")
 
 
 def build_schedule(base: StableDiffusion) -> NoiseSchedule:
@@ -51,6 +115,26 @@ def build_schedule(base: StableDiffusion) -> NoiseSchedule:
     return NoiseSchedule.scaled_linear(
         base.scheduler_config["num_train_timesteps"], base.scheduler_config["beta_start"], base.scheduler_config["beta_end"]
     )
+
+
+def build_loss(config: TrainConfig, base: StableDiffusion, network: ControlNet, device: str) -> TrainingLoss:
+    """The loss of a network on a base, computed as the settings say; both are on the device."""
+    optimization = config.optimization
+    return TrainingLoss(
+        ControlledUNet(base.unet),
+        network,
+        build_schedule(base).to(device),
+        base.prediction_type,
+        optimization.min_snr_gamma,
+        compute_dtype(config),
+        optimization.checkpoint_encoder,
+        optimization.checkpoint_decoder,
+    )
+
+
+def encoders_of(base: StableDiffusion) -> StableDiffusion:
+    """The base as it encodes pictures and prompts for the cache: in float32, whatever type its U-Net has."""
+    return base if base.dtype == torch.float32 else Float32Encoders(**vars(base))
 
 
 def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
@@ -76,6 +160,11 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
                 condition_encoder=model.condition_encoder,
                 conditioning_embedding_out_channels=model.condition_encoder_channels or default_channels(base),
             )
+    if network.decoder is not None and not model.unlock_decoder:
+        message = f"{model.control} was trained with the base's decoder unlocked: go on with unlock_decoder=true"
+        raise InputError(message, field="model.unlock_decoder")
+    if model.unlock_decoder and network.decoder is None:
+        network.unlock_decoder(base.unet)
     extract = {key: value for key, value in data.extract.items() if key != "device"}
     network.config = replace(network.config, base=model.base, condition=data.condition, extract=extract)
     return network
@@ -83,11 +172,27 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
 
 def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base: StableDiffusion) -> torch.optim.Optimizer:
     """The optimizer that the settings ask for; a base's widths decide what they leave open."""
-    rate = optimization.learning_rate or default_learning_rate(base)
-    return new_optimizer(network, optimization.optimizer or default_optimizer(base), rate, optimization.weight_decay)
+    name = optimization.optimizer or default_optimizer(base)
+    rate = optimization.learning_rate or default_learning_rate(base, name, network.decoder is not None)
+    return new_optimizer(network, name, rate, optimization.weight_decay, default_fused(optimization, base))
 
 
 def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]) -> Probe:
-    """The probe on held-out pairs and their maps."""
-    sampling = config.probe.steps, config.probe.guidance
-    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, reextract_parameters(config))
+    """The probe on held-out pairs and their maps, with the settings that say how it is made (`settle_probe`)."""
+    sampling = config.probe.steps or default_probe_steps(is_wide(base)), config.probe.guidance
+    held_out_loss = build_held_out_loss(config, base, pairs, maps)
+    judge = reextract_parameters(config)
+    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, judge, held_out_loss)
+
+
+def build_held_out_loss(
+    config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
+) -> HeldOutLoss:
+    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on."""
+    optimization = config.optimization
+    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)
+
+    def loss_of(base: StableDiffusion, network: ControlNet) -> TrainingLoss:
+        return build_loss(config, base, network, optimization.device)
+
+    return HeldOutLoss(loss_of, base, config.data.condition, pairs, maps, timesteps, optimization.device)

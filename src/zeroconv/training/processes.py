@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -14,6 +15,7 @@ from zeroconv.errors import InputError
 
 __all__ = ["PeerFailedError", "Processes", "join_processes"]
 
+Value = TypeVar("Value")
 WAIT_FOR = 30  # minutes that one process waits for another: a probe of the first one takes long
 
 
@@ -57,11 +59,21 @@ class Processes:
 
     def first_of(self, words: str | None) -> str | None:
         """What the first process that has something to say says; None when nobody has."""
-        if self.size == 1:
-            return words
-        said = list[str | None]([None] * self.size)
-        distributed.all_gather_object(said, words)
-        return next((one for one in said if one is not None), None)
+        return next((one for one in self.of_all(words) if one is not None), None)
+
+    def of_first(self, value: Value) -> Value:
+        """What the first process has, in all of them; plain values alone."""
+        told = [value]
+        if self.size > 1:
+            distributed.broadcast_object_list(told)
+        return told[0]
+
+    def of_all(self, value: Value) -> list[Value]:
+        """What each process has, in all of them; plain values alone."""
+        told = [value] * self.size
+        if self.size > 1:
+            distributed.all_gather_object(told, value)
+        return told
 
     @contextmanager
     def together(self) -> Generator[None]:

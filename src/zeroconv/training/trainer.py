@@ -5,27 +5,30 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 
-from zeroconv.control import ControlledUNet
-from zeroconv.data.latent_cache import LatentCache
+from zeroconv.control import ControlNet
 from zeroconv.messages import listen
-from zeroconv.training.config.defaults import default_learning_rate
+from zeroconv.run_files import PROBE, SAVE, STOP
+from zeroconv.training.config.defaults import default_learning_rate, is_wide, settle_probe
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.events import Event, Message, Summary
-from zeroconv.training.loop import StepMetrics, TrainingLoss, optimize
+from zeroconv.training.learner import Learner
+from zeroconv.training.loop import StepMetrics, optimize
+from zeroconv.training.measurements import measure
 from zeroconv.training.nonfinite import SkippedSteps, explain_nonfinite
 from zeroconv.training.optimization.timetable import Timetable
-from zeroconv.training.optimization.weight_average import WeightAverage
-from zeroconv.training.parts import build_network, build_optimizer, build_probe, build_schedule, open_base
-from zeroconv.training.probing.diagnosis import diagnose, diagnose_rate
+from zeroconv.training.parts import build_probe, open_base
+from zeroconv.training.probing.diagnosis import diagnose_rate
 from zeroconv.training.probing.recorder import ProbeRecorder
 from zeroconv.training.processes import join_processes
+from zeroconv.training.requests import FileRequests
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.progress_log import ProgressLog
-from zeroconv.training.run_folder.saver import Saver
-from zeroconv.training.run_folder.state import restore_state
+from zeroconv.training.run_folder.saver import Saver, load_divided
+from zeroconv.training.sharding import probed_network
 from zeroconv.training.stopping import Stopped, StopRequest
+from zeroconv.training.tracking.trackers import Trackers
 
 __all__ = ["Trainer", "train"]
 
@@ -60,66 +63,54 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, report: Callable[[Event], None]) -> None:
         self.processes = join_processes(config.optimization.device)
-        self.config, self.folder = config, RunFolder(config.checkpoint.out)
+        self.folder, self.trackers = RunFolder(config.checkpoint.out), Trackers(config)
         self.report = report if self.processes.is_first else lambda _: None
-        self.stop = StopRequest(self.folder.path / "stop")
-        optimization = config.optimization
-        self.device = self.processes.device(optimization.device)
-        opened = cache(partial(open_base, config))  # once, and not before the data are known to be in order
+        self.stop = StopRequest(self.folder.path / STOP)
+        self.requests = FileRequests(self.folder.path if self.processes.is_first else None)
+        self.device = self.processes.device(config.optimization.device)
+        opened = cache(partial(open_base, config))  # data are looked at first: that takes less time
         self.data = RunData(config, self.folder.read_held_out(), opened)
-        self.base = opened()
+        self.learner = learner = Learner(config, opened(), self.processes, self.data.size)
+        self.base, self.network, self.loss = learner.base, learner.network, learner.loss
+        self.optimizer, self.average, self.shards = learner.optimizer, learner.average, learner.shards
+        settled = self.folder.earlier_settings(), is_wide(self.base), len(self.data.held_out)
+        self.config = config = settle_probe(config, *settled)
+        self.data.check_base(learner.encoders)
         self.probe = build_probe(config, self.base, self.data.probe_pairs, self.data.probe_maps)
-        self.network = build_network(config, self.base).to(self.device).train()
-        self.network.check_base(self.base.unet)
-        self.optimizer = build_optimizer(self.network, optimization, self.base)
-        self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
-                self.folder.open(config)
+                self.folder.open(config, tensors=self.shards is None)
         try:
             with self.processes.together(), listen(self.opening.append):
                 self.done = self.load()
                 if self.processes.is_first:
                     self.folder.write_held_out(self.data.held_out)
-                    self.open_cache()
-            self.cache = self.open_cache()
+                    self.data.open_cache(self.folder.path / "cache", learner.encoders)
+            self.cache = self.data.open_cache(self.folder.path / "cache", learner.encoders)
         except BaseException:
             self.folder.unlock()
             raise
-        schedule = build_schedule(self.base).to(self.device)
-        self.loss = TrainingLoss(
-            ControlledUNet(self.base.unet), self.network, schedule, self.base.prediction_type, optimization.min_snr_gamma
-        )
-        self.batches = Batches(
-            config,
-            self.base,
-            self.data.pairs,
-            self.cache,
-            self.data.size,
-            len(schedule),
-            self.device,
-            self.leave_out,
-            self.data.views,
-        )
+        steps, encoders = len(self.loss.schedule), learner.encoders
+        known = self.data.pairs, self.cache, self.data.size
+        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out, self.data.views)
         self.timetable = Timetable(config, self.device)
-        self.saver = Saver(config, self.folder, self.loss, self.optimizer, self.average, self.batches)
-        self.skipped, self.newest = SkippedSteps(self.loss), list[Batch]()
+        divided = self.shards and self.processes
+        self.saver = Saver(
+            config, self.folder, self.loss, self.optimizer, self.average, self.batches, learner.loss_scale, divided
+        )
+        self.saves = self.processes.is_first or self.shards is not None
+        self.skipped, self.newest = SkippedSteps(self.loss, self.processes.first_of), list[Batch]()
         self.recorder: ProbeRecorder | None = None
-        self.diagnosed: set[str] = set()
-
-    def open_cache(self) -> LatentCache:
-        """The latents and texts of the pairs, as far as they are known."""
-        pairs, views = self.data.pairs, self.data.views
-        size, per_sample = (self.data.size, None) if views is None else (views.capacity, views.per_sample)
-        return LatentCache(self.folder.path / "cache", self.base, len(pairs), size, pairs.max_captions, per_sample)
 
     def load(self) -> int:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
+        if self.shards is not None:
+            return load_divided(self.folder, saved and saved.step, self.processes, *self.learner.learnt)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
-            restore_state(tensors, self.network, self.optimizer, self.average and self.average.tensors)
+            self.learner.restore(tensors)
         return step
 
     def fit(self) -> Summary:
@@ -128,27 +119,28 @@ class Trainer:
             with listen(self.tell), self.stop.listening():
                 return self.resume()
         finally:
+            self.trackers.close()
             self.folder.unlock()
             self.processes.leave()
 
     def resume(self) -> Summary:
         """Optimise from where the run is; raises as `train`."""
         try:
-            with self.processes.together():
+            with self.probed() as self.whole, self.processes.together():
                 if self.processes.is_first:
                     self.begin()
-            self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest))
+            self.run_steps(explain_nonfinite(self.optimize(), self.loss, self.newest, self.processes.first_of))
         except Stopped:
             pass
         except FloatingPointError:  # nothing that might be poisoned is saved
             raise
         except (KeyboardInterrupt, Exception) as error:
-            if self.processes.is_first:
+            if self.processes.is_first and self.shards is None:  # the others could not write their parts
                 self.save_despite(error)
             raise
         stopped = None if self.done >= self.config.optimization.steps else self.stop.reason()
         self.stop.clear()
-        if self.processes.is_first:
+        if self.saves:
             self.save()
             self.folder.checkpoints.wait()
         return self.summarize(stopped)
@@ -160,23 +152,23 @@ class Trainer:
             Stopped: when a signal comes.
         """
         self.stop.clear()
+        self.requests.clear()
         rows = self.folder.rewind_log(self.done)
+        self.trackers.open(self.folder, self.done, rows, self.tell)
         if self.done:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
-        for message in self.opening:
-            self.tell(message)
-        rate, usual = self.config.optimization.learning_rate, default_learning_rate(self.base)
+        rate = self.config.optimization.learning_rate
+        usual = default_learning_rate(self.base, self.config.optimization.optimizer, self.config.model.unlock_decoder)
         unusual = None if rate is None else diagnose_rate(rate, usual)
-        for message in (*self.data.messages(), *([unusual] if unusual else ())):
+        for message in (*self.opening, *self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
         self.folder.write_skipped(self.data.left_out)
         optimization = self.config.optimization
-        self.progress = ProgressLog(self.folder, optimization.steps, optimization.batch_size, rows, self.report)
+        sizes = optimization.steps, optimization.batch_size
+        self.progress = ProgressLog(self.folder, *sizes, rows, self.report, partial(measure, self.optimizer, self.device))
         with self.interruptible():
             self.recorder = ProbeRecorder(self.probe, self.config, self.folder, self.report, rows)
-        if self.timetable.is_probe_due(self.done) and not self.recorder.has(
-            self.done
-        ):  # initialised, or interrupted while probing
+        if self.timetable.is_probe_due(self.done) and not self.recorder.has(self.done):  # new, or interrupted while probing
             self.run_probe(self.done)
         self.progress.start()
 
@@ -187,7 +179,7 @@ class Trainer:
         parts = optimization.accumulation * processes.size
         mine = range(processes.rank * optimization.accumulation, (processes.rank + 1) * optimization.accumulation)
         prepared = self.batches.each(steps, mine, parts)
-        module = processes.share_gradients(self.loss)
+        module = processes.share_gradients(self.loss) if self.shards is None else self.loss
         return optimize(
             module,
             self.take_parts(prepared),
@@ -199,6 +191,7 @@ class Trainer:
             optimization.nonfinite == "skip",
             getattr(module, "no_sync", nullcontext),
             processes.mean,
+            self.learner.loss_scale,
         )
 
     def take_parts(self, prepared: Iterator[list[Batch]]) -> Callable[[int], list[Batch]]:
@@ -221,13 +214,15 @@ class Trainer:
                 self.tell(message)
             if self.processes.is_first:
                 self.record(state)
-            if self.timetable.is_probe_due(state.step):
-                with self.processes.together():
+            is_check_due = self.timetable.is_check_due(state.step)
+            asked = self.processes.first_of(self.requests.take()) if is_check_due else None
+            if self.timetable.is_probe_due(state.step) or asked == PROBE:
+                with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if self.timetable.is_save_due(state.step) and self.processes.is_first:
+            if (self.timetable.is_save_due(state.step) or asked == SAVE) and self.saves:
                 self.save()
-            if self.timetable.is_check_due(state.step) and self.processes.first_of(self.stop.reason()):
+            if is_check_due and self.processes.first_of(self.stop.reason()):
                 return
 
     def record(self, state: StepMetrics) -> None:
@@ -244,7 +239,8 @@ class Trainer:
             FloatingPointError: when the weights give no finite loss any more; then nothing is written.
             OSError: when this state, or the one before it, cannot be written.
         """
-        self.progress.write(self.done, report=False)
+        if self.processes.is_first:
+            self.progress.write(self.done, report=False)
         self.saver.check_weights(self.done)
         self.saver.save(self.done)
 
@@ -259,16 +255,17 @@ class Trainer:
         except OSError as failed:
             error.add_note(f"the state of step {self.done} could not be saved: {failed}")
 
+    def probed(self) -> AbstractContextManager[ControlNet]:
+        """The network as it is probed, which is whole and has the averaged weights, if there are any."""
+        return probed_network(self.network, self.average, self.shards, self.probe)
+
     def run_probe(self, step: int) -> None:
-        """Probe with the averaged weights, if there are any; raises `Stopped` when a signal comes."""
+        """Probe; raises `Stopped` when a signal comes."""
         begun = time.monotonic()
         assert self.recorder is not None
-        with self.average.in_use() if self.average is not None else nullcontext(), self.interruptible():
-            self.recorder.run(self.network, step)
-            for message in diagnose(self.network, step, self.probe.two_maps()):
-                if message.code not in self.diagnosed:
-                    self.diagnosed.add(message.code)
-                    self.tell(message)
+        self.progress.write(step, report=False)  # the log goes forward: trackers refuse an earlier step after a later one
+        with self.interruptible():
+            self.recorder.run(self.whole, step)
         self.progress.leave_out(time.monotonic() - begun)
 
     def interruptible(self) -> AbstractContextManager[None]:
@@ -278,7 +275,7 @@ class Trainer:
     def tell(self, message: Message) -> None:
         """Say what a user should know, and log it."""
         if self.processes.is_first:
-            self.folder.log("message", self.done, code=message.code, level=message.level, text=message.text)
+            self.folder.log("message", self.done, **message.to_json())
         self.report(message)
 
     def leave_out(self, name: str, problem: str) -> None:
@@ -290,8 +287,6 @@ class Trainer:
 
     def summarize(self, stopped: str | None) -> Summary:
         """How the run ended."""
-        found = self.recorder
-        if found is None:
-            return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)
-        marks = found.newest, found.uncontrolled.fidelity, found.ceiling
-        return Summary(self.done, *marks, found.jump, self.folder.path, stopped)
+        if self.recorder is not None:
+            return self.recorder.summarize(self.done, stopped)
+        return Summary(self.done, None, None, None, None, self.folder.path, stopped, self.processes.is_first)

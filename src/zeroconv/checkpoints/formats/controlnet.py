@@ -223,7 +223,10 @@ def write_controlnet(
     if pickled:
         write_pickle(out, written)
     else:
-        config = file.config
+        config = replace(file.config, unlocked_decoder=False)
+        if file.config.unlocked_decoder:
+            said = f"{out.name} has the unlocked decoder in the place of its base's: give it as base, too, when it is used"
+            tell(Message(said, "file.settings"))
         if layout == "control-lora":
             config = replace(config, variant="lora", rank=rank, vectors=None)
         write_safetensors(out, written, {METADATA: json.dumps(config.to_dict())})

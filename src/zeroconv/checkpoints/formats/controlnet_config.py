@@ -38,7 +38,18 @@ PAPER_CHANNELS = (16, 32, 64, 128)
 CLASS_NAME = "ControlNetModel"  # what diffusers opens
 OWN_CLASS_NAME = "ZeroconvControlNet"  # what it has no class for: lite and low-rank copies, the text's condition encoder
 OWN_KEY = "_zeroconv"  # under which `config.json` keeps what diffusers has no name for
-OWN_FIELDS = ("variant", "connection", "condition_encoder", "base", "condition", "extract", "rank", "vectors")
+OWN_FIELDS = (
+    "variant",
+    "connection",
+    "condition_encoder",
+    "base",
+    "condition",
+    "extract",
+    "rank",
+    "vectors",
+    "unlocked_decoder",
+)
+SELDOM = ("unlocked_decoder",)  # of them, what stands in a file only where it is said
 DIFFUSERS_FIELDS = {
     "conditioning_channels": "conditioning_channels",
     "conditioning_embedding_out_channels": "conditioning_embedding_out_channels",
@@ -88,6 +99,7 @@ class ControlNetConfig:
         rank: of the updates of "lora" at most, needed to make new ones; None for the others.
         vectors: of "lora", whose the biases and norms are: None, all are the network's own; "borrowed", all are the base's;
             or the names of the network's own.
+        unlocked_decoder: whether it brings a decoder of its own, learnt with it, that takes the place of the base's.
         union: what a ControlNet-Union has beside the others' settings; None for all others.
         extra: what else stood in its `config.json`, kept for the tools that know it; under "_zeroconv", what stood there.
 
@@ -108,6 +120,7 @@ class ControlNetConfig:
     extract: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     rank: int | None = None
     vectors: Literal["borrowed"] | tuple[str, ...] | None = None
+    unlocked_decoder: bool = False
     union: UnionConfig | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
@@ -118,6 +131,7 @@ class ControlNetConfig:
         check_choice("controlnet_conditioning_channel_order", self.channel_order, ChannelOrder)
         for name, value, kinds, expected in (
             ("global_pool_conditions", self.global_pool_conditions, bool, "true or false"),
+            ("unlocked_decoder", self.unlocked_decoder, bool, "true or false"),
             ("base", self.base, str | None, "a name"),
             ("condition", self.condition, str | None, "a name"),
             ("extract", self.extract, Mapping, "an extractor's parameters"),
@@ -152,6 +166,9 @@ class ControlNetConfig:
             raise ValueError(f"vectors is {self.vectors!r:.80}; expected null, {BORROWED!r} or a list of names")
         if self.rank is not None and not is_positive(self.rank):
             raise InputError(f"rank is {self.rank!r:.80}; expected 1 or more, usually 16 to 128", field="rank")
+        if self.unlocked_decoder and (self.variant == "lora" or self.union is not None):
+            kind = "a low-rank copy" if self.variant == "lora" else "a ControlNet-Union"
+            raise InputError(f"{kind} has no place for an unlocked decoder", field="unlocked_decoder")
         if self.variant != "lora":
             return
         widths = self.conditioning_embedding_out_channels
@@ -190,13 +207,14 @@ class ControlNetConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """`config.json`: JSON values under diffusers' names, the rest under one key that diffusers passes over."""
+        own = {name: getattr(self, name) for name in OWN_FIELDS if name not in SELDOM or getattr(self, name)}
         document = {
             **self.extra,
             "_class_name": self.class_name,
             **self.unet_settings,
             **({} if self.union is None else asdict(self.union)),
             **{key: getattr(self, name) for key, name in DIFFUSERS_FIELDS.items()},
-            OWN_KEY: {**self.extra.get(OWN_KEY, {}), **{name: getattr(self, name) for name in OWN_FIELDS}},
+            OWN_KEY: {**self.extra.get(OWN_KEY, {}), **own},
         }
         return thaw(document)
 
@@ -205,7 +223,8 @@ class ControlNetConfig:
         """The class that opens it: diffusers' own, or ours where diffusers has none for its form."""
         if self.union is not None:
             return UNION_CLASS
-        return CLASS_NAME if (self.variant, self.condition_encoder) == ("full", "released") else OWN_CLASS_NAME
+        form = self.variant, self.condition_encoder, self.unlocked_decoder
+        return CLASS_NAME if form == ("full", "released", False) else OWN_CLASS_NAME
 
     @property
     def unet_shape(self) -> UNetShape:

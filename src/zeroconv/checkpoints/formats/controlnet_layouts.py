@@ -11,9 +11,10 @@ from zeroconv.checkpoints.formats.control_lora import MARKER, check_text_width, 
 from zeroconv.checkpoints.formats.controlnet_union import UNION, is_union, is_union_name
 from zeroconv.checkpoints.formats.identify import foreign_network, identify
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
+from zeroconv.checkpoints.keys.unet import decoder_table
 from zeroconv.messages import Message, tell
 
-__all__ = ["LAYOUTS", "NO_UNION", "Layout", "drop_extras", "extras_of", "layout_of", "read_layout", "write_layout"]
+__all__ = ["DECODER", "LAYOUTS", "NO_UNION", "Layout", "drop_extras", "extras_of", "layout_of", "read_layout", "write_layout"]
 
 Layout = Literal["diffusers", "webui", "lllyasviel", "lllyasviel-full", "difference", "control-lora"]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -21,10 +22,11 @@ LAYOUTS: tuple[str, ...] = get_args(Layout)
 CONTROL = "control_model."
 UNET = "model.diffusion_model."
 DIFFERENCE = "difference"
+DECODER = "decoder."  # before the names of an unlocked decoder
 EXACT = 1e-4  # rounding alone
 MODULES = {
     "conv_in", "time_embedding", "add_embedding", "down_blocks", "mid_block",
-    "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block",
+    "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block", "decoder",
     "input_blocks", "time_embed", "label_emb", "middle_block", "input_hint_block", "zero_convs", "middle_block_out",
 }  # fmt: skip
 """The parts of a ControlNet, as diffusers and as the authors call them."""
@@ -171,7 +173,15 @@ def write_layout(
         raise ValueError(f"layout is {layout!r}; expected one of {', '.join(LAYOUTS)}")
     if layout == "diffusers":
         return dict(tensors)
-    table = controlnet_table(UNetShape.of_diffusers(shapes_of(tensors)))
+    decoder = {name.removeprefix(DECODER): tensor for name, tensor in tensors.items() if name.startswith(DECODER)}
+    if decoder and layout != "lllyasviel-full":
+        raise ValueError(
+            f"this ControlNet has unlocked its base's decoder, which has no place in the layout {layout!r}: write it as "
+            "diffusers, or as lllyasviel-full together with its base"
+        )
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(DECODER)}
+    shape = UNetShape.of_diffusers(shapes_of(tensors))
+    table = controlnet_table(shape)
     if layout == "webui":
         return table.to_theirs(tensors)
     if layout == "lllyasviel":
@@ -179,7 +189,8 @@ def write_layout(
     if layout == "lllyasviel-full":
         if base is None:
             raise ValueError("the layout 'lllyasviel-full' holds a whole Stable Diffusion: give the base too")
-        return {**base, **table.add_prefix(CONTROL).to_theirs(tensors)}
+        unlocked = decoder_table(shape).add_prefix(UNET).to_theirs(decoder) if decoder else {}
+        return {**base, **unlocked, **table.add_prefix(CONTROL).to_theirs(tensors)}
     if unet is None:
         raise ValueError(f"the layout {layout!r} holds offsets from a base: give the base too")
     if layout == "difference":

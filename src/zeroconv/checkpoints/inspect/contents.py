@@ -11,7 +11,7 @@ from zeroconv.checkpoints.files.safetensors import Header, read_safetensors
 from zeroconv.checkpoints.files.wrappers import read_published
 from zeroconv.checkpoints.formats.control_lora import MARKER
 from zeroconv.checkpoints.formats.controlnet_hints import config_in_metadata
-from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DIFFERENCE, NO_UNION, extras_of, layout_of
+from zeroconv.checkpoints.formats.controlnet_layouts import CONTROL, DECODER, DIFFERENCE, NO_UNION, extras_of, layout_of
 from zeroconv.checkpoints.formats.controlnet_union import UNION, describe_union, is_union, is_union_name
 from zeroconv.checkpoints.formats.foreign_models import ForeignModel
 from zeroconv.checkpoints.formats.identify import UNET_ALONE, foreign_model, part_alone
@@ -24,6 +24,7 @@ from zeroconv.checkpoints.inspect.headers import count, types
 from zeroconv.checkpoints.keys.controlnet import controlnet_table
 from zeroconv.checkpoints.keys.legacy import autoencoder_names
 from zeroconv.checkpoints.keys.table import check_names
+from zeroconv.checkpoints.keys.unet import decoder_table
 from zeroconv.checkpoints.keys.vae import foreign_vae, vae_shape, vae_table
 
 __all__ = [
@@ -142,7 +143,9 @@ def control_contents(path: Path, header: Header, layout: str) -> Contents:
     if unet_shape:
         details["widths"] = ", ".join(map(str, unet_shape.channels))
         table = controlnet_table(unet_shape)
-        known = table.ours if layout == "diffusers" else table.theirs
+        known = set(table.ours if layout == "diffusers" else table.theirs)
+        if any(name.startswith(DECODER) for name in names):
+            known |= {f"{DECODER}{name}" for name in decoder_table(unet_shape).ours}
         plain = {name: shape for name, shape in names.items() if not is_union_name(name)}
         extras = extras_of(plain)
         plain = {name: shape for name, shape in plain.items() if name not in extras}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.keys.table import Entry, Table, layer
 
-__all__ = ["encoder_entries", "skip_count", "unet_table"]
+__all__ = ["decoder_table", "encoder_entries", "skip_count", "unet_table"]
 
 RESIDUAL = (
     ("in_layers.0", "norm1"), ("in_layers.2", "conv1"), ("emb_layers.1", "time_emb_proj"), ("out_layers.0", "norm2"),
@@ -22,6 +22,11 @@ def unet_table(unet_shape: UNetShape) -> Table:
     Theirs are without the prefix `model.diffusion_model.` of a whole checkpoint.
     """
     return Table((*encoder_entries(unet_shape), *decoder_entries(unet_shape)))
+
+
+def decoder_table(unet_shape: UNetShape) -> Table:
+    """Every tensor of a U-Net's decoder and output layers, named as in `unet_table`."""
+    return Table(tuple(decoder_entries(unet_shape)))
 
 
 def skip_count(unet_shape: UNetShape) -> int:

@@ -11,18 +11,25 @@ from zeroconv.schema import Schema
 
 __all__ = [
     "GROUPS",
+    "BaseDtype",
     "CheckpointConfig",
     "DataConfig",
     "Group",
     "ModelConfig",
     "OptimizationConfig",
     "OptimizerName",
+    "ParallelConfig",
+    "Precision",
     "ProbeConfig",
     "Timesteps",
+    "TrackerName",
 ]
 
-OptimizerName = Literal["adamw", "muon"]
+OptimizerName = Literal["adamw", "muon", "adamw8bit", "prodigy"]
+Precision = Literal["fp32", "bf16", "fp16"]
+BaseDtype = Literal["float32", "bfloat16", "float16", "float8", "int8", "int4"]
 Timesteps = Literal["uniform", "high-first"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
 def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +63,11 @@ class DataConfig(Group):
         0.1, ge=0, lt=1, description="largest share of pairs that may be left out because they cannot be used"
     )
     workers: int = Field(0, ge=0, description="processes that open pictures and make maps while the network learns")
+    cache: Path | None = Field(
+        None,
+        description="a folder of `data prepare`, or one in which runs keep latents and texts together; if left out each "
+        "run keeps its own",
+    )
 
     buckets: bool = Field(
         False,
@@ -92,6 +104,9 @@ class ModelConfig(Group):
     base: str = Field("tiny", description="the locked base: a name, folder, file or hub id")
     vae: Path | None = Field(None, description="another autoencoder for the base, a file or folder")
     prediction_type: Literal["epsilon", "v_prediction"] | None = Field(None, description="of the base, if it is mistaken")
+    base_dtype: BaseDtype | None = Field(
+        None, description="type of the locked U-Net's weights, as `precision` if left out; the copy begins from float32"
+    )
     control: str | None = Field(None, description="begin from this ControlNet and not from the base")
     variant: Literal["full", "lite", "lora"] = Field(
         "full", description="the copy: full, one convolution per block, or the base's own weights and low-rank updates"
@@ -101,6 +116,11 @@ class ModelConfig(Group):
     condition_encoder: Literal["released", "paper"] = Field("released", description="form of the condition encoder")
     condition_encoder_channels: tuple[PositiveInt, ...] | None = Field(
         None, description="its widths; 16, 32, 96, 256 for Stable Diffusion, 8, 16, 32, 64 for narrower bases"
+    )
+
+    unlock_decoder: bool = Field(
+        False,
+        description="train the base's decoder, too, a copy that is kept with the control, as the authors' sd_locked=False",
     )
 
     @field_validator("condition_encoder_channels", mode="before")
@@ -116,10 +136,20 @@ class OptimizationConfig(Group):
     steps: int = Field(1000, ge=1, description="optimizer steps in all")
     batch_size: int = Field(8, ge=1, description="samples per optimizer step")
     accumulation: int = Field(1, ge=1, description="equal parts of a batch that are computed one after the other")
-    learning_rate: float | None = Field(None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases")
-    optimizer: OptimizerName | None = Field(
-        None, description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps"
+    learning_rate: float | None = Field(
+        None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases, a fifth of it with unlock_decoder"
     )
+    optimizer: OptimizerName | None = Field(
+        None,
+        description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps; "
+        "or adamw8bit: less memory; or prodigy, which finds its own learning rate",
+    )
+    fused: bool | None = Field(
+        None, description="AdamW in one pass over the weights: faster, rounded otherwise; for Stable Diffusion if left out"
+    )
+    precision: Precision = Field("fp32", description="what the copy computes in; its weights are float32 always")
+    checkpoint_encoder: bool = Field(False, description="compute the copy's blocks twice: less memory, the same numbers")
+    checkpoint_decoder: bool = Field(False, description="compute the locked decoder's blocks twice, likewise")
     timesteps: Timesteps | None = Field(
         None,
         description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
@@ -129,7 +159,7 @@ class OptimizationConfig(Group):
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
     decay: Literal["linear", "cosine"] = Field("linear", description="how it falls")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW and Prodigy")
     max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
     nonfinite: Literal["stop", "skip"] = Field(
@@ -157,9 +187,15 @@ class OptimizationConfig(Group):
 class ProbeConfig(Group):
     """The fidelity probes on held-out pairs."""
 
-    every: int = Field(100, ge=1, description="steps between fidelity probes and sample sheets")
-    count: int = Field(8, ge=1, description="held-out pairs in a probe")
-    steps: int = Field(10, ge=1, description="denoising steps in a probe")
+    every: int = Field(150, ge=1, description="steps between fidelity probes and sample sheets")
+    count: int | None = Field(
+        None,
+        ge=1,
+        description="held-out pairs in a probe; 8 for Stable Diffusion; for narrower bases 32, or a tenth of fewer than 320",
+    )
+    steps: int | None = Field(
+        None, ge=1, description="denoising steps in a probe; 10 for Stable Diffusion, 6 for narrower bases"
+    )
     guidance: float = Field(4.0, ge=1, description="guidance scale in a probe")
     judge: dict[str, Any] = Field(
         default_factory=dict, description="who reads maps back, such as method; as `extract` if left out"
@@ -168,12 +204,31 @@ class ProbeConfig(Group):
     check_judge = field_validator("judge")(check_parameters)
 
 
+class ParallelConfig(Group):
+    """What several processes do with the networks."""
+
+    shard: Literal["none", "control", "all"] = Field(
+        "none",
+        description="what the processes of torchrun divide among them, in place of holding all of it each: none; the control "
+        "with its gradients and optimizer state; all, the base's U-Net too",
+    )
+
+
 class CheckpointConfig(Group):
     """What is kept, and where."""
 
     out: Path = Field(Path("runs/control"), description="the run folder; the same command again resumes it")
     every: int = Field(250, ge=1, description="steps between saved states")
     licence: str | None = Field(None, description="of the trained network, for its model card: apache-2.0, openrail, …")
+    track: tuple[TrackerName, ...] = Field(
+        (), description="where to send losses, probes and sheets, too: tensorboard, wandb, trackio; several with commas"
+    )
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def split(cls, value: object) -> object:
+        """Make a list of "tensorboard,wandb", as it comes from `--set` or from one word in a file."""
+        return [name for name in value.split(",") if name] if isinstance(value, str) else value
 
 
 GROUPS: dict[str, type[Group]] = {
@@ -181,5 +236,6 @@ GROUPS: dict[str, type[Group]] = {
     "model": ModelConfig,
     "optimization": OptimizationConfig,
     "probe": ProbeConfig,
+    "parallel": ParallelConfig,
     "checkpoint": CheckpointConfig,
 }

@@ -15,6 +15,7 @@ from zeroconv.training.config.groups import (
     Group,
     ModelConfig,
     OptimizationConfig,
+    ParallelConfig,
     ProbeConfig,
 )
 
@@ -54,6 +55,7 @@ class TrainConfig(Group):
     model: ModelConfig = ModelConfig.model_validate({})
     optimization: OptimizationConfig = OptimizationConfig.model_validate({})
     probe: ProbeConfig = ProbeConfig.model_validate({})
+    parallel: ParallelConfig = ParallelConfig.model_validate({})
     checkpoint: CheckpointConfig = CheckpointConfig.model_validate({})
 
     @classmethod
@@ -129,14 +131,14 @@ def assign(values: dict[str, dict[str, Any]], assignment: str) -> None:
     values[group][name] = value
 
 
-def to_toml(value: bool | str | float | Path | tuple[int, ...] | dict[str, Any]) -> str:
+def to_toml(value: bool | str | float | Path | tuple[int | str, ...] | dict[str, Any]) -> str:
     """One value in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
         return "{" + ", ".join(f"{to_toml(key)} = {to_toml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, tuple):
-        return str(list(value))
+        return "[" + ", ".join(to_toml(inner) for inner in value) + "]"
     if isinstance(value, str | Path):
         return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's strings are JSON's but for DEL
     return repr(value)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from zeroconv import conditions
 from zeroconv.data.latent_cache import LatentCache
+from zeroconv.data.prepared import PreparedCache
 from zeroconv.stable_diffusion import AddedConditions, PromptEncoding, StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.training_pairs import TrainingPairs
@@ -64,7 +65,7 @@ class Batches:
         config: the settings.
         base: the locked base.
         pairs: to train on.
-        cache: of their latents and prompts.
+        cache: latents and prompts of the whole data set.
         size: width and height of the pictures in pixels.
         timesteps: length T of the noise schedule.
         device: where the batches go.
@@ -77,7 +78,7 @@ class Batches:
         config: TrainConfig,
         base: StableDiffusion,
         pairs: TrainingPairs,
-        cache: LatentCache,
+        cache: LatentCache | PreparedCache,
         size: tuple[int, int],
         timesteps: int,
         device: str = "cpu",
@@ -85,9 +86,10 @@ class Batches:
         views: Views | None = None,
     ) -> None:
         self.config, self.base, self.pairs, self.cache = config, base, pairs, cache
-        self.device, self.report, self.reported = device, report, set(pairs.broken)
+        self.views, self.device, self.report, self.reported = views, device, report, set(pairs.broken)
         self.empty_text = base.encode_text([""]).map(lambda tensor: tensor.float().cpu())
-        self.gather = Gatherer(config, pairs, size, base, timesteps, views)
+        prepared = cache if isinstance(cache, PreparedCache) else None
+        self.gather = Gatherer(config, pairs, size, base, timesteps, prepared, views)
 
     def __call__(self, step: int, part: int = 0, parts: int = 1) -> Batch:
         """A part of the batch of a step, on the training's device.
@@ -136,12 +138,14 @@ class Batches:
         """The batch of opened pairs, encoded."""
         self.leave_out(visits.left_out)
         try:
-            z_0, text = self.cache.read(visits.places, visits.pairs, visits.rows())
+            z_0, text = self.read(visits)
         except FloatingPointError:
             return self.finish(self.without_unencodable(visits))
         text = text.replace_rows(torch.tensor([drawn.empty_prompt for drawn in visits.drawn]), self.empty_text)
         maps = visits.maps
-        if maps is None:
+        if maps is None and not visits.pairs:
+            maps = self.gather.read_maps(visits.places)
+        elif maps is None:
             maps = make_maps(self.config, visits.pairs, [drawn.extraction for drawn in visits.drawn])
         known = conditions.get(self.config.data.condition)
         batch = Batch(
@@ -151,9 +155,24 @@ class Batches:
             torch.tensor([drawn.t for drawn in visits.drawn]),
             torch.stack([drawn.epsilon for drawn in visits.drawn]),
             self.added_conditions(text, visits),
-            [pair.name for pair in visits.pairs],
+            [self.pairs.name(place) for place in visits.places],
         )
         return batch.to(self.device)
+
+    def read(self, visits: Visits) -> tuple[Tensor, PromptEncoding]:
+        """The latents and prompts of visits, from the cache.
+
+        Raises:
+            FloatingPointError: when the encoders give a number that is not finite in half precision.
+            InputError: when a prepared row is damaged.
+        """
+        rows = [self.pairs.indices[place] for place in visits.places]
+        if isinstance(self.cache, PreparedCache):
+            return self.cache.read(rows, visits.captions)
+        if self.views is None:
+            return self.cache.read(rows, visits.pairs)
+        parts = [row * self.views.per_sample + number for row, (_, number) in zip(rows, visits.views, strict=True)]
+        return self.cache.read(rows, visits.pairs, parts)
 
     def added_conditions(self, text: PromptEncoding, visits: Visits) -> AddedConditions | None:
         """SDXL's conditioning beside the text states: of a part of a picture its true size and place."""
@@ -176,9 +195,17 @@ class Batches:
 
     def without_unencodable(self, visits: Visits) -> Visits:
         """The same visits without pairs of which the encoders make numbers that are not finite."""
-        for index, (place, pair) in enumerate(zip(visits.places, visits.pairs, strict=True)):
+        for number, place in enumerate(visits.places):
+            one = slice(number, number + 1)
+            alone = replace(
+                visits,
+                places=visits.places[one],
+                pairs=visits.pairs[one],
+                captions=visits.captions[one],
+                views=visits.views[one],
+            )
             try:
-                self.cache.read([place], [pair], visits.rows(slice(index, index + 1)))
+                self.read(alone)
             except FloatingPointError as error:
                 self.leave_out({place: str(error)})
         return self.gather.open(visits.refs, visits.drawn, visits.size)

@@ -1,17 +1,21 @@
 """The data of a run: what is trained on, what is held out, and what there is to say about it."""
 
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 import numpy as np
 
 from zeroconv import conditions
 from zeroconv.data import FolderPairs, get_maps, open_pairs
+from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.map_messages import look_at_maps
+from zeroconv.data.prepared import PreparedCache
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config.defaults import extractor_parameters
+from zeroconv.training.config.defaults import default_probe_count, extractor_parameters, is_wide
 from zeroconv.training.config.train_config import TrainConfig
+from zeroconv.training.data.caches import open_cache, open_prepared
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
 from zeroconv.training.data.views import Buckets, Views, centre
 from zeroconv.training.data.visits import make_maps
@@ -25,20 +29,28 @@ class RunData:
     Args:
         config: of the run.
         before: names of the pairs that the run held out when it began; None for a new one.
-        base: opens the locked base, whose size decides the buckets, if the settings ask for them.
+        opened: gives the locked base; asked where nothing else says how many pairs are held out, or which buckets there are.
 
     Raises:
         InputError: when there are no such pairs, or too many that cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, before: Collection[str] | None, base: Callable[[], StableDiffusion]) -> None:
+    def __init__(self, config: TrainConfig, before: Collection[str] | None, opened: Callable[[], StableDiffusion]) -> None:
         data, self.config = config.data, config
         self.found = open_pairs(data.source, data.condition)
-        broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
-        self.buckets = Buckets(config, base(), self.found, broken) if data.buckets else None
+        self.prepared = open_prepared(data, self.found)
+        self.has_maps = self.prepared is not None and self.prepared.has_maps(data.condition, data.extract)
+        if self.prepared is not None:
+            broken = self.prepared.broken
+        else:
+            broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
+        self.buckets = Buckets(config, opened(), self.found, broken) if data.buckets else None
         shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
         unfit = self.buckets.outside(shown) if self.buckets and shown else ()
-        indices, self.probe_pairs = open_held_out(self.found, config.probe.count, broken, before, unfit)
+        count = config.probe.count or (
+            len(before) if before is not None else default_probe_count(is_wide(opened()), len(self.found))
+        )
+        indices, self.probe_pairs = open_held_out(self.found, count, broken, before, unfit)
         if shown:
             self.probe_pairs = [centre(pair, shown) for pair in self.probe_pairs]
         self.held_out = [self.found.names[index] for index in indices]
@@ -49,10 +61,35 @@ class RunData:
             self.pairs.sizes = self.views.sizes
         self.left_out = [(self.pairs.name(place), problem) for place, problem in sorted(self.pairs.broken.items())]
         self.size = self.probe_pairs[0].image.size
-        first = self.pairs.open(0, lambda _: None)[1]
-        make_maps(config, [first], [np.random.default_rng(0)])
+        if not self.has_maps:
+            first = self.pairs.open(0, lambda _: None)[1]
+            make_maps(config, [first], [np.random.default_rng(0)])
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
         self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
+
+    def check_base(self, base: StableDiffusion) -> None:
+        """Refuse what was prepared with another base, or for pictures of another size.
+
+        Raises:
+            InputError: naming what differs.
+        """
+        if self.prepared is not None:
+            self.prepared.check_base(base, self.size)
+
+    def open_cache(self, own: Path, base: StableDiffusion) -> LatentCache | PreparedCache:
+        """The latents and prompts of the data set: prepared ones, else as far as they are known.
+
+        Args:
+            own: the run's folder for them, where the settings name no other.
+            base: encodes pictures and prompts.
+
+        Raises:
+            OSError: when the disk has no room for all rows.
+        """
+        if self.prepared is not None:
+            return self.prepared
+        size, views = (self.views.capacity, self.views.per_sample) if self.views else (self.size, None)
+        return open_cache(self.config.data.cache, own, base, self.found.names, size, self.found.max_captions, views)
 
     def messages(self) -> Iterator[Message]:
         """What a user should know: who reads the maps of probes, maps that look wrong, pairs that are left out."""
@@ -62,7 +99,7 @@ class RunData:
             yield Message(f"in probes {warning}", "probe.domain")
         if self.buckets:
             yield Message(self.buckets.describe(data.condition), "data.buckets", "info")
-        if isinstance(self.found, FolderPairs) and not data.extract:
+        if isinstance(self.found, FolderPairs) and not data.extract and not self.has_maps:
             yield from look_at_maps(self.found)
         if self.left_out:
             count = f"{len(self.left_out)} of {len(self.pairs)} pairs cannot be used and are left out"

@@ -75,6 +75,17 @@ class TrainingPairs:
                     return found, pair
         raise self.refuse()
 
+    def usable(self, place: int) -> int:
+        """The place of the pair that a visit of `place` sees, as far as is known without opening it.
+
+        Raises:
+            InputError: when no pair can be used.
+        """
+        found = next((one for one in (*range(place, len(self)), *range(place)) if one not in self.broken), None)
+        if found is None:
+            raise self.refuse()
+        return found
+
     def check_share(self) -> None:
         """Refuse to go on with too few pairs.
 

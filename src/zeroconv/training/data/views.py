@@ -105,7 +105,7 @@ class Views:
         return max(self.buckets, key=lambda size: size[0] * size[1])
 
     def see(self, ref: SampleRef, place: int, pair: Pair, bucket: Size) -> tuple[View, int, Pair]:
-        """The view of a visit, its number among all views of all pictures, and the pair as it shows there.
+        """The view of a visit, its number among all views of that picture, and the pair as it shows there.
 
         Args:
             ref: the visit, to which the choice of a part belongs.
@@ -117,7 +117,7 @@ class Views:
         number = int(torch.randint(self.crops, (), generator=drawn)) if self.crops > 1 else 0
         mirrored = self.flip and bool(torch.rand((), generator=drawn) < 0.5) and not SIDES.search(pair.caption)
         view = replace(self.part(place, number, pair.image.size, bucket), mirrored=mirrored)
-        return view, (place * self.crops + number) * (2 if self.flip else 1) + mirrored, show(pair, view)
+        return view, number * (2 if self.flip else 1) + mirrored, show(pair, view)
 
     def part(self, place: int, number: int, size: Size, bucket: Size) -> View:
         """Part `number` of a picture: its middle where there is one part only, else drawn once for all epochs."""

@@ -1,4 +1,4 @@
-"""The pairs that a part of a step visits, opened, with their maps: a pure function of the settings, the data and the step."""
+"""The pairs that a part of a step sees: opened as far as they must be, with all that is drawn for them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from zeroconv import conditions
 from zeroconv.data import Pair, get_maps
 from zeroconv.data.buckets import View
+from zeroconv.data.prepared import PreparedCache
 from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_caption, draw_randomness, samples_of_step
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
@@ -23,31 +24,29 @@ __all__ = ["Gatherer", "Visits", "make_maps"]
 
 @dataclass(frozen=True)
 class Visits:
-    """The pairs of a part of a step, opened.
+    """The pairs of a part of a step, as far as they must be opened.
 
     Attributes:
         refs: which samples they are, each in which epoch.
         places: which pairs they see, in `TrainingPairs`.
-        pairs: those pairs, each with the caption of its visit.
+        pairs: those pairs, each with the caption of its visit; none where all that is needed was prepared.
+        captions: which of its captions each pair bears.
         drawn: everything random about them.
         maps: their condition images; None where they are made later.
         left_out: pairs that turned out to be unusable, each with what is wrong.
-        views: the part of each picture that is seen, and its row in the cache; empty where whole pictures are.
+        views: the part of each picture that is seen, and which of its parts it is; empty where whole pictures are.
         size: width and height of the pictures as they are seen.
     """
 
     refs: Sequence[SampleRef]
     places: Sequence[int]
     pairs: Sequence[Pair]
+    captions: Sequence[int]
     drawn: Sequence[StepRandomness]
     maps: Sequence[Image.Image] | None
     left_out: dict[int, str] = field(default_factory=dict[int, str])
     views: Sequence[tuple[View, int]] = ()
     size: tuple[int, int] = (0, 0)
-
-    def rows(self, chosen: slice = slice(None)) -> list[int] | None:
-        """Rows of the latents in the cache; None where they are those of the places."""
-        return [row for _, row in self.views[chosen]] if self.views else None
 
 
 class Gatherer(Dataset[Visits]):
@@ -59,7 +58,8 @@ class Gatherer(Dataset[Visits]):
         size: width and height of the pictures in pixels.
         base: decides what the settings leave open.
         timesteps: length T of the noise schedule.
-        views: as in `Batches`.
+        prepared: the folder in which latents and prompts are ready, and perhaps maps; None where there is none.
+        views: what is seen of pictures of any size; None for whole ones of one size.
     """
 
     def __init__(
@@ -69,12 +69,14 @@ class Gatherer(Dataset[Visits]):
         size: tuple[int, int],
         base: StableDiffusion,
         timesteps: int,
+        prepared: PreparedCache | None,
         views: Views | None = None,
     ) -> None:
         self.config, self.pairs, self.size, self.views = config, pairs, size, views
+        self.latent_shapes = {one: base.latent_shape(*one) for one in ([size] if views is None else views.buckets)}
         self.timesteps, self.is_wide = timesteps, is_wide(base)
-        sizes = [size] if views is None else views.buckets
-        self.latent_shapes = {size: base.latent_shape(*size) for size in sizes}
+        has_maps = prepared is not None and prepared.has_maps(config.data.condition, config.data.extract)
+        self.prepared = prepared if has_maps else None
 
     def __getitem__(self, key: tuple[int, int, int]) -> Visits:
         """The visits of a part of a step."""
@@ -97,18 +99,37 @@ class Gatherer(Dataset[Visits]):
     def open(self, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness], size: tuple[int, int]) -> Visits:
         """Open the pairs of samples; draws belong to the sample, whichever pair it sees; pictures are seen at `size`."""
         before, seed = set(self.pairs.broken), self.config.optimization.seed
+        if self.prepared is not None:
+            return self.open_prepared(self.prepared, refs, drawn)
         among = None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
         places, pairs = zip(*(self.pairs.open(ref.index, self.check_size, among) for ref in refs), strict=True)
         pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
-        views: list[tuple[View, int]] = []
+        captions, views = [pair.caption_index for pair in pairs], list[tuple[View, int]]()
         if self.views is not None:
             seen = [self.views.see(*one, size) for one in zip(refs, places, pairs, strict=True)]
-            pairs, views = [pair for _, _, pair in seen], [(view, row) for view, row, _ in seen]
+            pairs, views = [pair for _, _, pair in seen], [(view, number) for view, number, _ in seen]
         # a network would be copied into every worker
         is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
         maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
         left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
-        return Visits(refs, places, pairs, drawn, maps, left_out, views, size)
+        return Visits(refs, places, pairs, captions, drawn, maps, left_out, views, size)
+
+    def open_prepared(self, prepared: PreparedCache, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
+        """The same where no picture needs to be opened."""
+        places = [self.pairs.usable(ref.index) for ref in refs]
+        counts = [prepared.count_captions(self.pairs.indices[place]) for place in places]
+        chosen = [draw_caption(ref, self.config.optimization.seed) for ref in refs]
+        captions = [choose(count) if count > 1 else 0 for choose, count in zip(chosen, counts, strict=True)]
+        return Visits(refs, places, (), captions, drawn, self.read_maps(places), size=self.size)
+
+    def read_maps(self, places: Sequence[int]) -> list[Image.Image]:
+        """The prepared maps of pairs.
+
+        Raises:
+            InputError: when one is damaged.
+        """
+        assert self.prepared is not None
+        return [self.prepared.read_map(self.pairs.indices[place]) for place in places]
 
     def check_size(self, pair: Pair) -> None:
         """Refuse a picture of another size than the others, unless parts of them are seen.

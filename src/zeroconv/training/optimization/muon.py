@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zeroconv.training.divided_tensors import divide_like, whole
+
 __all__ = ["Muon", "orthogonalize"]
 
 STEPS = 5  # of the Newton-Schulz iteration
@@ -16,7 +18,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised by five Newton-Schulz steps, for matrices; AdamW for the rest.
 
     K. Jordan et al., *Muon: An optimizer for hidden layers in neural networks*, 2024. A convolution counts as the
-    matrix of its output channels by everything else.
+    matrix of its output channels by everything else. Matrices that are divided over processes are gathered, those of one
+    shape at a time, and orthogonalised in each.
 
     Args:
         groups: parameter groups with "lr" and "orthogonal".
@@ -54,13 +57,13 @@ class Muon(torch.optim.Optimizer):
             state["step"] = state.get("step", torch.zeros(())) + 1  # nothing here needs it: it tells whole updates from halves
             buffer = state.setdefault("momentum", torch.zeros_like(parameter))
             buffer.lerp_(parameter.grad, 1 - group["momentum"])
-            update = parameter.grad.lerp(buffer, group["momentum"]).flatten(1)
-            alike.setdefault(tuple(update.shape), []).append((parameter, update))
+            update = parameter.grad.lerp(buffer, group["momentum"])
+            alike.setdefault((len(parameter), parameter.numel() // len(parameter)), []).append((parameter, update))
         for (rows, columns), members in alike.items():
             scale = max(1.0, rows / columns) ** 0.5
-            directions = orthogonalize(torch.stack([update for _, update in members]))
+            directions = orthogonalize(torch.stack([whole(update).flatten(1) for _, update in members]))
             for (parameter, _), direction in zip(members, directions, strict=True):
-                parameter.add_(direction.view_as(parameter), alpha=-group["lr"] * scale)
+                parameter.add_(divide_like(direction.view(parameter.shape), parameter), alpha=-group["lr"] * scale)
 
     def update_rest(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101)."""

@@ -3,16 +3,26 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zeroconv.control import ControlNet
 from zeroconv.messages import Message
 
-__all__ = ["diagnose", "diagnose_rate"]
+__all__ = ["diagnose", "diagnose_rate", "is_zero"]
 
 AFTER = 1000  # steps after which a connection that never moved, or an encoder that sees nothing, is said
 ALIKE = 1e-3  # of their length: features of two maps that differ by less are the same to the network
 FAR = 30.0  # times the learning rate found to work, or that part of it
+
+
+def connections_of(network: ControlNet) -> list[nn.Module]:
+    """The layers through which everything that the network says reaches the base, the middle one last."""
+    return [*network.controlnet_down_blocks, network.controlnet_mid_block]
+
+
+def is_zero(network: ControlNet) -> bool:
+    """Whether all connections are exactly zero, as those of a new network are: it then changes nothing."""
+    return not any(bool(p.any()) for layer in connections_of(network) for p in layer.parameters())
 
 
 @torch.no_grad()
@@ -26,7 +36,7 @@ def diagnose(network: ControlNet, step: int, maps: Tensor) -> Iterator[Message]:
     """
     if step < AFTER:
         return
-    connections = [*network.controlnet_down_blocks, network.controlnet_mid_block]
+    connections = connections_of(network)
     still = [number for number, layer in enumerate(connections) if not any(p.any() for p in layer.parameters())]
     if still:
         count = f"{len(still)} of {len(connections)} connections are" if len(still) > 1 else "a connection is"

@@ -1,7 +1,8 @@
 """The fidelity probe: while training, an evaluation on a few held-out pairs."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,29 +14,50 @@ from zeroconv import conditions
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair, get_maps
 from zeroconv.errors import InputError, NothingAskedError
-from zeroconv.evaluation import HeldOut
+from zeroconv.evaluation import HeldOut, bootstrap_share
 from zeroconv.generation import ControlPipeline
 from zeroconv.messages import listen
+from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
 from zeroconv.sheets import contact_sheet
+from zeroconv.training.probing.held_out_loss import HeldOutLoss
 
-__all__ = ["Probe", "ProbeResult"]
+__all__ = ["STRENGTH", "Probe", "ProbeResult", "share_interval"]
 
 SHEET_PICTURES = 8
 """The newest sheet shows this many of the probe's pictures."""
-BATCH = 8  # pictures computed together
+BATCH = 32  # pictures computed together at most
+PIXELS = 32 * 128**2  # of them together: larger pictures are computed fewer at a time
+STRENGTH = 1.0  # of the control
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe.
+    """One set of pictures and how well each follows its map.
 
     Attributes:
-        fidelity: mean over the probe's pictures, in [0, 1], higher obeys better.
+        scores: of each picture, in [0, 1], higher obeys better; NaN where the map asks for nothing.
         images: the pictures.
     """
 
-    fidelity: float
-    images: list[Image.Image]
+    scores: Sequence[float]
+    images: Sequence[Image.Image]
+
+    @property
+    def fidelity(self) -> float:
+        """Mean of the scores."""
+        return self.interval.value
+
+    @property
+    def interval(self) -> Interval:
+        """Mean of the scores, with its 95 % interval over the pictures."""
+        return bootstrap_mean([score for score in self.scores if not math.isnan(score)])
+
+
+def share_interval(controlled: ProbeResult, uncontrolled: ProbeResult, ceiling: ProbeResult) -> Interval | None:
+    """Share of the gap that the control closes, with its 95 % interval; None when there is no gap."""
+    rows = zip(controlled.scores, uncontrolled.scores, ceiling.scores, strict=True)
+    first, second, third = zip(*(row for row in rows if not any(map(math.isnan, row))), strict=True)
+    return bootstrap_share(first, second, third)
 
 
 class Probe:
@@ -49,6 +71,7 @@ class Probe:
         guidance_scale: guidance per picture.
         maps: of the pairs; their own, or extracted with the condition's defaults, if left out.
         reextract: who reads maps back, as in `evaluation.evaluate`.
+        held_out_loss: of a network on these pairs; not taken if left out.
     """
 
     def __init__(
@@ -60,36 +83,55 @@ class Probe:
         guidance_scale: float,
         maps: Sequence[Image.Image] | None = None,
         reextract: Mapping[str, Any] | None = None,
+        held_out_loss: HeldOutLoss | None = None,
     ) -> None:
         maps = get_maps(pairs, condition, [{}] * len(pairs)) if maps is None else maps
-        self.pipeline, self.condition = pipeline, condition
+        self.pipeline, self.condition, self.held_out_loss = pipeline, condition, held_out_loss
         self.held_out = HeldOut(pairs, maps, range(len(pairs)))
         self.fidelity = partial(conditions.get(condition).fidelity, **(reextract or {}))
-        self.request = {"num_inference_steps": steps, "guidance_scale": guidance_scale, "batch_size": BATCH}
+        self.without_prompts = replace(self.held_out, pairs=[replace(pair, caption="") for pair in pairs])
+        width, height = self.held_out.size
+        self.request: dict[str, Any] = {
+            "num_inference_steps": steps,
+            "guidance_scale": guidance_scale,
+            "batch_size": max(min(BATCH, PIXELS // (width * height)), 1),
+        }
 
-    def mean_fidelity(self, images: Sequence[Image.Image]) -> float:
-        """Mean fidelity of pictures to the probe's maps."""
+    def score(self, images: Sequence[Image.Image]) -> ProbeResult:
+        """How well pictures follow the probe's maps.
+
+        Raises:
+            InputError: when a map is none, or all of them ask for nothing.
+        """
         scores: list[float] = []
         for pair, image, condition in zip(self.held_out.pairs, images, self.held_out.maps, strict=True):
             try:
                 scores.append(self.fidelity(image, condition))
             except NothingAskedError:  # a map that asks for nothing says nothing about the control
-                continue
+                scores.append(math.nan)
             except InputError as error:
                 raise InputError(f"the map of {pair.name}: {error}", field="data.source") from error
-        if not scores:
+        if all(map(math.isnan, scores)):
             raise InputError(f"all {len(images)} maps of the probe ask for nothing: give others", field="data.source")
-        return sum(scores) / len(scores)
+        return ProbeResult(scores, images)
 
-    def ceiling(self) -> float:
-        """Fidelity of the autoencoder's reconstruction of the truth."""
-        return self.mean_fidelity(self.held_out.reconstruct(self.pipeline.base))
+    def ceiling(self) -> ProbeResult:
+        """The autoencoder's reconstruction of the truth."""
+        return self.score(self.held_out.reconstruct(self.pipeline.base))
 
-    def run(self, network: ControlNet | None) -> ProbeResult:
-        """Make the pictures, with the ControlNet or without any control, always from the same noise."""
+    def run(self, network: ControlNet | None, prompts: bool = True) -> ProbeResult:
+        """Make the pictures, always from the same noise.
+
+        Args:
+            network: the ControlNet; no control if None.
+            prompts: whether the pairs' captions are given. Without them guidance has nothing to steer towards: the pictures
+                would be the same with any, and are made with none, in half the time.
+        """
+        pairs, request = (
+            (self.held_out, self.request) if prompts else (self.without_prompts, {**self.request, "guidance_scale": 1.0})
+        )
         with listen(lambda _: None):  # before training a network has no effect, which is no news here
-            images = self.held_out.generate(self.pipeline, network, **self.request)
-        return ProbeResult(self.mean_fidelity(images), images)
+            return self.score(pairs.generate(self.pipeline, network, STRENGTH, **request))
 
     def two_maps(self) -> Tensor:
         """Two different condition images, (2, 3, H, W) in [0, 1]; twice the same where all are alike."""
@@ -98,8 +140,14 @@ class Probe:
         others = (known.to_tensor(image) for image in maps[1:])
         return torch.stack([first, next((one for one in others if not torch.equal(one, first)), first)])
 
-    def sheet(self, uncontrolled: Sequence[Image.Image], controlled: Sequence[Image.Image], title: str) -> Image.Image:
-        """Truth, map, without control and with it, one column per held-out pair."""
-        truths = [pair.image for pair in self.held_out.pairs]
-        rows = [list(row[:SHEET_PICTURES]) for row in (truths, self.held_out.maps, uncontrolled, controlled)]
-        return contact_sheet(rows, row_titles=["truth", self.condition, "without", "with"], title=title, cell=128)
+    def sheet(self, rows: Mapping[str, ProbeResult], title: str) -> Image.Image:
+        """Truth and map, then each of `rows` under its name, one column per held-out pair.
+
+        Args:
+            rows: pictures by the name of their row.
+            title: of the sheet.
+        """
+        named = {"truth": [pair.image for pair in self.held_out.pairs], self.condition: self.held_out.maps}
+        named |= {name: result.images for name, result in rows.items()}
+        pictures = [list(row[:SHEET_PICTURES]) for row in named.values()]
+        return contact_sheet(pictures, row_titles=list(named), title=title, cell=128)

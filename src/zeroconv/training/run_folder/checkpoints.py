@@ -4,9 +4,9 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from zeroconv.checkpoints import read_safetensors, write_safetensors
 from zeroconv.checkpoints.files.atomic import read_json, sync, write_text
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
+from zeroconv.training.run_folder.parts import read_parts
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
@@ -35,11 +36,13 @@ class Checkpoint:
         step: optimizer steps done.
         tensors: by name.
         facts: what else belongs to it, as it was given to `Checkpoints.save`.
+        folder: where it lies.
     """
 
     step: int
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
+    folder: Path
 
 
 class Checkpoints:
@@ -49,6 +52,8 @@ class Checkpoints:
     step-0000250/state.safetensors   the tensors
     step-0000250/manifest.json       the step, what else belongs to it, and the SHA-256 of the tensors' file
     ```
+
+    Where processes divide the tensors, each writes a file of its parts in place of the one (`parts.save_parts`).
 
     A state is written into a folder of another name and renamed, so that one that bears its name is whole unless the disk
     is at fault; then its SHA-256 says so. Writing goes on behind the caller's back, one state at a time.
@@ -91,27 +96,37 @@ class Checkpoints:
 
     def write(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Write a state, then remove those it makes superfluous; errors as `wait`."""
-        self.folder.mkdir(exist_ok=True)
-        self.remove_leftovers()
-        needed, place = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()), self.place(step)
+        with self.staged(step, size_of(tensors)) as part:
+            write_safetensors(part / TENSORS, tensors)
+            write_manifest(part, step, facts, describe_file(part / TENSORS))
+
+    @contextmanager
+    def staged(self, step: int, needed: int) -> Generator[Path]:
+        """A folder to write a state into, renamed when the block ends well, superfluous states then removed; else it goes.
+
+        Args:
+            step: of the state.
+            needed: bytes that it takes, for the error.
+
+        Raises:
+            OSError: one line, for any OSError inside the block or in the renaming.
+        """
+        place = self.place(step)
         part = self.folder / f".{place.name}.{secrets.token_hex(4)}.part"
         try:
+            self.folder.mkdir(exist_ok=True)
+            self.remove_leftovers()
             part.mkdir()
-            write_safetensors(part / TENSORS, tensors)
-            manifest = {
-                "step": step,
-                "facts": facts,
-                "bytes": (part / TENSORS).stat().st_size,
-                "sha256": digest(part / TENSORS),
-            }
-            write_manifest(part / MANIFEST, manifest)
+            yield part
             sync(part)
             if place.exists():  # of this step, and damaged
                 place.rename(self.folder / f".{place.name}.{secrets.token_hex(4)}.part")
             part.rename(place)
             sync(self.folder)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
             raise OSError(self.describe(step, needed, error)) from error
         self.good = [*self.good, step][-KEPT:]
         for folder in self.found():
@@ -131,8 +146,11 @@ class Checkpoints:
             )
         return f"cannot save the state of step {step} in {self.folder}: {error.strerror or error}"
 
-    def load(self) -> Checkpoint | None:
+    def load(self, tensors: bool = True) -> Checkpoint | None:
         """The newest state that is whole; None when there is none. States that are not are told and passed over.
+
+        Args:
+            tensors: whether to read them; left out, they are empty, and their files verified all the same.
 
         Raises:
             InputError: for states of an earlier version, which had another form.
@@ -145,7 +163,7 @@ class Checkpoints:
             )
         for folder in reversed(self.found()):
             try:
-                found = read_state(folder)
+                found = read_state(folder, tensors)
             except (OSError, ValueError) as error:
                 tell(Message(f"{folder} is damaged ({error}): the state before it is taken", "run.damaged-state"))
                 continue
@@ -178,8 +196,12 @@ def step_of(folder: Path) -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def read_state(folder: Path) -> Checkpoint:
+def read_state(folder: Path, tensors: bool = True) -> Checkpoint:
     """A state, every byte of which is what was written.
+
+    Args:
+        folder: of the state.
+        tensors: whether to read them.
 
     Raises:
         OSError: or `ValueError`, when it is not.
@@ -190,17 +212,40 @@ def read_state(folder: Path) -> Checkpoint:
         raise ValueError(f"{MANIFEST} is not as it was written")
     if manifest["step"] != step_of(folder):
         raise ValueError(f"{MANIFEST} is of step {manifest['step']}")
-    path = folder / TENSORS
-    if path.stat().st_size != manifest["bytes"]:
-        raise ValueError(f"{TENSORS} has {path.stat().st_size} bytes, {manifest['bytes']} were written")
-    if digest(path) != manifest["sha256"]:
-        raise ValueError(f"{TENSORS} is not as it was written")
-    return Checkpoint(manifest["step"], read_safetensors(path), manifest["facts"])
+    files = manifest.get("files", {TENSORS: manifest})
+    for name, written in files.items():
+        path = folder / name
+        if path.stat().st_size != written["bytes"]:
+            raise ValueError(f"{name} has {path.stat().st_size} bytes, {written['bytes']} were written")
+        if digest(path) != written["sha256"]:
+            raise ValueError(f"{name} is not as it was written")
+    found: Mapping[str, Tensor] = {}
+    if tensors:
+        found = read_safetensors(folder / TENSORS) if TENSORS in files else read_parts(folder)
+    return Checkpoint(manifest["step"], found, manifest["facts"], folder)
 
 
-def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write a manifest with its own digest, and wait until it is on the disk."""
-    write_text(path, json.dumps({**manifest, "manifest_sha256": digest_json(manifest)}))
+def describe_file(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file, as a manifest holds them."""
+    return {"bytes": path.stat().st_size, "sha256": digest(path)}
+
+
+def write_manifest(folder: Path, step: int, facts: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    """Write a state's manifest with its own digest, and wait until it is on the disk.
+
+    Args:
+        folder: of the state.
+        step: of the state.
+        facts: plain values that belong to it.
+        files: `describe_file` of its one file, or under "files" of each of several.
+    """
+    manifest = {"step": step, "facts": facts, **files}
+    write_text(folder / MANIFEST, json.dumps({**manifest, "manifest_sha256": digest_json(manifest)}))
+
+
+def size_of(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def digest(path: Path) -> str:

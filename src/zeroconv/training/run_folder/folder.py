@@ -3,7 +3,8 @@
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 from zeroconv.publishing import save_with_card, write_readme
+from zeroconv.run_files import CONFIG, LOCK, LOG, REQUESTS, SAMPLES, parse_line
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
 from zeroconv.training.run_folder.lock import FolderLock
@@ -19,19 +21,24 @@ from zeroconv.training.run_folder.lock import FolderLock
 __all__ = ["RunFolder"]
 
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
-CONFIG, HELD_OUT, SKIPPED = "config.toml", "held-out.json", "skipped.jsonl"
+HELD_OUT, SKIPPED = "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "data.buckets",
     "data.resolution", "data.crops", "data.flip", "model.variant", "model.rank", "model.connection",
-    "model.condition_encoder", "model.condition_encoder_channels", "model.control", "optimization.batch_size",
-    "optimization.seed", "probe.count", "optimization.optimizer",
+    "model.condition_encoder", "model.condition_encoder_channels", "model.control", "model.unlock_decoder",
+    "optimization.batch_size", "optimization.seed", "probe.count", "optimization.optimizer",
 )  # fmt: skip
 """Settings that make a run what it is; resuming with others would be another run.
 
 `probe.count` is one of them: it says which pairs are held out, and those must never have been trained on."""
-FREE_ON_RESUME = ("checkpoint.out", "optimization.device", "data.workers", "optimization.accumulation")
+FREE_ON_RESUME = (
+    "checkpoint.out", "checkpoint.track", "optimization.device", "data.workers", "optimization.accumulation",
+    "parallel.shard", "data.cache",
+)  # fmt: skip
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
-ENTRIES = ("state", "cache", "samples", "controlnet", "config.toml", "log.jsonl", "held-out.json", "skipped.jsonl", "stop")
+ENTRIES = (
+    "state", "cache", SAMPLES, "controlnet", CONFIG, LOG, HELD_OUT, SKIPPED, *REQUESTS, "trackers.json", "tensorboard",
+)  # fmt: skip
 """What `clear` removes; a README stays until a new one takes its place."""
 
 
@@ -46,7 +53,8 @@ class RunFolder:
     state/                  the two newest states: network, optimizer and step, for resuming
     held-out.json           the pairs that are never trained on
     skipped.jsonl           the pairs that are left out because they cannot be used, each with the reason
-    stop                    made by you, ends the run as Ctrl-C does
+    stop, probe, save       made by you or by `zeroconv watch`: end the run as Ctrl-C does, probe now, save the state now
+    tensorboard/            event files, if the settings ask for them; trackers.json notes what trackers were told
     README.md               what this is and how to use it; README.zeroconv.md beside one of yours
     lock                    held by the process that trains
     ```
@@ -56,16 +64,22 @@ class RunFolder:
 
     Attributes:
         saved: the state that was there when it was opened.
+        followers: called with every line that is added to the log.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = Checkpoints(path / "state")
         self.saved: Checkpoint | None = None
-        self.lock = FolderLock(path / "lock")
+        self.lock = FolderLock(path / LOCK)
+        self.followers: list[Callable[[Mapping[str, Any]], None]] = []
 
-    def open(self, config: TrainConfig) -> None:
+    def open(self, config: TrainConfig, tensors: bool = True) -> None:
         """Make the folder, or check that it holds the same run.
+
+        Args:
+            config: of the run.
+            tensors: whether those of its newest state are read.
 
         Raises:
             InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
@@ -75,7 +89,7 @@ class RunFolder:
         self.lock.acquire()
         try:
             self.remove_parts()
-            self.saved = self.checkpoints.load()
+            self.saved = self.checkpoints.load(tensors)
             self.prepare(config)
         except BaseException:
             self.lock.release()
@@ -83,7 +97,7 @@ class RunFolder:
 
     def remove_parts(self) -> None:
         """Remove files that a killed process was about to write."""
-        for folder in (self.path, self.path / "samples", self.path / "controlnet"):
+        for folder in (self.path, self.path / SAMPLES, self.path / "controlnet"):
             for part in folder.glob(".*.part"):
                 if PART.fullmatch(part.name) and part.is_file():
                     part.unlink()
@@ -128,7 +142,7 @@ class RunFolder:
             changed = [words for words in changed if words.partition(" ")[0] not in FREE_ON_RESUME]
             if changed and self.saved is not None:
                 tell(Message(f"the run goes on with other settings: {', '.join(changed)}", "run.other-settings", "info"))
-        (self.path / "samples").mkdir(parents=True, exist_ok=True)
+        (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)
         write_text(self.path / CONFIG, config.to_toml())
 
     def read_config(self) -> TrainConfig | None:
@@ -147,6 +161,12 @@ class RunFolder:
             return None
         tell(Message(f"{self.path / CONFIG} is damaged: the settings of the newest state are taken", "run.damaged-settings"))
         return TrainConfig.parse(self.saved.facts["config"])
+
+    def earlier_settings(self) -> TrainConfig | None:
+        """The settings of the run that is in the folder, before it is opened; None when there is none, or they are damaged."""
+        with suppress(InputError):
+            return TrainConfig.build(self.path / CONFIG)
+        return None
 
     def read_held_out(self) -> list[str] | None:
         """Names of the pairs that the run holds out; None for a new run.
@@ -176,17 +196,20 @@ class RunFolder:
 
     def log(self, kind: str, step: int, **values: Any) -> None:
         """Add a line to the log."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": kind, "step": step, **values}) + "\n")
+        row = {"event": kind, "step": step, **values}
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for follow in self.followers:
+            follow(row)
 
     def sync_log(self) -> None:
         """Wait until the lines so far are on the disk."""
-        if (self.path / "log.jsonl").exists():
-            sync(self.path / "log.jsonl")
+        if (self.path / LOG).exists():
+            sync(self.path / LOG)
 
     def rewind_log(self, step: int) -> list[dict[str, Any]]:
         """Drop what was logged after `step` (an interrupted run repeats it); the lines that remain."""
-        path = self.path / "log.jsonl"
+        path = self.path / LOG
         lines = path.read_text("utf-8").splitlines() if path.exists() else []
         kept = [row for row in map(parse_line, lines) if row is not None and row["step"] <= step]
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
@@ -229,6 +252,10 @@ class RunFolder:
         """Say what the folder holds and the exact command that uses it."""
         base, condition = config.model.base, config.data.condition
         opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
+        if config.model.unlock_decoder:
+            opens = (
+                "holds the control together with the base's decoder that was trained with it; diffusers has no class for that"
+            )
         if config.model.variant == "lora":
             opens = f"holds a Control-LoRA, offsets from {base}, which other tools open too"
         write_readme(
@@ -236,19 +263,22 @@ class RunFolder:
             f"# A ControlNet for {condition} on {base}\n\n{text}\n\n"
             "```\n"
             f'zeroconv generate --base {base} --control {self.path} --image photo.png --prompt "…" --out pictures\n'
-            f"zeroconv evaluate --base {base} --control {self.path} --data {config.data.source} --out report\n"
+            f"zeroconv evaluate --base {base} --control {self.path} --data {evaluation_data(config)} --out report\n"
             "```\n\n"
-            f"`controlnet/` {opens}. The newest probe is in `samples/`.\n",
+            f"`controlnet/` {opens}. `samples/` has the sheet of every probe, `log.jsonl` every number, `config.toml` the\n"
+            "settings. Pairs named in `held-out.json` were not trained on, all others were: evaluate on pairs that are new.\n\n"
+            "```\n"
+            f"zeroconv watch {self.path}\n"
+            f"zeroconv train --config {self.path / CONFIG}\n"
+            "```\n\n"
+            "The first shows the run on a page, while it goes on and afterwards; the second resumes it. A file called `stop`,\n"
+            "`probe` or `save` in this folder ends the run after its step, probes then, or saves its state then.\n",
         )
 
 
-def parse_line(line: str) -> dict[str, Any] | None:
-    """A line of the log; None when a crash cut it off, or it is none of ours."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) and "event" in row else None
+def evaluation_data(config: TrainConfig) -> str:
+    """Pairs to evaluate on that were not trained on: scenes that every training leaves out, or a place to put a name."""
+    return "world:200@900000000" if config.data.source.startswith("world:") else "NEW-PAIRS"
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:

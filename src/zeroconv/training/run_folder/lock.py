@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from zeroconv.errors import InputError
+from zeroconv.run_files import SILENT
 
 try:
     import fcntl
@@ -19,7 +20,7 @@ __all__ = ["FolderLock"]
 
 HELD: "weakref.WeakSet[FolderLock]" = weakref.WeakSet()
 """Locks of this process. A forked one drops them: a loader's worker that outlives a killed run must not go on holding it."""
-BEAT, SILENT = 15, 60  # seconds between two signs of life, and without one until a holder on another machine counts as dead
+BEAT = 15  # seconds between two signs of life of a holder; on another machine it counts as dead after `SILENT`
 
 
 class FolderLock:

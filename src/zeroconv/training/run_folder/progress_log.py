@@ -24,6 +24,7 @@ class ProgressLog:
         batch_size: samples in a step.
         rows: of the log so far, whose last mean is gone on from.
         report: called with every `Progress`.
+        measure: what else belongs to a line of the log, such as the memory in use.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class ProgressLog:
         batch_size: int,
         rows: Sequence[Mapping[str, Any]],
         report: Callable[[Progress], None],
+        measure: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self.folder, self.steps, self.batch_size, self.report = folder, steps, batch_size, report
+        self.measure = measure
         self.mean = next((row["loss"] for row in reversed(rows) if row["event"] == "progress"), None)
         self.unread: list[Tensor] = []
         self.start()
@@ -59,9 +62,10 @@ class ProgressLog:
         assert self.mean is not None
         elapsed = time.monotonic() - self.started
         speed = self.batch_size * self.counted / max(elapsed - self.elsewhere, 1e-9)
-        self.folder.log("progress", step, loss=self.mean, samples_per_second=speed, losses=losses, gradient_norms=norms)
+        left = elapsed / self.counted * (self.steps - step)
+        measured = {"samples_per_second": speed, "seconds_left": left, **self.measure()}
+        self.folder.log("progress", step, loss=self.mean, **measured, losses=losses, gradient_norms=norms)
         if report:
-            left = elapsed / self.counted * (self.steps - step)
             self.report(Progress(step, self.steps, self.mean, speed, left))
 
     def leave_out(self, seconds: float) -> None:

@@ -1,0 +1,164 @@
+"""A controlled denoising step: diffusers' networks, ours as they are, and ours by plans, side by side in one process.
+
+    python benchmarks/generation.py                                    the tiny base, one minute
+    python benchmarks/generation.py --size sd15 --side 256             SD 1.5's sizes, random weights: 11 GB
+    python benchmarks/generation.py --size sd15 --side 512 --dtype bf16
+
+One step is what guidance asks for one picture: a batch of two rows with the same latents and map, and two texts. Every
+contestant computes the same step in turn; the ratio is the median over the rounds of diffusers' time and the
+contestant's in the same round. The error is relative to diffusers in float32. Packing is the first step's time beyond an
+ordinary one.
+"""
+
+import argparse
+import copy
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from zeroconv import ControlNet, StableDiffusion
+from zeroconv.control import ActiveControl, ControlledUNet
+from zeroconv.runtime.planned_unet import PlannedUNet
+
+SD15: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class Contestant:
+    """One way to compute the step, and how long it took each time."""
+
+    name: str
+    step: Callable[[], Tensor]
+    error: float = 0.0
+    packing: float = 0.0
+    seconds: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What every contestant is given."""
+
+    z_t: Tensor
+    text: Tensor
+    condition: Tensor
+
+    def to(self, dtype: torch.dtype) -> "Step":
+        """The same in another type."""
+        return Step(self.z_t.to(dtype), self.text.to(dtype), self.condition.to(dtype))
+
+
+def networks(size: str) -> tuple[Any, ControlNetModel]:
+    """The U-Net and a diffusers ControlNet whose connections are not zero."""
+    torch.manual_seed(0)
+    unet = StableDiffusion.from_pretrained("tiny").unet if size == "tiny" else UNet2DConditionModel(**SD15)
+    widths = (8, 16, 32, 64) if size == "tiny" else (16, 32, 96, 256)
+    control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
+    for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
+        nn.init.normal_(layer.weight, std=0.02)
+    nn.init.normal_(control.controlnet_cond_embedding.conv_out.weight, std=0.02)
+    return unet.eval(), control.eval()
+
+
+def inputs(unet: Any, side: int) -> Step:
+    """Both guidance halves of one picture of `side` pixels."""
+    drawn = torch.Generator().manual_seed(1)
+    cells, tokens = side // 8, 77
+    z_t = torch.randn(1, unet.config.in_channels, cells, cells, generator=drawn)
+    text = torch.randn(2, tokens, unet.config.cross_attention_dim, generator=drawn)
+    return Step(torch.cat([z_t, z_t]), 0.3 * text, torch.rand(1, 3, side, side, generator=drawn))
+
+
+def diffusers_step(unet: Any, control: Any, given: Step) -> Callable[[], Tensor]:
+    """The step as diffusers' pipeline computes it, the condition's features anew in each."""
+    pair = torch.cat([given.condition, given.condition])
+
+    def run() -> Tensor:
+        down, middle = control(given.z_t, 500, encoder_hidden_states=given.text, controlnet_cond=pair, return_dict=False)
+        states = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return unet(given.z_t, 500, encoder_hidden_states=given.text, **states, return_dict=False)[0]
+
+    return run
+
+
+def our_step(controlled: ControlledUNet | PlannedUNet, network: ControlNet, given: Step) -> Callable[[], Tensor]:
+    """The step as our pipeline computes it."""
+    features = network.encode_condition(given.condition)
+    controls = [ActiveControl(network, torch.cat([features, features]))]
+    return lambda: controlled(given.z_t, 500, given.text, controls)
+
+
+def our_network(control: ControlNetModel, unet: Any) -> ControlNet:
+    """The same ControlNet in our class."""
+    widths = tuple(control.config["conditioning_embedding_out_channels"])
+    network = ControlNet.from_unet(unet, conditioning_embedding_out_channels=widths).eval().requires_grad_(False)
+    network.load_state_dict(control.state_dict())
+    return network
+
+
+def contestants(size: str, side: int, dtype: torch.dtype) -> tuple[list[Contestant], Tensor]:
+    """Who takes part, diffusers first, and its step in float32."""
+    unet, control = networks(size)
+    given = inputs(unet, side)
+    exact = diffusers_step(unet, control, given)()
+    unet, control = (unet, control) if dtype == torch.float32 else (copy.deepcopy(one).to(dtype) for one in (unet, control))
+    given, network = given.to(dtype), our_network(control, unet).to(dtype)
+    found = [
+        Contestant("diffusers", diffusers_step(unet, control, given)),
+        Contestant("zeroconv", our_step(ControlledUNet(unet), network, given)),
+        Contestant("zeroconv, plans", our_step(PlannedUNet(unet), network, given)),
+    ]
+    return found, exact
+
+
+def measure(found: list[Contestant], exact: Tensor, rounds: int) -> None:
+    """First step, second step, and then in turn."""
+    for one in found:
+        times: list[float] = []
+        for _ in range(3):
+            started = time.perf_counter()
+            result = one.step()
+            times.append(time.perf_counter() - started)
+        one.error = float((result.float() - exact).norm() / exact.norm())
+        one.packing, one.seconds = times[0] - min(times[1:]), []
+    for _ in range(rounds):
+        for one in found:
+            started = time.perf_counter()
+            one.step()
+            assert one.seconds is not None
+            one.seconds.append(time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=("tiny", "sd15"), default="tiny")
+    parser.add_argument("--side", type=int, help="of the picture in pixels; 128 for tiny, 256 for sd15")
+    parser.add_argument("--dtype", choices=KINDS, default="fp32")
+    parser.add_argument("--rounds", type=int, help="30 for tiny, 5 for sd15")
+    args = parser.parse_args()
+    side, rounds = args.side or {"tiny": 128, "sd15": 256}[args.size], args.rounds or {"tiny": 30, "sd15": 5}[args.size]
+    with torch.no_grad():
+        found, exact = contestants(args.size, side, KINDS[args.dtype])
+        measure(found, exact, rounds)
+    print(f"{args.size}, {side} x {side} pixels, {args.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+          f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print("\n| | a step, ms | times diffusers (lowest to highest round) | error | packing, s |\n|---|---|---|---|---|")
+    first = found[0].seconds or []
+    for one in found:
+        seconds = one.seconds or []
+        ratios = [a / b for a, b in zip(first, seconds, strict=True)]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"| {one.name} | {1000 * statistics.median(seconds):.1f} | {spread} | {one.error:.1e} | {one.packing:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The manifest of a prepared folder: with what it was made, and what each shard must be."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zeroconv.checkpoints.files.atomic import read_json, write_text
+from zeroconv.errors import InputError, shorten
+
+__all__ = ["AGAIN", "Settings", "ShardEntry", "is_prepared", "read_manifest", "write_manifest"]
+
+MANIFEST, FORMAT, VERSION = "manifest.json", "zeroconv prepared pairs", 1
+AGAIN = "the same `zeroconv data prepare` again makes it whole"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the numbers in a prepared folder depend on beside its pairs.
+
+    Attributes:
+        source: the data set, as it was given.
+        pairs: how many it has.
+        shard_size: rows of a shard; the last one may have fewer.
+        size: width and height of the pictures in pixels.
+        base: whose encoders, as it was given.
+        vae: another autoencoder, as it was given.
+        encoders: SHA-256 of the "autoencoder" and the "text encoder".
+        shapes: of a row's "latents", of a "text", and "pooled" for SDXL.
+        condition: whose maps; None where there are none.
+        extract: parameters of its extractor.
+        maps: whether maps are kept: not where a training draws them anew at every visit.
+        dtype: of latents and texts.
+        version: of the layout.
+    """
+
+    source: str
+    pairs: int
+    shard_size: int
+    size: tuple[int, int]
+    base: str
+    vae: str | None
+    encoders: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
+    condition: str | None = None
+    extract: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    maps: bool = False
+    dtype: str = "float16"
+    version: int = VERSION
+
+    @property
+    def shards(self) -> int:
+        """How many shards it has."""
+        return -(-self.pairs // self.shard_size)
+
+    def rows(self, number: int) -> range:
+        """The rows of a shard."""
+        return range(number * self.shard_size, min(self.pairs, (number + 1) * self.shard_size))
+
+    def digest(self) -> str:
+        """SHA-256 of what a shard's numbers depend on; not of how many pairs there are, which may become more."""
+        values = {key: value for key, value in asdict(self).items() if key not in ("source", "pairs", "base", "vae")}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def check_same(self, asked: "Settings", folder: Path) -> None:
+        """Refuse to go on with other settings.
+
+        Args:
+            asked: those that are asked for now.
+            folder: where these were found.
+
+        Raises:
+            InputError: naming the first that differs.
+        """
+        for name in ("version", "source", "encoders", "size", "condition", "extract", "maps", "shard_size", "shapes"):
+            old, new = getattr(self, name), getattr(asked, name)
+            if old == new:
+                continue
+            what = f"{folder} was prepared with {name} {old!r}, now {new!r} is asked for"
+            if name == "encoders":
+                part = next(part for part in new if old.get(part) != new[part])
+                what = f"{folder} was prepared with another {part} ({describe(self)}) than that of {describe(asked)}"
+            raise InputError(shorten(what, 400), field=name, hint="choose another --out, or --fresh to begin anew")
+
+
+def describe(settings: Settings) -> str:
+    """The base, and the autoencoder that takes the place of its own."""
+    return settings.base if settings.vae is None else f"{settings.base} with {settings.vae}"
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """What the manifest says of a shard.
+
+    Attributes:
+        file: its name in the folder.
+        rows: the first, and the one behind the last.
+        sha256: of the file.
+        index_sha256: of its index.
+        bytes: of the file.
+        listing: SHA-256 of the names and captions of its rows.
+        broken: rows that cannot be used, counted from 0 in the whole data set, each with the reason.
+    """
+
+    file: str
+    rows: tuple[int, int]
+    sha256: str
+    index_sha256: str
+    bytes: int
+    listing: str
+    broken: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        first, last = self.rows  # a list, where they come from JSON
+        object.__setattr__(self, "rows", (first, last))
+
+
+def is_prepared(folder: str | Path) -> bool:
+    """Whether a folder is one of `prepare`'s."""
+    return (Path(folder) / MANIFEST).is_file()
+
+
+def write_manifest(folder: Path, settings: Settings, shards: Sequence[ShardEntry] | None) -> None:
+    """Write the manifest, whole or not at all.
+
+    Args:
+        folder: where.
+        settings: of the folder.
+        shards: all of them; None while they are being made.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    found = None if shards is None else [asdict(shard) for shard in shards]
+    values = {"format": FORMAT, **asdict(settings), "complete": shards is not None, "shards": found or []}
+    write_text(folder / MANIFEST, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
+    """Settings and shards; None in place of the shards while they are being made.
+
+    Raises:
+        InputError: when it is not there, damaged, or of a later version.
+    """
+    path = folder / MANIFEST
+    try:
+        values = read_json(path)
+        if values.pop("format") != FORMAT:
+            raise ValueError("it is another file")
+        if values["version"] != VERSION:
+            raise InputError(
+                f"{path} has version {values['version']}; this zeroconv reads {VERSION}",
+                field="data.cache",
+                hint="prepare it again with --fresh",
+            )
+        complete, shards = values.pop("complete"), values.pop("shards")
+        values["size"] = tuple(values["size"])
+        values["shapes"] = {key: tuple(shape) for key, shape in values["shapes"].items()}
+        settings = Settings(**values)
+        entries = [ShardEntry(**shard) for shard in shards]
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no prepared folder: it has no {MANIFEST}", field="data.cache") from error
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged", field="data.cache", hint="prepare it again with --fresh") from error
+    if complete and [entry.rows for entry in entries] != [edges(settings.rows(number)) for number in range(settings.shards)]:
+        raise InputError(f"{path} is damaged: rows are missing", field="data.cache", hint="prepare it again with --fresh")
+    return settings, entries if complete else None
+
+
+def edges(rows: range) -> tuple[int, int]:
+    """The first row, and the one behind the last."""
+    return rows.start, rows.stop

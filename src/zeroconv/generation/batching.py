@@ -1,0 +1,43 @@
+"""Which pictures of a call are computed together, from which seeds, and how their steps are counted."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import SupportsIndex, cast
+
+from zeroconv.errors import InputError
+
+__all__ = ["count_steps", "read_seeds", "split_batches"]
+
+
+def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:
+    """Neighbouring pictures that are computed together: at most `batch_size`, whose prompts fill as many windows."""
+    batches: list[range] = []
+    for index, found in enumerate(windows):
+        last = batches[-1] if batches else range(0)
+        if last and len(last) < batch_size and windows[last.start] == found:
+            batches[-1] = range(last.start, index + 1)
+        else:
+            batches.append(range(index, index + 1))
+    return batches
+
+
+def read_seeds(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:
+    """The seed of each picture, from one for the first of them or one each; NumPy's integers are integers too.
+
+    Raises:
+        InputError: when there are not as many, or one is no integer.
+    """
+    try:
+        if isinstance(seed, SupportsIndex) and getattr(seed, "ndim", 0) == 0:
+            return [operator.index(seed) + i for i in range(count)]
+        seeds = [operator.index(one) for one in cast("Sequence[SupportsIndex]", seed)]
+    except TypeError:
+        raise InputError(f"seed is {seed!r:.80}; expected a whole number, or one for each picture", field="seed") from None
+    if len(seeds) != count:
+        raise InputError(f"{len(seeds)} seeds for {count} pictures; give one seed, or one each", field="seed")
+    return seeds
+
+
+def count_steps(on_step: Callable[[int, int], None], before: int, pictures: int, count: int) -> Callable[[int, int], None]:
+    """Turn the steps of one batch into steps of the whole call, counted picture by picture."""
+    return lambda step, steps: on_step(before * steps + step * pictures, count * steps)

@@ -1,0 +1,142 @@
+"""Layers whose weights never change: packed once in the order in which oneDNN reads them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = [
+    "Layer",
+    "Normalization",
+    "PackedConvolution",
+    "PackedLinear",
+    "UnknownModuleError",
+    "can_pack",
+    "is_plain",
+    "pack",
+    "pack_together",
+]
+
+Layer = Callable[[Tensor], Tensor]
+
+
+class UnknownModuleError(Exception):
+    """A module that no plan computes: it is run as it is."""
+
+
+def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether layers can be packed: on the CPU, where PyTorch was built with oneDNN, in a type that it computes in."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
+
+
+def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module is exactly of a class, with nothing hung onto it: no adapter, no hook, no method of its own."""
+    own = vars(module)
+    hung = own.get("_forward_hooks") or own.get("_forward_pre_hooks") or "forward" in own
+    return type(module) is kind and not hung and not hasattr(module, "parametrizations")
+
+
+class PackedConvolution:
+    """A convolution; its weights are packed when the first features come, for their size.
+
+    Args:
+        layer: a `Conv2d`.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        self.weight = layer.weight.detach()
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.geometry: Sequence[Any] = [int(p) for p in layer.padding], list(layer.stride), list(layer.dilation), layer.groups
+        self.packed: dict[tuple[int, ...], Tensor] = {}
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The convolution of (B, C, h, w), with another bias (C',) if one is given."""
+        padding, stride, dilation, groups = self.geometry
+        size = tuple(x.shape)
+        packed = self.packed.get(size)
+        if packed is None:
+            weight = self.weight.contiguous()
+            self.packed.clear()  # one size at a time: a packed weight takes as much memory as the plain one
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, list(size))
+            self.packed[size] = packed
+        own = self.bias if bias is None else bias
+        return torch.ops.mkldnn._convolution_pointwise(x, packed, own, padding, stride, dilation, groups, "none", [], "")
+
+
+class PackedLinear:
+    """A linear layer; its weights are packed when the first features come.
+
+    Args:
+        weight: (C', C).
+        bias: (C',), if there is one.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
+        self.packed: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The layer on (…, C)."""
+        if self.packed is None:
+            rows = x.numel() // x.shape[-1]
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), rows)
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+
+
+def pack(layer: nn.Module) -> Any:
+    """A layer as a plan calls it: packed if it is a plain convolution or linear layer, otherwise itself."""
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor) or not can_pack(weight.device, weight.dtype):
+        return layer
+    if is_plain(layer, nn.Linear):
+        assert isinstance(layer, nn.Linear)
+        return PackedLinear(layer.weight, layer.bias)
+    if is_plain(layer, nn.Conv2d) and getattr(layer, "padding_mode", "") == "zeros" and not isinstance(layer.padding, str):
+        assert isinstance(layer, nn.Conv2d)
+        return PackedConvolution(layer)
+    return layer
+
+
+def has_bias(layer: nn.Module) -> bool:
+    """Whether a layer adds a bias."""
+    return getattr(layer, "bias", None) is not None
+
+
+def pack_together(layers: Sequence[nn.Module]) -> Layer | None:
+    """Linear layers of one input as one, their outputs side by side; None unless all are plain and have no bias."""
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear) and is_plain(layer, nn.Linear) and not has_bias(layer)]
+    if len(linear) < len(layers):
+        return None
+    weight = torch.cat([layer.weight.detach() for layer in linear])
+    if can_pack(weight.device, weight.dtype):
+        return PackedLinear(weight, None)
+    return lambda x: functional.linear(x, weight)
+
+
+class Normalization:
+    """Group normalization, and SiLU after it where that follows.
+
+    Args:
+        layer: a `GroupNorm`.
+        silu: whether SiLU follows.
+
+    Raises:
+        UnknownModuleError: for another layer.
+    """
+
+    def __init__(self, layer: nn.Module, silu: bool = True) -> None:
+        if not isinstance(layer, nn.GroupNorm) or not is_plain(layer, nn.GroupNorm):
+            raise UnknownModuleError(type(layer).__name__)
+        self.layer, self.silu = layer, silu
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Normalized features, like `x`."""
+        layer = self.layer
+        y = functional.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+        return functional.silu(y, inplace=True) if self.silu else y

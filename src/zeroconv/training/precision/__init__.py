@@ -1,0 +1,1 @@
+"""What a training step computes in and keeps: types of weights, the locked base, recomputation, the loss scale."""

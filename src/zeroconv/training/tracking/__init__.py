@@ -1,0 +1,1 @@
+"""Other programs that show runs: TensorBoard, Weights & Biases, trackio."""

@@ -62,7 +62,7 @@ def test_loras_add_up_are_remembered_and_made_again(run: Run, base_folder: Path,
     assert (again.code, again.json["same_pixels"]) == (0, True)
     Path("a.safetensors").unlink()
     gone = run("generate", "--again", "two/seed-0.png", "--out", "gone")
-    assert gone.code == 1 and "there is no LoRA at a.safetensors" in gone.err and not Path("gone").exists()
+    assert gone.code == 1 and "a.safetensors, and is not there any more: put it back" in gone.err and not Path("gone").exists()
 
 
 def test_another_autoencoder_is_remembered(run: Run, base_folder: Path) -> None:

@@ -11,13 +11,13 @@ from zeroconv.training import ProbeEvent
 @pytest.mark.parametrize(("controlled", "share"), [(0.2, 0.0), (0.5, 0.5), (0.8, 1.0), (0.05, -0.25), (0.95, 1.25)])
 def test_no_control_closes_nothing_and_the_ceiling_all(controlled: float, share: float) -> None:
     assert share_of_gap(controlled, 0.2, 0.8) == pytest.approx(share)
-    assert ProbeEvent(1, controlled, 0.2, 0.8, "edge F1").share == pytest.approx(share)
+    assert ProbeEvent(1, controlled, 0.2, 0.8, "edge F1", (controlled, controlled), controlled).share == pytest.approx(share)
 
 
 @pytest.mark.parametrize("ceiling", [0.5, 0.4, 0.5 + 1e-7])
 def test_without_a_gap_there_is_no_share(ceiling: float) -> None:
     assert share_of_gap(0.5, 0.5, ceiling) is None and bootstrap_share([0.5], [0.5], [ceiling]) is None
-    assert ProbeEvent(1, 0.5, 0.5, ceiling, "edge F1").share == 0
+    assert ProbeEvent(1, 0.5, 0.5, ceiling, "edge F1", (0.5, 0.5), 0.5).share == 0
 
 
 def test_the_share_of_a_report_is_that_of_the_means() -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.durability.runs import Zygote
 from zeroconv.errors import InputError
+from zeroconv.training.data.batches import end_with_parent
 from zeroconv.training.run_folder.lock import SILENT, FolderLock
 
 TOGETHER, ROUNDS = 4, 25
@@ -92,3 +94,25 @@ def test_a_holder_on_another_machine_counts_while_it_gives_signs_of_life(tmp_pat
     os.utime(path, (old, old))
     lock.acquire()
     lock.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+def test_a_loaders_worker_ends_with_a_killed_parent() -> None:
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        above = os.getpid()
+        if os.fork() == 0:
+            end_with_parent(above)
+            os.write(write, b".")
+        time.sleep(60)
+        os._exit(0)
+    os.close(write)
+    try:
+        assert os.read(read, 1) == b"."
+    finally:
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
+    begun = time.monotonic()
+    assert os.read(read, 1) == b"" and time.monotonic() - begun < 30  # nobody is left who could write
+    os.close(read)

@@ -1,8 +1,13 @@
 """The batch of a step: a pure function of the settings, the data, the step and the part of it that is asked for."""
 
+import ctypes
+import os
+import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +25,7 @@ from zeroconv.training.data.visits import Gatherer, Visits, make_maps
 
 __all__ = ["Batch", "Batches"]
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 AHEAD = 2  # parts that each worker process prepares before they are asked for
 
 
@@ -132,6 +138,7 @@ class Batches:
             prefetch_factor=AHEAD,
             collate_fn=as_it_is,
             generator=torch.Generator(),
+            worker_init_fn=partial(end_with_parent, os.getpid()),
         )
 
     def finish(self, visits: Visits) -> Batch:
@@ -209,6 +216,18 @@ class Batches:
             except FloatingPointError as error:
                 self.leave_out({place: str(error)})
         return self.gather.open(visits.refs, visits.drawn, visits.size)
+
+
+def end_with_parent(parent: int, _: int = 0) -> None:
+    """Have the system (Linux) end this worker when its parent dies, however: it might wait for a sibling's pipe for ever.
+
+    Args:
+        parent: process id of the one that reads what the worker prepares.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked for
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def as_it_is(visits: Any) -> Any:

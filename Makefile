@@ -29,7 +29,7 @@ demo: $(READY)
 	@$(BIN)/zeroconv demo --out outputs/demo
 
 test: $(READY)
-	@printf 'Running the tests, about 5 minutes on two cores. Each dot is one that passed.\n'
+	@printf 'Running the tests, about 12 minutes on two cores. Each dot is one that passed.\n'
 	@$(PYTEST) $(PARALLEL)
 	@printf 'All of them passed. `make test-all` runs the slow ones too.\n'
 

@@ -60,17 +60,15 @@ def test_equals_the_ordinary_networks(family: str, variant: Any) -> None:
     unet = new_unet(family)
     networks = [new_network(unet, variant=variant) for _ in range(2)]
     plain, planned = ControlledUNet(unet), PlannedUNet(unet)
-    for guided, rows, size in ((False, 1, (8, 8)), (True, 1, (9, 12)), (True, 3, (8, 8)), (False, 2, (12, 8))):
+    for guided, rows, size in ((True, 1, (9, 12)), (True, 3, (8, 8)), (False, 2, (12, 8))):
         z, text, added = inputs(family, rows, size, guided)
         one, other = (features_of(network, 1, size) for network in networks)
         controls = [
             ActiveControl(networks[0], one, weights=torch.rand(len(networks[0].controlnet_down_blocks) + 1)),
             ActiveControl(networks[1], other, mask=torch.rand(1, 1, 8 * size[0], 8 * size[1]), rows=slice(len(z) // 2, None)),
         ]
-        for acting in ([], controls[:1], controls):
-            expected = plain(z, 321, text, acting, added)
-            assert distance(planned(z, 321, text, acting, added), expected) < CLOSE
-            assert distance(planned(z, torch.tensor(321), text, acting, added), expected) < CLOSE
+        for acting, t in (([], 321), (controls[:1], torch.tensor(321)), (controls, 321)):
+            assert distance(planned(z, t, text, acting, added), plain(z, t, text, acting, added)) < CLOSE
     assert distance(plain(z, 321, text, controls, added), plain(z, 321, text, [], added)) > 0.01, "the controls act"
 
 

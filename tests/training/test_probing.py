@@ -190,7 +190,7 @@ def test_sixteen_pairs_are_learnt_by_heart_and_the_run_says_so(tmp_path: Path) -
     """The tiny base, begun from another control so that it takes hold at once."""
     events: list[Event] = []
     config = TrainConfig.build(
-        data="world:24@500000", control="tiny-depth", out=tmp_path, steps=100, batch_size=4, probe_count=8, probe_every=25,
+        data="world:24@500000", control="tiny-depth", out=tmp_path, steps=140, batch_size=4, probe_count=8, probe_every=20,
         probe_steps=2, save_every=1000, prompt_dropout=0.0,
     )  # fmt: skip
     train(config, events.append)

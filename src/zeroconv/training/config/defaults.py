@@ -89,7 +89,7 @@ def default_probe_count(is_wide: bool, pairs: int) -> int:
 
 
 def default_probe_steps(is_wide: bool) -> int:
-    """Denoising steps in probes. On the tiny base 6 give the fidelity of 20 (.700 and .706), in a third of the time."""
+    """Denoising steps in probes: on the tiny base 6 tell networks apart as 20 do, in a third of the time."""
     return 10 if is_wide else 6
 
 

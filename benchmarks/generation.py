@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
@@ -63,8 +63,8 @@ def networks(size: str) -> tuple[Any, ControlNetModel]:
     widths = (8, 16, 32, 64) if size == "tiny" else (16, 32, 96, 256)
     control = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=widths)
     for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
-        nn.init.normal_(layer.weight, std=0.02)
-    nn.init.normal_(control.controlnet_cond_embedding.conv_out.weight, std=0.02)
+        nn.init.normal_(next(layer.parameters()), std=0.02)
+    nn.init.normal_(next(control.controlnet_cond_embedding.conv_out.parameters()), std=0.02)
     return unet.eval(), control.eval()
 
 
@@ -109,7 +109,8 @@ def contestants(size: str, side: int, dtype: torch.dtype) -> tuple[list[Contesta
     unet, control = networks(size)
     given = inputs(unet, side)
     exact = diffusers_step(unet, control, given)()
-    unet, control = (unet, control) if dtype == torch.float32 else (copy.deepcopy(one).to(dtype) for one in (unet, control))
+    if dtype != torch.float32:
+        unet, control = (cast(Any, copy.deepcopy(one)).to(dtype) for one in (unet, control))
     given, network = given.to(dtype), our_network(control, unet).to(dtype)
     found = [
         Contestant("diffusers", diffusers_step(unet, control, given)),
@@ -122,7 +123,7 @@ def contestants(size: str, side: int, dtype: torch.dtype) -> tuple[list[Contesta
 def measure(found: list[Contestant], exact: Tensor, rounds: int) -> None:
     """First step, second step, and then in turn."""
     for one in found:
-        times: list[float] = []
+        times, result = list[float](), exact
         for _ in range(3):
             started = time.perf_counter()
             result = one.step()

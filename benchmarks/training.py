@@ -157,9 +157,8 @@ def our_steps(size: Size, unet: Any, settings: dict[str, Any]) -> Iterator[float
     from zeroconv.training.parts import build_loss, build_optimizer, lock_and_build
 
     widths = None if size.pixels == 256 else (4, 8, 8, 16)
-    config = TrainConfig.build(
-        **{"optimizer": "adamw", "condition_encoder_channels": widths, "learning_rate": RATE, **settings}
-    )
+    values: dict[str, Any] = {"optimizer": "adamw", "condition_encoder_channels": widths, "learning_rate": RATE, **settings}
+    config = TrainConfig.build(**values)
     base = StableDiffusion(unet.requires_grad_(False), None, None, None, BETAS)
     base, network = lock_and_build(config, base)
     del unet  # where the base is kept in another type, nobody has it any more
@@ -213,7 +212,9 @@ def print_expected(size: Size) -> None:
     from zeroconv.training.planning.memory import estimate_memory
 
     class UNetAlone(StableDiffusion):
-        networks = property(lambda self: (self.unet,))
+        @property
+        def networks(self) -> tuple[Any, ...]:
+            return (self.unet,)
 
         def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
             return 4, height // 8, width // 8
@@ -225,10 +226,11 @@ def print_expected(size: Size) -> None:
         unet = UNet2DConditionModel(**size.unet).requires_grad_(False)
     print("| row | base | weights | gradients | optimizer | activations | together, GB |\n|---|---|---|---|---|---|---|")
     for name, settings in ROWS.items():
-        config = TrainConfig.build(**{"optimizer": "adamw", "batch_size": 1, **settings})
+        values: dict[str, Any] = {"optimizer": "adamw", "batch_size": 1, **settings}
+        config = TrainConfig.build(**values)
         with torch.device("meta"):
             base, network = lock_and_build(config, UNetAlone(unet, None, None, None, BETAS))
-        found = estimate_memory(config, base, network, config.optimization.optimizer or "adamw", (size.pixels,) * 2)
+        found = estimate_memory(config, base, network, config.optimization.optimizer or "adamw", (size.pixels, size.pixels))
         parts = (found.base, found.weights, found.gradients, found.optimizer, found.activations, found.total)
         print(f"| {name} | {' | '.join(f'{part / 1e9:.2f}' for part in parts)} |", flush=True)
 

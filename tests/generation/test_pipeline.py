@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from tests.tiny import SD15, build_control, build_map, build_unet, count_calls, numbers
-from zeroconv.control import ControlNet
+from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.control.weighting import WEIGHTINGS, Weighting
 from zeroconv.diffusion import SAMPLERS, Sampler
 from zeroconv.errors import InputError
@@ -227,6 +227,7 @@ def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weight
 
 
 def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
+    assert isinstance(pipe.unet, ControlledUNet)
     calls = count_calls(pipe.unet)
     one, two = (pipe("a red house", guidance_scale=1, negative_prompt=n, **STEPS).latents for n in ("", "sea"))
     assert torch.equal(one, two) and calls == [1] * 4

@@ -121,7 +121,7 @@ def test_a_compute_copy_in_float32_is_the_network(unet: Any) -> None:
 
 @pytest.mark.parametrize(("dtype", "variant"), [(torch.bfloat16, "full"), (torch.bfloat16, "lora"), (torch.float16, "full")])
 def test_narrow_gradients_are_those_of_float32_but_for_rounding(dtype: torch.dtype, variant: Any) -> None:
-    unet = build_unet(SD15 if dtype == torch.bfloat16 else {**SD15, **NANO})  # a CPU takes its time for float16
+    unet: Any = build_unet(SD15 if dtype == torch.bfloat16 else {**SD15, **NANO})  # a CPU takes its time for float16
     network, batch = build_control(unet, seed=1, variant=variant), batch_for(unet)
     wide = loss_and_gradients(build_loss(unet, network), batch)
     locked = unet if variant == "lora" else copy.deepcopy(unet).to(dtype)  # a low-rank network borrows its base's layers

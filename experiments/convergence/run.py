@@ -26,7 +26,7 @@ from zeroconv.training import Event, ProbeEvent, TrainConfig, train
 
 ROOT = Path(__file__).parents[2]
 ROWS = ROOT / "docs" / "results" / "convergence.jsonl"
-BATCH, PICTURES, EVERY, SCENES = 8, 32, 25, 1000
+BATCH, PICTURES, DENOISING, EVERY, SCENES = 8, 32, 6, 25, 1000
 ENOUGH = 0.4  # share of the gap
 
 
@@ -35,7 +35,7 @@ def config(args: argparse.Namespace, condition: str, recipe: str, seed: int, out
     values = {
         "data.source": str(args.out / "pairs"), "data.condition": condition, "model.base": "tiny", "checkpoint.out": str(out),
         "optimization.seed": seed, "optimization.steps": args.samples // BATCH, "optimization.batch_size": BATCH,
-        "probe.count": PICTURES, "probe.every": EVERY, "checkpoint.every": EVERY, **settings(condition, recipe),
+        "probe.count": PICTURES, "probe.every": EVERY, "probe.steps": DENOISING, "checkpoint.every": EVERY, **settings(condition, recipe),
     }  # fmt: skip
     return TrainConfig.build(**values)
 

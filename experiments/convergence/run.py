@@ -35,7 +35,8 @@ def config(args: argparse.Namespace, condition: str, recipe: str, seed: int, out
     values = {
         "data.source": str(args.out / "pairs"), "data.condition": condition, "model.base": "tiny", "checkpoint.out": str(out),
         "optimization.seed": seed, "optimization.steps": args.samples // BATCH, "optimization.batch_size": BATCH,
-        "probe.count": PICTURES, "probe.every": EVERY, "probe.steps": DENOISING, "checkpoint.every": EVERY, **settings(condition, recipe),
+        "probe.count": PICTURES, "probe.every": EVERY, "probe.steps": DENOISING,
+        "checkpoint.every": EVERY, **settings(condition, recipe),
     }  # fmt: skip
     return TrainConfig.build(**values)
 

@@ -28,7 +28,7 @@ def test_losses_are_the_recorded_ones(optimizer: OptimizerName, tmp_path: Path) 
         assert found[:last] == pytest.approx(expected[:last], rel=tolerance)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_losses_of_a_smaller_processor_are_the_recorded_ones() -> None:
     found = record_in(AVX2)
     kept = recorded(found["machine"])

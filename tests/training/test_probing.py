@@ -185,7 +185,7 @@ def test_a_begun_anew_folder_keeps_no_requests(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"lock"}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_sixteen_pairs_are_learnt_by_heart_and_the_run_says_so(tmp_path: Path) -> None:
     """The tiny base, begun from another control so that it takes hold at once."""
     events: list[Event] = []

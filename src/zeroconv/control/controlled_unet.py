@@ -15,7 +15,7 @@ from zeroconv.control.residuals import Residuals, shapes_of, summary
 from zeroconv.control.weighting import ALL_STEPS, StepWindow
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
-__all__ = ["ActiveControl", "ControlledUNet", "add_residuals"]
+__all__ = ["ActiveControl", "ControlledUNet", "add_controls", "add_residuals"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,20 @@ def add_residuals(encoded: Encoded, residuals: Residuals) -> Encoded:
     return replace(encoded, skips=total.skips, middle=total.middle)
 
 
+def add_controls(
+    encoded: Encoded,
+    controls: Sequence[ActiveControl],
+    z_t: Tensor,
+    t: Tensor | float,
+    text: Tensor,
+    added_conditions: AddedConditions | None = None,
+) -> Encoded:
+    """What the locked encoder gives, plus the residuals of all controls that act; arguments as of `ControlledUNet.forward`."""
+    given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
+    acting = [residuals for residuals in given if residuals is not None]
+    return add_residuals(encoded, reduce(operator.add, acting)) if acting else encoded
+
+
 class ControlledUNet(nn.Module):
     """`controlled(z_t, t, text, controls)` predicts like the plain U-Net, under the controls.
 
@@ -113,8 +127,5 @@ class ControlledUNet(nn.Module):
             decoder: an unlocked one, in place of the U-Net's own.
         """
         encoded = encode(self.unet, z_t, t, text, added_conditions)
-        given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
-        acting = [residuals for residuals in given if residuals is not None]
-        if acting:
-            encoded = add_residuals(encoded, reduce(operator.add, acting))
+        encoded = add_controls(encoded, controls, z_t, t, text, added_conditions)
         return decode(self.unet if decoder is None else decoder, encoded, text)

@@ -3,8 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor, nn
 
 from zeroconv.checkpoints.formats.controlnet_config import DEFAULTS
 from zeroconv.control import ActiveControl, ControlNet
-from zeroconv.control.controlled_unet import add_residuals
+from zeroconv.control.controlled_unet import add_controls
 from zeroconv.control.decoder import Decoder
 from zeroconv.messages import Message, tell
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
@@ -122,10 +120,7 @@ class PlannedUNet:
         z_t = z_t.contiguous(memory_format=torch.channels_last)
         encoded = plan.encode(z_t, t, text, added_conditions)
         planned = [replace(control, network=self.control_plan(control.network)) for control in controls]
-        given = [control.residuals(z_t, t, text, added_conditions) for control in planned]
-        acting = [residuals for residuals in given if residuals is not None]
-        if acting:
-            encoded = add_residuals(encoded, reduce(add, acting))
+        encoded = add_controls(encoded, planned, z_t, t, text, added_conditions)
         last = plan if decoder is None else self.decoder_plan(decoder)
         return last.decode(encoded, text).contiguous()
 

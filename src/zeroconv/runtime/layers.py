@@ -1,6 +1,7 @@
 """Layers whose weights never change: packed once in the order in which oneDNN reads them."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ __all__ = [
 ]
 
 Layer = Callable[[Tensor], Tensor]
+SMALL = 1 << 14
+"""Numbers in a matrix up to which the call costs more than the product."""
+LARGE, SIZES = 1 << 19, 4
+"""Numbers in the weights of a convolution up to which they are packed for each size, and for how many at a time."""
 
 
 class UnknownModuleError(Exception):
@@ -35,6 +40,24 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype == torch.float32
 
 
+def should_pack(weight: Tensor) -> bool:
+    """Whether a packed linear layer is sooner done than torch's own.
+
+    In float32 torch calls MKL, which needs no packing to be as fast on Intel's processors and for small matrices, and reaches
+    less than half of other processors' limit.
+    """
+    if not can_pack(weight.device, weight.dtype):
+        return False
+    return weight.dtype != torch.float32 or (weight.numel() > SMALL and not made_by_intel())
+
+
+@cache
+def made_by_intel() -> bool:
+    """Whether the processor is one for which MKL was written; False where that cannot be told."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "Intel" in str(capabilities.get("cpu_name", ""))
+
+
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is exactly of a class, with nothing hung onto it: no adapter, no hook, no method of its own."""
     own = vars(module)
@@ -45,6 +68,10 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
 class PackedConvolution:
     """A convolution; its weights are packed when the first features come, for their size.
 
+    oneDNN chooses the order of the weights by the size of the features. Small weights are packed anew for other sizes. Large
+    ones stay as they are, for their order hardly depends on the size: where it does, they are brought into the other one
+    in each call.
+
     Args:
         layer: a `Conv2d`.
     """
@@ -53,20 +80,27 @@ class PackedConvolution:
         self.weight = layer.weight.detach()
         self.bias = None if layer.bias is None else layer.bias.detach()
         self.geometry: Sequence[Any] = [int(p) for p in layer.padding], list(layer.stride), list(layer.dilation), layer.groups
-        self.packed: dict[tuple[int, ...], Tensor] = {}
+        self.packed: dict[torch.Size | None, Tensor] = {}
+        self.is_large = layer.weight.numel() > LARGE
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution of (B, C, h, w), with another bias (C',) if one is given."""
-        padding, stride, dilation, groups = self.geometry
-        size = tuple(x.shape)
+        size = None if self.is_large else x.shape
         packed = self.packed.get(size)
         if packed is None:
-            weight = self.weight.contiguous()
-            self.packed.clear()  # one size at a time: a packed weight takes as much memory as the plain one
-            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, list(size))
+            packed = self.pack(x.shape)
+            if len(self.packed) == SIZES:
+                del self.packed[next(iter(self.packed))]
             self.packed[size] = packed
+        padding, stride, dilation, groups = self.geometry
         own = self.bias if bias is None else bias
         return torch.ops.mkldnn._convolution_pointwise(x, packed, own, padding, stride, dilation, groups, "none", [], "")
+
+    def pack(self, size: torch.Size) -> Tensor:
+        """The weights in the order for features of a size."""
+        padding, stride, dilation, groups = self.geometry
+        weight = self.weight.contiguous()
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, list(size))
 
 
 class PackedLinear:
@@ -89,6 +123,14 @@ class PackedLinear:
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
 
 
+def plan_linear(weight: Tensor, bias: Tensor | None) -> Layer:
+    """A linear layer, packed where that pays; weights (C', C), bias (C',)."""
+    if should_pack(weight):
+        return PackedLinear(weight, bias)
+    fixed, own = weight.detach(), None if bias is None else bias.detach()
+    return lambda x: functional.linear(x, fixed, own)
+
+
 def pack(layer: nn.Module) -> Any:
     """A layer as a plan calls it: packed if it is a plain convolution or linear layer, otherwise itself."""
     weight = getattr(layer, "weight", None)
@@ -96,7 +138,7 @@ def pack(layer: nn.Module) -> Any:
         return layer
     if is_plain(layer, nn.Linear):
         assert isinstance(layer, nn.Linear)
-        return PackedLinear(layer.weight, layer.bias)
+        return plan_linear(layer.weight, layer.bias)
     if is_plain(layer, nn.Conv2d) and getattr(layer, "padding_mode", "") == "zeros" and not isinstance(layer.padding, str):
         assert isinstance(layer, nn.Conv2d)
         return PackedConvolution(layer)
@@ -114,9 +156,7 @@ def pack_together(layers: Sequence[nn.Module]) -> Layer | None:
     if len(linear) < len(layers):
         return None
     weight = torch.cat([layer.weight.detach() for layer in linear])
-    if can_pack(weight.device, weight.dtype):
-        return PackedLinear(weight, None)
-    return lambda x: functional.linear(x, weight)
+    return plan_linear(weight, None)
 
 
 class Normalization:

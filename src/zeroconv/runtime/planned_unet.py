@@ -14,7 +14,7 @@ from zeroconv.control.controlled_unet import add_controls
 from zeroconv.control.decoder import Decoder
 from zeroconv.messages import Message, tell
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
-from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference
+from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference, without_packing
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
 
 __all__ = ["PlannedUNet"]
@@ -38,25 +38,74 @@ class PlainUNet:
         return decode(self.unet, encoded, text)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Planned:
     """A network's plan, and the tensors it was made from.
 
     Attributes:
-        network: kept, so that its place in memory is nobody else's.
-        weights: see `weights_of`.
-        plan: a `UNetPlan`, a `ControlNetPlan`, or what runs as it is.
+        weights: of the network.
+        plan: a `UNetPlan`, a `ControlNetPlan`, a `DecoderPlan`, or what runs as it is.
+        plain: what runs as it is.
+        name: of the network, for messages.
+        step: the result of one step on random numbers, flat, of the plan or of `plain`; None needs no proof.
+        is_proven: whether the plan was compared with `plain`.
     """
 
-    network: nn.Module
-    weights: tuple[tuple[int, int], ...]
+    weights: "Weights"
     plan: Any
+    plain: Any
+    name: str
+    step: Callable[[Any], Tensor] | None
+    is_proven: bool = False
+
+    def prove(self) -> bool:
+        """Whether the plan computes what the network does; if not, the network runs as it is, which is told.
+
+        What runs as it is within a plan is told, too.
+        """
+        self.is_proven = True
+        if self.step is None:
+            return True
+        dtype = next(self.weights.network.parameters()).dtype
+        allowed, found = ALLOWED.get(dtype, 0.0), self.step(self.plan)
+        with without_packing(dtype):
+            error = difference(found, self.step(self.plain))
+        if error > allowed:
+            text = f"{self.name} runs as it is: its plan differs by {error:.1e} of the result, more than {allowed:.0e}"
+            tell(Message(text, "runtime.no-plan"))
+            self.plan = self.plain
+            return False
+        if self.plan.unknown:
+            parts = ", ".join(sorted(self.plan.unknown))
+            text = f"parts of {self.name} run as they are, because no plan computes them: {parts}"
+            tell(Message(text, "runtime.unknown", "info"))
+        return True
 
 
-def weights_of(network: nn.Module) -> tuple[tuple[int, int], ...]:
-    """Where the tensors of a network lie, and how often each was changed in place."""
-    tensors = (*network.parameters(), *network.buffers())
-    return tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
+class Weights:
+    """The modules and tensors of a network, to notice any change of them before a step at little cost.
+
+    Args:
+        network: kept, so that its place in memory is nobody else's.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network, self.modules = network, list(network.modules())
+        self.seen = self.state()
+
+    def state(self) -> list[tuple[int, int]]:
+        """Of every module, and of every tensor where it lies and how often it was changed in place."""
+        found: list[tuple[int, int]] = []
+        for module in self.modules:
+            found += [(id(part), 0) for part in module._modules.values()]
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None:
+                    found.append((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version))
+        return found
+
+    def are_of(self, network: nn.Module) -> bool:
+        """Whether they are this network's, and nothing has changed."""
+        return self.network is network and self.state() == self.seen
 
 
 class PlannedUNet:
@@ -83,27 +132,35 @@ class PlannedUNet:
 
     def base_plan(self) -> UNetPlan | PlainUNet:
         """The plan of the U-Net."""
-        weights = weights_of(self.unet)
-        if self.base is None or self.base.weights != weights:
-            self.base = Planned(self.unet, weights, prove(UNetPlan(self.unet), PlainUNet(self.unet), "the base", step_of_unet))
+        if self.base is None or not self.base.weights.are_of(self.unet):
+            self.base = None  # what was packed is let go before anything is packed again
+            self.base = Planned(Weights(self.unet), UNetPlan(self.unet), PlainUNet(self.unet), "the base", step_of_unet)
         return self.base.plan
 
     def control_plan(self, network: ControlNet) -> ControlNetPlan | ControlNet:
         """The plan of a ControlNet, called as one."""
-        found, weights = self.controls.pop(id(network), None), weights_of(network)
-        if found is None or found.network is not network or found.weights != weights:
-            found = Planned(network, weights, prove(ControlNetPlan(network), network, network.name, step_of_control))
+        found = self.controls.pop(id(network), None)
+        if found is None or not found.weights.are_of(network):
+            found = None
+            found = Planned(Weights(network), ControlNetPlan(network), network, network.name, step_of_control)
         self.controls[id(network)] = found
         while len(self.controls) > KEPT:
             self.controls.popitem(last=False)
         return found.plan
 
     def decoder_plan(self, decoder: Decoder) -> DecoderPlan:
-        """The plan of an unlocked decoder: of the same parts as the base's, which was proven."""
-        weights = weights_of(decoder)
-        if self.decoder is None or self.decoder.network is not decoder or self.decoder.weights != weights:
-            self.decoder = Planned(decoder, weights, DecoderPlan(decoder, set()))
+        """The plan of an unlocked decoder: of the same parts as the base's, which is proven."""
+        if self.decoder is None or not self.decoder.weights.are_of(decoder):
+            self.decoder = Planned(Weights(decoder), DecoderPlan(decoder, set()), decoder, "the decoder", None)
         return self.decoder.plan
+
+    def prove_new(self) -> bool:
+        """Whether what was made since the last time computes what its networks do; what does not, runs as it is from now on.
+
+        After a step, for packing is for the sizes that come first.
+        """
+        new = [one for one in (self.base, *self.controls.values()) if one is not None and not one.is_proven]
+        return all([one.prove() for one in new])
 
     @torch.no_grad()
     def __call__(
@@ -122,21 +179,10 @@ class PlannedUNet:
         planned = [replace(control, network=self.control_plan(control.network)) for control in controls]
         encoded = add_controls(encoded, planned, z_t, t, text, added_conditions)
         last = plan if decoder is None else self.decoder_plan(decoder)
-        return last.decode(encoded, text).contiguous()
-
-
-def prove(plan: Any, plain: Any, name: str, step: Callable[[Any], Tensor]) -> Any:
-    """The plan if it computes what the network does, else what runs as it is; says so, and what runs as it is within a plan."""
-    allowed = ALLOWED.get(next(getattr(plain, "unet", plain).parameters()).dtype, 0.0)
-    error = difference(step(plan), step(plain))
-    if error > allowed:
-        text = f"{name} runs as it is: its plan differs by {error:.1e} of the result, more than {allowed:.0e}"
-        tell(Message(text, "runtime.no-plan"))
-        return plain
-    if plan.unknown:
-        parts = ", ".join(sorted(plan.unknown))
-        tell(Message(f"parts of {name} run as they are, because no plan computes them: {parts}", "runtime.unknown", "info"))
-    return plan
+        predicted = last.decode(encoded, text).contiguous()
+        if not self.prove_new():
+            return self(z_t, t, text, controls, added_conditions, decoder)
+        return predicted
 
 
 def step_of_unet(plan: UNetPlan | PlainUNet) -> Tensor:

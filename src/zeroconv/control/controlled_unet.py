@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.network import ControlNet
 from zeroconv.control.residuals import Residuals, shapes_of, summary
+from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import ALL_STEPS, StepWindow
-from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
+from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, embed, encode
 
 __all__ = ["ActiveControl", "ControlledUNet", "add_controls", "add_residuals"]
 
@@ -78,9 +79,13 @@ def add_controls(
     t: Tensor | float,
     text: Tensor,
     added_conditions: AddedConditions | None = None,
+    reuse: Reuse | None = None,
 ) -> Encoded:
     """What the locked encoder gives, plus the residuals of all controls that act; arguments as of `ControlledUNet.forward`."""
-    given = [control.residuals(z_t, t, text, added_conditions) for control in controls]
+    reuse = reuse or Reuse()
+    given = [
+        reuse.residuals_of(control.features, partial(control.residuals, z_t, t, text, added_conditions)) for control in controls
+    ]
     acting = [residuals for residuals in given if residuals is not None]
     return add_residuals(encoded, reduce(operator.add, acting)) if acting else encoded
 
@@ -115,6 +120,7 @@ class ControlledUNet(nn.Module):
         controls: Sequence[ActiveControl] = (),
         added_conditions: AddedConditions | None = None,
         decoder: Decoder | None = None,
+        reuse: Reuse | None = None,
     ) -> Tensor:
         """The prediction, (B, C, h, w).
 
@@ -125,7 +131,13 @@ class ControlledUNet(nn.Module):
             controls: any number; their residuals are added (section 3.4). None: the plain U-Net, bit by bit.
             added_conditions: for SDXL.
             decoder: an unlocked one, in place of the U-Net's own.
+            reuse: what earlier steps of this sampling gave, where that is used again; None computes everything.
         """
-        encoded = encode(self.unet, z_t, t, text, added_conditions)
-        encoded = add_controls(encoded, controls, z_t, t, text, added_conditions)
+        step, reuse = (z_t, t, text, added_conditions), reuse or Reuse()
+
+        def compute() -> Encoded:
+            return add_controls(encode(self.unet, *step), controls, *step, reuse)
+
+        features = [control.features for control in controls]
+        encoded = reuse.encode(features, compute, lambda: embed(self.unet, z_t, t, added_conditions))
         return decode(self.unet if decoder is None else decoder, encoded, text)

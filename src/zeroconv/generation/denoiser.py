@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, layer_weights
 from zeroconv.control.decoder import Decoder
+from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
@@ -36,6 +37,7 @@ class ControlledDenoiser:
         steps: how many there are, for the controls' windows.
         added_conditions: for SDXL, of the same rows.
         decoder: an unlocked one, in place of the U-Net's own.
+        reuse: what of earlier steps is used again; None is nothing.
     """
 
     unet: ControlledUNet | PlannedUNet
@@ -44,11 +46,14 @@ class ControlledDenoiser:
     steps: int = 1
     added_conditions: AddedConditions | None = None
     decoder: Decoder | None = None
+    reuse: Reuse | None = None
 
     def __call__(self, z_t: Tensor, t: Tensor, step: int) -> Tensor:
         """The prediction, like `z_t` (B, C, h, w)."""
         acting = [control for control in self.controls if control.window.contains(step, self.steps)]
-        return self.unet(z_t, t, self.text, acting, self.added_conditions, self.decoder)
+        if self.reuse is not None:
+            self.reuse.step = step
+        return self.unet(z_t, t, self.text, acting, self.added_conditions, self.decoder, self.reuse)
 
 
 def find_decoder(controls: Sequence[Control], networks: Sequence[ControlNet]) -> Decoder | None:

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
+from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
 from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_noise, sample_latents
@@ -92,6 +93,8 @@ class ControlPipeline:
         size: tuple[int, int] | None = None,
         batch_size: int = 1,
         plain_prompt: bool = False,
+        control_every: int = 1,
+        encoder_every: int = 1,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Output:
         """Make pictures.
@@ -110,6 +113,9 @@ class ControlPipeline:
             size: width and height in pixels; that of the maps, else the base's own, if left out.
             plain_prompt: whether every letter of the prompts is meant; otherwise `(word:1.3)`, `[word]` and `BREAK` weight and
                 divide them as in Stable Diffusion web UI, and long prompts are read to their end.
+            control_every: the controls are computed in every so many-th step, and their last residuals added in the others: an
+                approximation, see docs/results/approximations.md.
+            encoder_every: so are encoder and controls together.
             batch_size: pictures computed together: faster on a GPU, equal up to rounding.
             on_step: called with (steps done, steps of the whole call).
 
@@ -131,6 +137,8 @@ class ControlPipeline:
             "weighting": weighting,
             "sampler": sampler,
             "plain_prompt": plain_prompt,
+            "control_every": control_every,
+            "encoder_every": encoder_every,
             "size": self.picture_size(size, controls),
             "base": describe_base(self.base),
         }
@@ -210,7 +218,8 @@ class ControlPipeline:
                 active.append(activate(acting, networks[group[0]], maps, request.weighting, guided))
         added = base.added_conditions(text, *request.size)
         decoder = find_decoder(controls, networks)
-        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added, decoder)
+        reuse = Reuse(request.control_every, request.encoder_every)
+        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added, decoder, reuse)
         if guided:
             denoiser = CFGDenoiser(denoiser, request.guidance_scale)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
@@ -254,6 +263,8 @@ def generate(
         negative_prompt=request.negative_prompt,
         sampler=request.sampler,
         plain_prompt=request.plain_prompt,
+        control_every=request.control_every,
+        encoder_every=request.encoder_every,
         size=size,
         on_step=on_step,
     )

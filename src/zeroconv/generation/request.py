@@ -108,6 +108,8 @@ class GenerationRequest(Request):
     guidance_scale: Strength = Field(default=7.5, description="of classifier-free guidance; 1 is none")
     weighting: Weighting = Field(default="uniform", description="of the connections")
     sampler: Sampler = "dpm++2m"
+    control_every: int = Field(default=1, ge=1, le=999, description="controls are computed in every so many-th step")
+    encoder_every: int = Field(default=1, ge=1, le=999, description="encoder and controls are, in every so many-th step")
     size: tuple[Side, Side] | None = Field(default=None, description="width and height; the base's own if left out")
     resize: ResizeMode | None = Field(default=None, description="how maps of another size are fitted; refused if left out")
 

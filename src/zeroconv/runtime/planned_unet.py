@@ -12,10 +12,11 @@ from zeroconv.checkpoints.formats.controlnet_config import DEFAULTS
 from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.controlled_unet import add_controls
 from zeroconv.control.decoder import Decoder
+from zeroconv.control.reuse import Reuse
 from zeroconv.messages import Message, tell
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
 from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference, without_packing
-from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, encode
+from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, embed, encode
 
 __all__ = ["PlannedUNet"]
 
@@ -32,6 +33,10 @@ class PlainUNet:
     def encode(self, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None = None) -> Encoded:
         """See `stable_diffusion.unet.encode`."""
         return encode(self.unet, z_t, t, text, added_conditions)
+
+    def embed(self, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None = None) -> Tensor:
+        """See `stable_diffusion.unet.embed`."""
+        return embed(self.unet, z_t, t, added_conditions)
 
     def decode(self, encoded: Encoded, text: Tensor) -> Tensor:
         """See `stable_diffusion.unet.decode`."""
@@ -171,17 +176,23 @@ class PlannedUNet:
         controls: Sequence[ActiveControl] = (),
         added_conditions: AddedConditions | None = None,
         decoder: Decoder | None = None,
+        reuse: Reuse | None = None,
     ) -> Tensor:
         """The prediction, (B, C, h, w); arguments as of `ControlledUNet.forward`."""
         plan = self.base_plan()
         z_t = z_t.contiguous(memory_format=torch.channels_last)
-        encoded = plan.encode(z_t, t, text, added_conditions)
-        planned = [replace(control, network=self.control_plan(control.network)) for control in controls]
-        encoded = add_controls(encoded, planned, z_t, t, text, added_conditions)
+        step, reuse = (z_t, t, text, added_conditions), reuse or Reuse()
+
+        def compute() -> Encoded:
+            planned = [replace(control, network=self.control_plan(control.network)) for control in controls]
+            return add_controls(plan.encode(*step), planned, *step, reuse)
+
+        features = [control.features for control in controls]
+        encoded = reuse.encode(features, compute, lambda: plan.embed(z_t, t, added_conditions))
         last = plan if decoder is None else self.decoder_plan(decoder)
         predicted = last.decode(encoded, text).contiguous()
         if not self.prove_new():
-            return self(z_t, t, text, controls, added_conditions, decoder)
+            return self(z_t, t, text, controls, added_conditions, decoder, reuse and replace(reuse, residuals={}, encoded=None))
         return predicted
 
 

@@ -95,6 +95,10 @@ class UNetPlan(DecoderPlan):
         skips, middle = self.encoder.run(self.encoder.conv_in(z_t), given)
         return Encoded(skips, middle, embedding)
 
+    def embed(self, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None = None) -> Tensor:
+        """The time embedding; see `stable_diffusion.unet.embed`. It may have one row."""
+        return self.encoder.embedding(z_t, t, added_conditions)
+
 
 class ControlNetPlan:
     """A ControlNet; called as one with the features of its condition.

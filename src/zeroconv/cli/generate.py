@@ -69,7 +69,7 @@ def generate(
         str | None,
         typer.Option(metavar="[MODE]", help="Fit maps and masks of another size: crop (or no word), stretch or fill."),
     ] = None,
-    control_every: Annotated[int, typer.Option(help="Compute the controls in every so many-th step only: sooner, less exact.")] = 1,
+    control_every: Annotated[int, typer.Option(help="Compute controls in every so many-th step only: sooner, less exact.")] = 1,
     encoder_every: Annotated[int, typer.Option(help="So the encoder with the controls; the decoder runs in every step.")] = 1,
     lora: Lora = [],  # noqa: B006
     embedding: Embedding = [],  # noqa: B006

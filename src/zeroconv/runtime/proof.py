@@ -55,7 +55,7 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 @contextmanager
 def without_packing(dtype: torch.dtype) -> Iterator[None]:
-    """torch's own products in float32, in place of oneDNN's, which would pack all weights for this one step."""
+    """Torch's own products in float32, in place of oneDNN's, which would pack all weights for this one step."""
     before = torch.backends.mkldnn.enabled
     try:
         torch._C._set_mkldnn_enabled(before and dtype != torch.float32)

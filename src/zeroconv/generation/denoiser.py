@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, layer_weights
+from zeroconv.control import ActiveControl, ControlNet, layer_weights
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
 from zeroconv.images import to_tensor
-from zeroconv.runtime.planned_unet import PlannedUNet
+from zeroconv.runtime.choice import UNetRunner
 from zeroconv.stable_diffusion import AddedConditions
 
 __all__ = ["ControlledDenoiser", "activate", "connection_heights", "find_decoder", "run_together", "stack_maps"]
@@ -30,7 +30,7 @@ class ControlledDenoiser:
     ```
 
     Attributes:
-        unet: the controlled U-Net, or one run by plans.
+        unet: the controlled U-Net, run in any way.
         text: text states, (B, N, D); under `CFGDenoiser` the unconditional rows come first.
         controls: for the same rows.
         steps: how many there are, for the controls' windows.
@@ -38,7 +38,7 @@ class ControlledDenoiser:
         decoder: an unlocked one, in place of the U-Net's own.
     """
 
-    unet: ControlledUNet | PlannedUNet
+    unet: UNetRunner
     text: Tensor
     controls: Sequence[ActiveControl] = ()
     steps: int = 1

@@ -62,7 +62,7 @@ class CompiledNetwork:
         found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if found not in (PRECISIONS[dtype], {"f32": "float", "bf16": "bfloat16"}[PRECISIONS[dtype]]):
             raise RuntimeError(f"it would compute in {found} instead of {PRECISIONS[dtype]}")
-        self.text_layers, self.compiled = graph.text_layers, compiled
+        self.text_layers, self.weights, self.compiled = graph.text_layers, graph.weights, compiled
         self.request = compiled.create_infer_request()
         self.seen: tuple[Tensor, tuple[object, ...]] | None = None
         self.inputs = {one.get_any_name(): torch.zeros(list(one.get_shape())) for one in compiled.inputs}

@@ -21,11 +21,16 @@ class Graph:
 
     Weights are not copied: a constant has the memory of its tensor. Those of a type that NumPy does not know (bfloat16) are
     converted by the compiler.
+
+    Attributes:
+        inputs: in the order in which they were made.
+        held: the memory of the constants, which must outlast compilation.
     """
 
     def __init__(self) -> None:
         self.opset: Any = library().opset15
         self.inputs: list[Node] = []
+        self.held: list[Any] = []
 
     def input(self, name: str, shape: Sequence[int]) -> Node:
         """A float32 input of the network."""
@@ -37,6 +42,7 @@ class Graph:
     def constant(self, tensor: Tensor) -> Node:
         """A tensor as it is, in its own memory if that is contiguous."""
         ov, held = library(), tensor.detach().contiguous()
+        self.held.append(held)
         if held.dtype == torch.float32:
             return ov.op.Constant(held.numpy(), shared_memory=True)
         if held.dtype != torch.bfloat16:

@@ -7,7 +7,7 @@ from typing import Any
 
 from zeroconv.errors import InputError
 
-__all__ = ["core", "is_installed", "library"]
+__all__ = ["check_installed", "core", "is_installed", "library"]
 
 REPORTS = "openvino_telemetry"
 """OpenVINO's package that sends an event, with a number it writes into the home folder, whenever `openvino` is imported."""
@@ -18,9 +18,8 @@ def is_installed() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-@cache
-def library() -> Any:
-    """The module `openvino`; nothing is sent anywhere and no file is written, as it would be by a plain import.
+def check_installed() -> None:
+    """Refuse to go on without OpenVINO.
 
     Raises:
         InputError: when it is not installed.
@@ -28,6 +27,16 @@ def library() -> Any:
     if not is_installed():
         message = "the runtime 'openvino' needs the library of that name, which is not installed"
         raise InputError(message, field="runtime", hint='pip install "zeroconv[openvino]"')
+
+
+@cache
+def library() -> Any:
+    """The module `openvino`; nothing is sent anywhere and no file is written, as it would be by a plain import.
+
+    Raises:
+        InputError: when it is not installed.
+    """
+    check_installed()
     silence = REPORTS not in sys.modules
     if silence:
         sys.modules[REPORTS] = None  # type: ignore[assignment]  # an import of it fails, and OpenVINO goes on without

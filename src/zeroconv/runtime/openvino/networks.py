@@ -51,10 +51,12 @@ class NetworkGraph:
     Attributes:
         model: OpenVINO's.
         text_layers: whose keys and values are its inputs "k0", "v0", "k1", …
+        weights: whose memory it shares.
     """
 
     model: Any
     text_layers: Sequence[TextLayer]
+    weights: Sequence[Any]
 
 
 def unet_graph(unet: Any, shape: Shape, decoder: Any = None) -> NetworkGraph:
@@ -151,4 +153,5 @@ def decode(blocks: Blocks, network: Any, skips: Sequence[Node], h: Node) -> Node
 
 def finish(blocks: Blocks, results: Sequence[Node]) -> NetworkGraph:
     """The graph, whole."""
-    return NetworkGraph(library().Model(list(results), blocks.graph.inputs, "network"), blocks.text_layers)
+    graph = blocks.graph
+    return NetworkGraph(library().Model(list(results), graph.inputs, "network"), blocks.text_layers, graph.held)

@@ -36,7 +36,7 @@ Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inver
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
-Runtime = Annotated[str, typer.Option(help="torch; sooner on a CPU: plan (packed once), openvino (compiled), auto (the fastest).")]
+Runtime = Annotated[str, typer.Option(help="torch; sooner on a CPU: plan (packed), openvino (compiled), auto (the fastest).")]
 
 KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 

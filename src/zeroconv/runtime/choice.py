@@ -155,7 +155,7 @@ class FastestUNet:
         return result
 
     def next_way(self, trial: Trial) -> Runtime:
-        """The way of the next step: one that is being timed, one that is worth a trial, or the fastest of all, which is told."""
+        """The way of the next step: one that is being timed, one that is worth a trial, or the fastest, which is told."""
         for way, preparation in WAYS.items():
             if trial.is_timed(way) or (way == "openvino" and not is_installed()):
                 continue

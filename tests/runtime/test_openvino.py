@@ -204,7 +204,8 @@ def test_the_store_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_it_does_not_compute_runs_by_plans_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     unet, told = new_unet("sd15", **SMALL), list[Message]()
     network = new_network(unet)
-    network.down_blocks[0].attentions[0].transformer_blocks[0].attn2.processor = Doubled()
+    copied: Any = network.down_blocks
+    copied[0].attentions[0].transformer_blocks[0].attn2.processor = Doubled()
     z, text, _ = inputs("sd15", 1, (8, 8), guided=True)
     controls, fast = [ActiveControl(network, features_of(network, 1, (8, 8)))], OpenVINOUNet(unet)
     with listen(told.append):

@@ -65,23 +65,26 @@ class OpenVINOUNet:
             return self.planned(z_t, t, text, controls, added_conditions, decoder)
         embedding = embed_rows(self.unet, z_t, t, added_conditions)
         shape, distinct = shape_of(z_t, text, embedding)
-        given = [self.residuals(control, z_t, t, text, added_conditions) for control in controls]
-        acting = [residuals for residuals in given if residuals is not None]
-        total = reduce(add, acting) if acting else None
         inputs = {"z": distinct, "embedding": embedding}
 
+        def total() -> Residuals | None:
+            given = [self.residuals(control, z_t, t, text, added_conditions) for control in controls]
+            acting = [residuals for residuals in given if residuals is not None]
+            return reduce(add, acting) if acting else None
+
         def error(compiled: CompiledNetwork) -> float:
+            residuals = total()
             encoded = encode(self.unet, z_t, t, text, added_conditions)
-            encoded = encoded if total is None else add_residuals(encoded, total)
+            encoded = encoded if residuals is None else add_residuals(encoded, residuals)
             expected = decode(self.unet if decoder is None else decoder, encoded, text)
-            return difference(run_unet(compiled, text, inputs, total), expected)
+            return difference(run_unet(compiled, text, inputs, residuals), expected)
 
         parts = [self.unet] if decoder is None else [self.unet, decoder]
         wanted = Wanted("the base", parts, shape, z_t.dtype, lambda: unet_graph(self.unet, shape, decoder), error)
         compiled = self.networks.find(wanted, text)
         if compiled is None:
             return self.planned(z_t, t, text, controls, added_conditions, decoder)
-        return run_unet(compiled, text, inputs, total).to(z_t.dtype)
+        return run_unet(compiled, text, inputs, total()).to(z_t.dtype)
 
     def residuals(
         self, control: ActiveControl, z_t: Tensor, t: Tensor | float, text: Tensor, added_conditions: AddedConditions | None

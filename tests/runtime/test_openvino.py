@@ -136,6 +136,19 @@ def test_follows_changed_weights_and_text() -> None:
 
 
 @torch.no_grad()
+def test_a_control_of_another_base_is_refused() -> None:
+    unet, fast = new_unet("sd15", **SMALL), OpenVINOUNet(new_unet("sd15", **SMALL))
+    z, text, _ = inputs("sd15", 1, (8, 8), guided=True)
+    fast(z, 5, text)
+    wider = new_unet("sd15", **SMALL | {"block_out_channels": (16, 48)})
+    network = new_network(wider, variant="lite")
+    controls = [ActiveControl(network, features_of(network, 1, (8, 8)))]
+    for runner in (ControlledUNet(unet), fast):
+        with pytest.raises(ValueError, match="another"):
+            runner(z, 5, text, controls)
+
+
+@torch.no_grad()
 def test_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     unet, fast = new_unet("sd15", **SMALL), None
     monkeypatch.setattr(kept, "KEPT", 2)

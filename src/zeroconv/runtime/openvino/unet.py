@@ -133,10 +133,17 @@ class OpenVINOUNet:
 
 
 def run_unet(compiled: CompiledNetwork, text: Tensor, inputs: dict[str, Tensor], residuals: Residuals | None) -> Tensor:
-    """The prediction, (B, C, h, w), with residuals or with zeros."""
-    sites = [name for name in compiled.inputs if name.startswith("residual")]
-    added = [torch.zeros(())] * len(sites) if residuals is None else list(residuals.values())
-    return compiled(text, **inputs, **dict(zip(sites, added, strict=True)))[0]
+    """The prediction, (B, C, h, w), with residuals or with zeros.
+
+    Raises:
+        ValueError: when the ControlNet was made for another base.
+    """
+    sites = {name: tensor for name, tensor in compiled.inputs.items() if name.startswith("residual")}
+    given = [torch.zeros(())] * len(sites) if residuals is None else list(residuals.values())
+    shapes, expected = [one.shape[1:] for one in given], [one.shape[1:] for one in sites.values()]
+    if residuals is not None and shapes != expected:
+        raise ValueError(f"the ControlNet gives residuals {shapes}, this base has features {expected}: it was made for another")
+    return compiled(text, **inputs, **dict(zip(sites, given, strict=True)))[0]
 
 
 def embed_rows(network: Any, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None) -> Tensor:

@@ -109,7 +109,7 @@ def our_network(control: ControlNetModel, unet: Any) -> ControlNet:
     """The same ControlNet in our class."""
     widths = tuple(control.config["conditioning_embedding_out_channels"])
     network = ControlNet.from_unet(unet, conditioning_embedding_out_channels=widths).eval().requires_grad_(False)
-    network.load_state_dict(control.state_dict())
+    network.load_state_dict(control.state_dict(), assign=True)  # the same memory
     return network
 
 

@@ -22,9 +22,11 @@ from zeroconv.images import to_image
 from zeroconv.messages import Message, listen
 from zeroconv.runtime.openvino import kept, library, store
 from zeroconv.runtime.openvino.compiled import CompiledNetwork
+from zeroconv.runtime.openvino.error import WORSE
 from zeroconv.runtime.openvino.library import core, is_installed
 from zeroconv.runtime.openvino.store import CompiledStore
 from zeroconv.runtime.openvino.unet import OpenVINOUNet
+from zeroconv.runtime.proof import ALLOWED
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason='needs OpenVINO: pip install "zeroconv[openvino]"')
 CLOSE = 1e-5
@@ -118,6 +120,23 @@ def test_float32_is_never_computed_in_another_type(monkeypatch: pytest.MonkeyPat
         with listen(told.append):
             assert distance(OpenVINOUNet(unet)(z, 321, text), expected) < CLOSE, "by plans"
         assert [message.code for message in told] == ["runtime.no-openvino"] and "compute in" in told[0].text
+
+
+@pytest.mark.parametrize("variant", ["full", "lora"])
+@torch.no_grad()
+def test_in_bfloat16_it_errs_not_much_more_than_the_ordinary_networks(variant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ALLOWED, torch.bfloat16, 1e-6)  # so that float32 decides
+    unet, told = new_unet("sd15", **SMALL), list[Message]()
+    network = new_network(unet, variant=variant)
+    z, text, _ = inputs("sd15", 1, (8, 8), guided=True)
+    features = features_of(network, 1, (8, 8))
+    exact = ControlledUNet(unet)(z, 5, text, [ActiveControl(network, features)])
+    unet, network = unet.bfloat16(), network.bfloat16()
+    given = z.bfloat16(), 5, text.bfloat16(), [ActiveControl(network, features.bfloat16())]
+    with listen(told.append):
+        found = OpenVINOUNet(unet)(*given)
+    assert not told and found.dtype == torch.bfloat16
+    assert distance(found, exact) < WORSE * distance(ControlledUNet(unet)(*given), exact)
 
 
 @torch.no_grad()

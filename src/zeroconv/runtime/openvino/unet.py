@@ -1,6 +1,6 @@
 """The controlled U-Net by OpenVINO: each network compiled once for a shape, proven once, and called as before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -15,12 +15,12 @@ from zeroconv.control.decoder import Decoder
 from zeroconv.control.residuals import Residuals
 from zeroconv.runtime.encoder import halve
 from zeroconv.runtime.openvino.compiled import PRECISIONS, CompiledNetwork
+from zeroconv.runtime.openvino.error import error_of, in_float32, widen
 from zeroconv.runtime.openvino.kept import CompiledNetworks, Wanted
 from zeroconv.runtime.openvino.library import library
 from zeroconv.runtime.openvino.networks import Shape, controlnet_graph, unet_graph
 from zeroconv.runtime.openvino.store import CompiledStore
 from zeroconv.runtime.planned_unet import PlannedUNet
-from zeroconv.runtime.proof import difference
 from zeroconv.stable_diffusion.unet import AddedConditions, decode, embed, encode
 
 __all__ = ["OpenVINOUNet"]
@@ -74,10 +74,16 @@ class OpenVINOUNet:
 
         def error(compiled: CompiledNetwork) -> float:
             residuals = total()
-            encoded = encode(self.unet, z_t, t, text, added_conditions)
-            encoded = encoded if residuals is None else add_residuals(encoded, residuals)
-            expected = decode(self.unet if decoder is None else decoder, encoded, text)
-            return difference(run_unet(compiled, text, inputs, residuals), expected)
+
+            def plain(unet: Any, last: Any, to: Callable[[Any], Any]) -> Tensor:
+                encoded = encode(unet, to(z_t), t, to(text), added_conditions and added_conditions.map(to))
+                if residuals is not None:
+                    encoded = add_residuals(encoded, residuals.map(lambda _, residual: to(residual)))
+                return decode(last, encoded, to(text))
+
+            found, last = run_unet(compiled, text, inputs, residuals), self.unet if decoder is None else decoder
+            expected = plain(self.unet, last, lambda value: value)
+            return error_of(found, expected, z_t.dtype, lambda: plain(in_float32(self.unet), in_float32(last), widen))
 
         parts = [self.unet] if decoder is None else [self.unet, decoder]
         wanted = Wanted("the base", parts, shape, z_t.dtype, lambda: unet_graph(self.unet, shape, decoder), error)
@@ -116,16 +122,18 @@ class OpenVINOUNet:
         inputs = {"z": distinct, "features": halve(features) if same else features, "embedding": embedding}
 
         def run(compiled: CompiledNetwork) -> Residuals:
-            *skips, middle = compiled(text, **inputs)
+            *skips, middle = (one.to(z_t.dtype) for one in compiled(text, **inputs))
             residuals = Residuals.of_unet(skips, middle)
             return residuals.pool() if network.config.global_pool_conditions else residuals
 
-        def plain(way: Any) -> Residuals:
-            own = {} if control_embedding is None else {"control_embedding": control_embedding}
-            return way(z_t, t, text, features=features, added_conditions=added_conditions, **own)
+        def plain(way: Any, to: Callable[[Any], Any] = lambda value: value) -> Residuals:
+            own = {} if control_embedding is None else {"control_embedding": to(control_embedding)}
+            added = added_conditions and added_conditions.map(to)
+            return way(to(z_t), t, to(text), features=to(features), added_conditions=added, **own)
 
         def error(compiled: CompiledNetwork) -> float:
-            return difference(flat(run(compiled)), flat(plain(network)))
+            found, expected = flat(run(compiled)), flat(plain(network))
+            return error_of(found, expected, z_t.dtype, lambda: flat(plain(in_float32(network), widen)))
 
         wanted = Wanted(network.name, [network], shape, z_t.dtype, lambda: controlnet_graph(network, shape), error)
         compiled = self.networks.find(wanted, text)

@@ -1,22 +1,27 @@
-"""A controlled denoising step: diffusers' networks, ours as they are, and ours by plans, side by side in one process.
+"""A controlled denoising step: diffusers' networks, ours as they are, by plans and by OpenVINO, side by side in one process.
 
     python benchmarks/generation.py                                    the tiny base, one minute
     python benchmarks/generation.py --size sd15 --side 256             SD 1.5's sizes, random weights: 11 GB
     python benchmarks/generation.py --size sd15 --side 512 --dtype bf16
+    python benchmarks/generation.py --size sd15 --ways torch,openvino  without the memory that plans take
 
 One step is what guidance asks for one picture: a batch of two rows with the same latents and map, and two texts. Every
 contestant computes the same step in turn; the ratio is the median over the rounds of diffusers' time and the
-contestant's in the same round. The error is relative to diffusers in float32. Packing is the first step's time beyond an
-ordinary one.
+contestant's in the same round. Seconds are the clock's, and the processor's (of all threads) beside them: on a busy machine
+they are what counts. The error is relative to diffusers in float32. Preparation (packing, compiling, proving) is the first
+step's time beyond an ordinary one, and the memory that the process has more after it. OpenVINO computes in the type that is
+asked for, and reads nothing that an earlier process compiled.
 """
 
 import argparse
 import copy
 import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -25,8 +30,11 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from zeroconv import ControlNet, StableDiffusion
-from zeroconv.control import ActiveControl, ControlledUNet
-from zeroconv.runtime.planned_unet import PlannedUNet
+from zeroconv.control import ActiveControl
+from zeroconv.runtime.choice import UNetRunner, run_unet
+from zeroconv.runtime.openvino.library import is_installed
+from zeroconv.runtime.openvino.store import CompiledStore
+from zeroconv.runtime.openvino.unet import OpenVINOUNet
 
 SD15: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -39,8 +47,9 @@ class Contestant:
     name: str
     step: Callable[[], Tensor]
     error: float = 0.0
-    packing: float = 0.0
-    seconds: list[float] | None = None
+    preparation: tuple[float, float] = (0.0, 0.0)
+    memory: int = 0
+    seconds: list[tuple[float, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def diffusers_step(unet: Any, control: Any, given: Step) -> Callable[[], Tensor]
     return run
 
 
-def our_step(controlled: ControlledUNet | PlannedUNet, network: ControlNet, given: Step) -> Callable[[], Tensor]:
+def our_step(controlled: UNetRunner, network: ControlNet, given: Step) -> Callable[[], Tensor]:
     """The step as our pipeline computes it."""
     features = network.encode_condition(given.condition)
     controls = [ActiveControl(network, torch.cat([features, features]))]
@@ -100,11 +109,11 @@ def our_network(control: ControlNetModel, unet: Any) -> ControlNet:
     """The same ControlNet in our class."""
     widths = tuple(control.config["conditioning_embedding_out_channels"])
     network = ControlNet.from_unet(unet, conditioning_embedding_out_channels=widths).eval().requires_grad_(False)
-    network.load_state_dict(control.state_dict())
+    network.load_state_dict(control.state_dict(), assign=True)  # the same memory
     return network
 
 
-def contestants(size: str, side: int, dtype: torch.dtype) -> tuple[list[Contestant], Tensor]:
+def contestants(size: str, side: int, dtype: torch.dtype, ways: Sequence[str]) -> tuple[list[Contestant], Tensor]:
     """Who takes part, diffusers first, and its step in float32."""
     unet, control = networks(size)
     given = inputs(unet, side)
@@ -112,30 +121,48 @@ def contestants(size: str, side: int, dtype: torch.dtype) -> tuple[list[Contesta
     if dtype != torch.float32:
         unet, control = (cast(Any, copy.deepcopy(one)).to(dtype) for one in (unet, control))
     given, network = given.to(dtype), our_network(control, unet).to(dtype)
-    found = [
-        Contestant("diffusers", diffusers_step(unet, control, given)),
-        Contestant("zeroconv", our_step(ControlledUNet(unet), network, given)),
-        Contestant("zeroconv, plans", our_step(PlannedUNet(unet), network, given)),
-    ]
+    found = [Contestant("diffusers", diffusers_step(unet, control, given))]
+    runners = {
+        "torch": lambda: run_unet(unet, "torch"),
+        "plan": lambda: run_unet(unet, "plan"),
+        "openvino": lambda: OpenVINOUNet(unet, CompiledStore(Path(tempfile.mkdtemp()))),
+    }
+    for way in ways:
+        if way != "openvino" or is_installed():
+            found.append(Contestant(f"zeroconv, {way}", our_step(runners[way](), network, given)))
     return found, exact
+
+
+def clock() -> tuple[float, float]:
+    """The clock's seconds, and the processor's."""
+    return time.perf_counter(), time.process_time()
+
+
+def resident() -> int:
+    """Bytes of memory that the process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def timed(step: Callable[[], Tensor]) -> tuple[tuple[float, float], Tensor]:
+    """How long a step took, and its result."""
+    before = clock()
+    result = step()
+    after = clock()
+    return (after[0] - before[0], after[1] - before[1]), result
 
 
 def measure(found: list[Contestant], exact: Tensor, rounds: int) -> None:
     """First step, second step, and then in turn."""
     for one in found:
-        times, result = list[float](), exact
-        for _ in range(3):
-            started = time.perf_counter()
-            result = one.step()
-            times.append(time.perf_counter() - started)
+        before = resident()
+        (first, result), *further = [timed(one.step) for _ in range(3)]
         one.error = float((result.float() - exact).norm() / exact.norm())
-        one.packing, one.seconds = times[0] - min(times[1:]), []
+        one.preparation = first[0] - min(times[0] for times, _ in further), first[1] - min(times[1] for times, _ in further)
+        one.memory, one.seconds = resident() - before, []
     for _ in range(rounds):
         for one in found:
-            started = time.perf_counter()
-            one.step()
             assert one.seconds is not None
-            one.seconds.append(time.perf_counter() - started)
+            one.seconds.append(timed(one.step)[0])
 
 
 def main() -> None:
@@ -144,21 +171,27 @@ def main() -> None:
     parser.add_argument("--size", choices=("tiny", "sd15"), default="tiny")
     parser.add_argument("--side", type=int, help="of the picture in pixels; 128 for tiny, 256 for sd15")
     parser.add_argument("--dtype", choices=KINDS, default="fp32")
+    parser.add_argument("--ways", default="torch,plan,openvino", help="of ours, with commas")
     parser.add_argument("--rounds", type=int, help="30 for tiny, 5 for sd15")
     args = parser.parse_args()
     side, rounds = args.side or {"tiny": 128, "sd15": 256}[args.size], args.rounds or {"tiny": 30, "sd15": 5}[args.size]
     with torch.no_grad():
-        found, exact = contestants(args.size, side, KINDS[args.dtype])
+        found, exact = contestants(args.size, side, KINDS[args.dtype], args.ways.split(","))
         measure(found, exact, rounds)
     print(f"{args.size}, {side} x {side} pixels, {args.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
           f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print("\n| | a step, ms | times diffusers (lowest to highest round) | error | packing, s |\n|---|---|---|---|---|")
+    print("\n| | a step, ms | times diffusers, clock (lowest to highest round) | the same, processor | error | preparation, s "
+          "(processor) | memory, GB |\n|---|---|---|---|---|---|---|")  # fmt: skip
     first = found[0].seconds or []
     for one in found:
-        seconds = one.seconds or []
-        ratios = [a / b for a, b in zip(first, seconds, strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {one.name} | {1000 * statistics.median(seconds):.1f} | {spread} | {one.error:.1e} | {one.packing:.2f} |")
+        seconds, (wall, own) = one.seconds or [], one.preparation
+        spreads: list[str] = []
+        for kind in range(2):
+            ratios = [a[kind] / b[kind] for a, b in zip(first, seconds, strict=True)]
+            spreads.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        step = f"{1000 * statistics.median(times[0] for times in seconds):.1f}"
+        print(f"| {one.name} | {step} | {spreads[0]} | {spreads[1]} | {one.error:.1e} | {wall:.1f} ({own:.1f}) | "
+              f"{one.memory / 1e9:.2f} |")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -3,21 +3,35 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.cli.conftest import Run
+from zeroconv.checkpoints.hub import derived_files
+from zeroconv.runtime.openvino import library
 
 
-def test_plans_make_the_same_picture(run: Run, base_folder: Path) -> None:
+def test_all_ways_make_the_same_picture(run: Run, base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(derived_files.constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
     words = ("generate", "--base", str(base_folder), "--prompt", "a", "--size", "64", "--steps", "2")
     pictures: list[np.ndarray] = []
-    for name in ("torch", "plan"):
+    for name in ("torch", "plan", "auto", *(["openvino"] if library.is_installed() else [])):
         assert run(*words, "--runtime", name, "--out", name).code == 0
         pictures.append(np.asarray(Image.open(f"{name}/seed-0.png"), dtype=np.int16))
-    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert all(np.abs(pictures[0] - other).max() <= 1 for other in pictures[1:])
 
 
 def test_a_way_that_there_is_not(run: Run) -> None:
     for command in (("generate", "--prompt", "a"), ("evaluate", "--control", "tiny-canny", "--data", "world:2@900000000")):
+        refused = run(*command, "--runtime", "quick")
+        assert refused.code == 2 and "--runtime got 'quick'; expected torch, plan, openvino or auto" in " ".join(
+            refused.err.split()
+        )
+
+
+def test_openvino_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "is_installed", lambda: False)
+    for command in (("generate", "--prompt", "a"), ("evaluate", "--control", "tiny-canny", "--data", "world:2@900000000")):
         refused = run(*command, "--runtime", "openvino")
-        assert refused.code == 2 and "--runtime got 'openvino'; expected torch or plan" in " ".join(refused.err.split())
+        assert refused.code != 0 and 'pip install "zeroconv[openvino]"' in " ".join(refused.err.split())
+        assert "Traceback" not in refused.err

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zeroconv.errors import InputError
+from zeroconv.runtime.openvino.library import check_installed
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inver
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
-Runtime = Annotated[str, typer.Option(help="torch; or plan: networks packed once, sooner on a CPU, more memory.")]
+Runtime = Annotated[str, typer.Option(help="torch; sooner on a CPU: plan (packed), openvino (compiled), auto (the fastest).")]
 
 KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -58,11 +59,15 @@ def parse_runtime(name: str) -> "RuntimeName":
     """The way networks are run.
 
     Raises:
+        InputError: for OpenVINO where it is not installed.
         typer.BadParameter: for an unknown one.
     """
-    if name == "torch" or name == "plan":
+    if name == "openvino":
+        check_installed()
         return name
-    raise typer.BadParameter(f"--runtime got {name!r}; expected torch or plan")
+    if name == "torch" or name == "plan" or name == "auto":
+        return name
+    raise typer.BadParameter(f"--runtime got {name!r}; expected torch, plan, openvino or auto")
 
 
 def parse_base(

@@ -59,6 +59,7 @@ def evaluate(
 ) -> None:
     """Measure fidelity with the control, without it, and of the best this base could do."""
     started = time.monotonic()
+    how = parse_runtime(runtime)
     with output_folder(out):
         from zeroconv import evaluation
         from zeroconv.control import ControlNet
@@ -69,8 +70,8 @@ def evaluate(
 
         asked = parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype)
         pipeline = ControlPipeline(open_base(asked))
-        if parse_runtime(runtime) == "plan":
-            pipeline.optimize()
+        if how != "torch":
+            pipeline.optimize(runtime=how)
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         name = condition or network.config.condition
         if name is None:

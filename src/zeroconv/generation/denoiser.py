@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, layer_weights
+from zeroconv.control import ActiveControl, ControlNet, layer_weights
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
 from zeroconv.images import to_tensor
-from zeroconv.runtime.planned_unet import PlannedUNet
+from zeroconv.runtime.choice import UNetRunner
 from zeroconv.stable_diffusion import AddedConditions
 
 __all__ = ["ControlledDenoiser", "activate", "connection_heights", "find_decoder", "run_together", "stack_maps"]
@@ -31,7 +31,7 @@ class ControlledDenoiser:
     ```
 
     Attributes:
-        unet: the controlled U-Net, or one run by plans.
+        unet: the controlled U-Net, run in any way.
         text: text states, (B, N, D); under `CFGDenoiser` the unconditional rows come first.
         controls: for the same rows.
         steps: how many there are, for the controls' windows.
@@ -40,7 +40,7 @@ class ControlledDenoiser:
         reuse: what of earlier steps is used again; None is nothing.
     """
 
-    unet: ControlledUNet | PlannedUNet
+    unet: UNetRunner
     text: Tensor
     controls: Sequence[ActiveControl] = ()
     steps: int = 1

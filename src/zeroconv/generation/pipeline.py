@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
+from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
 from zeroconv.data_uri import encode_png
@@ -24,14 +24,12 @@ from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import ControlRequest, GenerationRequest
 from zeroconv.messages import Message, listen, tell
-from zeroconv.runtime.planned_unet import PlannedUNet
+from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
 from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
 
 __all__ = ["ControlPipeline", "Output", "Runtime", "generate"]
-
-Runtime = Literal["torch", "plan"]
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,21 @@ class ControlPipeline:
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
-        self.unet: ControlledUNet | PlannedUNet = ControlledUNet(base.unet)
+        self.unet: UNetRunner = run_unet(base.unet, "torch")
 
-    def optimize(self, dtype: torch.dtype | None = None) -> Self:
-        """Run base and ControlNets by plans from now on: the same pictures up to rounding, sooner, for more memory.
+    def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
+        """Run base and ControlNets another way from now on: the same pictures up to rounding, sooner, for more memory.
 
         Args:
             dtype: also compute in this type, such as bfloat16; that changes the base.
+            runtime: "plan", "openvino" (`pip install "zeroconv[openvino]"`), "auto" for whichever is the fastest where there
+                are steps enough to find out, or "torch".
+
+        Raises:
+            InputError: for "openvino" where it is not installed.
         """
         self.base.to(self.base.device, dtype)
-        self.unet = PlannedUNet(self.base.unet)
+        self.unet = run_unet(self.base.unet, runtime)
         return self
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
@@ -154,7 +157,10 @@ class ControlPipeline:
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
-            for rows in split_batches([self.count_windows(request) for request in requests], batch_size):
+            batches = split_batches([self.count_windows(request) for request in requests], batch_size)
+            if isinstance(self.unet, FastestUNet):
+                self.unet.expect(num_inference_steps * len(batches))
+            for rows in batches:
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
                 with name_broken_network(self.base, networks):
                     latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
@@ -239,7 +245,7 @@ def generate(
     Args:
         request: what is asked for.
         base: the base, if it is open already; otherwise it is opened as `request.base` says.
-        runtime: "torch", or "plan": see `ControlPipeline.optimize`.
+        runtime: see `ControlPipeline.optimize`.
         on_step: as in `ControlPipeline`.
 
     Raises:
@@ -252,7 +258,7 @@ def generate(
     size = request.size or (base.size, base.size)
     controls = make_controls(request.controls, base, size, request.resize)
     pipeline = ControlPipeline(base)
-    output = (pipeline.optimize() if runtime == "plan" else pipeline)(
+    output = (pipeline if runtime == "torch" else pipeline.optimize(runtime=runtime))(
         request.prompt,
         controls,
         weighting=request.weighting,

@@ -98,7 +98,7 @@ def check_attention(attention: nn.Module) -> tuple[int, float]:
         raise UnknownModuleError("Attention")
     if attention.rescale_output_factor != 1 or type(attention.processor) not in (AttnProcessor, AttnProcessor2_0):
         raise UnknownModuleError(type(attention.processor).__name__)
-    if attention.upcast_attention and attention.to_q.weight.dtype != torch.float32:
+    if attention.upcast_attention and getattr(attention.to_q, "layer", attention.to_q).weight.dtype != torch.float32:
         raise UnknownModuleError("Attention in another type than its weights'")
     return attention.heads, float(attention.scale)
 

@@ -1,0 +1,79 @@
+"""What the approximations save and cost on the tiny base: time, distance from the exact pictures, and obedience to the map.
+
+    python benchmarks/approximations.py                 24 held-out scenes, ten minutes on one core
+    python benchmarks/approximations.py --count 100
+
+Every setting makes the same pictures, from the same seeds, one picture at a time. Time is processor time of one thread; the
+settings take turns after each picture. The distance is that of the latents, relative to the exact ones' length.
+"""
+
+import argparse
+import os
+import time
+from typing import Any
+
+import torch
+
+from zeroconv import ControlNet, ControlPipeline, StableDiffusion, conditions
+from zeroconv.data import get_maps, open_pairs
+from zeroconv.evaluation import bootstrap_mean
+from zeroconv.generation import Control
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "`--control-every 2`": {"control_every": 2},
+    "`--control-every 3`": {"control_every": 3},
+    "`--control-every 5`": {"control_every": 5},
+    "`--encoder-every 2`": {"encoder_every": 2},
+    "`--encoder-every 3`": {"encoder_every": 3},
+    "control in the first half of the steps": {"end": 0.5},
+    "half the steps": {"num_inference_steps": 10},
+    "a quarter of the steps": {"num_inference_steps": 5},
+    "no control": {"scale": 0.0},
+}
+STEPS, GUIDANCE = 20, 4.0
+
+
+def main() -> None:
+    """Measure, and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=24, help="held-out scenes")
+    parser.add_argument("--condition", choices=("canny", "depth"), default="canny")
+    parser.add_argument("--runtime", choices=("torch", "plan"), default="plan")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    base = StableDiffusion.from_pretrained("tiny")
+    network = ControlNet.from_pretrained(f"tiny-{args.condition}", unet=base.unet)
+    pipeline = ControlPipeline(base)
+    if args.runtime == "plan":
+        pipeline.optimize()
+    condition, pairs = conditions.get(args.condition), list(open_pairs(f"world:{args.count}@900000000", args.condition))
+    maps = get_maps(pairs, condition.name, [network.config.extract] * len(pairs))
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SETTINGS}
+    for index, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
+        exact = torch.zeros(0)
+        for name, changes in SETTINGS.items():
+            settings = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, **changes}
+            how = {key: settings.pop(key) for key in ("end", "scale") if key in settings}
+            control = [] if how.get("scale") == 0 else [Control(network, image, checked=image, **how)]
+            if index == 0:
+                pipeline(pair.caption, control, seed=0, size=image.size, **settings)  # packs
+            started = time.process_time()
+            output = pipeline(pair.caption, control, seed=index, size=image.size, **settings)
+            seconds, exact = time.process_time() - started, exact if len(exact) else output.latents
+            fidelity = condition.metrics(output.images[0], image)[condition.metric]
+            results[name].append((seconds, float((output.latents - exact).norm() / exact.norm()), fidelity))
+        print(f"\r{index + 1} of {len(pairs)}", end="", flush=True)
+    print(f"\n\n{args.count} scenes, {args.condition}, {args.runtime}, {STEPS} steps, guidance {GUIDANCE:g}, torch "
+          f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print(f"\n| | seconds a picture | times as fast | distance | {condition.metric} |\n|---|---|---|---|---|")
+    first = sum(row[0] for row in results["exact"])
+    for name, rows in results.items():
+        seconds, apart = sum(row[0] for row in rows), sum(row[1] for row in rows) / len(rows)
+        value = bootstrap_mean([row[2] for row in rows])
+        interval = f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+        print(f"| {name} | {seconds / len(rows):.2f} | {first / seconds:.2f} | {apart:.2f} | {interval} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -181,7 +181,7 @@ def main() -> None:
     print(f"{args.size}, {side} x {side} pixels, {args.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
           f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     print("\n| | a step, ms (processor) | times diffusers, clock (lowest to highest round) "
-          "| the same, processor | error | preparation, s (processor) | memory, GB |\n|---|---|---|---|---|---|---|")  # fmt: skip
+          "| the same, processor | error | preparation, s (processor) | memory, GB |\n" + 7 * "|---" + "|")  # fmt: skip
     first = found[0].seconds or []
     for one in found:
         seconds, (wall, own) = one.seconds or [], one.preparation

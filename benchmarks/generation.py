@@ -180,8 +180,8 @@ def main() -> None:
         measure(found, exact, rounds)
     print(f"{args.size}, {side} x {side} pixels, {args.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
           f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print("\n| | a step, ms | times diffusers, clock (lowest to highest round) | the same, processor | error | preparation, s "
-          "(processor) | memory, GB |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    print("\n| | a step, ms (processor) | times diffusers, clock (lowest to highest round) "
+          "| the same, processor | error | preparation, s (processor) | memory, GB |\n" + 7 * "|---" + "|")  # fmt: skip
     first = found[0].seconds or []
     for one in found:
         seconds, (wall, own) = one.seconds or [], one.preparation
@@ -189,9 +189,9 @@ def main() -> None:
         for kind in range(2):
             ratios = [a[kind] / b[kind] for a, b in zip(first, seconds, strict=True)]
             spreads.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-        step = f"{1000 * statistics.median(times[0] for times in seconds):.1f}"
-        print(f"| {one.name} | {step} | {spreads[0]} | {spreads[1]} | {one.error:.1e} | {wall:.1f} ({own:.1f}) | "
-              f"{one.memory / 1e9:.2f} |")  # fmt: skip
+        step, busy = (1000 * statistics.median(times[kind] for times in seconds) for kind in range(2))
+        print(f"| {one.name} | {step:.1f} ({busy:.1f}) | {spreads[0]} | {spreads[1]} | {one.error:.1e} | "
+              f"{wall:.1f} ({own:.1f}) | {one.memory / 1e9:.2f} |")  # fmt: skip
 
 
 if __name__ == "__main__":

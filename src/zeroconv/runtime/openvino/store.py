@@ -35,7 +35,7 @@ def content_key(tensors: Mapping[str, Tensor], rest: Sequence[Any]) -> str:
     for name, tensor in sorted(tensors.items()):
         held = tensor.detach().contiguous()
         found.update(repr((name, held.dtype, tuple(held.shape))).encode())
-        found.update(memoryview(held.reshape(-1).view(torch.uint8).numpy()))
+        found.update(held.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

@@ -80,6 +80,7 @@ class Trainer:
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
+                self.data.check_files()
                 self.folder.open(config, tensors=self.shards is None)
         try:
             with self.processes.together(), listen(self.opening.append):

@@ -67,6 +67,15 @@ class RunData:
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
         self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
 
+    def check_files(self) -> None:
+        """Refuse pictures that are others than when they were prepared; one process looks for all.
+
+        Raises:
+            InputError: naming the first.
+        """
+        if self.prepared is not None:
+            self.prepared.check_files(self.found)
+
     def check_base(self, base: StableDiffusion) -> None:
         """Refuse what was prepared with another base, or for pictures of another size.
 

@@ -97,6 +97,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
     """
     opened = cache(partial(open_base, config))
     data = RunData(config, None, opened)
+    data.check_files()
     base, network = lock_and_build(config, opened())
     check_size(config, base, data.size)
     optimization = config.optimization

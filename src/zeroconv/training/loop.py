@@ -128,6 +128,8 @@ def optimize(
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * scale_learning_rate(step)
         parts = parts_of(step)
+        if loss_scale is not None:
+            loss_scale.begin()
         while True:
             loss = mean(add_gradients(loss_of, parts, without_sharing, 1 if loss_scale is None else loss_scale.scale))
             if loss_scale is not None:

@@ -179,7 +179,7 @@ def test_files_ask_for_a_probe_and_a_state(settings: Settings) -> None:
 
 def test_a_begun_anew_folder_keeps_no_requests(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    for name in ("probe", "save", "stop", "trackers.json"):
+    for name in ("lock", "probe", "save", "stop", "trackers.json"):
         (tmp_path / name).touch()
     folder.clear()
     assert {path.name for path in tmp_path.iterdir()} == {"lock"}

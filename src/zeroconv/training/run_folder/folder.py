@@ -13,15 +13,15 @@ from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 from zeroconv.publishing import save_with_card, write_readme
-from zeroconv.run_files import CONFIG, LOCK, LOG, REQUESTS, SAMPLES, parse_line
+from zeroconv.run_files import CONFIG, LOCK, LOG, SAMPLES, parse_line
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
+from zeroconv.training.run_folder.entries import ENTRIES, HELD_OUT, SKIPPED, check_ours
 from zeroconv.training.run_folder.lock import FolderLock
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "is_comparable"]
 
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
-HELD_OUT, SKIPPED = "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "data.buckets",
     "data.resolution", "data.crops", "data.flip", "model.variant", "model.rank", "model.connection",
@@ -36,10 +36,6 @@ FREE_ON_RESUME = (
     "parallel.shard", "data.cache",
 )  # fmt: skip
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
-ENTRIES = (
-    "state", "cache", SAMPLES, "controlnet", CONFIG, LOG, HELD_OUT, SKIPPED, *REQUESTS, "trackers.json", "tensorboard",
-)  # fmt: skip
-"""What `clear` removes; a README stays until a new one takes its place."""
 
 
 class RunFolder:
@@ -82,10 +78,12 @@ class RunFolder:
             tensors: whether those of its newest state are read.
 
         Raises:
-            InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
+            InputError: when another process trains in it, it holds another run, naming the first setting that differs, or files
+                of another program that a run would replace.
             OSError: when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        check_ours(self.path)
         self.lock.acquire()
         try:
             self.remove_parts()
@@ -111,11 +109,12 @@ class RunFolder:
         """Remove a run, to begin anew.
 
         Raises:
-            InputError: when another process trains in it.
+            InputError: when another process trains in it, or its files are not those of a run.
             OSError: when something cannot be removed.
         """
         if not self.path.is_dir():
             return
+        check_ours(self.path)
         self.lock.acquire()
         try:
             for path in (self.path / name for name in ENTRIES):

@@ -15,7 +15,7 @@ from zeroconv.training.probing.diagnosis import diagnose, is_zero
 from zeroconv.training.probing.overfit import MeasuredProbe, find_overfit
 from zeroconv.training.probing.probe import STRENGTH, Probe, share_interval
 from zeroconv.training.probing.sudden_convergence import SuddenConvergence, find_sudden_convergence
-from zeroconv.training.run_folder.folder import RunFolder
+from zeroconv.training.run_folder.folder import RunFolder, is_comparable
 
 __all__ = ["ProbeRecorder"]
 
@@ -30,7 +30,7 @@ class ProbeRecorder:
         config: of the run.
         folder: of the run.
         report: called with every event.
-        rows: of the log so far.
+        rows: of the log so far; probes whose pictures were made otherwise are not compared with those to come.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ProbeRecorder:
         self.measured: list[MeasuredProbe] = []
         self.last: Mapping[str, Any] = {}
         for row in rows:
-            if row["event"] == "probe":
+            if row["event"] == "probe" and is_comparable(row, self.made()):
                 self.remember(row)
         self.uncontrolled, self.ceiling = probe.run(None), probe.ceiling()
         self.jump = self.find_jump()
@@ -105,9 +105,9 @@ class ProbeRecorder:
         event = self.event(step, row)
         rows = {"without control": self.uncontrolled, "with it": result, "with it, no prompt": without_prompt}
         path = write_png(self.probe.sheet(rows, event.line()), self.folder.path / "samples" / row["sheet"])
-        if event.fidelity > self.folder.read_best():
+        if event.fidelity > self.folder.read_best(self.made()):
             licence = self.config.checkpoint.licence
-            self.folder.save_best(network, step, event.fidelity, path, self.describe(event), licence)
+            self.folder.save_best(network, step, event.fidelity, path, self.describe(event), licence, self.made())
             self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {event.line()}")
         self.folder.log("probe", step, **row)
         self.remember({"step": step, **row})

@@ -222,6 +222,7 @@ class RunFolder:
         sheet: Path,
         metrics: Mapping[str, str | float],
         licence: str | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the network as the run's result, with the sheet of its probe and a model card.
 
@@ -232,18 +233,24 @@ class RunFolder:
             sheet: the picture of the probe's samples.
             metrics: what the card says was measured.
             licence: of the network.
+            made: how the pictures of its probe were made.
         """
         folder = self.path / "controlnet"
         folder.mkdir(exist_ok=True)
         with replacing(folder / "samples.png") as part:
             shutil.copyfile(sheet, part)
         save_with_card(network, folder, metrics=metrics, samples="samples.png", licence=licence)
-        write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity}))
+        write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity, **(made or {})}))
 
-    def read_best(self) -> float:
-        """Fidelity of the network kept so far; below any when there is none."""
+    def read_best(self, made: Mapping[str, Any] | None = None) -> float:
+        """Fidelity of the network kept so far; below any when there is none.
+
+        Args:
+            made: how pictures are made now; a fidelity of pictures that were made otherwise is below any, too.
+        """
         try:
-            return float(read_json(self.path / "controlnet" / "probe.json")["fidelity"])
+            found = read_json(self.path / "controlnet" / "probe.json")
+            return float(found["fidelity"]) if is_comparable(found, made or {}) else -1.0
         except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: the next probe writes it anew
             return -1.0
 
@@ -278,6 +285,11 @@ class RunFolder:
 def evaluation_data(config: TrainConfig) -> str:
     """Pairs to evaluate on that were not trained on: scenes that every training leaves out, or a place to put a name."""
     return "world:200@900000000" if config.data.source.startswith("world:") else "NEW-PAIRS"
+
+
+def is_comparable(row: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether a probe's pictures were made as they are made now, as far as its line says how."""
+    return all(row.get(name, value) == value for name, value in made.items())
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:

@@ -77,7 +77,8 @@ class DataConfig(Group):
     resolution: int | None = Field(None, ge=8, description="side in pixels of a square of the buckets' area; the base's own")
     crops: int = Field(1, ge=1, le=64, description="of buckets: parts of each picture, drawn once; 1 is its middle")
     flip: bool = Field(
-        False, description="of buckets: mirror half of the visits, with their maps; not where the caption says left or right"
+        False,
+        description="of buckets: mirror half of the visits, with their maps; not where captions tell of left, right or writing",
     )
 
     check_extract = field_validator("extract")(check_parameters)

@@ -14,6 +14,7 @@ from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
 from zeroconv.training.config.groups import GROUPS
 from zeroconv.training.config.train_config import SHORT
+from zeroconv.training.processes import Processes
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 sizes = st.floats(1e-12, 1e12)
@@ -239,3 +240,9 @@ def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int
 
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
     assert {TrainConfig.build(steps=9, warmup_steps=0).optimization.scale_learning_rate(step) for step in range(9)} == {1.0}
+
+
+def test_a_batch_is_refused_that_processes_cannot_divide() -> None:
+    Processes(size=3).check_batch(12, 2)
+    with pytest.raises(InputError, match=r"batch_size 8 cannot be divided over 3 processes of 2 equal parts .*a multiple of 6"):
+        Processes(size=3).check_batch(8, 2)

@@ -42,6 +42,7 @@ class Learner:
 
     def __init__(self, config: TrainConfig, opened: StableDiffusion, processes: Processes, size: tuple[int, int]) -> None:
         optimization = config.optimization
+        processes.check_batch(optimization.batch_size, optimization.accumulation)
         device = processes.device(optimization.device)
         self.base, network = lock_and_build(config, opened)
         check_size(config, self.base, size)

@@ -11,7 +11,7 @@ from zeroconv.training.data.batches import Batch
 from zeroconv.training.divided_tensors import local_part
 from zeroconv.training.loop import StepMetrics
 
-__all__ = ["SkippedSteps", "explain_nonfinite", "find_nonfinite", "in_batch"]
+__all__ = ["SkippedSteps", "alone", "explain_nonfinite", "find_nonfinite", "in_batch"]
 
 Agree = Callable[[str | None], str | None]
 """What the first process that has something to say says, in all of them (`Processes.first_of`)."""

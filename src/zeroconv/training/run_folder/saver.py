@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batches
 from zeroconv.training.loop import TrainingLoss
-from zeroconv.training.nonfinite import find_nonfinite, in_batch
+from zeroconv.training.nonfinite import alone, find_nonfinite, in_batch
 from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.processes import Processes
@@ -89,7 +89,8 @@ class Saver:
             FloatingPointError: naming what is not finite.
         """
         batch = self.batches(step, 0, self.config.optimization.batch_size)
-        if (found := find_nonfinite(self.loss, batch)) and in_batch(batch) is None:
+        agree = alone if self.processes is None else self.processes.first_of
+        if (found := find_nonfinite(self.loss, batch, agree)) and in_batch(batch) is None:
             good = self.folder.checkpoints.good
             kept = f"; the state of step {good[-1]} stays" if good else ""
             raise FloatingPointError(

@@ -141,9 +141,7 @@ class Trainer:
             raise
         stopped = None if self.done >= self.config.optimization.steps else self.stop.reason()
         self.stop.clear()
-        if self.saves:
-            self.save()
-            self.folder.checkpoints.wait()
+        self.save(wait=True)
         return self.summarize(stopped)
 
     def begin(self) -> None:
@@ -221,7 +219,7 @@ class Trainer:
                 with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if (self.timetable.is_save_due(state.step) or asked == SAVE) and self.saves:
+            if self.timetable.is_save_due(state.step) or asked == SAVE:
                 self.save()
             if is_check_due and self.processes.first_of(self.stop.reason()):
                 return
@@ -233,17 +231,25 @@ class Trainer:
         if self.timetable.is_progress_due(state.step):
             self.progress.write(state.step)
 
-    def save(self) -> None:
+    def save(self, wait: bool = False) -> None:
         """Write the state from which the same command resumes; the log of its steps is on the disk before it.
+
+        Args:
+            wait: until it is on the disk.
 
         Raises:
             FloatingPointError: when the weights give no finite loss any more; then nothing is written.
             OSError: when this state, or the one before it, cannot be written.
+            PeerFailedError: when that was so in another process.
         """
-        if self.processes.is_first:
-            self.progress.write(self.done, report=False)
-        self.saver.check_weights(self.done)
-        self.saver.save(self.done)
+        with self.processes.together():
+            if self.processes.is_first:
+                self.progress.write(self.done, report=False)
+            if self.saves:
+                self.saver.check_weights(self.done)
+                self.saver.save(self.done)
+            if wait:
+                self.folder.checkpoints.wait()
 
     def save_despite(self, error: BaseException) -> None:
         """Save although the run ends with an error; when that fails, too, the error says so."""

@@ -50,7 +50,7 @@ class Learner:
         self.network.check_base(self.base.unet)
         self.encoders = encoders_of(self.base)
         self.loss = build_loss(config, self.base, self.network, device)
-        self.shards = divide(self.loss, processes, config.parallel.shard)  # optimizer and average are of the parts
+        self.shards = divide(self.loss, processes, config)  # optimizer and average are of the parts
         self.optimizer = build_optimizer(self.network, optimization, self.base)
         self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
         self.loss_scale = LossScale() if optimization.precision == "fp16" else None

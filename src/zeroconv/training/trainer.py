@@ -108,7 +108,7 @@ class Trainer:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
         if self.shards is not None:
-            return load_divided(self.folder, saved and saved.step, self.processes, *self.learner.learnt)
+            return load_divided(self.folder, saved and saved.step, self.processes, self.network, self.learner.restore)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
             self.learner.restore(tensors)

@@ -1,6 +1,7 @@
 """A run from a prepared folder is the run without one, bit by bit, and opens no picture that it does not need."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,10 @@ def test_a_picture_that_was_replaced_is_never_seen_with_the_old_latents(
         assert [one.code for one in trainer.opening] == ["data.compared"]
         assert "10 pairs have files of another time" in trainer.opening[0].text
         trainer.folder.unlock()
+    (pairs / "3.png").unlink()  # only the list and held-out pictures need to be there
+    assert train(settings(**asked)).step == 1
+    draw(pairs / "3.png", 3)
+    shutil.rmtree(settings().checkpoint.out)
     draw(pairs / "4.png", 77)
     for refused in (lambda: train(settings(**asked)), lambda: plan_run(settings(**asked))):
         with pytest.raises(InputError, match=r"was prepared from another picture or map than that of '4\.png' now: the same"):

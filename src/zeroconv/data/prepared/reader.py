@@ -84,7 +84,7 @@ class PreparedCache:
         """Refuse pictures, and maps that were prepared with them, whose bytes are others than those that were encoded.
 
         Files of the same size and time are not read. Of the others, and of pictures in tables, `COMPARED` are read, evenly
-        spread; it is said when there are more.
+        spread; it is said when there are more. Files may be missing: where maps are prepared nobody needs them.
 
         Args:
             pairs: the data set, of the same list (`check_pairs`).
@@ -98,7 +98,8 @@ class PreparedCache:
             if shard is None or len(shard.rows) != len(rows):
                 raise self.damaged(rows.start)
             for index, row in zip(rows, shard.rows, strict=True):
-                if (stamp := content.stamp(index)) is None or stamp != row.stamp:
+                stamp = content.stamp(index)
+                if stamp != row.stamp if stamp is not None else not content.is_missing(index):
                     newer.append((index, row))
         for index, row in newer[:: -(-len(newer) // COMPARED) or 1]:
             if content.key(index) != row.key:

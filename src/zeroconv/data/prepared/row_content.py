@@ -47,6 +47,13 @@ class RowContent:
                 return None
         return numbers
 
+    def is_missing(self, index: int) -> bool:
+        """Whether a file of a row is not there."""
+        if not isinstance(self.pairs, FolderPairs):
+            return False
+        files = self.files(self.pairs.rows[index])
+        return any(not file.exists() for file in files if isinstance(file, Path))
+
     def key(self, index: int) -> str:
         """A hash of the bytes of a row's files, of the pixels where it is a scene; "missing" when one cannot be read."""
         content = hashlib.blake2b(digest_size=16)

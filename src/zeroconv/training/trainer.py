@@ -92,9 +92,8 @@ class Trainer:
         except BaseException:
             self.folder.unlock()
             raise
-        steps, encoders = len(self.loss.schedule), learner.encoders
-        known = self.data.pairs, self.cache, self.data.size
-        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out, self.data.views)
+        known = self.data.pairs, self.cache, self.data.size, len(self.loss.schedule)
+        self.batches = Batches(config, learner.encoders, *known, self.device, self.leave_out, self.data.views)
         self.timetable = Timetable(config, self.device)
         divided = self.shards and self.processes
         self.saver = Saver(
@@ -243,6 +242,8 @@ class Trainer:
             PeerFailedError: when that was so in another process.
         """
         with self.processes.together():
+            for name, problem in self.data.left_out_by_others(self.processes):
+                self.leave_out(name, problem)
             if self.processes.is_first:
                 self.progress.write(self.done, report=False)
             if self.saves:
@@ -286,7 +287,7 @@ class Trainer:
         self.report(message)
 
     def leave_out(self, name: str, problem: str) -> None:
-        """List a pair that turned out to be unusable."""
+        """List a pair that turned out to be unusable, here or in another process."""
         self.data.left_out.append((name, problem))
         if self.processes.is_first:
             self.folder.write_skipped(self.data.left_out)

@@ -19,6 +19,7 @@ from zeroconv.training.data.caches import open_cache, open_prepared
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
 from zeroconv.training.data.views import Buckets, Views, centre
 from zeroconv.training.data.visits import make_maps
+from zeroconv.training.processes import Processes
 
 __all__ = ["RunData"]
 
@@ -99,6 +100,12 @@ class RunData:
             return self.prepared
         size, views = (self.views.capacity, self.views.per_sample) if self.views else (self.size, None)
         return open_cache(self.config.data.cache, own, base, self.found.names, size, self.found.max_captions, views)
+
+    def left_out_by_others(self, processes: Processes) -> list[tuple[str, str]]:
+        """Pairs that other processes have left out and this one has not met yet, each with the reason; all must ask at once."""
+        known = {name for name, _ in self.left_out}
+        found = {name: problem for each in processes.of_all(self.left_out) for name, problem in each}
+        return [(name, problem) for name, problem in found.items() if name not in known]
 
     def messages(self) -> Iterator[Message]:
         """What a user should know: who reads the maps of probes, maps that look wrong, pairs that are left out."""

@@ -86,7 +86,7 @@ class Trainer:
             with self.processes.together(), listen(self.opening.append):
                 self.done = self.load()
                 if self.processes.is_first:
-                    self.folder.write_held_out(self.data.held_out)
+                    self.folder.write_held_out(self.data.held_out, len(self.data.found))
                     self.data.open_cache(self.folder.path / "cache", learner.encoders)
             self.cache = self.data.open_cache(self.folder.path / "cache", learner.encoders)
         except BaseException:

@@ -15,7 +15,8 @@ from zeroconv.training.probing.diagnosis import diagnose, is_zero
 from zeroconv.training.probing.overfit import MeasuredProbe, find_overfit
 from zeroconv.training.probing.probe import STRENGTH, Probe, share_interval
 from zeroconv.training.probing.sudden_convergence import SuddenConvergence, find_sudden_convergence
-from zeroconv.training.run_folder.folder import RunFolder, is_comparable
+from zeroconv.training.run_folder.entries import is_comparable
+from zeroconv.training.run_folder.folder import RunFolder
 
 __all__ = ["ProbeRecorder"]
 

@@ -1,14 +1,16 @@
 """What lies in a run folder, and whether a folder is one: nothing else is ever replaced or removed."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from zeroconv.errors import InputError
 from zeroconv.run_files import CONFIG, LOCK, LOG, REQUESTS, SAMPLES
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import EARLIER, MANIFEST
 
-__all__ = ["ENTRIES", "HELD_OUT", "SKIPPED", "check_ours"]
+__all__ = ["ENTRIES", "HELD_OUT", "SKIPPED", "check_ours", "is_comparable"]
 
 HELD_OUT, SKIPPED = "held-out.json", "skipped.jsonl"
 WRITTEN = ("state", "cache", SAMPLES, "controlnet", CONFIG, LOG, HELD_OUT, SKIPPED, "trackers.json", "tensorboard")
@@ -40,3 +42,8 @@ def is_run(folder: Path) -> bool:
             return bool(TrainConfig.build(config))
         return False
     return (folder / LOCK).is_file()
+
+
+def is_comparable(row: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether a probe's pictures were made as they are made now, as far as its line says how."""
+    return all(row.get(name, value) == value for name, value in made.items())

@@ -16,10 +16,10 @@ from zeroconv.publishing import save_with_card, write_readme
 from zeroconv.run_files import CONFIG, LOCK, LOG, SAMPLES, parse_line
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
-from zeroconv.training.run_folder.entries import ENTRIES, HELD_OUT, SKIPPED, check_ours
+from zeroconv.training.run_folder.entries import ENTRIES, HELD_OUT, SKIPPED, check_ours, is_comparable
 from zeroconv.training.run_folder.lock import FolderLock
 
-__all__ = ["RunFolder", "is_comparable"]
+__all__ = ["RunFolder"]
 
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 FIXED_ON_RESUME = (
@@ -181,9 +181,14 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error})", field="checkpoint.out", hint="begin anew with --fresh") from error
 
-    def write_held_out(self, names: Sequence[str]) -> None:
-        """Keep the names of the pairs that are held out."""
-        write_text(self.path / HELD_OUT, json.dumps({"names": list(names)}, ensure_ascii=False))
+    def write_held_out(self, names: Sequence[str], pairs: int) -> None:
+        """Keep the names of the pairs that are held out, and how many there are in all; say when there were more or less."""
+        path = self.path / HELD_OUT
+        before = pairs if not path.exists() else read_json(path).get("pairs", pairs)
+        if before != pairs:
+            text = f"the data set has {pairs} pairs and had {before}: from here on they are seen in another order"
+            tell(Message(text, "data.other-count"))
+        write_text(path, json.dumps({"names": list(names), "pairs": pairs}, ensure_ascii=False))
 
     def write_skipped(self, rows: Sequence[tuple[str, str]]) -> None:
         """Keep the pairs that are left out, each with the reason; no file where there are none."""
@@ -196,8 +201,11 @@ class RunFolder:
     def log(self, kind: str, step: int, **values: Any) -> None:
         """Add a line to the log."""
         row = {"event": kind, "step": step, **values}
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with (self.path / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OSError(f"cannot write {self.path / LOG}: {error.strerror}") from error
         for follow in self.followers:
             follow(row)
 
@@ -285,11 +293,6 @@ class RunFolder:
 def evaluation_data(config: TrainConfig) -> str:
     """Pairs to evaluate on that were not trained on: scenes that every training leaves out, or a place to put a name."""
     return "world:200@900000000" if config.data.source.startswith("world:") else "NEW-PAIRS"
-
-
-def is_comparable(row: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    """Whether a probe's pictures were made as they are made now, as far as its line says how."""
-    return all(row.get(name, value) == value for name, value in made.items())
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
+from zeroconv.training.config.defaults import timesteps_of_step
 from zeroconv.training.config.groups import GROUPS
 from zeroconv.training.config.train_config import SHORT
 from zeroconv.training.processes import Processes
@@ -246,3 +247,20 @@ def test_a_batch_is_refused_that_processes_cannot_divide() -> None:
     Processes(size=3).check_batch(12, 2)
     with pytest.raises(InputError, match=r"batch_size 8 cannot be divided over 3 processes of 2 equal parts .*a multiple of 6"):
         Processes(size=3).check_batch(8, 2)
+
+
+def test_time_steps_are_drawn_from_their_range() -> None:
+    def drawn(step: int, **settings: Any) -> range:
+        return timesteps_of_step(TrainConfig.build(steps=9, **settings).optimization, True, 1000, step)
+
+    assert drawn(0) == drawn(8) == range(1000)
+    assert drawn(0, timesteps="high-first") == range(400, 1000) and drawn(6, timesteps="high-first") == range(1000)
+    narrow = {"min_timestep": 200, "max_timestep": 700}
+    assert drawn(0, **narrow) == range(200, 700)
+    assert drawn(0, timesteps="high-first", **narrow) == range(400, 700)
+    assert drawn(6, timesteps="high-first", **narrow) == range(200, 700)
+    assert drawn(0, max_timestep=5000) == range(1000)
+    with pytest.raises(InputError, match=r"min_timestep is 7 and max_timestep 7: nothing lies between"):
+        TrainConfig.build(min_timestep=7, max_timestep=7)
+    with pytest.raises(InputError, match=r"min_timestep is 1000, and this base's schedule has the time steps 0 … 999"):
+        drawn(0, min_timestep=1000)

@@ -118,6 +118,17 @@ def test_probes_that_were_made_otherwise_are_not_compared(settings: Settings) ->
     trainer.folder.unlock()
 
 
+def test_held_out_losses_of_other_time_steps_are_not_compared(settings: Settings) -> None:
+    """Low ones have larger losses: a change of the range would look like a network that learns by heart."""
+    train(settings(steps=2))
+    for changed, count in (({}, 2), ({"max_timestep": 100}, 0)):
+        trainer = Trainer(settings(steps=2, **changed), lambda _: None)
+        rows = [row for row in log(trainer.folder.path) if row["event"] == "probe"]
+        recorder = ProbeRecorder(trainer.probe, trainer.config, trainer.folder, lambda _: None, rows)
+        assert (len(recorder.curve), len(recorder.measured)) == (2, count)
+        trainer.folder.unlock()
+
+
 def probes(*means: float, fidelities: tuple[float, ...] = (), spread: float = 0.001, seed: int = 0) -> list[MeasuredProbe]:
     """Probes of 32 pairs, some hard and some easy, with these mean losses."""
     drawn = np.random.default_rng(seed)

@@ -156,6 +156,8 @@ class OptimizationConfig(Group):
         description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
         "for two thirds of the steps, then uniform",
     )
+    min_timestep: int = Field(0, ge=0, description="lowest time step that is drawn")
+    max_timestep: int | None = Field(None, ge=1, description="time steps are drawn below this; below the schedule's 1000")
     min_snr_gamma: float | None = Field(None, gt=0, description="weight losses by min(SNR, this) / SNR; 5 in its paper")
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
@@ -182,6 +184,13 @@ class OptimizationConfig(Group):
         """Refuse a batch that has no such parts."""
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} cannot be computed in {self.accumulation} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def check_timesteps(self) -> Self:
+        """Refuse a range without a time step."""
+        if self.max_timestep is not None and self.max_timestep <= self.min_timestep:
+            raise ValueError(f"min_timestep is {self.min_timestep} and max_timestep {self.max_timestep}: nothing lies between")
         return self
 
 

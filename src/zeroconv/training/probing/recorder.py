@@ -76,6 +76,8 @@ class ProbeRecorder:
             self.intervals[step] = float(row["share"]["low"]), float(row["share"]["high"])
         with suppress(KeyError, TypeError):
             losses = [float(loss) for loss in row["held_out_losses"]]
+            if not is_comparable(row, self.drawn()):
+                return
             self.measured.append(MeasuredProbe(step, float(row["fidelity"]), float(row["low"]), float(row["high"]), losses))
 
     def find_jump(self) -> SuddenConvergence | None:
@@ -101,7 +103,7 @@ class ProbeRecorder:
             "measure": self.measure,
             **self.made(),
             "sheet": f"step-{step:06d}.png",
-            **({"held_out_loss": fmean(losses), "held_out_losses": losses} if losses else {}),
+            **({"held_out_loss": fmean(losses), "held_out_losses": losses, **self.drawn()} if losses else {}),
         }
         event = self.event(step, row)
         rows = {"without control": self.uncontrolled, "with it": result, "with it, no prompt": without_prompt}
@@ -124,6 +126,11 @@ class ProbeRecorder:
             "guidance": request["guidance_scale"],
             "denoising_steps": request["num_inference_steps"],
         }
+
+    def drawn(self) -> dict[str, Any]:
+        """Of which time steps the held-out loss is taken, from the first to the one behind the last."""
+        loss = self.probe.held_out_loss
+        return {} if loss is None else {"held_out_timesteps": [loss.timesteps.start, loss.timesteps.stop]}
 
     def event(self, step: int, row: Mapping[str, Any]) -> ProbeEvent:
         """What is reported of a probe."""

@@ -188,7 +188,8 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "connection", "condition_encoder", "condition_encoder_channels", "steps", "batch_size", "learning_rate", "optimizer",
         "warmup_steps", "decay_steps", "weight_decay", "max_gradient_norm", "prompt_dropout", "seed", "probe_every",
         "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence", "max_broken", "workers",
-        "accumulation", "timesteps", "min_snr_gamma", "decay", "ema_decay", "nonfinite", "shard", "unlock_decoder",
+        "accumulation", "timesteps", "min_timestep", "max_timestep", "min_snr_gamma", "decay", "ema_decay", "ema_on_cpu",
+            "nonfinite", "shard", "unlock_decoder",
         "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
         "track", "cache", "buckets", "resolution", "crops", "flip",
     }  # fmt: skip

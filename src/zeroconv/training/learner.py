@@ -52,7 +52,8 @@ class Learner:
         self.loss = build_loss(config, self.base, self.network, device)
         self.shards = divide(self.loss, processes, config)  # optimizer and average are of the parts
         self.optimizer = build_optimizer(self.network, optimization, self.base)
-        self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
+        average = self.network, optimization.ema_decay, optimization.ema_on_cpu
+        self.average = WeightAverage(*average) if optimization.ema_decay else None
         self.loss_scale = LossScale() if optimization.precision == "fp16" else None
 
     @property

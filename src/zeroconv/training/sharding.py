@@ -138,6 +138,9 @@ def divide(loss: TrainingLoss, processes: Processes, config: TrainConfig) -> Sha
     if optimizer in UNDIVIDED:
         message = f"shard is {what!r}, and optimizer {optimizer!r} {UNDIVIDED[optimizer]}"
         raise InputError(message, field="parallel.shard", hint="take adamw or muon, or shard=none")
+    if config.optimization.ema_decay and config.optimization.ema_on_cpu:
+        message = f"shard is {what!r}, and ema_on_cpu; averages are divided where the weights are"
+        raise InputError(message, field="optimization.ema_on_cpu", hint="leave it out")
     if what == "all" and kind != (computed := NAMES[config.optimization.precision]):
         message = f"shard is 'all', and base_dtype {kind!r}; expected {computed!r} as the precision, in which all is gathered"
         raise InputError(message, field="model.base_dtype", hint="leave base_dtype out, or divide the control alone")

@@ -165,6 +165,7 @@ class OptimizationConfig(Group):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW and Prodigy")
     max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
+    ema_on_cpu: bool = Field(False, description="keep them in the machine's memory: the weights are copied there at every step")
     nonfinite: Literal["stop", "skip"] = Field(
         "stop", description="after a loss or gradient that is not finite: end the run, or leave the batch out"
     )

@@ -161,7 +161,7 @@ def test_narrow_types_are_divided_too(start: Any, changed: dict[str, Any]) -> No
         ({"precision": "bf16", "base_dtype": "int8"}, "shard is 'all', and base_dtype 'int8'; expected 'bfloat16'"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(changed: dict[str, str], message: str, unet: Any, base: StableDiffusion) -> None:
+def test_what_cannot_be_divided_is_refused(changed: dict[str, Any], message: str, unet: Any, base: StableDiffusion) -> None:
     """Prodigy would take a learning rate of its own in each process."""
     config = TrainConfig.build(shard="all", base="tiny", **changed)
     loss = build_loss(config, base, build_control(unet), "cpu")

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -198,13 +198,14 @@ def test_a_scale_grows_after_two_thousand_steps_and_is_not_blamed_at_one() -> No
 
 def test_a_step_that_is_left_out_leaves_the_scale_as_it_was() -> None:
     """Else the small gradients of the steps after it would be zero in float16, for some thousand steps each."""
-    model, scale, batch = Overflowing(torch.nan), LossScale(), torch.tensor(0.5)
+    model: Any = Overflowing(torch.nan)
+    scale, batch = LossScale(), torch.tensor(0.5)
     groups = [{"params": list(model.parameters()), "lr": 0.25, "full_lr": 0.25}]
     given: list[Any] = [torch.optim.SGD(groups), lambda _: 1.0, 9.0, range(2)]
     for _ in range(5):
         scale.count()
     model.register_forward_pre_hook(lambda one, _: setattr(one, "limit", 0.5 if len(one.scales) < 17 else 2.0**20))
-    states = list(optimize(model, lambda _: [batch], *given, skip=True, loss_scale=scale))  # type: ignore[list-item]
+    states = list(optimize(model, lambda _: cast(Any, [batch]), *given, skip=True, loss_scale=scale))
     assert [state.skipped for state in states] == [True, False] and model.scales == [2.0**i for i in range(16, -1, -1)] + [
         2.0**16
     ]

@@ -1,6 +1,6 @@
 """What is compared: each recipe is the plain one but for the settings that it names."""
 
-__all__ = ["CONDITIONS", "RECIPES", "settings"]
+__all__ = ["CONDITIONS", "NORMALIZED", "RECIPES", "settings"]
 
 CONDITIONS = {"canny": "tiny-depth", "depth": "tiny-canny"}
 """Conditions, each with the embedded ControlNet of another one from which a warm start begins."""
@@ -18,8 +18,12 @@ RECIPES: dict[str, dict[str, object]] = {
     "min-snr": {"min_snr_gamma": 5.0},
     "warm": {"control": "WARM"},
     "ours-warm": {"optimizer": "muon", "timesteps": "high-first", "control": "WARM"},
+    "cross-normalization": {"connection": "gaussian"},
 }
 """Recipes by name; WARM stands for the ControlNet of another condition."""
+
+NORMALIZED = frozenset({"cross-normalization"})
+"""Recipes whose residuals are brought to the base's mean and deviation (`cross_normalization`)."""
 
 
 def settings(condition: str, recipe: str) -> dict[str, object]:

@@ -32,7 +32,19 @@ interpolated between probes of 32 pictures that stand 200 samples apart; mean an
 """
 BEGIN, END = "<!-- written by experiments.convergence.report -->", "<!-- end -->"
 WIDTH, HEIGHT, MARGIN = 420, 260, 44
-COLOURS = ("#888888", "#d1495b", "#2e86ab", "#66a182", "#edae49", "#7d5ba6", "#00798c", "#a23b72", "#5f5f9e", "#c44536")
+COLOURS = (
+    "#888888",
+    "#d1495b",
+    "#2e86ab",
+    "#66a182",
+    "#edae49",
+    "#7d5ba6",
+    "#00798c",
+    "#a23b72",
+    "#5f5f9e",
+    "#c44536",
+    "#3d5a80",
+)
 
 Curve = list[tuple[float, float]]
 

@@ -15,12 +15,14 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from experiments.convergence.recipes import CONDITIONS, RECIPES, settings
+from experiments.convergence.cross_normalization import cross_normalized
+from experiments.convergence.recipes import CONDITIONS, NORMALIZED, RECIPES, settings
 
 from zeroconv.training import Event, ProbeEvent, TrainConfig, train
 
@@ -53,7 +55,8 @@ def run(args: argparse.Namespace, condition: str, recipe: str, seed: int) -> dic
             if event.share >= ENOUGH:
                 (out / "stop").touch()
 
-    train(config(args, condition, recipe, seed, out), follow)
+    with cross_normalized() if recipe in NORMALIZED else nullcontext():
+        train(config(args, condition, recipe, seed, out), follow)
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     probes = [row for row in rows if row["event"] == "probe"]
     curve = [(row["step"] * BATCH, row["fidelity"]) for row in probes]

@@ -306,11 +306,35 @@ def test_a_shard_that_is_not_whole_is_made_again(how: str, copy: Path, pairs: Pa
     assert content(copy) == content(straight)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"format": "other"}', '{"format": "zeroconv prepared pairs", "version": 1}'])
+@pytest.mark.parametrize("text", ["", "[1]", '{"format": "zeroconv prepared pairs", "version": 1}'])
 def test_a_damaged_manifest_is_one_line(text: str, copy: Path) -> None:
     (copy / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=r"manifest\.json is damaged: prepare it again with --fresh"):
         PreparedCache(copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "shard-00000.json"])
+def test_files_of_another_program_are_never_touched(name: str, pairs: Path, base_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"name": "a page"}')
+    for fresh in (False, True):
+        with pytest.raises(InputError, match=rf"{name} is another program's: name another folder"):
+            prepare_small(pairs, tmp_path, base_folder, fresh=fresh)
+    assert content(tmp_path) == {name: b'{"name": "a page"}'}
+    if name == "manifest.json":
+        with pytest.raises(InputError, match="another program's"):
+            PreparedCache(tmp_path)
+
+
+def test_fresh_removes_nothing_before_all_is_known_to_be_usable(copy: Path, pairs: Path, tmp_path: Path) -> None:
+    before = content(copy)
+    for refused in (
+        lambda: prepare_small(pairs, copy, "no-such-base", fresh=True),
+        lambda: prepare_small(tmp_path / "nowhere", copy, "tiny", fresh=True),
+        lambda: prepare_small(pairs, copy, "tiny", condition="canny", extract={"lwo": 1}, fresh=True),
+    ):
+        with pytest.raises((InputError, FileNotFoundError)):
+            refused()
+    assert content(copy) == before
 
 
 def test_a_folder_of_a_later_version_or_not_finished_is_refused(copy: Path) -> None:

@@ -1,5 +1,6 @@
 """One process trains in a folder: of those that start together one, of dead ones none."""
 
+import errno
 import os
 import platform
 import signal
@@ -82,6 +83,19 @@ def test_a_forked_process_does_not_hold_its_parents_lock(zygote: Zygote, tmp_pat
         os.waitpid(pid, 0)
         os.close(begun)
         os.close(begin)
+
+
+def test_a_full_disk_is_said_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match=rf"^cannot write {tmp_path / 'lock'}: No space left on device$"):
+            FolderLock(tmp_path / "lock").acquire()
+    lock = FolderLock(tmp_path / "lock")
+    lock.acquire()  # nothing was left behind
+    lock.release()
 
 
 def test_a_holder_on_another_machine_counts_while_it_gives_signs_of_life(tmp_path: Path) -> None:

@@ -4,15 +4,24 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.durability.runs import STEPS, Cell, Run, Zygote
+from tests.tiny import build_control
 from zeroconv.control import ControlNet
+from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.training import TrainConfig
+from zeroconv.training.parts import build_loss
+from zeroconv.training.processes import Processes
 from zeroconv.training.run_folder.checkpoints import Checkpoints
+from zeroconv.training.sharding import divide
 
 ONE, BOTH = Cell(ema_decay=0.9), Cell(processes=2, ema_decay=0.9)
 DIVIDED = Cell(processes=2, ema_decay=0.9, shard="all")
@@ -98,15 +107,23 @@ def test_a_divided_run_that_is_killed_ends_with_the_same_bits(divided: Run, tmp_
 
 
 @pytest.mark.slow
-def test_a_poisoned_part_of_a_weight_is_named_by_all(divided: Run, tmp_path: Path) -> None:
-    """The second process alone has it."""
+@pytest.mark.parametrize(
+    ("save_every", "error", "first"),
+    [
+        (100, "step 6: the loss is nan and the gradient's norm nan; nothing was updated", "(first: {})"),
+        (5, "step 5: the weights cannot be kept (", "({} is not finite)"),
+    ],
+)
+def test_a_poisoned_part_of_a_weight_is_named_by_all(
+    divided: Run, tmp_path: Path, save_every: int, error: str, first: str
+) -> None:
+    """The second process alone has it; no process waits for another for ever."""
     run = divided.copy(tmp_path, DIVIDED)
     before = Checkpoints(run.out / "state").load()
-    run.start(save_every=100, probe_every=100, poison="conv_in.weight")
+    run.start(save_every=save_every, probe_every=100, poison="conv_in.weight")
     assert run.wait() == [1, 1]
-    error = "FloatingPointError: step 6: the loss is nan and the gradient's norm nan; nothing was updated"
-    assert run.output().count(error) >= 2
-    assert run.output().count("(first: the weight network.conv_in.weight)") == 2
+    assert run.output().count(f"FloatingPointError: {error}") >= 2
+    assert run.output().count(first.format("the weight network.conv_in.weight")) >= 2
     after = Checkpoints(run.out / "state").load()
     assert before is not None and after is not None and before.step == after.step
 
@@ -117,6 +134,39 @@ def test_muon_gathers_its_matrices_and_an_unlocked_decoder_is_divided_too(start:
     run = start(Cell(processes=2, optimizer="muon", shard="control", accumulation=3), unlock_decoder=True)
     agree(run, whole)
     assert ControlNet.from_pretrained(run.out).decoder is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [{}, {"base_dtype": "int8", "checkpoint_encoder": True}], ids=["whole", "int8"])
+def test_narrow_types_are_divided_too(start: Any, changed: dict[str, Any]) -> None:
+    """Weights are gathered in bfloat16, gradients summed in float32, as they are where nothing is divided.
+
+    Activations' gradients are summed in another order: after the second step losses differ by what bfloat16 rounds away.
+    """
+    cell = Cell(processes=2, precision="bf16", ema_decay=0.9)
+    whole = start(cell, **changed).fingerprint()
+    run = start(replace(cell, shard="control" if changed else "all"), **changed)
+    divided = run.fingerprint()
+    assert divided["losses"][:2] == pytest.approx(whole["losses"][:2], rel=1e-6)
+    assert divided["losses"] == pytest.approx(whole["losses"], rel=3e-3) and len(whole["losses"]) == STEPS
+    found = Checkpoints(run.out / "state").load()
+    assert found is not None and {one.dtype for one in found.tensors.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"optimizer": "prodigy"}, "optimizer 'prodigy' finds one learning rate from sums over all weights"),
+        ({"optimizer": "adamw8bit"}, "optimizer 'adamw8bit' scales blocks of a weight's moments"),
+        ({"precision": "bf16", "base_dtype": "int8"}, "shard is 'all', and base_dtype 'int8'; expected 'bfloat16'"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(changed: dict[str, Any], message: str, unet: Any, base: StableDiffusion) -> None:
+    """Prodigy would take a learning rate of its own in each process."""
+    config = TrainConfig.build(shard="all", base="tiny", **changed)
+    loss = build_loss(config, base, build_control(unet), "cpu")
+    with pytest.raises(InputError, match=message):
+        divide(loss, Processes(size=2), config)
 
 
 def wait_for(folder: Path, pattern: str) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.durability.runs import QUIET, ROOT, Zygote
+from tests.durability.runs import QUIET, ROOT, Cell, Run, Zygote
+from zeroconv.data.sampling_order import samples_of_step
 
 
 def losses(out: Path) -> list[float]:
@@ -32,6 +34,22 @@ def test_torchrun_trains_with_the_losses_of_one_process(zygote: Zygote, data_fol
         assert done.stdout.count("step 6: fidelity ") == 1  # the first process alone speaks
     assert losses(tmp_path / "2") == pytest.approx(losses(tmp_path / "1"), rel=1e-6)
     assert len(losses(tmp_path / "1")) == 6
+
+
+def test_a_pair_that_another_process_finds_broken_is_listed_too(zygote: Zygote, data_folder: Path, tmp_path: Path) -> None:
+    """Damaged where no header tells it; the first process does not see it in the only step there is."""
+    shutil.copytree(data_folder, tmp_path / "pairs")
+    (of_second,) = {ref.index for ref in samples_of_step(0, 2, 7, 0, 1, 2)}
+    path = tmp_path / "pairs" / f"{of_second}.png"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 4] ^= 255
+    path.write_bytes(data)
+    run = Run(zygote, tmp_path / "pairs", tmp_path / "two", Cell(processes=2))
+    run.finish(steps=1, batch_size=2, max_broken=0.2)
+    (row,) = [json.loads(line) for line in (run.out / "skipped.jsonl").read_text().splitlines()]
+    assert row["name"] == path.name and "cannot be" in row["problem"]
+    rows = [json.loads(line) for line in (run.out / "log.jsonl").read_text().splitlines()]
+    assert [row["code"] for row in rows if row["event"] == "message"].count("data.left-out") == 1
 
 
 @pytest.mark.slow

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from zeroconv.errors import InputError
 from zeroconv.training import TrainConfig
+from zeroconv.training.config.defaults import timesteps_of_step
 from zeroconv.training.config.groups import GROUPS
 from zeroconv.training.config.train_config import SHORT
+from zeroconv.training.processes import Processes
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 sizes = st.floats(1e-12, 1e12)
@@ -186,7 +188,8 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "connection", "condition_encoder", "condition_encoder_channels", "steps", "batch_size", "learning_rate", "optimizer",
         "warmup_steps", "decay_steps", "weight_decay", "max_gradient_norm", "prompt_dropout", "seed", "probe_every",
         "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence", "max_broken", "workers",
-        "accumulation", "timesteps", "min_snr_gamma", "decay", "ema_decay", "nonfinite", "shard", "unlock_decoder",
+        "accumulation", "timesteps", "min_timestep", "max_timestep", "min_snr_gamma", "decay", "ema_decay", "ema_on_cpu",
+            "nonfinite", "shard", "unlock_decoder",
         "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
         "track", "cache", "buckets", "resolution", "crops", "flip",
     }  # fmt: skip
@@ -239,3 +242,26 @@ def test_learning_rate_is_a_positive_share_at_every_step(steps: int, warmup: int
 
 def test_without_warmup_and_decay_the_rate_is_constant() -> None:
     assert {TrainConfig.build(steps=9, warmup_steps=0).optimization.scale_learning_rate(step) for step in range(9)} == {1.0}
+
+
+def test_a_batch_is_refused_that_processes_cannot_divide() -> None:
+    Processes(size=3).check_batch(12, 2)
+    with pytest.raises(InputError, match=r"batch_size 8 cannot be divided over 3 processes of 2 equal parts .*a multiple of 6"):
+        Processes(size=3).check_batch(8, 2)
+
+
+def test_time_steps_are_drawn_from_their_range() -> None:
+    def drawn(step: int, **settings: Any) -> range:
+        return timesteps_of_step(TrainConfig.build(steps=9, **settings).optimization, True, 1000, step)
+
+    assert drawn(0) == drawn(8) == range(1000)
+    assert drawn(0, timesteps="high-first") == range(400, 1000) and drawn(6, timesteps="high-first") == range(1000)
+    narrow = {"min_timestep": 200, "max_timestep": 700}
+    assert drawn(0, **narrow) == range(200, 700)
+    assert drawn(0, timesteps="high-first", **narrow) == range(400, 700)
+    assert drawn(6, timesteps="high-first", **narrow) == range(200, 700)
+    assert drawn(0, max_timestep=5000) == range(1000)
+    with pytest.raises(InputError, match=r"min_timestep is 7 and max_timestep 7: nothing lies between"):
+        TrainConfig.build(min_timestep=7, max_timestep=7)
+    with pytest.raises(InputError, match=r"min_timestep is 1000, and this base's schedule has the time steps 0 … 999"):
+        drawn(0, min_timestep=1000)

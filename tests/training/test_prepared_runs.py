@@ -1,5 +1,7 @@
 """A run from a prepared folder is the run without one, bit by bit, and opens no picture that it does not need."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from tests.training.conftest import Settings
 from tests.training.test_trainer import log, same, state
 from zeroconv import images, picture_files
 from zeroconv.errors import InputError
-from zeroconv.messages import listen
+from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, train
+from zeroconv.training.planning.plan import plan_run
 
 FIXED = {"low": 20, "high": 60}
 Prepare = Callable[..., Path]
@@ -163,6 +166,37 @@ def test_a_folder_of_other_pairs_is_refused(settings: Settings, prepared: Prepar
     cache = prepared(write_pairs(tmp_path / "again", 9), fresh=True)
     said = refusal(settings(data=str(other), cache=cache))
     assert ": pair 4 was '4.png' there and is 'map.png': prepare it again, or name another data.cache" in said
+
+
+@pytest.mark.parametrize("stamps", ["kept", "all newer"])
+def test_a_picture_that_was_replaced_is_never_seen_with_the_old_latents(
+    stamps: str, settings: Settings, prepared: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = write_pairs(tmp_path / "pairs", 10)
+    cache = prepared(pairs)
+    asked: dict[str, Any] = {"data": str(pairs), "cache": cache, "steps": 1}
+    monkeypatch.setattr("zeroconv.data.prepared.reader.COMPARED", 5)
+    if stamps != "kept":  # as in a copy of the data set
+        for path in pairs.iterdir():
+            os.utime(path, ns=(1, 1))
+        told: list[Message] = []
+        with listen(told.append):
+            Trainer(settings(**asked), lambda _: None).folder.unlock()
+        assert [one.code for one in told] == []  # it belongs into the log, where `fit` puts it
+        trainer = Trainer(settings(**asked), lambda _: None)
+        assert [one.code for one in trainer.opening] == ["data.compared"]
+        assert "10 pairs have files of another time" in trainer.opening[0].text
+        trainer.folder.unlock()
+    (pairs / "3.png").unlink()  # only the list and held-out pictures need to be there
+    assert train(settings(**asked)).step == 1
+    draw(pairs / "3.png", 3)
+    shutil.rmtree(settings().checkpoint.out)
+    draw(pairs / "4.png", 77)
+    for refused in (lambda: train(settings(**asked)), lambda: plan_run(settings(**asked))):
+        with pytest.raises(InputError, match=r"was prepared from another picture or map than that of '4\.png' now: the same"):
+            refused()
+    prepared(pairs)
+    assert train(settings(**asked)).step == 1
 
 
 def test_a_folder_of_another_base_or_size_is_refused(

@@ -97,6 +97,38 @@ def test_an_older_run_keeps_its_held_out_pairs_and_its_probes_steps(settings: Se
         train(settings(probe_count=2))
 
 
+def test_probes_that_were_made_otherwise_are_not_compared(settings: Settings) -> None:
+    """Guidance changes fidelity: the network that is kept, the jump and the turn are found among pictures made alike."""
+    old = settings(steps=2)
+    train(old)
+    kept = old.checkpoint.out / "controlnet" / "probe.json"
+    best = json.loads(kept.read_text())
+    assert (best["guidance"], best["denoising_steps"], best["pictures"], best["strength"]) == (4.0, 1, 2, 1.0)
+    kept.write_text(json.dumps({**best, "fidelity": 2.0}))
+    train(settings(steps=4))
+    assert json.loads(kept.read_text())["fidelity"] == 2.0  # the best of those made alike stays
+    train(settings(steps=6, probe_guidance=1.0))
+    now = json.loads(kept.read_text())
+    assert (now["step"], now["guidance"]) == (4, 1.0) or now["step"] == 6
+    rows = [row for row in log(old.checkpoint.out) if row["event"] == "probe"]
+    trainer = Trainer(settings(steps=6, probe_guidance=1.0), lambda _: None)
+    recorder = ProbeRecorder(trainer.probe, trainer.config, trainer.folder, lambda _: None, rows)
+    assert [step for step, _ in recorder.curve] == [row["step"] for row in rows if row["guidance"] == 1.0]
+    assert 0 < len(recorder.curve) < len(rows)
+    trainer.folder.unlock()
+
+
+def test_held_out_losses_of_other_time_steps_are_not_compared(settings: Settings) -> None:
+    """Low ones have larger losses: a change of the range would look like a network that learns by heart."""
+    train(settings(steps=2))
+    for changed, count in (({}, 2), ({"max_timestep": 100}, 0)):
+        trainer = Trainer(settings(steps=2, **changed), lambda _: None)
+        rows = [row for row in log(trainer.folder.path) if row["event"] == "probe"]
+        recorder = ProbeRecorder(trainer.probe, trainer.config, trainer.folder, lambda _: None, rows)
+        assert (len(recorder.curve), len(recorder.measured)) == (2, count)
+        trainer.folder.unlock()
+
+
 def probes(*means: float, fidelities: tuple[float, ...] = (), spread: float = 0.001, seed: int = 0) -> list[MeasuredProbe]:
     """Probes of 32 pairs, some hard and some easy, with these mean losses."""
     drawn = np.random.default_rng(seed)
@@ -179,7 +211,7 @@ def test_files_ask_for_a_probe_and_a_state(settings: Settings) -> None:
 
 def test_a_begun_anew_folder_keeps_no_requests(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    for name in ("probe", "save", "stop", "trackers.json"):
+    for name in ("lock", "probe", "save", "stop", "trackers.json"):
         (tmp_path / name).touch()
     folder.clear()
     assert {path.name for path in tmp_path.iterdir()} == {"lock"}

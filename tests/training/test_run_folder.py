@@ -9,6 +9,7 @@ import pytest
 
 from tests.tiny import build_control, build_map, copies, unchanged
 from zeroconv.control import ControlNet
+from zeroconv.errors import InputError
 from zeroconv.images import write_png
 from zeroconv.training import TrainConfig
 from zeroconv.training.config.train_config import SHORT
@@ -70,6 +71,33 @@ def test_the_log_is_on_the_disk_when_it_is_asked_for(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", lambda file: (synced.append(os.fstat(file).st_ino), fsync(file)))
     folder.sync_log()
     assert synced == [(tmp_path / "log.jsonl").stat().st_ino]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "cache/kept.txt", "samples/a.png", "controlnet/config.json", "log.jsonl"])
+def test_a_folder_of_another_program_is_never_touched(name: str, tmp_path: Path) -> None:
+    """Neither by a new run, which would take the place of its cache, nor by `--fresh`, which would remove it."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("[server]\nport = 1\n")
+    (tmp_path / "notes.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for refused in (lambda: RunFolder(tmp_path).clear(), lambda: RunFolder(tmp_path).open(TrainConfig.build())):
+        with pytest.raises(InputError, match=r"is no training's, and a run would replace it: choose another --out"):
+            refused()
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / name).read_text() == "[server]\nport = 1\n"
+
+
+def test_a_run_that_was_killed_at_once_is_begun_anew(tmp_path: Path) -> None:
+    """Before its settings were written, or by an earlier version while they were."""
+    for content in (None, ""):
+        for path in ("lock", "log.jsonl"):
+            (tmp_path / path).write_text("")
+        if content is not None:
+            (tmp_path / "config.toml").write_text(content)
+        folder = RunFolder(tmp_path)
+        folder.clear()
+        folder.open(TrainConfig.build())
+        folder.unlock()
+        folder.clear()
 
 
 def test_log_of_a_new_folder_is_empty(tmp_path: Path) -> None:

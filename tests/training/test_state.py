@@ -56,6 +56,21 @@ def test_averaged_weights_are_part_of_the_state(unet: Any) -> None:
     assert all(torch.equal(fresh.tensors[name], p) for name, p in network.named_parameters())
 
 
+def test_averages_in_the_machines_memory_are_the_same(unet: Any) -> None:
+    network = build_control(unet, seed=1)
+    averages = [WeightAverage(network, 0.5, on_cpu) for on_cpu in (False, True)]
+    for step in range(2):
+        take_steps(network, 1)
+        for average in averages:
+            average.update(step)
+    weights = copies(network.state_dict().items())
+    for name, tensor in averages[0].tensors.items():
+        assert torch.equal(tensor, averages[1].tensors[name]) and tensor.data_ptr() != averages[1].tensors[name].data_ptr()
+    with averages[1].in_use():
+        assert unchanged(network, dict(averages[0].tensors))
+    assert unchanged(network, weights)
+
+
 def test_the_state_of_another_network_is_refused_in_one_line() -> None:
     saved = gather_state(nn.Linear(2, 3), torch.optim.SGD(nn.Linear(2, 3).parameters()))
     with pytest.raises(ValueError, match=r"the saved state is another network's: size mismatch for weight") as caught:

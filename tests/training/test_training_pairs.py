@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.data.prepared_folders import write_pairs
 from tests.training.conftest import Settings
 from tests.training.test_trainer import log, same, state
 from zeroconv.data import Pair
@@ -147,3 +148,16 @@ def test_a_grown_data_set_keeps_its_held_out_pairs(settings: Settings, folder: P
     assert trainer.data.held_out == before["names"] == ["7.png", "8.png"]
     assert [trainer.data.pairs.name(place) for place in range(8)][-1] == "new.png"
     trainer.fit()
+
+
+def test_a_data_set_that_grew_is_said_and_keeps_its_held_out_pairs(settings: Settings, tmp_path: Path) -> None:
+    config = settings(data=str(write_pairs(tmp_path / "pairs", 10)), steps=2)
+    train(config)
+    kept = json.loads((config.checkpoint.out / "held-out.json").read_text())
+    assert kept == {"names": ["8.png", "9.png"], "pairs": 10}
+    write_pairs(tmp_path / "pairs", 13)
+    told: list[Event] = []
+    train(settings(data=str(tmp_path / "pairs"), steps=4), told.append)
+    (found,) = [one.text for one in told if isinstance(one, Message) and one.code == "data.other-count"]
+    assert found == "the data set has 13 pairs and had 10: from here on they are seen in another order"
+    assert json.loads((config.checkpoint.out / "held-out.json").read_text()) == {**kept, "pairs": 13}

@@ -1,6 +1,7 @@
 """Training on pictures of any size: buckets, parts and mirrored visits; the same after a resume, in parts, with workers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.training.conftest import Settings, settings_in
 from tests.training.test_trainer import log, same, state
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.prepared.manifest import MANIFEST
+from zeroconv.data.sampling_order import SampleRef
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, train
@@ -122,6 +124,30 @@ def test_a_broken_pair_is_replaced_by_one_of_its_bucket(views: Settings, folder:
     for one, other in zip(before, after, strict=True):
         assert one.size == other.size and (one.places == other.places) == (one.places[0] != place)
         assert torch.equal(one.drawn[0].epsilon, other.drawn[0].epsilon)
+
+
+def test_where_no_picture_is_large_enough_the_first_is_named(views: Settings) -> None:
+    with pytest.raises(
+        InputError, match=r"none of 10 pairs can be used \(first: pair '0\.png' is 128x128, smaller than its bucket"
+    ):
+        Trainer(views(resolution=1024), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("caption", "may_be"),
+    [
+        ("a house to the left", False), ("Right turn", False), ("a leftover", False), ("a shop sign", False),
+        ('the word "stop"', False),
+        ("white lettering", False), ("a bright red house", True), ("a copyrighted design", True), ("", True),
+    ],
+)  # fmt: skip
+def test_pictures_with_writing_or_sides_are_never_mirrored(caption: str, may_be: bool, views: Settings) -> None:
+    trainer = Trainer(views(flip=True), lambda _: None)
+    assert trainer.data.views is not None
+    pair = replace(trainer.data.pairs.pairs[0], caption=caption)
+    seen = [trainer.data.views.see(SampleRef(0, epoch), 0, pair, (64, 64))[0].mirrored for epoch in range(20)]
+    assert any(seen) == may_be and not all(seen)
+    trainer.folder.unlock()
 
 
 def test_settings_of_buckets_need_them_and_are_fixed(views: Settings) -> None:

@@ -175,6 +175,16 @@ def test_odd_numbers_in_a_log_are_no_numbers(ask: Ask, folder: Path) -> None:
     assert [number(value) for value in (1, 2.5, True, "3", None, float("nan"))] == [1.0, 2.5, None, None, None, None]
 
 
+def test_settings_that_json_has_no_word_for_are_text(ask: Ask, folder: Path) -> None:
+    (folder / "config.toml").write_text("[optimization]\nsteps = inf\nrates = [nan, 1.5]\n[a]\nday = 2020-01-01\non = true\n")
+    state = ask("/api/run").json
+    assert state["settings"] == {
+        "optimization": {"steps": "inf", "rates": ["nan", 1.5]},
+        "a": {"day": "2020-01-01", "on": True},
+    }
+    assert state["steps"] is None
+
+
 def test_curves_are_thinned_out() -> None:
     points = [(step, float(step % 7)) for step in range(1, 70_001)]
     thin = thin_out(points)

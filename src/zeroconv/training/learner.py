@@ -42,6 +42,7 @@ class Learner:
 
     def __init__(self, config: TrainConfig, opened: StableDiffusion, processes: Processes, size: tuple[int, int]) -> None:
         optimization = config.optimization
+        processes.check_batch(optimization.batch_size, optimization.accumulation)
         device = processes.device(optimization.device)
         self.base, network = lock_and_build(config, opened)
         check_size(config, self.base, size)
@@ -49,9 +50,10 @@ class Learner:
         self.network.check_base(self.base.unet)
         self.encoders = encoders_of(self.base)
         self.loss = build_loss(config, self.base, self.network, device)
-        self.shards = divide(self.loss, processes, config.parallel.shard)  # optimizer and average are of the parts
+        self.shards = divide(self.loss, processes, config)  # optimizer and average are of the parts
         self.optimizer = build_optimizer(self.network, optimization, self.base)
-        self.average = WeightAverage(self.network, optimization.ema_decay) if optimization.ema_decay else None
+        average = self.network, optimization.ema_decay, optimization.ema_on_cpu
+        self.average = WeightAverage(*average) if optimization.ema_decay else None
         self.loss_scale = LossScale() if optimization.precision == "fp16" else None
 
     @property

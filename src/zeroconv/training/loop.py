@@ -16,7 +16,10 @@ from zeroconv.training.precision.compute_copy import ComputeCopy
 from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.precision.recomputation import recompute_blocks
 
-__all__ = ["StepMetrics", "TrainingLoss", "optimize"]
+__all__ = ["ENCODER", "StepMetrics", "TrainingLoss", "optimize"]
+
+ENCODER = ("down_blocks", "mid_block")
+"""The blocks of a control."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class TrainingLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network  # before its views: a parameter has the first name it is met under
-        acting = recompute_blocks(network, ["down_blocks", "mid_block"]) if recompute_encoder else network
+        acting = recompute_blocks(network, ENCODER) if recompute_encoder else network
         is_cast = any(kind != torch.float32 for kind in (dtype, unet.unet.dtype))
         self.acting: Any = ComputeCopy(acting, dtype) if is_cast else acting
         self.unet = ControlledUNet(recompute_blocks(unet.unet, ["up_blocks"])) if recompute_decoder else unet
@@ -128,6 +131,8 @@ def optimize(
         for group in optimizer.param_groups:
             group["lr"] = group["full_lr"] * scale_learning_rate(step)
         parts = parts_of(step)
+        if loss_scale is not None:
+            loss_scale.begin()
         while True:
             loss = mean(add_gradients(loss_of, parts, without_sharing, 1 if loss_scale is None else loss_scale.scale))
             if loss_scale is not None:

@@ -11,7 +11,7 @@ from zeroconv.training.data.batches import Batch
 from zeroconv.training.divided_tensors import local_part
 from zeroconv.training.loop import StepMetrics
 
-__all__ = ["SkippedSteps", "explain_nonfinite", "find_nonfinite", "in_batch"]
+__all__ = ["SkippedSteps", "alone", "explain_nonfinite", "find_nonfinite", "in_batch"]
 
 Agree = Callable[[str | None], str | None]
 """What the first process that has something to say says, in all of them (`Processes.first_of`)."""
@@ -94,17 +94,19 @@ def describe(loss: nn.Module, batches: Sequence[Batch], agree: Agree) -> str:
     return ""
 
 
-def find_nonfinite(loss: nn.Module, batch: Batch) -> str | None:
+def find_nonfinite(loss: nn.Module, batch: Batch, agree: Agree = alone) -> str | None:
     """Name where the loss of a batch ceases to be finite; None when it is finite.
 
     Args:
         loss: `loss(batch)` is the loss.
-        batch: of the step in question.
+        batch: of the step in question, the same in every process that asks.
+        agree: see `Agree`.
     """
     with torch.no_grad():
         if is_finite(loss(batch)):
             return None
-    return in_batch(batch) or in_weights(loss) or in_outputs(loss, batch)
+    place = in_outputs(loss, batch)  # run by every process, whatever it finds, as in `describe`
+    return next((words for cause in (in_batch(batch), in_weights(loss), place) if (words := agree(cause))), None)
 
 
 def in_weights(loss: nn.Module) -> str | None:

@@ -46,6 +46,16 @@ class Processes:
         """The device of this process: "cuda" becomes its own GPU."""
         return f"cuda:{self.local_rank}" if asked == "cuda" and self.size > 1 else asked
 
+    def check_batch(self, batch_size: int, accumulation: int) -> None:
+        """Refuse a batch that the processes cannot divide evenly.
+
+        Raises:
+            InputError: saying what would fit.
+        """
+        if batch_size % (parts := self.size * accumulation):
+            message = f"batch_size {batch_size} cannot be divided over {self.size} processes of {accumulation} equal parts each"
+            raise InputError(message, field="optimization.batch_size", hint=f"give a multiple of {parts}")
+
     def share_gradients(self, module: nn.Module) -> nn.Module:
         """The module whose backward pass leaves the mean gradient of all processes; `module` itself if there is one."""
         return DistributedDataParallel(module, broadcast_buffers=False) if self.size > 1 else module

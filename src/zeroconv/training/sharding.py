@@ -11,20 +11,28 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
+from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.divided_tensors import whole
-from zeroconv.training.loop import TrainingLoss
+from zeroconv.training.loop import ENCODER, TrainingLoss
 from zeroconv.training.optimization.weight_average import WeightAverage
+from zeroconv.training.precision.compute_copy import ComputeCopy, NarrowCalls
+from zeroconv.training.precision.dtypes import NAMES, base_dtype, compute_dtype
+from zeroconv.training.precision.recomputation import recompute_blocks
 from zeroconv.training.probing.probe import Probe
 from zeroconv.training.processes import Processes
 
 __all__ = ["Shards", "divide", "probed_network"]
 
 Network = TypeVar("Network", bound=nn.Module)
+UNDIVIDED = {
+    "adamw8bit": "scales blocks of a weight's moments that parts would cut",
+    "prodigy": "finds one learning rate from sums over all weights, of which a process has parts",
+}
 LAYERS = ("resnets", "attentions", "transformer_blocks")  # lists of layers that are gathered one by one
 
 
@@ -37,19 +45,24 @@ class Shards:
         loss: of the control on its base; its parameters become parts, in place.
         processes: that share it.
         what: the control alone, or all: the base's U-Net too.
+        dtype: that the control computes in; its parts stay in float32, and gradients are summed in it.
     """
 
-    def __init__(self, loss: TrainingLoss, processes: Processes, what: Literal["control", "all"]) -> None:
+    def __init__(
+        self, loss: TrainingLoss, processes: Processes, what: Literal["control", "all"], dtype: torch.dtype = torch.float32
+    ) -> None:
         self.loss, self.processes = loss, processes
         self.forms: dict[str, nn.Module] = {"network": without_memory(loss.network)}
         mesh = init_device_mesh(next(loss.network.parameters()).device.type, (processes.size,))
         if what == "all":
             self.forms["unet"] = without_memory(loss.unet.unet)
         left_whole = set(loss.unet.parameters()) if what == "control" else set[nn.Parameter]()
+        is_narrow = dtype != torch.float32  # inputs are cast where they enter the network, and the batch stays as it is
+        policy = MixedPrecisionPolicy(dtype, torch.float32, cast_forward_inputs=False) if is_narrow else MixedPrecisionPolicy()
         for layer in (*layers_of(loss.network), *(() if left_whole else layers_of(loss.unet.unet))):
-            fully_shard(layer, mesh=mesh)
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
         # the rest of both; divided again after each use, so that nobody meets weights of before an update
-        fully_shard(loss, mesh=mesh, reshard_after_forward=True, ignored_params=left_whole)
+        fully_shard(loss, mesh=mesh, reshard_after_forward=True, mp_policy=policy, ignored_params=left_whole)
 
     @contextmanager
     def gathered(self, probe: Probe) -> Generator[ControlNet]:
@@ -107,12 +120,14 @@ def probed_network(
         yield found
 
 
-def divide(loss: TrainingLoss, processes: Processes, what: Literal["none", "control", "all"]) -> Shards | None:
+def divide(loss: TrainingLoss, processes: Processes, config: TrainConfig) -> Shards | None:
     """The networks of a loss, divided as the settings ask for; None where each process holds all of them, as one alone does.
 
     Raises:
-        InputError: for a base whose weights the control borrows.
+        InputError: for what cannot be divided: a base whose weights the control borrows, or of another type than is computed
+            in, and an optimizer that looks at a weight as a whole.
     """
+    what, optimizer, kind = config.parallel.shard, config.optimization.optimizer, base_dtype(config)
     if what == "all" and loss.network.config.variant == "lora":
         message = (
             "shard is 'all', which divides the base, and variant 'lora' borrows the base's weights: divide the control alone"
@@ -120,10 +135,20 @@ def divide(loss: TrainingLoss, processes: Processes, what: Literal["none", "cont
         raise InputError(message, field="parallel.shard")
     if what == "none" or processes.size == 1:
         return None
-    if loss.acting is not loss.network or next(loss.unet.unet.parameters()).dtype != torch.float32:
-        message = f"shard is {what!r}, which goes with float32 alone and without checkpoint_encoder or checkpoint_decoder"
-        raise InputError(message, field="parallel.shard", hint="leave out precision, base_dtype and checkpoint_encoder")
-    return Shards(loss, processes, what)
+    if optimizer in UNDIVIDED:
+        message = f"shard is {what!r}, and optimizer {optimizer!r} {UNDIVIDED[optimizer]}"
+        raise InputError(message, field="parallel.shard", hint="take adamw or muon, or shard=none")
+    if config.optimization.ema_decay and config.optimization.ema_on_cpu:
+        message = f"shard is {what!r}, and ema_on_cpu; averages are divided where the weights are"
+        raise InputError(message, field="optimization.ema_on_cpu", hint="leave it out")
+    if what == "all" and kind != (computed := NAMES[config.optimization.precision]):
+        message = f"shard is 'all', and base_dtype {kind!r}; expected {computed!r} as the precision, in which all is gathered"
+        raise InputError(message, field="model.base_dtype", hint="leave base_dtype out, or divide the control alone")
+    if isinstance(loss.acting, ComputeCopy):  # it would cast the parts and not the whole; what is gathered is cast already
+        blocks = ENCODER if config.optimization.checkpoint_encoder else ()
+        del loss.acting
+        loss.acting = NarrowCalls(recompute_blocks(loss.network, blocks), compute_dtype(config))
+    return Shards(loss, processes, what, compute_dtype(config))
 
 
 def layers_of(network: nn.Module) -> list[nn.Module]:

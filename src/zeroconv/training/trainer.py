@@ -80,20 +80,20 @@ class Trainer:
         self.opening: list[Message] = []
         with self.processes.together(), listen(self.opening.append):
             if self.processes.is_first:
+                self.data.check_files()
                 self.folder.open(config, tensors=self.shards is None)
         try:
             with self.processes.together(), listen(self.opening.append):
                 self.done = self.load()
                 if self.processes.is_first:
-                    self.folder.write_held_out(self.data.held_out)
+                    self.folder.write_held_out(self.data.held_out, len(self.data.found))
                     self.data.open_cache(self.folder.path / "cache", learner.encoders)
             self.cache = self.data.open_cache(self.folder.path / "cache", learner.encoders)
         except BaseException:
             self.folder.unlock()
             raise
-        steps, encoders = len(self.loss.schedule), learner.encoders
-        known = self.data.pairs, self.cache, self.data.size
-        self.batches = Batches(config, encoders, *known, steps, self.device, self.leave_out, self.data.views)
+        known = self.data.pairs, self.cache, self.data.size, len(self.loss.schedule)
+        self.batches = Batches(config, learner.encoders, *known, self.device, self.leave_out, self.data.views)
         self.timetable = Timetable(config, self.device)
         divided = self.shards and self.processes
         self.saver = Saver(
@@ -107,7 +107,7 @@ class Trainer:
         """Fill everything from the newest state, in every process; the step reached, 0 without one."""
         saved, self.folder.saved = self.folder.saved, None
         if self.shards is not None:
-            return load_divided(self.folder, saved and saved.step, self.processes, *self.learner.learnt)
+            return load_divided(self.folder, saved and saved.step, self.processes, self.network, self.learner.restore)
         step, tensors = self.processes.spread(None if saved is None else (saved.step, saved.tensors), self.device)
         if tensors is not None:
             self.learner.restore(tensors)
@@ -140,9 +140,7 @@ class Trainer:
             raise
         stopped = None if self.done >= self.config.optimization.steps else self.stop.reason()
         self.stop.clear()
-        if self.saves:
-            self.save()
-            self.folder.checkpoints.wait()
+        self.save(wait=True)
         return self.summarize(stopped)
 
     def begin(self) -> None:
@@ -220,7 +218,7 @@ class Trainer:
                 with self.probed() as self.whole, self.processes.together():
                     if self.processes.is_first:
                         self.run_probe(state.step)
-            if (self.timetable.is_save_due(state.step) or asked == SAVE) and self.saves:
+            if self.timetable.is_save_due(state.step) or asked == SAVE:
                 self.save()
             if is_check_due and self.processes.first_of(self.stop.reason()):
                 return
@@ -232,17 +230,27 @@ class Trainer:
         if self.timetable.is_progress_due(state.step):
             self.progress.write(state.step)
 
-    def save(self) -> None:
+    def save(self, wait: bool = False) -> None:
         """Write the state from which the same command resumes; the log of its steps is on the disk before it.
+
+        Args:
+            wait: until it is on the disk.
 
         Raises:
             FloatingPointError: when the weights give no finite loss any more; then nothing is written.
             OSError: when this state, or the one before it, cannot be written.
+            PeerFailedError: when that was so in another process.
         """
-        if self.processes.is_first:
-            self.progress.write(self.done, report=False)
-        self.saver.check_weights(self.done)
-        self.saver.save(self.done)
+        with self.processes.together():
+            for name, problem in self.data.left_out_by_others(self.processes):
+                self.leave_out(name, problem)
+            if self.processes.is_first:
+                self.progress.write(self.done, report=False)
+            if self.saves:
+                self.saver.check_weights(self.done)
+                self.saver.save(self.done)
+            if wait:
+                self.folder.checkpoints.wait()
 
     def save_despite(self, error: BaseException) -> None:
         """Save although the run ends with an error; when that fails, too, the error says so."""
@@ -279,7 +287,7 @@ class Trainer:
         self.report(message)
 
     def leave_out(self, name: str, problem: str) -> None:
-        """List a pair that turned out to be unusable."""
+        """List a pair that turned out to be unusable, here or in another process."""
         self.data.left_out.append((name, problem))
         if self.processes.is_first:
             self.folder.write_skipped(self.data.left_out)

@@ -1,5 +1,6 @@
 """What the page shows of a run folder, as plain values; nothing is written."""
 
+import math
 import os
 import platform
 import threading
@@ -90,7 +91,7 @@ class RunView:
     def settings(self) -> dict[str, Any]:
         """The settings, in groups; none where they cannot be read."""
         try:
-            return tomllib.loads((self.path / CONFIG).read_text("utf-8"))
+            return plain(tomllib.loads((self.path / CONFIG).read_text("utf-8")))
         except (OSError, ValueError, RecursionError):
             return {}
 
@@ -145,6 +146,16 @@ def describe_probe(row: Mapping[str, Any]) -> dict[str, Any]:
 def describe_message(row: Mapping[str, Any]) -> dict[str, Any]:
     """A message."""
     return {"step": row["step"], **{name: text(row.get(name, "")) for name in ("text", "code", "level")}}
+
+
+def plain(value: Any) -> Any:
+    """Nested values for JSON: what it has no word for, such as an infinite number or a date, as text."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    is_said = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_said else str(value)
 
 
 def text(value: object) -> str:

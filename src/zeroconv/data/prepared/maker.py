@@ -92,7 +92,8 @@ class ShardMaker:
             return
         rows, pairs, heard = list[ListedRow](), list[EncodedPair | None](), dict[str, tuple[int, Message]]()
         for index in self.settings.rows(number):
-            name, key, stamp, problem = self.source.pairs.names[index], self.source.key(index), self.source.stamp(index), None
+            name, content, problem = self.source.pairs.names[index], self.source.content, None
+            key, stamp = content.key(index), content.stamp(index)
             said: list[Message] = []
             try:
                 with listen(said.append):
@@ -130,8 +131,8 @@ class ShardMaker:
         """A row with the newest stamp of its files, if neither they nor its caption have changed; None if they have."""
         if (row.name, row.captions) != (self.source.pairs.names[index], self.source.captions(index)):
             return None
-        stamp = self.source.stamp(index)
-        if (stamp is not None and stamp == row.stamp) or self.source.key(index) == row.key:
+        stamp = self.source.content.stamp(index)
+        if (stamp is not None and stamp == row.stamp) or self.source.content.key(index) == row.key:
             return replace(row, stamp=stamp)
         return None
 

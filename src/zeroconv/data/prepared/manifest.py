@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.errors import InputError, shorten
 
-__all__ = ["AGAIN", "Settings", "ShardEntry", "is_prepared", "read_manifest", "write_manifest"]
+__all__ = ["AGAIN", "Settings", "ShardEntry", "check_ours", "is_prepared", "read_manifest", "write_manifest"]
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "zeroconv prepared pairs", 1
 AGAIN = "the same `zeroconv data prepare` again makes it whole"
@@ -122,6 +123,24 @@ def is_prepared(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
+def check_ours(folder: Path) -> None:
+    """Refuse a folder whose manifest, or a file that a shard would replace, is another program's.
+
+    Raises:
+        InputError: naming the file.
+    """
+    foreign: list[Path] = []
+    for path in (folder / MANIFEST, *sorted(folder.glob("shard-*.json"))):
+        with suppress(OSError, ValueError):  # not there, or damaged: nobody can tell whose it was
+            found = read_json(path)
+            if path.name == MANIFEST and found.get("format") == FORMAT:
+                return
+            if path.name == MANIFEST or "made_with" not in found:
+                foreign.append(path)
+    if foreign:
+        raise InputError(f"{foreign[0]} is another program's", field="out", hint="name another folder")
+
+
 def write_manifest(folder: Path, settings: Settings, shards: Sequence[ShardEntry] | None) -> None:
     """Write the manifest, whole or not at all.
 
@@ -147,8 +166,8 @@ def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
     path = folder / MANIFEST
     try:
         values = read_json(path)
-        if values.pop("format") != FORMAT:
-            raise ValueError("it is another file")
+        if values.pop("format", None) != FORMAT:
+            raise InputError(f"{path} is another program's", field="data.cache", hint="name another folder")
         if values["version"] != VERSION:
             raise InputError(
                 f"{path} has version {values['version']}; this zeroconv reads {VERSION}",

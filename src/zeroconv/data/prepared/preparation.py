@@ -14,7 +14,7 @@ from zeroconv.data.prepared.encoders import hash_encoders, open_encoders, row_sh
 from zeroconv.data.prepared.engines import Engine, run_engine
 from zeroconv.data.prepared.job import Job
 from zeroconv.data.prepared.maker import Done
-from zeroconv.data.prepared.manifest import Settings, ShardEntry, is_prepared, read_manifest, write_manifest
+from zeroconv.data.prepared.manifest import Settings, ShardEntry, check_ours, is_prepared, read_manifest, write_manifest
 from zeroconv.data.prepared.source import Source, is_drawn
 from zeroconv.data.readiness import inspect
 from zeroconv.errors import InputError
@@ -113,10 +113,9 @@ def prepare(
     given = dict(extract or {})
     if given and condition is None:
         raise InputError("parameters of an extractor are given without a condition", field="condition", hint="name one")
+    check_ours(out)
     found = Source(source, condition)
-    if fresh:
-        remove_shards(out, range(0))
-    before = read_manifest(out)[0] if is_prepared(out) else None
+    before = read_manifest(out)[0] if is_prepared(out) and not fresh else None
     size = size_of(found, given) if before is None else before.size
     encoders = open_encoders(base, vae, device)
     settings = Settings(
@@ -129,6 +128,8 @@ def prepare(
     job = Job(settings, out, device)
     maker = job.maker()
     maker.source, maker.base = found, encoders
+    if fresh:
+        remove_shards(out, range(0))
     check_room(settings, out, maker)
     out.mkdir(parents=True, exist_ok=True)
     remove_parts(out)

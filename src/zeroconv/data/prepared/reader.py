@@ -13,12 +13,16 @@ from zeroconv.checkpoints.files.safetensors import read_safetensors
 from zeroconv.data.pairs import Pairs
 from zeroconv.data.prepared.encoders import hash_encoders
 from zeroconv.data.prepared.manifest import AGAIN, describe, read_manifest
-from zeroconv.data.prepared.shard_file import digest, hash_index, read_shard
+from zeroconv.data.prepared.row_content import RowContent
+from zeroconv.data.prepared.shard_file import ListedRow, digest, hash_index, read_shard
 from zeroconv.data.prepared.source import captions_of, hash_listing
 from zeroconv.errors import InputError, shorten
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 
 __all__ = ["PreparedCache"]
+
+COMPARED = 200  # pairs whose files are read at the beginning of a run, where their times do not tell that they are the same
 
 
 class PreparedCache:
@@ -75,6 +79,39 @@ class PreparedCache:
                     field="data.cache",
                     hint="prepare it again, or name another data.cache",
                 )
+
+    def check_files(self, pairs: Pairs) -> None:
+        """Refuse pictures, and maps that were prepared with them, whose bytes are others than those that were encoded.
+
+        Files of the same size and time are not read. Of the others, and of pictures in tables, `COMPARED` are read, evenly
+        spread; it is said when there are more. Files may be missing: where maps are prepared nobody needs them.
+
+        Args:
+            pairs: the data set, of the same list (`check_pairs`).
+
+        Raises:
+            InputError: naming the first pair that differs.
+        """
+        content, newer = RowContent(pairs, self.settings.condition), list[tuple[int, ListedRow]]()
+        for number in range(len(self.entries)):
+            rows, shard = self.settings.rows(number), read_shard(self.folder, number)
+            if shard is None or len(shard.rows) != len(rows):
+                raise self.damaged(rows.start)
+            for index, row in zip(rows, shard.rows, strict=True):
+                stamp = content.stamp(index)
+                if stamp != row.stamp if stamp is not None else not content.is_missing(index):
+                    newer.append((index, row))
+        for index, row in newer[:: -(-len(newer) // COMPARED) or 1]:
+            if content.key(index) != row.key:
+                raise InputError(
+                    f"{self.folder} was prepared from another picture or map than that of {shorten(row.name)!r} now",
+                    field="data.cache",
+                    hint=AGAIN,
+                )
+        if len(newer) > COMPARED:
+            count = f"{len(newer)} pairs have files of another time than when {self.folder} was prepared, or lie in tables"
+            told = f"{count}: some {COMPARED} of them were compared and are the same"
+            tell(Message(told, "data.compared", "info"))
 
     def difference(self, pairs: Pairs, number: int) -> str:
         """Which pair of a shard is not the one it was made from."""

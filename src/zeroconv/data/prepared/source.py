@@ -1,33 +1,27 @@
-"""The pairs that are prepared, and by what their content is recognised before anything is decoded."""
+"""The pairs that are prepared, and the list that they are recognised by."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from zeroconv import conditions
-from zeroconv.data.file_part import FilePart, stamp_of
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.open import open_pairs
 from zeroconv.data.pairs import Pair, Pairs
-from zeroconv.data.rows import Row
+from zeroconv.data.prepared.row_content import RowContent
 from zeroconv.data.world_pairs import WorldPairs
-from zeroconv.picture_files import PictureFile
 
-__all__ = ["Source", "Stamp", "hash_listing", "is_drawn"]
+__all__ = ["Source", "captions_of", "hash_listing", "is_drawn"]
 
-BLOCK = 2**20  # bytes that are hashed at a time
 NO_CONDITION = "canny"  # data sets are opened for one; without one asked for their maps are left aside
-Stamp = list[int] | None
-"""Numbers by which a row's files are seen to be unchanged without reading them; None where there are none."""
 
 
 class Source:
-    """A data set whose rows have keys.
+    """A data set that is opened to be prepared.
 
     Args:
         spec: as `open_pairs` takes it.
@@ -45,6 +39,7 @@ class Source:
             pairs.exact = []
         self.pairs: Pairs = pairs
         self.condition = None if condition is None else conditions.get(condition).name
+        self.content = RowContent(self.pairs, self.condition)
 
     def __len__(self) -> int:
         """How many pairs there are."""
@@ -63,50 +58,6 @@ class Source:
         if isinstance(self.pairs, FolderPairs) and self.condition is not None:
             return all(row.find_map(self.condition) is not None for row in self.pairs.rows)
         return isinstance(self.pairs, WorldPairs) and bool(self.pairs.exact)
-
-    def stamp(self, index: int) -> Stamp:
-        """Size and time of a row's files, its seed where it is a scene; None where only its bytes can tell."""
-        if isinstance(self.pairs, WorldPairs):
-            return [self.pairs.first_seed + index, self.pairs.size]
-        assert isinstance(self.pairs, FolderPairs)
-        numbers: list[int] = []
-        for file in self.files(self.pairs.rows[index]):
-            try:
-                if isinstance(file, FilePart):
-                    numbers += [file.offset, file.size, file.stamp.size, file.stamp.time]
-                elif isinstance(file, Path):
-                    found = stamp_of(file)
-                    numbers += [found.size, found.time]
-                else:
-                    return None
-            except OSError:
-                return None
-        return numbers
-
-    def key(self, index: int) -> str:
-        """A hash of the bytes of a row's files, of the pixels where it is a scene; "missing" when one cannot be read."""
-        content = hashlib.blake2b(digest_size=16)
-        if isinstance(self.pairs, WorldPairs):
-            pair = self.open(index)
-            for image in (pair.image, *pair.maps.values()):
-                content.update(image.tobytes())
-            return content.hexdigest()
-        assert isinstance(self.pairs, FolderPairs)
-        try:
-            for file in self.files(self.pairs.rows[index]):
-                with file.open("rb") as opened:
-                    found = hashlib.sha256()
-                    while block := opened.read(BLOCK):
-                        found.update(block)
-                content.update(found.digest())
-        except (OSError, ValueError):
-            return "missing"
-        return content.hexdigest()
-
-    def files(self, row: Row) -> list[PictureFile]:
-        """The picture of a row, and its map if there is one."""
-        found = None if self.condition is None else row.find_map(self.condition)
-        return [row.image] if found is None else [row.image, found]
 
 
 def captions_of(pairs: Pairs, index: int) -> list[str]:

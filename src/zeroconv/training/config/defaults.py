@@ -3,6 +3,7 @@
 from typing import Any
 
 from zeroconv import conditions
+from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.groups import OptimizationConfig, OptimizerName, Timesteps
 from zeroconv.training.config.train_config import TrainConfig
@@ -25,7 +26,7 @@ __all__ = [
 
 UNLOCKED = 0.2  # of the learning rate where the decoder is trained, too
 LOWEST_FIRST, UNIFORM_FROM = 0.4, 2 / 3
-"""With "high-first" this share of the schedule is left out until this share of the training is done."""
+"""With "high-first" this share of the time steps is left out until this share of the training is done."""
 
 
 def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
@@ -120,7 +121,14 @@ def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: i
         wide: whether the base has Stable Diffusion's widths, where they leave it open.
         timesteps: length T of the noise schedule.
         step: of the training, counted from 0.
+
+    Raises:
+        InputError: when the settings leave none of them.
     """
     kind = optimization.timesteps or ("uniform" if wide else "high-first")
     is_early = step < UNIFORM_FROM * optimization.steps
-    return range(round(LOWEST_FIRST * timesteps) if kind == "high-first" and is_early else 0, timesteps)
+    lowest, end = optimization.min_timestep, min(optimization.max_timestep or timesteps, timesteps)
+    if lowest >= end:
+        message = f"min_timestep is {lowest}, and this base's schedule has the time steps 0 … {timesteps - 1}"
+        raise InputError(message, field="optimization.min_timestep")
+    return range(lowest + round(LOWEST_FIRST * (end - lowest)) if kind == "high-first" and is_early else lowest, end)

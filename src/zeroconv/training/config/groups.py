@@ -77,7 +77,8 @@ class DataConfig(Group):
     resolution: int | None = Field(None, ge=8, description="side in pixels of a square of the buckets' area; the base's own")
     crops: int = Field(1, ge=1, le=64, description="of buckets: parts of each picture, drawn once; 1 is its middle")
     flip: bool = Field(
-        False, description="of buckets: mirror half of the visits, with their maps; not where the caption says left or right"
+        False,
+        description="of buckets: mirror half of the visits, with their maps; not where captions tell of left, right or writing",
     )
 
     check_extract = field_validator("extract")(check_parameters)
@@ -155,6 +156,8 @@ class OptimizationConfig(Group):
         description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
         "for two thirds of the steps, then uniform",
     )
+    min_timestep: int = Field(0, ge=0, description="lowest time step that is drawn")
+    max_timestep: int | None = Field(None, ge=1, description="time steps are drawn below this; below the schedule's 1000")
     min_snr_gamma: float | None = Field(None, gt=0, description="weight losses by min(SNR, this) / SNR; 5 in its paper")
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
@@ -162,6 +165,7 @@ class OptimizationConfig(Group):
     weight_decay: float = Field(0.01, ge=0, description="of AdamW and Prodigy")
     max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
     ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
+    ema_on_cpu: bool = Field(False, description="keep them in the machine's memory: the weights are copied there at every step")
     nonfinite: Literal["stop", "skip"] = Field(
         "stop", description="after a loss or gradient that is not finite: end the run, or leave the batch out"
     )
@@ -181,6 +185,13 @@ class OptimizationConfig(Group):
         """Refuse a batch that has no such parts."""
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} cannot be computed in {self.accumulation} equal parts")
+        return self
+
+    @model_validator(mode="after")
+    def check_timesteps(self) -> Self:
+        """Refuse a range without a time step."""
+        if self.max_timestep is not None and self.max_timestep <= self.min_timestep:
+            raise ValueError(f"min_timestep is {self.min_timestep} and max_timestep {self.max_timestep}: nothing lies between")
         return self
 
 

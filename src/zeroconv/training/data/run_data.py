@@ -19,6 +19,7 @@ from zeroconv.training.data.caches import open_cache, open_prepared
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
 from zeroconv.training.data.views import Buckets, Views, centre
 from zeroconv.training.data.visits import make_maps
+from zeroconv.training.processes import Processes
 
 __all__ = ["RunData"]
 
@@ -67,6 +68,15 @@ class RunData:
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
         self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
 
+    def check_files(self) -> None:
+        """Refuse pictures that are others than when they were prepared; one process looks for all.
+
+        Raises:
+            InputError: naming the first.
+        """
+        if self.prepared is not None:
+            self.prepared.check_files(self.found)
+
     def check_base(self, base: StableDiffusion) -> None:
         """Refuse what was prepared with another base, or for pictures of another size.
 
@@ -90,6 +100,12 @@ class RunData:
             return self.prepared
         size, views = (self.views.capacity, self.views.per_sample) if self.views else (self.size, None)
         return open_cache(self.config.data.cache, own, base, self.found.names, size, self.found.max_captions, views)
+
+    def left_out_by_others(self, processes: Processes) -> list[tuple[str, str]]:
+        """Pairs that other processes have left out and this one has not met yet, each with the reason; all must ask at once."""
+        known = {name for name, _ in self.left_out}
+        found = {name: problem for each in processes.of_all(self.left_out) for name, problem in each}
+        return [(name, problem) for name, problem in found.items() if name not in known]
 
     def messages(self) -> Iterator[Message]:
         """What a user should know: who reads the maps of probes, maps that look wrong, pairs that are left out."""

@@ -14,12 +14,18 @@ from zeroconv.data.buckets import Size, View, bucket_sizes, choose_bucket
 from zeroconv.data.readiness import readable_size
 from zeroconv.data.sampling_order import SampleRef
 from zeroconv.diffusion import generator
+from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = ["Buckets", "Views", "centre"]
 
-SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)  # a caption that says so is not true of the mirrored picture
+NOT_MIRRORED = re.compile(
+    r"\b(left|right|(text|letters?|lettering|words?|writing|written|inscriptions?|signs?|signage|logos?|labels?|says|saying)\b)"
+    r"|[\"“”„«»「」]",
+    re.IGNORECASE,
+)
+"""Words of captions that are not true of the mirrored picture, or tell of writing in it, which nobody could read then."""
 
 
 class Buckets:
@@ -30,6 +36,9 @@ class Buckets:
         base: decides the buckets: its size in pixels, and the steps that its autoencoder and U-Net take.
         found: the data set.
         broken: what is wrong with pairs that cannot be used, by index; those whose picture is too small are added.
+
+    Raises:
+        InputError: when no pair is left.
     """
 
     def __init__(self, config: TrainConfig, base: StableDiffusion, found: Pairs, broken: dict[int, str]) -> None:
@@ -52,6 +61,9 @@ class Buckets:
                 )
                 continue
             self.sizes[index], self.chosen[index] = size, bucket
+        if not self.chosen:
+            first = f" (first: {broken[min(broken)]})" if broken else ""
+            raise InputError(f"none of {len(found)} pairs can be used{first}", field="data.resolution")
 
     @property
     def largest(self) -> Size:
@@ -115,7 +127,7 @@ class Views:
         """
         drawn = generator(self.seed, "view", ref.index, ref.epoch)
         number = int(torch.randint(self.crops, (), generator=drawn)) if self.crops > 1 else 0
-        mirrored = self.flip and bool(torch.rand((), generator=drawn) < 0.5) and not SIDES.search(pair.caption)
+        mirrored = self.flip and bool(torch.rand((), generator=drawn) < 0.5) and not NOT_MIRRORED.search(pair.caption)
         view = replace(self.part(place, number, pair.image.size, bucket), mirrored=mirrored)
         return view, number * (2 if self.flip else 1) + mirrored, show(pair, view)
 

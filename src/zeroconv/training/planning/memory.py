@@ -69,7 +69,8 @@ def estimate_memory(
     """
     weights = bytes_of(network.parameters())
     locked = sum(bytes_of([*one.parameters(), *one.buffers()]) for one in base.networks if one is not None)
-    average = weights if config.optimization.ema_decay else 0
+    optimization = config.optimization
+    average = weights if optimization.ema_decay and not (optimization.ema_on_cpu and optimization.device != "cpu") else 0
     peak = step_peak(config, base, network, size)
     return StepMemory(locked, weights, weights, optimizer_bytes(network, optimizer), average, max(peak - weights, 0))
 

@@ -18,6 +18,7 @@ from zeroconv.training.config.defaults import (
     default_probe_steps,
     default_timesteps,
     is_wide,
+    timesteps_of_step,
 )
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.run_data import RunData
@@ -97,9 +98,11 @@ def plan_run(config: TrainConfig) -> RunPlan:
     """
     opened = cache(partial(open_base, config))
     data = RunData(config, None, opened)
+    data.check_files()
     base, network = lock_and_build(config, opened())
     check_size(config, base, data.size)
     optimization = config.optimization
+    timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)  # refused if there are none
     name = optimization.optimizer or default_optimizer(base)
     resolved, decided = resolve(config, base, len(data.held_out))
     memory = estimate_memory(config, base, network, name, data.size)

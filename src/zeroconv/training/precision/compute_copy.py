@@ -14,7 +14,43 @@ from zeroconv.control import ControlNet, Residuals
 from zeroconv.control.decoder import Decoder
 from zeroconv.stable_diffusion import AddedConditions
 
-__all__ = ["ComputeCopy"]
+__all__ = ["ComputeCopy", "NarrowCalls"]
+
+
+class NarrowCalls:
+    """A ControlNet that is called as one in float32, though its weights are of another type when it computes.
+
+    Args:
+        network: the ControlNet.
+        dtype: of its weights then.
+    """
+
+    def __init__(self, network: ControlNet, dtype: torch.dtype) -> None:
+        self.network, self.dtype = network, dtype
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The unlocked decoder, if the network has one."""
+        return self.network.decoder
+
+    def encode_condition(self, condition: Tensor) -> Tensor:
+        """As `ControlNet.encode_condition`, in the type of the weights."""
+        return self.network.encode_condition(condition.to(self.dtype))
+
+    def __call__(
+        self,
+        z_t: Tensor,
+        t: Tensor | float,
+        text: Tensor,
+        *,
+        features: Tensor,
+        added_conditions: AddedConditions | None = None,
+    ) -> Residuals:
+        """As a `ControlNet` with features; inputs are cast to the weights' type, the residuals to that of `z_t`."""
+        added = added_conditions and added_conditions.map(lambda tensor: tensor.to(self.dtype))
+        narrow = z_t.to(self.dtype), t, text.to(self.dtype)
+        residuals = self.network(*narrow, features=features, added_conditions=added)
+        return residuals.map(lambda _, residual: residual.to(z_t.dtype))
 
 
 class ComputeCopy(nn.Module):
@@ -32,7 +68,7 @@ class ComputeCopy(nn.Module):
         super().__init__()
         empty = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False) for p in network.parameters()}
         self.module: ControlNet = copy.deepcopy(network, dict[int, Any](empty))
-        self.dtype = dtype
+        self.dtype, self.calls = dtype, NarrowCalls(self.module, dtype)
         self.weights: list[tuple[nn.Module, str, nn.Parameter]] = []
         for module, original in zip(self.module.modules(), network.modules(), strict=True):
             for name, master in original.named_parameters(recurse=False):
@@ -52,19 +88,8 @@ class ComputeCopy(nn.Module):
 
     def encode_condition(self, condition: Tensor) -> Tensor:
         """As `ControlNet.encode_condition`, in the type of the copy."""
-        return self.module.encode_condition(condition.to(self.dtype))
+        return self.calls.encode_condition(condition)
 
-    def forward(
-        self,
-        z_t: Tensor,
-        t: Tensor | float,
-        text: Tensor,
-        *,
-        features: Tensor,
-        added_conditions: AddedConditions | None = None,
-    ) -> Residuals:
-        """As a `ControlNet` with features; inputs are cast to the copy's type, the residuals to that of `z_t`."""
-        added = added_conditions and added_conditions.map(lambda tensor: tensor.to(self.dtype))
-        narrow = z_t.to(self.dtype), t, text.to(self.dtype)
-        residuals = self.module(*narrow, features=features, added_conditions=added)
-        return residuals.map(lambda _, residual: residual.to(z_t.dtype))
+    def forward(self, *args: Any, **kwargs: Any) -> Residuals:
+        """As `NarrowCalls` of the copy."""
+        return self.calls(*args, **kwargs)

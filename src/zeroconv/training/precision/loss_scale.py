@@ -24,10 +24,16 @@ class LossScale:
 
     def __init__(self) -> None:
         self.scale, self.steps = INITIAL, 0
+        self.begin()
+
+    def begin(self) -> None:
+        """A step begins."""
+        self.before = self.scale, self.steps
 
     def lower(self) -> bool:
-        """Halve it after an overflow; False when it is 1 already, so that it cannot be the scale's fault."""
+        """Halve it after an overflow; False when it is 1 already: not the scale is at fault, which is then as it was before."""
         if self.scale <= 1:
+            self.scale, self.steps = self.before
             return False
         self.scale, self.steps = self.scale / 2, 0
         return True

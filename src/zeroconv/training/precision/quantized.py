@@ -41,7 +41,8 @@ class QuantizedWeight(nn.Module):
         self.shape = weight.shape
         rows = weight.detach().float().flatten(1)
         rows = rows.reshape(-1, GROUP) if kind == "int4" else rows
-        scale = (rows.abs().amax(1, keepdim=True) / LARGEST[kind]).clamp(min=1e-8).to(dtype)
+        scale = (rows.abs().amax(1, keepdim=True) / LARGEST[kind]).to(dtype)
+        scale = torch.where(scale == 0, 1, scale)  # of numbers that are all zero, or too small for the type
         self.register_buffer("codes", pack(rows / scale.float(), kind))  # by the rounded scale: its error cancels
         self.register_buffer("scale", scale)
 

@@ -15,6 +15,7 @@ from zeroconv.training.probing.diagnosis import diagnose, is_zero
 from zeroconv.training.probing.overfit import MeasuredProbe, find_overfit
 from zeroconv.training.probing.probe import STRENGTH, Probe, share_interval
 from zeroconv.training.probing.sudden_convergence import SuddenConvergence, find_sudden_convergence
+from zeroconv.training.run_folder.entries import is_comparable
 from zeroconv.training.run_folder.folder import RunFolder
 
 __all__ = ["ProbeRecorder"]
@@ -30,7 +31,7 @@ class ProbeRecorder:
         config: of the run.
         folder: of the run.
         report: called with every event.
-        rows: of the log so far.
+        rows: of the log so far; probes whose pictures were made otherwise are not compared with those to come.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ProbeRecorder:
         self.measured: list[MeasuredProbe] = []
         self.last: Mapping[str, Any] = {}
         for row in rows:
-            if row["event"] == "probe":
+            if row["event"] == "probe" and is_comparable(row, self.made()):
                 self.remember(row)
         self.uncontrolled, self.ceiling = probe.run(None), probe.ceiling()
         self.jump = self.find_jump()
@@ -75,6 +76,8 @@ class ProbeRecorder:
             self.intervals[step] = float(row["share"]["low"]), float(row["share"]["high"])
         with suppress(KeyError, TypeError):
             losses = [float(loss) for loss in row["held_out_losses"]]
+            if not is_comparable(row, self.drawn()):
+                return
             self.measured.append(MeasuredProbe(step, float(row["fidelity"]), float(row["low"]), float(row["high"]), losses))
 
     def find_jump(self) -> SuddenConvergence | None:
@@ -100,14 +103,14 @@ class ProbeRecorder:
             "measure": self.measure,
             **self.made(),
             "sheet": f"step-{step:06d}.png",
-            **({"held_out_loss": fmean(losses), "held_out_losses": losses} if losses else {}),
+            **({"held_out_loss": fmean(losses), "held_out_losses": losses, **self.drawn()} if losses else {}),
         }
         event = self.event(step, row)
         rows = {"without control": self.uncontrolled, "with it": result, "with it, no prompt": without_prompt}
         path = write_png(self.probe.sheet(rows, event.line()), self.folder.path / "samples" / row["sheet"])
-        if event.fidelity > self.folder.read_best():
+        if event.fidelity > self.folder.read_best(self.made()):
             licence = self.config.checkpoint.licence
-            self.folder.save_best(network, step, event.fidelity, path, self.describe(event), licence)
+            self.folder.save_best(network, step, event.fidelity, path, self.describe(event), licence, self.made())
             self.folder.write_readme(self.config, f"Kept: step {step}, the best probe so far. {event.line()}")
         self.folder.log("probe", step, **row)
         self.remember({"step": step, **row})
@@ -123,6 +126,11 @@ class ProbeRecorder:
             "guidance": request["guidance_scale"],
             "denoising_steps": request["num_inference_steps"],
         }
+
+    def drawn(self) -> dict[str, Any]:
+        """Of which time steps the held-out loss is taken, from the first to the one behind the last."""
+        loss = self.probe.held_out_loss
+        return {} if loss is None else {"held_out_timesteps": [loss.timesteps.start, loss.timesteps.stop]}
 
     def event(self, step: int, row: Mapping[str, Any]) -> ProbeEvent:
         """What is reported of a probe."""

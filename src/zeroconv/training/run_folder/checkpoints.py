@@ -19,7 +19,7 @@ from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 from zeroconv.training.run_folder.parts import read_parts
 
-__all__ = ["Checkpoint", "Checkpoints"]
+__all__ = ["EARLIER", "MANIFEST", "Checkpoint", "Checkpoints"]
 
 TENSORS, MANIFEST = "state.safetensors", "manifest.json"
 EARLIER = "step.json"  # only states of before hashes have it

@@ -13,15 +13,15 @@ from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 from zeroconv.publishing import save_with_card, write_readme
-from zeroconv.run_files import CONFIG, LOCK, LOG, REQUESTS, SAMPLES, parse_line
+from zeroconv.run_files import CONFIG, LOCK, LOG, SAMPLES, parse_line
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
+from zeroconv.training.run_folder.entries import ENTRIES, HELD_OUT, SKIPPED, check_ours, is_comparable
 from zeroconv.training.run_folder.lock import FolderLock
 
 __all__ = ["RunFolder"]
 
 PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
-HELD_OUT, SKIPPED = "held-out.json", "skipped.jsonl"
 FIXED_ON_RESUME = (
     "model.base", "model.vae", "model.prediction_type", "data.source", "data.condition", "data.extract", "data.buckets",
     "data.resolution", "data.crops", "data.flip", "model.variant", "model.rank", "model.connection",
@@ -36,10 +36,6 @@ FREE_ON_RESUME = (
     "parallel.shard", "data.cache",
 )  # fmt: skip
 """Settings that change nothing about what is learnt; all others are said when they have changed."""
-ENTRIES = (
-    "state", "cache", SAMPLES, "controlnet", CONFIG, LOG, HELD_OUT, SKIPPED, *REQUESTS, "trackers.json", "tensorboard",
-)  # fmt: skip
-"""What `clear` removes; a README stays until a new one takes its place."""
 
 
 class RunFolder:
@@ -82,10 +78,12 @@ class RunFolder:
             tensors: whether those of its newest state are read.
 
         Raises:
-            InputError: when another process trains in it, or it holds another run, naming the first setting that differs.
+            InputError: when another process trains in it, it holds another run, naming the first setting that differs, or files
+                of another program that a run would replace.
             OSError: when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        check_ours(self.path)
         self.lock.acquire()
         try:
             self.remove_parts()
@@ -111,11 +109,12 @@ class RunFolder:
         """Remove a run, to begin anew.
 
         Raises:
-            InputError: when another process trains in it.
+            InputError: when another process trains in it, or its files are not those of a run.
             OSError: when something cannot be removed.
         """
         if not self.path.is_dir():
             return
+        check_ours(self.path)
         self.lock.acquire()
         try:
             for path in (self.path / name for name in ENTRIES):
@@ -182,9 +181,14 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path} is damaged ({error})", field="checkpoint.out", hint="begin anew with --fresh") from error
 
-    def write_held_out(self, names: Sequence[str]) -> None:
-        """Keep the names of the pairs that are held out."""
-        write_text(self.path / HELD_OUT, json.dumps({"names": list(names)}, ensure_ascii=False))
+    def write_held_out(self, names: Sequence[str], pairs: int) -> None:
+        """Keep the names of the pairs that are held out, and how many there are in all; say when there were more or less."""
+        path = self.path / HELD_OUT
+        before = pairs if not path.exists() else read_json(path).get("pairs", pairs)
+        if before != pairs:
+            text = f"the data set has {pairs} pairs and had {before}: from here on they are seen in another order"
+            tell(Message(text, "data.other-count"))
+        write_text(path, json.dumps({"names": list(names), "pairs": pairs}, ensure_ascii=False))
 
     def write_skipped(self, rows: Sequence[tuple[str, str]]) -> None:
         """Keep the pairs that are left out, each with the reason; no file where there are none."""
@@ -197,8 +201,11 @@ class RunFolder:
     def log(self, kind: str, step: int, **values: Any) -> None:
         """Add a line to the log."""
         row = {"event": kind, "step": step, **values}
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with (self.path / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OSError(f"cannot write {self.path / LOG}: {error.strerror}") from error
         for follow in self.followers:
             follow(row)
 
@@ -223,6 +230,7 @@ class RunFolder:
         sheet: Path,
         metrics: Mapping[str, str | float],
         licence: str | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> None:
         """Write the network as the run's result, with the sheet of its probe and a model card.
 
@@ -233,18 +241,24 @@ class RunFolder:
             sheet: the picture of the probe's samples.
             metrics: what the card says was measured.
             licence: of the network.
+            made: how the pictures of its probe were made.
         """
         folder = self.path / "controlnet"
         folder.mkdir(exist_ok=True)
         with replacing(folder / "samples.png") as part:
             shutil.copyfile(sheet, part)
         save_with_card(network, folder, metrics=metrics, samples="samples.png", licence=licence)
-        write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity}))
+        write_text(folder / "probe.json", json.dumps({"step": step, "fidelity": fidelity, **(made or {})}))
 
-    def read_best(self) -> float:
-        """Fidelity of the network kept so far; below any when there is none."""
+    def read_best(self, made: Mapping[str, Any] | None = None) -> float:
+        """Fidelity of the network kept so far; below any when there is none.
+
+        Args:
+            made: how pictures are made now; a fidelity of pictures that were made otherwise is below any, too.
+        """
         try:
-            return float(read_json(self.path / "controlnet" / "probe.json")["fidelity"])
+            found = read_json(self.path / "controlnet" / "probe.json")
+            return float(found["fidelity"]) if is_comparable(found, made or {}) else -1.0
         except (OSError, ValueError, KeyError, TypeError):  # none, or damaged: the next probe writes it anew
             return -1.0
 

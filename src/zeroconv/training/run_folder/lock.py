@@ -60,8 +60,12 @@ class FolderLock:
         if machine not in ("", platform.node()) and time.time() - os.fstat(descriptor).st_mtime < SILENT:
             os.close(descriptor)
             raise refuse(self.path, process, machine)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+        except OSError as error:
+            os.close(descriptor)
+            raise OSError(f"cannot write {self.path}: {error.strerror}") from error
         self.descriptor = descriptor
         HELD.add(self)
         self.released = threading.Event()

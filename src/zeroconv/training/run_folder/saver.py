@@ -1,6 +1,6 @@
 """When the state of a run may be saved, and that it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batches
 from zeroconv.training.loop import TrainingLoss
-from zeroconv.training.nonfinite import find_nonfinite, in_batch
+from zeroconv.training.nonfinite import alone, find_nonfinite, in_batch
 from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.processes import Processes
 from zeroconv.training.run_folder.checkpoints import describe_file, size_of, write_manifest
 from zeroconv.training.run_folder.folder import RunFolder
 from zeroconv.training.run_folder.parts import read_parts_like, write_parts
-from zeroconv.training.run_folder.state import find_parameter, gather_state, restore_state
+from zeroconv.training.run_folder.state import find_parameter, gather_state
 
 __all__ = ["Saver", "load_divided"]
 
@@ -89,7 +89,8 @@ class Saver:
             FloatingPointError: naming what is not finite.
         """
         batch = self.batches(step, 0, self.config.optimization.batch_size)
-        if (found := find_nonfinite(self.loss, batch)) and in_batch(batch) is None:
+        agree = alone if self.processes is None else self.processes.first_of
+        if (found := find_nonfinite(self.loss, batch, agree)) and in_batch(batch) is None:
             good = self.folder.checkpoints.good
             kept = f"; the state of step {good[-1]} stays" if good else ""
             raise FloatingPointError(
@@ -135,18 +136,16 @@ def load_divided(
     step: int | None,
     processes: Processes,
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: Mapping[str, Tensor] | None,
+    restore: Callable[[Mapping[str, Tensor]], None],
 ) -> int:
-    """Fill a divided network, its optimizer and averaged weights, each process its parts, from a state, divided or not.
+    """Fill a divided network and all that belongs to it, each process its parts, from a state, divided or not.
 
     Args:
         run: the folder.
         step: of the state that the first process has verified; None without one.
         processes: that divide the tensors among them.
         network: that is trained.
-        optimizer: of its parameters.
-        average: averaged weights, if the run keeps them.
+        restore: fills everything from tensors by name.
 
     Returns:
         The step reached, 0 without a state.
@@ -158,6 +157,5 @@ def load_divided(
     if step is None:
         return 0
     parameters = dict(network.named_parameters())
-    tensors = read_parts_like(run.checkpoints.place(step), lambda key: find_parameter(key, parameters))
-    restore_state(tensors, network, optimizer, average)
+    restore(read_parts_like(run.checkpoints.place(step), lambda key: find_parameter(key, parameters)))
     return step

@@ -14,7 +14,6 @@ from zeroconv.data.file_part import FilePart, stamp_of
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.open import open_pairs
 from zeroconv.data.pairs import Pair, Pairs
-from zeroconv.data.rows import Row
 from zeroconv.data.world_pairs import WorldPairs
 from zeroconv.picture_files import PictureFile
 
@@ -58,11 +57,12 @@ class Source:
         """The captions that the list has for a pair; none for scenes, whose captions are made with them."""
         return captions_of(self.pairs, index)
 
-    def has_maps(self) -> bool:
-        """Whether every pair brings its map along."""
-        if isinstance(self.pairs, FolderPairs) and self.condition is not None:
-            return all(row.find_map(self.condition) is not None for row in self.pairs.rows)
-        return isinstance(self.pairs, WorldPairs) and bool(self.pairs.exact)
+    def ready_maps(self) -> set[str]:
+        """The conditions whose maps every pair brings along."""
+        pairs = self.pairs
+        if isinstance(pairs, FolderPairs) and self.condition is not None:
+            return {name for name in pairs.wanted if all(name in pairs.find_maps(index) for index in range(len(pairs)))}
+        return set(pairs.exact) if isinstance(pairs, WorldPairs) else set()
 
     def stamp(self, index: int) -> Stamp:
         """Size and time of a row's files, its seed where it is a scene; None where only its bytes can tell."""
@@ -70,7 +70,7 @@ class Source:
             return [self.pairs.first_seed + index, self.pairs.size]
         assert isinstance(self.pairs, FolderPairs)
         numbers: list[int] = []
-        for file in self.files(self.pairs.rows[index]):
+        for file in self.files(self.pairs, index):
             try:
                 if isinstance(file, FilePart):
                     numbers += [file.offset, file.size, file.stamp.size, file.stamp.time]
@@ -93,7 +93,7 @@ class Source:
             return content.hexdigest()
         assert isinstance(self.pairs, FolderPairs)
         try:
-            for file in self.files(self.pairs.rows[index]):
+            for file in self.files(self.pairs, index):
                 with file.open("rb") as opened:
                     found = hashlib.sha256()
                     while block := opened.read(BLOCK):
@@ -103,10 +103,10 @@ class Source:
             return "missing"
         return content.hexdigest()
 
-    def files(self, row: Row) -> list[PictureFile]:
-        """The picture of a row, and its map if there is one."""
-        found = None if self.condition is None else row.find_map(self.condition)
-        return [row.image] if found is None else [row.image, found]
+    def files(self, pairs: FolderPairs, index: int) -> list[PictureFile]:
+        """The picture of a row, and its maps as far as there are any."""
+        found = {} if self.condition is None else pairs.find_maps(index)
+        return [pairs.rows[index].image, *found.values()]
 
 
 def captions_of(pairs: Pairs, index: int) -> list[str]:

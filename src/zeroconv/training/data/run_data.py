@@ -65,7 +65,7 @@ class RunData:
             first = self.pairs.open(0, lambda _: None)[1]
             make_maps(config, [first], [np.random.default_rng(0)])
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
-        self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
+        self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, asked=data.extract)
 
     def check_base(self, base: StableDiffusion) -> None:
         """Refuse what was prepared with another base, or for pictures of another size.

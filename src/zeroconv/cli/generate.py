@@ -51,8 +51,9 @@ def generate(
     base: Annotated[str, typer.Option(help="Name, folder, file or hub id of the base.")] = "tiny",
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
-    condition: Annotated[  # noqa: B006
-        Files, typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; of several conditions NAME=PATH or NAME=none.")
+    condition: Annotated[
+        Files,
+        typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; of several conditions NAME=PATH or NAME=none."),
     ] = [],
     assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")] = [],  # noqa: B006
     mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006

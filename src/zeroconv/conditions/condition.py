@@ -132,8 +132,8 @@ class Condition:
             know it better than `extract`.
         weights: published weights of the extractor's learned methods.
         draw_document: `draw_document(path, size)` draws the map that a JSON document describes.
-        parts: of several conditions in one control, see `several.combine`, each of them in order. Its map holds theirs side
-            by side, and its parameters are theirs, called as "depth.method".
+        parts: of several in one control (`several.combine`) each in order; its map holds theirs side by side, its parameters
+            are theirs, called as "depth.method".
     """
 
     name: str
@@ -216,10 +216,7 @@ class Condition:
         return {self.metric: found[self.metric], **found}
 
     def nothing_asked(self, condition: Image.Image) -> Message | None:
-        """Why a map asks for nothing, so that no picture has a score by it; None when it asks for something.
-
-        Of several maps none may ask for nothing.
-        """
+        """Why a map, or one of several, asks for nothing, so that no picture has a score by it; None when all ask for something."""
         for part, one in self.split(condition):
             if found := next((message for message in part.check(one) if message.code in part.asks_nothing), None):
                 return found

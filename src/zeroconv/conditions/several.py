@@ -39,7 +39,9 @@ def combine(parts: tuple[Condition, ...]) -> Condition:
     contracts = " ".join(f"{part.name}: {part.contract}" for part in parts)
 
     def score(generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
-        found = [(part, part.metrics(generated, one, **several.of_part(part, reextract))) for part, one in several.split(condition)]
+        found = [
+            (part, part.metrics(generated, one, **several.of_part(part, reextract))) for part, one in several.split(condition)
+        ]
         mean = fmean(next(iter(values.values())) for _, values in found)
         each = {f"{part.name}: {measure}": value for part, values in found for measure, value in values.items()}
         return {several.metric: mean, **each}

@@ -34,10 +34,14 @@ def read_conditions(network: ControlNet, before: Sequence[str], after: Sequence[
     """
     channels = network.config.conditioning_channels
     if network.config.union is not None:
-        raise ValueError(f"{network.name} is a ControlNet-Union, which reads one map at a time; several at once are no form of it")
+        raise ValueError(
+            f"{network.name} is a ControlNet-Union, which reads one map at a time; several at once are no form of it"
+        )
     if channels != CHANNELS * len(before):
         named = " and ".join(before)
-        raise ValueError(f"{network.name} reads {channels} channels; expected {CHANNELS * len(before)}, for its condition {named}")
+        raise ValueError(
+            f"{network.name} reads {channels} channels; expected {CHANNELS * len(before)}, for its condition {named}"
+        )
     origins = {name: before.index(name) for name in after if name in before} or {after[0]: 0}
     first = first_layer(network)
     old = first.weight.flip(1) if network.config.channel_order == "bgr" else first.weight
@@ -45,9 +49,7 @@ def read_conditions(network: ControlNet, before: Sequence[str], after: Sequence[
     for name, origin in origins.items():
         new.unflatten(1, (-1, CHANNELS))[:, after.index(name)] = old.unflatten(1, (-1, CHANNELS))[:, origin]
     first.weight, first.in_channels = nn.Parameter(new, first.weight.requires_grad), new.shape[1]
-    network.config = replace(
-        network.config, conditioning_channels=new.shape[1], channel_order="rgb", condition="+".join(after)
-    )
+    network.config = replace(network.config, conditioning_channels=new.shape[1], channel_order="rgb", condition="+".join(after))
     return list(origins)
 
 

@@ -101,9 +101,7 @@ def open_condition_map(path: PictureFile, condition: str) -> Image.Image:
     return known.open_map(path) if known else open_map(path)
 
 
-def get_map(
-    pair: Pair, condition: str, parameters: Mapping[str, Any], asked: Mapping[str, Any] = NOTHING
-) -> Image.Image:
+def get_map(pair: Pair, condition: str, parameters: Mapping[str, Any], asked: Mapping[str, Any] = NOTHING) -> Image.Image:
     """The map of a pair: its own if it has one, else extracted from its picture with `parameters`; see `get_maps`.
 
     Raises:

@@ -23,7 +23,8 @@ def check_channels(network: ControlNet, known: Condition) -> None:
     found, expected = network.config.conditioning_channels, CHANNELS * len(known.each)
     if found != expected and not (found == 1 and not known.parts):
         said = f"{network.name} reads {found} channels, and the maps of {known.name} have {expected}"
-        raise InputError(said, field="network", hint="name its conditions in order behind #, such as NAME#canny+depth")
+        hint = f"name the conditions of its {found} channels behind #, in their order, three channels each: NAME#canny+depth"
+        raise InputError(said, field="network", hint=hint)
 
 
 def check_names(given: Mapping[str, object], known: Condition, network: str) -> dict[str, object]:

@@ -135,7 +135,9 @@ class GenerationRequest(Request):
 
     def without_pictures(self) -> dict[str, Any]:
         """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""
-        values = self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "maps", "mask", "extract"}}})
+        values = self.model_dump(
+            mode="json", exclude={"controls": {"__all__": {"image", "condition", "maps", "mask", "extract"}}}
+        )
         for entry, control in zip(values["controls"], self.controls, strict=True):
             entry["masked"] = control.mask is not None
         return values

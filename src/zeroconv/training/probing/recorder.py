@@ -159,7 +159,10 @@ class ProbeRecorder:
             row["without_prompt"]["value"],
             row.get("held_out_loss"),
             made,
-            {name: (part["fidelity"], part["uncontrolled"], part["ceiling"]) for name, part in row.get("conditions", {}).items()},
+            {
+                name: (part["fidelity"], part["uncontrolled"], part["ceiling"])
+                for name, part in row.get("conditions", {}).items()
+            },
         )
 
     def announce(self, network: ControlNet, step: int) -> None:

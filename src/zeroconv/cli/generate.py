@@ -51,10 +51,7 @@ def generate(
     base: Annotated[str, typer.Option(help="Name, folder, file or hub id of the base.")] = "tiny",
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
-    condition: Annotated[
-        Files,
-        typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; of several conditions NAME=PATH or NAME=none."),
-    ] = [],
+    condition: Annotated[Files, typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; or NAME=none.")] = [],  # noqa: B006
     assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")] = [],  # noqa: B006
     mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006
     negative: Annotated[str, typer.Option(help="What not to see.")] = "",

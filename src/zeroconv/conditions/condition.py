@@ -216,7 +216,7 @@ class Condition:
         return {self.metric: found[self.metric], **found}
 
     def nothing_asked(self, condition: Image.Image) -> Message | None:
-        """Why a map, or one of several, asks for nothing, so that no picture has a score by it; None when all ask for something."""
+        """Why a map, or one of several, asks for nothing, so that no picture has a score by it; None when it does not."""
         for part, one in self.split(condition):
             if found := next((message for message in part.check(one) if message.code in part.asks_nothing), None):
                 return found

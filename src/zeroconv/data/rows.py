@@ -45,9 +45,9 @@ class Row:
         found = {name: self.maps[name] for name in conditions if name in self.maps}
         if UNNAMED in self.maps and len(found) < len(conditions):
             if len(conditions) > 1:
-                missing = next(name for name in conditions if name not in found)
+                missing, wanted = next(name for name in conditions if name not in found), " and ".join(conditions)
                 raise InputError(
-                    f"{self.where or self.name} has a map whose condition is not named, and {' and '.join(conditions)} are wanted",
+                    f"{self.where or self.name} has a map without the name of a condition, and {wanted} are wanted",
                     field="data.source",
                     hint=f"call the column, folder or member of each map as its condition, such as {missing}",
                 )

@@ -75,7 +75,7 @@ class ControlRequest(Request):
     condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
     maps: dict[str, str | None] = Field(
         default={},
-        description="of a network of several conditions ready maps by condition, each a path or data: URI; null leaves one out, "
+        description="of a network of several conditions ready maps by name, each a path or data: URI; null leaves one out, "
         "and those that are not named are extracted from the image",
     )
     mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")

@@ -74,10 +74,10 @@ class ProbeEvent:
     def line(self) -> str:
         """One line for a person."""
         low, high = self.interval
-        each = ", ".join(f"{name} {value:.3f}" for name, (value, _, _) in self.conditions.items())
+        each = "".join(f", {name} {value:.3f}" for name, (value, _, _) in self.conditions.items())
         return (
             f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} [{low:.3f}, {high:.3f}] "
-            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap){each and f': {each}'}; "
+            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap){each}; "
             f"without prompt {self.without_prompt:.3f}{self.made and f'; {self.made}'}"
         )
 

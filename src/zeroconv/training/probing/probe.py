@@ -141,7 +141,7 @@ class Probe:
             return self.score(pairs.generate(self.pipeline, network, STRENGTH, **request))
 
     def two_maps(self) -> Tensor:
-        """Two different condition images, (2, 3, H, W) in [0, 1], (2, 3 n, H, W) of n conditions; the same where all are alike."""
+        """Two different condition images, (2, 3, H, W) in [0, 1], or (2, 3 n, H, W); twice the same where all are alike."""
         known, maps = self.known, self.held_out.maps
         first = known.to_tensor(maps[0])
         others = (known.to_tensor(image) for image in maps[1:])

@@ -126,7 +126,9 @@ def test_parameters_of_its_judge_and_devices_go_to_the_parts_that_have_them() ->
     assert asked == {"depth.method": "dpt", "depth.device": "cuda"}
     with pytest.raises(InputError, match=r"no parameter 'method'; expected one of .*depth\.method"):
         conditions.reextract_parameters(BOTH.name, {"method": "dpt"}, {})
-    assert device_parameters(BOTH, "cuda") == {"depth.device": "cuda"} and device_parameters(get("depth"), "cpu") == {"device": "cpu"}
+    assert device_parameters(BOTH, "cuda") == {"depth.device": "cuda"} and device_parameters(get("depth"), "cpu") == {
+        "device": "cpu"
+    }
     assert without_device({"depth.device": "x", "device": "y", "canny.low": 1}) == {"canny.low": 1}
 
 

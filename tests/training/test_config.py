@@ -188,7 +188,7 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence", "max_broken", "workers",
         "accumulation", "timesteps", "min_snr_gamma", "decay", "ema_decay", "nonfinite", "shard", "unlock_decoder",
         "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
-        "track", "cache", "buckets", "resolution", "crops", "flip",
+        "track", "cache", "condition_dropout", "buckets", "resolution", "crops", "flip",
     }  # fmt: skip
     given: dict[str, Any] = {"data": "world:9", "probe_steps": 3, "save_every": 7, "batch_size": 5, "rank": 4}
     file = tmp_path / "run.toml"

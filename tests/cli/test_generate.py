@@ -10,6 +10,7 @@ from PIL import Image
 from tests.cli.conftest import Run
 from tests.tiny import build_control
 from zeroconv.conditions import extract, extract_at_size, fit_map
+from zeroconv.conditions.raster.side_by_side import join_maps
 from zeroconv.generation import read_metadata
 from zeroconv.images import fit, open_image, write_png
 from zeroconv.stable_diffusion import StableDiffusion
@@ -146,3 +147,38 @@ def test_wrong_usage_makes_nothing(run: Run, base_folder: Path, words: list[str]
 def test_extraction_is_told_with_a_picture_alone(run: Run, base_folder: Path) -> None:
     result = run("generate", "--base", base_folder, "--prompt", "red", "--steps", "1", "--set", "low=3")
     assert result.code == 2 and "--set says how maps are extracted from --image" in result.err
+
+
+def test_a_control_of_several_conditions_takes_a_picture_and_maps_with_names(
+    run: Run, base: StableDiffusion, base_folder: Path, control_folder: Path, photo: Path
+) -> None:
+    network = build_control(base.unet, seed=3, conditioning_channels=6)
+    network.config = replace(network.config, condition="canny+soft-edge")
+    network.save_pretrained("both")
+    edges, soft = (extract(name, fit(open_image(photo), 64)) for name in ("canny", "soft-edge"))
+    write_png(edges, Path("edges.png"))
+    words = ["generate", "--base", base_folder, *ARGUMENTS, "--control", "both"]
+    result = run(*words, "--image", photo, "--out", "one", "--json")
+    assert result.code == 0, result.err
+    (joined,) = result.json["maps"]
+    assert open_image(joined) == join_maps([edges, soft]) and "masked" in result.json["settings"][0]["controls"][0]
+    two = ["--control", control_folder, "--condition", "edges.png"]
+    result = run(*words, "--image", photo, "--condition", "canny=edges.png", *two, "--out", "two", "--json")
+    assert result.code == 0, result.err
+    assert [open_image(path) for path in result.json["maps"]] == [join_maps([edges, soft]), edges]
+    result = run(*words, "--condition", "soft-edge=none", "--condition=canny=edges.png", "--out", "three", "--json")
+    assert result.code == 0, result.err
+    assert open_image(result.json["maps"][0]) == join_maps([edges, Image.new("RGB", (64, 64))])
+    assert [one["code"] for one in result.json["messages"]] == ["map.left-out"]
+    again = run("generate", "--again", result.json["pictures"][0], "--out", "again", "--json")
+    assert again.json["same_pixels"] is True
+    for maps, said in (
+        (["canny=edges.png"], "the map of soft-edge is missing"),
+        (["edges.png"], "name each: --condition canny=PATH --condition soft-edge=PATH"),
+        (["canny=edges.png", "canny=edges.png"], "got 1 --control and 2"),
+        (["edges.png", "soft-edge=edges.png"], "got 1 --control and 2"),
+    ):
+        result = run(*words, *(word for one in maps for word in ("--condition", one)), "--out", "no")
+        assert result.code in (1, 2) and said in " ".join(result.err.split()), result.err
+    write_png(edges, Path("canny=edges.png"))  # a file that is called so
+    assert run(*words, "--condition", "canny=edges.png", "--out", "no").code == 1

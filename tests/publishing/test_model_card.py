@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -198,6 +199,34 @@ def test_the_python_of_a_union_makes_a_picture(
     assert "0 pose; 1 depth; 2 soft-edge or scribble; 3 canny or lineart or lines;" in card
     assert f"--control 'this-folder#{condition or 'pose'}'" in blocks(card, "sh")[0]
     build_map(xl.size, xl.size).save(tmp_path / "map.png")
+    monkeypatch.chdir(tmp_path)
+    python = blocks(card, "python")[which].replace("num_inference_steps=20", "num_inference_steps=1")
+    with listen(lambda _: None):  # random colours are no map
+        exec(compile(python, "card", "exec"), {})
+    assert (tmp_path / "picture.png").is_file()
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["zeroconv", "diffusers"])
+def test_the_card_of_several_conditions_says_each_and_its_python_makes_a_picture(
+    which: int, base: StableDiffusion, base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random").symlink_to(base_folder)
+    control = build_control(base.unet, seed=1, base="random", conditioning_channels=6)
+    control.config = replace(control.config, condition="canny+depth", extract={"canny.low": 5})
+    control.save_pretrained(tmp_path / "this-folder")
+    card = model_card(control.config)
+    assert (
+        front(card)["tags"][-2:] == ["canny", "depth"]
+        and "2 maps of one picture together, in this order: **canny**: RGB" in card
+    )
+    commands = blocks(card, "sh")[0].splitlines()
+    assert "--condition canny=canny.png --condition depth=depth.png --prompt" in commands[0]
+    assert [line.partition("    #")[0] for line in commands[1:]] == [
+        "zeroconv extract canny photo.png --set low=5 --out maps",
+        "zeroconv extract depth photo.png --out maps",
+    ]
+    for name in ("canny", "depth"):
+        build_map(base.size, base.size).save(tmp_path / f"{name}.png")
     monkeypatch.chdir(tmp_path)
     python = blocks(card, "python")[which].replace("num_inference_steps=20", "num_inference_steps=1")
     with listen(lambda _: None):  # random colours are no map

@@ -11,6 +11,8 @@ import typer
 __all__ = ["MODES", "Source", "parse_control", "parse_controls", "parse_mode", "parse_size"]
 
 MODES = ("crop", "stretch", "fill")  # those of `ResizeMode`, named here so that reading the words loads nothing
+NAMED = re.compile(r"(?P<name>[a-z-]+)=(?P<path>.+)", re.DOTALL)
+NONE = "none"  # in place of the path of a map that is left out
 PATTERN = re.compile(r"(?P<name>.+?)(?::(?P<scale>[^:]+)(?::(?P<start>[\d.]+)-(?P<end>[\d.]+))?)?")
 
 
@@ -21,10 +23,18 @@ class Source:
     Attributes:
         path: the file.
         ready: whether it is a condition map already, or a picture to extract one from.
+        name: of the condition whose map it is, where that is said: "depth=depth.png".
     """
 
     path: Path
     ready: bool
+    name: str | None = None
+
+    @classmethod
+    def parse(cls, path: Path, ready: bool) -> "Source":
+        """From the word behind `--image` or `--condition`; a file that is called so is meant as it is."""
+        found = NAMED.fullmatch(str(path)) if ready and not path.exists() else None
+        return cls(path, ready) if found is None else cls(Path(found["path"]), ready, found["name"])
 
 
 def parse_control(text: str) -> tuple[str, dict[str, float]]:
@@ -71,23 +81,41 @@ def parse_mode(text: str | None) -> str | None:
 def parse_controls(controls: Sequence[str], sources: Sequence[Source], masks: Sequence[Path]) -> list[dict[str, Any]]:
     """Each control with its own picture or map, or with one picture that all share; masks likewise.
 
+    Maps with names belong to one control of several conditions, and so does a picture right before them.
+
     Returns:
         The fields of a `ControlRequest` for each.
 
     Raises:
         typer.BadParameter: when they cannot be paired, or a control cannot be read.
     """
-    count = len(controls)
+    count, groups = len(controls), group_sources(sources)
     shared = len(sources) == 1 and not sources[0].ready
-    if len(sources) != count and not (count and shared):
+    if len(groups) != count and not (count and shared):
+        named = ", those with names as one" if any(one.name for one in sources) else ""
         raise typer.BadParameter(
-            f"got {count} --control and {len(sources)} --image or --condition; each control needs its own, in order"
+            f"got {count} --control and {len(groups)} --image or --condition{named}; each control needs its own, in order"
         )
     if masks and len(masks) not in (1, count):
         raise typer.BadParameter(f"got {len(masks)} --mask for {count} --control; give one, or one each")
     requests: list[dict[str, Any]] = []
     for i, control in enumerate(controls):
-        (network, numbers), source = parse_control(control), sources[i % len(sources)]
-        picture = {"condition" if source.ready else "image": str(source.path)}
-        requests.append({"network": network, **numbers, **picture, "mask": str(masks[i % len(masks)]) if masks else None})
+        (network, numbers), group = parse_control(control), groups[i % len(groups)]
+        pictures: dict[str, Any] = {"condition" if one.ready else "image": str(one.path) for one in group if one.name is None}
+        if maps := {one.name: None if str(one.path) == NONE else str(one.path) for one in group if one.name is not None}:
+            pictures["maps"] = maps
+        requests.append({"network": network, **numbers, **pictures, "mask": str(masks[i % len(masks)]) if masks else None})
     return requests
+
+
+def group_sources(sources: Sequence[Source]) -> list[list[Source]]:
+    """The sources of each control: one, or maps with different names one after the other, with a picture before them."""
+    groups: list[list[Source]] = []
+    for source in sources:
+        last = groups[-1] if groups else []
+        goes_on = bool(last) and source.name is not None and source.name not in {one.name for one in last}
+        if goes_on and not any(one.ready and one.name is None for one in last):
+            last.append(source)
+        else:
+            groups.append([source])
+    return groups

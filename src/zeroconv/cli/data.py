@@ -81,7 +81,7 @@ def write(
     from zeroconv import conditions
     from zeroconv.data import write_world
 
-    names = list(dict.fromkeys(conditions.get(name).name for name in condition))
+    names = list(dict.fromkeys(part.name for name in condition for part in conditions.get(name).each))
     with output_folder(out), Progress("scene") as progress:
         write_world(out, count, names, first_seed, progress)
     if as_json:

@@ -51,7 +51,7 @@ def generate(
     base: Annotated[str, typer.Option(help="Name, folder, file or hub id of the base.")] = "tiny",
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
-    condition: Annotated[Files, typer.Option(help="A ready map for a control.")] = [],  # noqa: B006
+    condition: Annotated[Files, typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; or NAME=none.")] = [],  # noqa: B006
     assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")] = [],  # noqa: B006
     mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006
     negative: Annotated[str, typer.Option(help="What not to see.")] = "",
@@ -84,7 +84,8 @@ def generate(
 ) -> None:
     """Make pictures that follow a prompt and maps.
 
-    Each --control takes the next --image (a picture: its map is extracted) or --condition (a ready map).
+    Each --control takes the next --image (a picture: its map is extracted) or --condition (a ready map). One of several
+    conditions takes an --image, --condition NAME=PATH for each map, or both; NAME=none leaves a map out.
     """
     started = time.monotonic()
     if again is not None:
@@ -146,7 +147,7 @@ def name_options() -> Generator[None]:
 def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]:
     """`--image` and `--condition` as they came."""
     queues = {"--image": iter(images), "--condition": iter(conditions)}
-    return [Source(next(queues[name]), name == "--condition") for name in order]
+    return [Source.parse(next(queues[name]), name == "--condition") for name in order]
 
 
 def make_again(path: Path, out: Path) -> "tuple[SavedImages, dict[str, Any]]":

@@ -11,8 +11,9 @@ from PIL import Image, ImageOps
 from zeroconv.conditions.map_checks import check_sizes
 from zeroconv.conditions.networks.weights import Weights
 from zeroconv.conditions.raster.resizing import LINEAR, Resizing
+from zeroconv.conditions.raster.side_by_side import split_map
 from zeroconv.errors import InputError, NothingAskedError
-from zeroconv.images import PictureSource, open_map, open_with_mask, to_masked_tensor, to_tensor
+from zeroconv.images import PictureSource, decode, open_map, open_with_mask, to_masked_tensor, to_tensor
 from zeroconv.messages import Message
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Condition:
             know it better than `extract`.
         weights: published weights of the extractor's learned methods.
         draw_document: `draw_document(path, size)` draws the map that a JSON document describes.
+        parts: of several in one control (`several.combine`) each in order; its map holds theirs side by side, its parameters
+            are theirs, called as "depth.method".
     """
 
     name: str
@@ -153,6 +156,36 @@ class Condition:
     ground_truth: Callable[[RenderedScene], Image.Image] | None = None
     weights: tuple[Weights, ...] = ()
     draw_document: Callable[[Path, tuple[int, int] | None], Image.Image] | None = None
+    parts: "tuple[Condition, ...]" = ()
+
+    @property
+    def each(self) -> "tuple[Condition, ...]":
+        """The conditions that it is made of: itself, or its parts."""
+        return self.parts or (self,)
+
+    def split(self, condition: Image.Image) -> "list[tuple[Condition, Image.Image]]":
+        """Each of its conditions with its own map.
+
+        Raises:
+            ValueError: when the maps do not stand side by side.
+        """
+        if not self.parts:
+            return [(self, condition)]
+        maps = split_map(condition, len(self.parts))
+        return [(part, one.convert(part.contract.mode)) for part, one in zip(self.parts, maps, strict=True)]
+
+    def picture_size(self, condition: Image.Image) -> tuple[int, int]:
+        """Width and height of the picture that a map belongs to."""
+        return condition.width // len(self.each), condition.height
+
+    def key(self, part: "Condition", parameter: str) -> str:
+        """What a parameter of one of its conditions is called: "low", or of several "canny.low"."""
+        return f"{part.name}.{parameter}" if self.parts else parameter
+
+    def of_part(self, part: "Condition", parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of one of its conditions, by that one's own names."""
+        start = self.key(part, "")
+        return {name.removeprefix(start): value for name, value in parameters.items() if name.startswith(start)}
 
     def fidelity(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> float:
         """How well a generated picture obeys its map, in [0, 1]; higher obeys better.
@@ -172,7 +205,7 @@ class Condition:
 
     def metrics(self, generated: Image.Image, condition: Image.Image, **reextract: Any) -> dict[str, float]:
         """All that `score` measures, by name, the fidelity first; arguments and errors as `fidelity`."""
-        for message in self.check(condition):
+        for message in () if self.parts else self.check(condition):  # the score of several has theirs
             if message.code in self.asks_nothing:
                 raise NothingAskedError(f"{self.name}: {message}", field="condition")
             if message.code in self.refuses:
@@ -183,8 +216,11 @@ class Condition:
         return {self.metric: found[self.metric], **found}
 
     def nothing_asked(self, condition: Image.Image) -> Message | None:
-        """Why a map asks for nothing, so that no picture has a score by it; None when it asks for something."""
-        return next((message for message in self.check(condition) if message.code in self.asks_nothing), None)
+        """Why a map, or one of several, asks for nothing, so that no picture has a score by it; None when it does not."""
+        for part, one in self.split(condition):
+            if found := next((message for message in part.check(one) if message.code in part.asks_nothing), None):
+                return found
+        return None
 
     def domain_warning(self, parameters: Mapping[str, Any], option: str) -> str | None:
         """A sentence for users when the embedded annotator would see pictures that need not be of the tiny world.
@@ -196,6 +232,10 @@ class Condition:
         Returns:
             The sentence; None when a method was named, or the default method serves any picture.
         """
+        if self.parts:
+            named = [(part, option.replace("method=", f"{part.name}.method=")) for part in self.parts]
+            said = (part.domain_warning(self.of_part(part, parameters), words) for part, words in named)
+            return next((sentence for sentence in said if sentence), None)
         if self.general_purpose or "method" in parameters:
             return None
         return (
@@ -217,14 +257,20 @@ class Condition:
         """
         if self.draw_document is not None and isinstance(path, str | Path) and str(path).lower().endswith(".json"):
             return self.draw_document(Path(path), size)
+        if self.parts:
+            return decode(path).convert(self.contract.mode)
         return open_with_mask(path) if self.contract.mode == "RGBA" else open_map(path)
 
     def to_tensor(self, condition: Image.Image) -> "Tensor":
-        """A map as a network reads it: (3, H, W) in [0, 1], and -1 where an RGBA map is transparent.
+        """A map as a network reads it: (3, H, W) in [0, 1], and -1 where an RGBA map is transparent; of n maps (3 n, H, W).
 
         Raises:
             ValueError: when the contract is RGBA and the map has no transparency.
         """
+        if self.parts:
+            import torch
+
+            return torch.cat([part.to_tensor(one) for part, one in self.split(condition)])
         return to_masked_tensor(condition) if self.contract.mode == "RGBA" else to_tensor(condition)
 
 

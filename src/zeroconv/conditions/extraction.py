@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.condition import BatchedExtractor
+from zeroconv.conditions.condition import BatchedExtractor, Condition
 from zeroconv.conditions.parameters import accepted_kwargs, with_defaults
 from zeroconv.conditions.raster.resizing import check_size, inner_size, resize_map
+from zeroconv.conditions.raster.side_by_side import join_maps
 from zeroconv.conditions.raster.tiling import resize_for_detection
 from zeroconv.conditions.registry import get
 from zeroconv.errors import InputError
@@ -20,6 +21,8 @@ __all__ = ["draw_parameters", "extract", "extract_all", "extract_at_size", "fit_
 
 def extract(name: str, image: Image.Image, /, resolution: int | None = None, **parameters: Any) -> Image.Image:
     """The map of a picture, of the same size: RGB, or RGBA where the contract says so (transparent where the hole is).
+
+    Of several conditions ("canny+depth") it holds their maps side by side, and parameters are called as "depth.method".
 
     Args:
         name: which condition, such as "canny".
@@ -34,6 +37,11 @@ def extract(name: str, image: Image.Image, /, resolution: int | None = None, **p
         FileNotFoundError: when a method's weights are not here and cannot be fetched.
     """
     condition = get(name)
+    if condition.parts:
+        with_defaults(condition, parameters)
+        shared = {} if resolution is None else {"resolution": resolution}
+        own = [(part, shared | condition.of_part(part, parameters)) for part in condition.parts]
+        return join_maps([extract(part.name, image, **given) for part, given in own])
     checked = with_defaults(condition, {"resolution": resolution, **parameters})
     if "resolution" in signature(condition.extract).parameters:
         return condition.extract(to_8bit(image), **checked)
@@ -81,6 +89,12 @@ def extract_all(name: str, images: Sequence[Image.Image], parameters: Sequence[M
         FileNotFoundError: as `extract`.
     """
     condition = get(name)
+    if condition.parts:
+        for given in parameters:
+            with_defaults(condition, given)
+        own = [(part, [condition.of_part(part, given) for given in parameters]) for part in condition.parts]
+        maps = [extract_all(part.name, images, given) for part, given in own]
+        return [join_maps(one) for one in zip(*maps, strict=True)]
     if condition.batched is None:
         return [extract(name, image, **given) for image, given in zip(images, parameters, strict=True)]
     checked = [with_defaults(condition, given) for given in parameters]
@@ -119,7 +133,8 @@ def fit_map(image: Image.Image, size: tuple[int, int], condition: str, mode: str
         InputError: for an unknown condition or mode, or a size under 1 pixel.
         ValueError: for a map under 1 pixel.
     """
-    return resize_map(image, size, get(condition).resizing, mode)
+    known = get(condition)
+    return join_maps([resize_map(one, size, part.resizing, mode) for part, one in known.split(image)])
 
 
 def draw_parameters(
@@ -138,12 +153,12 @@ def draw_parameters(
     """
     condition = get(name)
     with_defaults(condition, given)
-    if condition.draw_parameters is None:
-        return dict(given)
-    return {
-        **condition.draw_parameters(generator, **accepted_kwargs(condition.draw_parameters, {**given, "size": size})),
-        **given,
-    }
+    drawn = dict[str, Any]()
+    for part in condition.each:  # one after the other from one generator
+        if part.draw_parameters is not None:
+            known = accepted_kwargs(part.draw_parameters, {**condition.of_part(part, given), "size": size})
+            drawn |= {condition.key(part, key): value for key, value in part.draw_parameters(generator, **known).items()}
+    return {**drawn, **given}
 
 
 def reextract_parameters(name: str, asked: Mapping[str, Any] | None, extract: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,9 +173,9 @@ def reextract_parameters(name: str, asked: Mapping[str, Any] | None, extract: Ma
         InputError: for one that the score does not have.
     """
     condition = get(name)
+    known = [condition.key(part, key) for part in condition.each for key in score_parameters(part)]
     if asked is None:
-        return accepted_kwargs(condition.score, extract)
-    known = list(signature(condition.score).parameters)[2:]
+        return {key: extract[key] for key in known if key in extract}
     for key in asked:
         if key not in known:
             raise InputError(
@@ -168,3 +183,8 @@ def reextract_parameters(name: str, asked: Mapping[str, Any] | None, extract: Ma
                 field=f"judge.{key}",
             )
     return dict(asked)
+
+
+def score_parameters(condition: Condition) -> list[str]:
+    """The parameters of its score beside the picture and the map."""
+    return list(signature(condition.score).parameters)[2:]

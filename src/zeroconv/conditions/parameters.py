@@ -15,13 +15,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, Wi
 from zeroconv.conditions.condition import Condition
 from zeroconv.errors import InputError
 
-__all__ = ["accepted_kwargs", "defaults", "json_schema", "parameter_model", "read_value", "with_defaults"]
+__all__ = [
+    "accepted_kwargs",
+    "defaults",
+    "device_parameters",
+    "json_schema",
+    "parameter_model",
+    "read_value",
+    "with_defaults",
+    "without_device",
+]
 
 WORDS = {
     "boolean": "true or false", "integer": "a whole number", "number": "a finite number", "string": "text",
     "path": "a path", "picture": "a picture", "array": "some numbers", "null": "None",
 }  # fmt: skip
 """What users call the types of JSON Schema, and its formats where they say more."""
+CONFIG = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def read_value(text: str) -> bool | float | str:
@@ -37,7 +47,7 @@ def read_value(text: str) -> bool | float | str:
 
 def defaults(condition: Condition) -> dict[str, Any]:
     """What each parameter of `extract` is when it is left out."""
-    return {name: field.default for name, field in parameter_model(condition.extract).model_fields.items()}
+    return {name: field.default for name, field in model_of(condition).model_fields.items()}
 
 
 def with_defaults(condition: Condition, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +56,7 @@ def with_defaults(condition: Condition, given: Mapping[str, Any]) -> dict[str, A
     Raises:
         InputError: for one that is unknown, or not of its type.
     """
-    model = parameter_model(condition.extract)
+    model = model_of(condition)
     for name in given:
         if name not in model.model_fields:
             known = ", ".join(model.model_fields)
@@ -62,12 +72,48 @@ def with_defaults(condition: Condition, given: Mapping[str, Any]) -> dict[str, A
 
 def json_schema(condition: Condition) -> dict[str, Any]:
     """The parameters of `extract` as JSON Schema, such as a form is made from."""
-    return parameter_model(condition.extract).model_json_schema()
+    return model_of(condition).model_json_schema()
+
+
+def device_parameters(condition: Condition, device: str) -> dict[str, Any]:
+    """Where the networks of its extractor run, as parameters; empty where there are none.
+
+    Args:
+        condition: which.
+        device: of torch, such as "cuda".
+    """
+    return {key: device for key in defaults(condition) if is_device(key)}
+
+
+def without_device(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a map depends on: not where its network runs."""
+    return {key: value for key, value in parameters.items() if not is_device(key)}
+
+
+def is_device(key: str) -> bool:
+    """Whether a parameter says where a network runs: "device", or of one of several conditions "depth.device"."""
+    return key.rpartition(".")[2] == "device"
 
 
 def accepted_kwargs(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the given values that a function names among its parameters."""
     return {key: given[key] for key in signature(function).parameters if key in given}
+
+
+def model_of(condition: Condition) -> type[BaseModel]:
+    """The model of a condition's parameters; of several with the name of each before its own."""
+    return several_model(condition) if condition.parts else parameter_model(condition.extract)
+
+
+@cache
+def several_model(condition: Condition) -> type[BaseModel]:
+    """The model of the parameters of several conditions."""
+    fields: dict[str, Any] = {
+        condition.key(part, name): (field.rebuild_annotation(), field.default)
+        for part in condition.parts
+        for name, field in parameter_model(part.extract).model_fields.items()
+    }
+    return create_model("Parameters", __config__=CONFIG, **fields)
 
 
 @cache
@@ -77,8 +123,7 @@ def parameter_model(extract: Callable[..., Image.Image]) -> type[BaseModel]:
     kinds = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     fields: dict[str, Any] = {one.name: (checked_type(one.annotation), one.default) for one in own if one.kind in kinds}
     fields["resolution"] = (checked_type(int | None), None)
-    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-    return create_model("Parameters", __config__=config, **fields)
+    return create_model("Parameters", __config__=CONFIG, **fields)
 
 
 def checked_type(annotation: Any) -> Any:

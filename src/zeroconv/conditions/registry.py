@@ -5,6 +5,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from zeroconv.conditions.condition import Condition
+from zeroconv.conditions.several import PLUS, combine
 from zeroconv.errors import InputError
 
 __all__ = ["aliases", "find", "get", "names", "register"]
@@ -23,9 +24,11 @@ def register(condition: Condition) -> None:
     """Add a condition that is made outside of this folder, for as long as the process runs.
 
     Raises:
-        InputError: when its name or an alias is taken.
+        InputError: when its name or an alias is taken, or has a "+".
     """
     for name in (condition.name, *condition.aliases):
+        if PLUS in name:
+            raise InputError(f"the name {name!r} has a {PLUS!r}, which means several conditions", field="condition")
         if name in (*names(), *aliases()):
             raise InputError(f"there is a condition {name!r} already; expected another name", field="condition")
     known_conditions()[condition.name] = condition
@@ -42,16 +45,30 @@ def aliases() -> dict[str, str]:
 
 
 def find(name: str | None) -> Condition | None:
-    """A condition by name or alias; None for None and for names that are not known, such as a stranger's file may say."""
-    return known_conditions().get(aliases().get(name, name)) if name is not None else None
+    """A condition by name or alias, several of one control by theirs with "+" between.
+
+    Returns:
+        The condition; None for None and for names that are not known, such as a stranger's file may say.
+    """
+    if name is None:
+        return None
+    if PLUS not in name:
+        return known_conditions().get(aliases().get(name, name))
+    parts = [find(one) for one in name.split(PLUS)]
+    known = tuple(part for part in parts if part is not None)
+    if len(known) < len(parts) or len(set(known_names := [part.name for part in known])) < len(known_names):
+        return None
+    return combine(known)
 
 
 def get(name: str) -> Condition:
-    """A condition by name or alias.
+    """A condition by name or alias, several of one control by theirs with "+" between, such as "canny+depth".
 
     Raises:
-        InputError: for an unknown name, listing the known ones.
+        InputError: for an unknown name, listing the known ones, or one that comes twice.
     """
+    if PLUS in name:
+        return combine(tuple(get(one.strip()) for one in name.split(PLUS)))
     condition = find(name)
     if condition is None:
         raise InputError(f"unknown condition {name!r}; expected one of {', '.join(names())}", field="condition")

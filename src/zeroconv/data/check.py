@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.conditions.several import PLUS
 from zeroconv.data.alignment import UNALIGNED, edge_energy, find_displaced, tell_displaced
 from zeroconv.data.caption_statistics import CaptionStatistics, describe_captions
 from zeroconv.data.columns import UNNAMED
@@ -109,7 +110,7 @@ def check(source: str | Path, condition: str | None = None, held_out: int = 0) -
         if wrong is not None:
             found = maps[wrong]
             size = f"{found.width}x{found.height}, its picture {image.width}x{image.height}"
-            problems.setdefault(index, f"{row.find_map(wrong)} is {size} ({row.where})")
+            problems.setdefault(index, f"{row.maps.get(wrong, row.maps.get(UNNAMED))} is {size} ({row.where})")
         if index not in problems:
             report.maps.update(maps.keys())
             look.add(row, image, maps)
@@ -123,7 +124,7 @@ class Look:
     """What the pictures and maps of good rows show.
 
     Args:
-        unnamed: the condition of maps without a name.
+        unnamed: the condition of maps without a name; of several the maps have theirs.
     """
 
     def __init__(self, unnamed: str) -> None:
@@ -141,7 +142,8 @@ class Look:
             OSError: or `ValueError`, when one cannot be read.
         """
         image = open_image(row.image)
-        named = {self.unnamed if key == UNNAMED else key: path for key, path in row.maps.items()}
+        maps = {key: path for key, path in row.maps.items() if key != UNNAMED or PLUS not in self.unnamed}
+        named = {self.unnamed if key == UNNAMED else key: path for key, path in maps.items()}
         named |= {key: path for key, path in row.maps.items() if key != UNNAMED}  # a name of its own counts for more
         return image, {key: open_condition_map(path, key) for key, path in named.items()}
 

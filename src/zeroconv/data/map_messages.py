@@ -46,10 +46,9 @@ def look_at_maps(pairs: FolderPairs, count: int = 32) -> list[Message]:
     Raises:
         OSError: or `ValueError`, when one cannot be read.
     """
-    found = MapMessages(pairs.condition)
-    rows = [row for row in pairs.rows if row.find_map(pairs.condition)]
-    for row in rows[:: max(1, -(-len(rows) // count))]:
-        path = row.find_map(pairs.condition)
-        assert path is not None
-        found.add(row.name, open_condition_map(path, pairs.condition))
-    return found.messages()
+    found = {name: MapMessages(name) for name in pairs.wanted}
+    rows = [(pairs.names[index], maps) for index in range(len(pairs)) if (maps := pairs.find_maps(index))]
+    for name, maps in rows[:: max(1, -(-len(rows) // count))]:
+        for condition, path in maps.items():
+            found[condition].add(name, open_condition_map(path, condition))
+    return [message for one in found.values() for message in one.messages()]

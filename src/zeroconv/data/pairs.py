@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.conditions import Condition
+from zeroconv.conditions.parameters import with_defaults
+from zeroconv.conditions.raster.side_by_side import join_maps
 from zeroconv.errors import InputError
 from zeroconv.images import open_map
 from zeroconv.picture_files import PictureFile
 
 __all__ = ["Pair", "Pairs", "Subset", "get_map", "get_maps", "open_condition_map"]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -95,34 +101,59 @@ def open_condition_map(path: PictureFile, condition: str) -> Image.Image:
     return known.open_map(path) if known else open_map(path)
 
 
-def get_map(pair: Pair, condition: str, parameters: Mapping[str, Any]) -> Image.Image:
-    """The map of a pair: its own if it has one, else extracted from its picture with `parameters`.
+def get_map(pair: Pair, condition: str, parameters: Mapping[str, Any], asked: Mapping[str, Any] = NOTHING) -> Image.Image:
+    """The map of a pair: its own if it has one, else extracted from its picture with `parameters`; see `get_maps`.
 
     Raises:
         InputError: when it has none and the condition cannot be extracted from any picture, naming the pair.
     """
-    return get_maps([pair], condition, [parameters])[0]
+    return get_maps([pair], condition, [parameters], asked)[0]
 
 
 def get_maps(
-    pairs: Sequence[Pair], condition: str, parameters: Sequence[Mapping[str, Any]], ready: bool = True
+    pairs: Sequence[Pair], condition: str, parameters: Sequence[Mapping[str, Any]], asked: Mapping[str, Any] = NOTHING
 ) -> list[Image.Image]:
     """The maps of pairs: their own, else extracted from their pictures, which a network sees together.
+
+    Of several conditions in one control a map holds theirs side by side, some of them ready and some extracted.
 
     Args:
         pairs: the pairs.
         condition: which maps.
         parameters: of the extractor, for each pair.
-        ready: False extracts them all and leaves aside those that the pairs have.
+        asked: parameters that somebody asked for: where there are any of a condition, its maps are extracted, and those that
+            the pairs have are left aside.
 
     Raises:
         InputError: when one has none and the condition cannot be extracted from any picture, naming the pair.
     """
     known = conditions.get(condition)
+    for given in parameters if known.parts else ():
+        with_defaults(known, given)
+    maps: list[list[Image.Image]] = []
+    for part in known.each:
+        option = f"`--set extract.{known.key(part, 'method')}=…`"
+        given = [known.of_part(part, one) for one in parameters]
+        maps.append(get_own_maps(pairs, part, given, ready=not known.of_part(part, asked), option=option))
+    return [join_maps(of_pair) for of_pair in zip(*maps, strict=True)]
+
+
+def get_own_maps(
+    pairs: Sequence[Pair], known: Condition, parameters: Sequence[Mapping[str, Any]], ready: bool, option: str
+) -> list[Image.Image]:
+    """The same of one condition.
+
+    Args:
+        pairs: the pairs.
+        known: the condition.
+        parameters: of its extractor, for each pair.
+        ready: False leaves aside the maps that the pairs have.
+        option: how another method is named.
+    """
     made = {i: pair.maps[known.name] for i, pair in enumerate(pairs) if ready and known.name in pair.maps}
     wanted = [i for i in range(len(pairs)) if i not in made]
     for i in wanted:
-        if warning := known.domain_warning(parameters[i], "`--set extract.method=…`"):
+        if warning := known.domain_warning(parameters[i], option):
             raise InputError(f"pair {pairs[i].name!r} has no {known.name} map: add the maps, as {warning}", field="data.source")
     found = conditions.extract_all(known.name, [pairs[i].image for i in wanted], [parameters[i] for i in wanted])
     made |= zip(wanted, found, strict=True)

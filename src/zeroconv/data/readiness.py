@@ -54,30 +54,34 @@ def inspect(pairs: FolderPairs, held_out: int, extract: Mapping[str, Any] | None
     """
     found, known = Readiness(), conditions.get(pairs.condition)
     sizes: dict[int, tuple[int, int]] = {}
-    needed = known.domain_warning(extract or {}, "`--set extract.method=…`")
-    missing: list[int] = []
+    asked = {part.name: known.of_part(part, extract or {}) for part in known.each}
+    options = {part.name: f"`--set extract.{known.key(part, 'method')}=…`" for part in known.each}
+    needed = {part.name: part.domain_warning(asked[part.name], options[part.name]) for part in known.each}
+    missing: dict[str, list[int]] = {}
     for index, row in enumerate(pairs.rows):
-        path = None if extract else row.find_map(pairs.condition)
+        paths = {condition: path for condition, path in pairs.find_maps(index).items() if not asked[condition]}
         try:
             sizes[index] = readable_size(row.image, photo=True)
-            map_size = None if path is None else readable_size(path)
+            map_sizes = {condition: readable_size(path) for condition, path in paths.items()}
         except (OSError, ValueError) as error:
             found.problems[index] = f"{error}{place(row)}"
             continue
-        if path is None and needed:
-            missing.append(index)
-        elif map_size is not None and map_size != sizes[index]:
-            found.problems[index] = f"{path} is {name(map_size)}, its picture {name(sizes[index])}{place(row)}"
+        for condition in pairs.wanted:
+            if condition not in paths and needed[condition]:
+                missing.setdefault(condition, []).append(index)
+        if wrong := next((key for key, size in map_sizes.items() if size != sizes[index]), None):
+            sized = f"{paths[wrong]} is {name(map_sizes[wrong])}, its picture {name(sizes[index])}"
+            found.problems.setdefault(index, f"{sized}{place(row)}")
     found.sizes = Counter(sizes.values())
     found.size = found.sizes.most_common(1)[0][0] if sizes else None
     for index, size in sizes.items():
         if one_size and size != found.size and found.size is not None and index not in found.problems:
             row = pairs.rows[index]
             found.problems[index] = f"pair {row.name!r} is {name(size)}, others {name(found.size)}{place(row)}: {ONE_SIZE}"
-    if missing:
-        row = pairs.rows[missing[0]]
-        count = f"{len(missing)} of {len(pairs)} pairs have no {known.name} map"
-        found.general.append(f"{count} (first: pair {row.name!r}): add the maps, as {needed}")
+    for condition, indices in missing.items():
+        row = pairs.rows[indices[0]]
+        count = f"{len(indices)} of {len(pairs)} pairs have no {condition} map"
+        found.general.append(f"{count} (first: pair {row.name!r}): add the maps, as {needed[condition]}")
     if held_out and len(pairs) <= held_out:
         held = f"the data set has {len(pairs)} pairs and {held_out} are held out"
         found.general.append(f"{held}: give more pairs, or a smaller probe_count")

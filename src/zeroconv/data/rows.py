@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zeroconv.data.columns import UNNAMED, Columns, picture_of, read_captions
 from zeroconv.data.listing import Entry
-from zeroconv.errors import shorten
+from zeroconv.errors import InputError, shorten
 from zeroconv.messages import Message, tell
 from zeroconv.picture_files import PictureFile
 
@@ -33,9 +33,26 @@ class Row:
     maps: Mapping[str, PictureFile] = field(default_factory=dict[str, PictureFile])
     where: str = ""
 
-    def find_map(self, condition: str) -> PictureFile | None:
-        """The file of its map: the one under the condition's name, else the one without a name."""
-        return self.maps.get(condition, self.maps.get(UNNAMED))
+    def find_maps(self, conditions: Sequence[str]) -> dict[str, PictureFile]:
+        """The files of its maps by condition: each under its condition's name; of one condition also the one without a name.
+
+        Args:
+            conditions: the names of those that are wanted.
+
+        Raises:
+            InputError: when several are wanted, one has no map of its name, and there is a map without a name.
+        """
+        found = {name: self.maps[name] for name in conditions if name in self.maps}
+        if UNNAMED in self.maps and len(found) < len(conditions):
+            if len(conditions) > 1:
+                missing, wanted = next(name for name in conditions if name not in found), " and ".join(conditions)
+                raise InputError(
+                    f"{self.where or self.name} has a map without the name of a condition, and {wanted} are wanted",
+                    field="data.source",
+                    hint=f"call the column, folder or member of each map as its condition, such as {missing}",
+                )
+            found[conditions[0]] = self.maps[UNNAMED]
+        return found
 
 
 def read_entries(

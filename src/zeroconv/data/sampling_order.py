@@ -10,7 +10,15 @@ from torch import Tensor
 
 from zeroconv.diffusion import generator
 
-__all__ = ["SampleRef", "StepRandomness", "draw_caption", "draw_randomness", "permute", "samples_of_step"]
+__all__ = [
+    "SampleRef",
+    "StepRandomness",
+    "draw_caption",
+    "draw_left_out",
+    "draw_randomness",
+    "permute",
+    "samples_of_step",
+]
 
 ROUNDS = 8  # of the network that permutes an epoch: few samples need more of them than many
 WORD = 2**64 - 1
@@ -130,3 +138,10 @@ def draw_randomness(
 def draw_caption(ref: SampleRef, seed: int) -> Callable[[int], int]:
     """Which of so many captions a visit sees, keyed as `draw_randomness`, without a draw of its own where there is one."""
     return lambda count: int(torch.randint(count, (), generator=generator(seed, "caption", ref.index, ref.epoch)))
+
+
+def draw_left_out(ref: SampleRef, seed: int) -> Iterator[float]:
+    """A number in [0, 1) for each condition of a visit, keyed as `draw_randomness`: below the dropout its map is left out."""
+    g = generator(seed, "condition", ref.index, ref.epoch)
+    while True:
+        yield float(torch.rand((), generator=g))

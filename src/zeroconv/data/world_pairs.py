@@ -37,7 +37,7 @@ class WorldPairs:
     Args:
         count: how many.
         first_seed: the first scene; those from 900,000,000 on are held out from every training of the tiny base.
-        condition: whose exact map comes with each pair, if the renderer knows it.
+        condition: whose exact map comes with each pair, if the renderer knows it; of several in one control those it knows.
         size: side of the pictures in pixels.
         kind: scenes of one kind only; any if left out.
     """
@@ -46,8 +46,8 @@ class WorldPairs:
         self, count: int, first_seed: int = 0, condition: str | None = None, size: int = 128, kind: str | None = None
     ) -> None:
         self.first_seed, self.size, self.kind = first_seed, size, kind
-        known = conditions.get(condition) if condition else None
-        self.exact = [known.name] if known and known.ground_truth else []
+        known = conditions.get(condition).each if condition else ()
+        self.exact = [part.name for part in known if part.ground_truth]
         self.kept: dict[int, Pair] = {}
         self.max_captions = 1
         self.names: Sequence[str] = [f"world-{first_seed + i:09d}" for i in range(count)]
@@ -112,7 +112,7 @@ def write_world(
         InputError: for an unknown condition, or a count under 1; nothing is written.
         OSError: when the folder cannot be written.
     """
-    wanted = [conditions.get(name).name for name in names]
+    wanted = [part.name for name in names for part in conditions.get(name).each]
     if count < 1:
         raise InputError(f"{count} scenes are asked for; expected 1 or more", field="count")
     for folder in ("images", *wanted):

@@ -39,22 +39,23 @@ def badge(image: Image.Image, text: str, colour: tuple[int, int, int] = (255, 25
 
 
 def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Image:
-    """Truth, map, without and with control, and what the controlled picture's own map says, one row per pair."""
-    known = conditions.defaults(conditions.get(report.condition))
-    reextract = {key: value for key, value in report.settings.get("judge", {}).items() if key in known}
+    """Truth, maps, without and with control, and what the controlled picture's own maps say, one row per pair."""
+    known = conditions.get(report.condition)
+    given = {key: value for key, value in report.settings.get("judge", {}).items() if key in conditions.defaults(known)}
     rows: list[list[Image.Image | None]] = []
     for row, example in zip(report.rows, report.examples, strict=False):
-        read_back = overlay(example.controlled, conditions.extract(report.condition, example.controlled, **reextract))
+        own = [conditions.extract(part.name, example.controlled, **known.of_part(part, given)) for part in known.each]
         rows.append(
             [
                 example.truth,
-                example.condition,
+                *(one for _, one in known.split(example.condition)),
                 badge(example.uncontrolled, f"{row.uncontrolled:.2f}"),
                 badge(example.controlled, f"{row.controlled:.2f}"),
-                read_back,
+                *(overlay(example.controlled, one) for one in own),
             ]
         )
-    heads = ["held-out picture", f"condition: {report.condition}", "without control", "with control", "re-extracted, over it"]
+    heads = ["held-out picture", *(f"condition: {part.name}" for part in known.each), "without control", "with control"]
+    heads += [f"{part.name} re-extracted, over it" if known.parts else "re-extracted, over it" for part in known.each]
     return contact_sheet(
         rows,
         column_titles=heads,

@@ -1,10 +1,10 @@
 """One control of a request, opened: a ControlNet, its map, and how, where and when it acts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +18,7 @@ from zeroconv.control.weighting import check_scale
 from zeroconv.control.zero_convolution import all_zero
 from zeroconv.data_uri import picture_name
 from zeroconv.errors import InputError
+from zeroconv.generation.named_maps import check_channels, check_names, join_named, missing_map
 from zeroconv.generation.picture_input import open_mask, read_mask, to_picture
 from zeroconv.generation.request import ControlRequest
 from zeroconv.images import open_map, to_tensor
@@ -29,6 +30,7 @@ __all__ = ["Control"]
 FAINT = 1e-3
 """Strength below which a control has no visible effect."""
 Picture = Image.Image | str | Path | NDArray[Any] | Tensor
+Named = Mapping[str, Picture | None]
 
 
 @dataclass(frozen=True, init=False)
@@ -39,7 +41,8 @@ class Control:
         network: the ControlNet.
         image: the condition map, of the size of the pictures, or one map for each picture: a Pillow image, the path of
             one, or an array (H, W) or (H, W, 3 or 4), uint8 or floats in [0, 1]. For inpainting it is RGBA, transparent where
-            the hole is.
+            the hole is. Of a network of several conditions a mapping with a map for each, `{"canny": edges, "depth": None}`;
+            None leaves one out. They are kept side by side.
         scale: strength; 1 as trained, 0 off (then the network is not run).
         start: share of the steps after which it begins to act, 0 … 1.
         end: share of the steps after which it stops, 0 … 1.
@@ -64,7 +67,7 @@ class Control:
     def __init__(
         self,
         network: ControlNet,
-        image: Picture | Sequence[Picture],
+        image: Picture | Named | Sequence[Picture | Named],
         scale: float = 1.0,
         start: float = 0.0,
         end: float = 1.0,
@@ -77,7 +80,9 @@ class Control:
                 raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
         StepWindow(start, end)
         known = conditions.find(network.config.condition)
-        maps = read_maps(image, known)
+        if known is not None:
+            check_channels(network, known)
+        maps = read_maps(image, known, network.name)
         if known is not None:
             check_maps(known, image, maps, checked, network.name)
         values = {
@@ -121,6 +126,8 @@ class Control:
     def tensor_of(self, picture: int) -> Tensor:
         """The map of picture `picture` as the network reads it: (3, H, W) in [0, 1], and -1 in the hole of inpainting.
 
+        Of a network of n conditions it is (3 n, H, W).
+
         Raises:
             ValueError: when there is no such map, or an inpainting map has no hole.
         """
@@ -140,6 +147,11 @@ class Control:
             message = f"a control has {len(self.image)} maps, picture {picture + 1} needs one"
             raise InputError(message, field="condition", hint="give one map, or one each")
         return self.image[picture]
+
+    def picture_size(self, image: Image.Image) -> tuple[int, int]:
+        """Width and height of the picture that a map of this control belongs to."""
+        known = conditions.find(self.network.config.condition)
+        return known.picture_size(image) if known else image.size
 
     def describe(self, picture: int, embed: Callable[[Image.Image, str], str]) -> ControlRequest:
         """The request that makes this control again for one picture.
@@ -167,14 +179,23 @@ def to_mask(given: Any) -> Image.Image:
     return read_mask(to_picture(given, open_mask, "mask"), "the mask")
 
 
-def read_maps(given: Any, condition: Condition | None) -> Image.Image | Sequence[Image.Image]:
+def read_maps(given: Any, condition: Condition | None, network: str) -> Image.Image | Sequence[Image.Image]:
     """The map, or the maps, of whatever kind they were given; sequences that make images when asked are left to that."""
-    opener = condition.open_map if condition else open_map
     if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
         return given
     if isinstance(given, list | tuple):
-        return [to_picture(one, opener, "condition") for one in given]
-    return to_picture(given, opener, "condition")
+        return [read_map(one, condition, network) for one in given]
+    return read_map(given, condition, network)
+
+
+def read_map(given: Any, condition: Condition | None, network: str) -> Image.Image:
+    """One map, or those of several conditions by their names."""
+    if condition is None or not isinstance(given, Mapping):
+        return to_picture(given, condition.open_map if condition else open_map, "condition")
+    named = check_names(cast("Mapping[str, object]", given), condition, network)
+    openers = {part.name: part.open_map for part in condition.each}
+    maps = {name: None if one is None else to_picture(one, openers[name], "condition") for name, one in named.items()}
+    return join_named(maps, condition, network)
 
 
 def check_maps(condition: Condition, given: Any, maps: Any, checked: Any, name: str) -> None:
@@ -193,6 +214,8 @@ def check_maps(condition: Condition, given: Any, maps: Any, checked: Any, name: 
         if isinstance(one, Image.Image) and id(one) not in before:
             before.add(id(one))
             value = given[index] if several else given
+            if condition.parts and not isinstance(value, Mapping):
+                raise missing_map(name, condition, condition.parts[-1].name)
             place = f"map {index + 1}" if several else "the map"
             of = "" if name == ControlNet.name else f" of {name}"
             source = picture_name(value) if isinstance(value, str | Path) else place + of

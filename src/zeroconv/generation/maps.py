@@ -15,8 +15,9 @@ from zeroconv.conditions.raster.resizing import NEAREST, resize_map
 from zeroconv.conditions.user_maps import check_user_map
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import picture_name
-from zeroconv.errors import name_field
+from zeroconv.errors import InputError, name_field
 from zeroconv.generation.control import Control
+from zeroconv.generation.named_maps import check_channels, check_names, join_named, missing_map
 from zeroconv.generation.picture_input import open_mask
 from zeroconv.generation.request import ControlRequest, ResizeMode
 from zeroconv.images import open_image, open_map
@@ -56,7 +57,7 @@ def make_controls(
         if request.mask is not None:
             with name_field(f"controls.{index}.mask"):
                 mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
-        with name_field(f"controls.{index}.{'image' if request.condition is None else 'condition'}"):
+        with name_field(f"controls.{index}.{'condition' if request.condition else 'image' if request.image else 'maps'}"):
             image = make_map(network, request, size, resize)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers, checked=image))
     return controls
@@ -95,6 +96,7 @@ def check_condition(network: ControlNet, extracted: bool) -> None:
     if network.config.condition is None:
         return
     known = conditions.get(network.config.condition)
+    check_channels(network, known)
     if extracted:
         with_defaults(known, network.config.extract)
 
@@ -102,38 +104,82 @@ def check_condition(network: ControlNet, extracted: bool) -> None:
 def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
     """The ready map of a request, or the one extracted from its picture, as the network's maps were in training.
 
+    Of a network of several conditions each map is either of both, and they stand side by side.
+
     Raises:
         FileNotFoundError: when the picture is not there.
         ValueError: when it cannot be read, has another size, or no map can be extracted for this network.
     """
     known = conditions.find(network.config.condition)
-    if request.condition is not None:
-        opener = partial(known.open_map, size=size) if known else open_map
-        image, source = open_fitted(request.condition, opener, "map", known, size, resize), request.condition
-    else:
-        assert request.image is not None, "a request has one of both"
-        image, source = extract_map(network, request, size, resize), request.image
-    if known is not None:
-        check_user_map(known, image, picture_name(source))
+    if known is None:
+        if request.condition is None:
+            what = request.network
+            raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
+        return open_fitted(request.condition, open_map, "map", None, size, resize)
+    if known.parts and request.condition is not None:
+        image = open_joined(known, request, size)
+        check_user_map(known, image, picture_name(request.condition))
+        return image
+    ready = check_names(request.maps if request.condition is None else {known.name: request.condition}, known, request.network)
+    maps: dict[str, Image.Image | None] = {}
+    for part in known.each:
+        source = ready.get(part.name, request.image)
+        if source is None and part.name not in ready:
+            raise missing_map(request.network, known, part.name)
+        if source is None:
+            maps[part.name] = None
+            tell(Message(f"the map of {part.name} is left out: {request.network} reads zeros", "map.left-out", "info"))
+            continue
+        if part.name in ready:
+            made = open_fitted(str(source), partial(part.open_map, size=size), "map", part, size, resize)
+        else:
+            made = extract_map(network, request, part, size, resize)
+        check_user_map(part, made, picture_name(source))
+        maps[part.name] = made
+    return join_named(maps, known, request.network)
+
+
+def open_joined(known: Condition, request: ControlRequest, size: tuple[int, int]) -> Image.Image:
+    """The maps of several conditions from one picture that holds them side by side, as a saved picture has them.
+
+    Raises:
+        InputError: for a picture of another size, such as one of their maps.
+    """
+    assert request.condition is not None, "it is ready"
+    image = known.open_map(request.condition)
+    if image.size != (len(known.parts) * size[0], size[1]):
+        names, name = " and ".join(part.name for part in known.parts), picture_name(request.condition)
+        hint = "name each: " + " ".join(f"--condition {part.name}=PATH" for part in known.parts)
+        said = f"{request.network} follows {names}, and {name} is one map without a name"
+        raise InputError(said, field="condition", hint=hint)
     return image
 
 
-def extract_map(network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
+def extract_map(
+    network: ControlNet, request: ControlRequest, known: Condition, size: tuple[int, int], resize: ResizeMode | None
+) -> Image.Image:
     """The map of a picture, with the parameters of the network's training where the request says no others.
 
+    Args:
+        network: the ControlNet.
+        request: what is asked for.
+        known: the condition, or the one of several.
+        size: of the pictures.
+        resize: how the picture is fitted.
+
     Raises:
-        ValueError: when the network follows no condition that is extracted.
+        ValueError: when only the user can know the map.
     """
     assert request.image is not None, "its map is extracted"
-    known, parameters = conditions.find(network.config.condition), {**network.config.extract, **request.extract}
-    what, name = request.network, picture_name(request.image)
-    if known is None:
-        raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
+    whole = conditions.get(str(network.config.condition))
+    learnt, asked = whole.of_part(known, network.config.extract), whole.of_part(known, request.extract)
+    parameters, what, name = {**learnt, **asked}, request.network, picture_name(request.image)
     if known.needs_mask:
-        raise ValueError(f"{what} fills a hole, and only you know where: give it as --condition, RGBA and transparent there")
-    if network.config.extract and not request.extract:
+        option = f"--condition {whole.key(known, '').replace('.', '=PATH')}".strip()
+        raise ValueError(f"{what} fills a hole, and only you know where: give it as {option}, RGBA and transparent there")
+    if learnt and not asked:
         tell(Message(f"the map of {name} is extracted as in training, with {json.dumps(parameters)}", "map.extracted", "info"))
-    if warning := known.domain_warning(parameters, "--set method=…"):
+    if warning := known.domain_warning(parameters, f"--set {whole.key(known, 'method')}=…"):
         tell(Message(f"{name}: {warning}", "extract.domain"))
     picture = open_image(request.image)
     if looks_like_map(known, picture):

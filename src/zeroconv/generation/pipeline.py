@@ -183,14 +183,17 @@ class ControlPipeline:
         Raises:
             InputError: when a map or mask has another size.
         """
-        width, height = size or (controls[0].condition_map(0).size if controls else (self.base.size, self.base.size))
+        width, height = size or (self.base.size, self.base.size)
+        if size is None and controls:
+            width, height = controls[0].picture_size(controls[0].condition_map(0))
         for index, control in enumerate(controls):
             maps = [control.image] if isinstance(control.image, Image.Image) else list(control.image)
-            for picture in (*maps, *([control.mask] if control.mask else [])):
-                if picture.size != (width, height):
+            found = [("condition", control.picture_size(one)) for one in maps]
+            for what, (w, h) in (*found, *([("mask", control.mask.size)] if control.mask else [])):
+                if (w, h) != (width, height):
                     raise InputError(
-                        f"a map or mask is {picture.size[0]}x{picture.size[1]} pixels, the pictures are {width}x{height}",
-                        field=f"controls.{index}.{'mask' if picture is control.mask else 'condition'}",
+                        f"a map or mask is {w}x{h} pixels, the pictures are {width}x{height}",
+                        field=f"controls.{index}.{what}",
                         hint="give maps of the pictures' size",
                     )
         self.base.latent_shape(width, height)

@@ -175,7 +175,7 @@ def read_metadata(path: str | Path) -> PictureMetadata:
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"the settings in {path} are incomplete or damaged: {place} {first['msg']}") from error
     pictures = [picture for control in metadata.request.controls for picture in (control.condition, control.mask)]
-    pictures += [control.image for control in metadata.request.controls]
+    pictures += [one for control in metadata.request.controls for one in (control.image, *control.maps.values())]
     if not all(picture is None or is_data_uri(picture) for picture in pictures):
         raise ValueError(f"the settings in {path} are damaged: they name a map that is not in the picture")
     return metadata

@@ -73,6 +73,11 @@ class ControlRequest(Request):
     network: str = Field(min_length=1, description="name, folder, file or hub id of the ControlNet")
     image: str | None = Field(default=None, description="a picture whose map is extracted: a path or data: URI")
     condition: str | None = Field(default=None, description="or a ready map: a path or data: URI")
+    maps: dict[str, str | None] = Field(
+        default={},
+        description="of a network of several conditions ready maps by name, each a path or data: URI; null leaves one out, "
+        "and those that are not named are extracted from the image",
+    )
     mask: str | None = Field(default=None, description="where it acts, white yes, black no: a path or data: URI")
     extract: dict[str, bool | int | float | str] = Field(default={}, description="how the map is extracted, as method")
     scale: Strength = Field(default=1.0, description="strength; 1 as trained, 0 off")
@@ -84,7 +89,9 @@ class ControlRequest(Request):
     def check(self) -> Self:
         """One picture, and a window that is not empty."""
         StepWindow(self.start, self.end)
-        if (self.image is None) == (self.condition is None):
+        if self.maps and self.condition is not None:
+            raise InputError(f"{self.network} got maps with names and one without; expected names for all", field="condition")
+        if not self.maps and (self.image is None) == (self.condition is None):
             got = "neither" if self.image is None else "both"
             raise InputError(f"{self.network} got {got} of image and condition; expected one of them", field="condition")
         if self.extract and self.image is None:
@@ -130,7 +137,9 @@ class GenerationRequest(Request):
 
     def without_pictures(self) -> dict[str, Any]:
         """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""
-        values = self.model_dump(mode="json", exclude={"controls": {"__all__": {"image", "condition", "mask", "extract"}}})
+        values = self.model_dump(
+            mode="json", exclude={"controls": {"__all__": {"image", "condition", "maps", "mask", "extract"}}}
+        )
         for entry, control in zip(values["controls"], self.controls, strict=True):
             entry["masked"] = control.mask is not None
         return values

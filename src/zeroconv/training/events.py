@@ -1,6 +1,7 @@
 """What a run tells its caller; the caller decides what to print, log or draw."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zeroconv.evaluation import share_of_gap
@@ -51,6 +52,7 @@ class ProbeEvent:
         without_prompt: fidelity of pictures made with the control and empty prompts.
         held_out_loss: on the probe's pairs, always of the same time steps and noise; None where it is not taken.
         made: how the pictures were made, in words.
+        conditions: of several, for each its own fidelity with the control, without it, and of the ceiling, by name.
     """
 
     step: int
@@ -62,6 +64,7 @@ class ProbeEvent:
     without_prompt: float
     held_out_loss: float | None = None
     made: str = ""
+    conditions: Mapping[str, tuple[float, float, float]] = field(default_factory=dict[str, tuple[float, float, float]])
 
     @property
     def share(self) -> float:
@@ -71,9 +74,10 @@ class ProbeEvent:
     def line(self) -> str:
         """One line for a person."""
         low, high = self.interval
+        each = "".join(f", {name} {value:.3f}" for name, (value, _, _) in self.conditions.items())
         return (
             f"probe at step {self.step}: {self.measure} {self.fidelity:.3f} [{low:.3f}, {high:.3f}] "
-            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap); "
+            f"(without control {self.uncontrolled:.3f}, ceiling {self.ceiling:.3f}, {self.share:.0%} of the gap){each}; "
             f"without prompt {self.without_prompt:.3f}{self.made and f'; {self.made}'}"
         )
 

@@ -6,11 +6,15 @@ from dataclasses import replace
 import torch
 from PIL import Image
 
+from zeroconv import conditions
+from zeroconv.conditions.parameters import without_device
 from zeroconv.control import ControlledUNet, ControlNet
+from zeroconv.control.condition_channels import CHANNELS, read_conditions
 from zeroconv.data import Pair
 from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
+from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.config.defaults import (
@@ -144,6 +148,7 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
         InputError: for one to begin from whose weights are not finite.
     """
     model, data = config.model, config.data
+    parts = [part.name for part in conditions.get(data.condition).each]
     with torch.random.fork_rng():
         torch.manual_seed(config.optimization.seed)  # the condition encoder's start; every later draw is keyed
         if model.control is not None:
@@ -151,9 +156,11 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
             if name := broken_weight(network):
                 said = f"the ControlNet {model.control!r} holds weights that are not finite (first: {name})"
                 raise InputError(said, field="model.control", hint="begin from another, or from the base")
+            begin_with_conditions(network, parts)
         else:
             network = ControlNet.from_unet(
                 base.unet,
+                CHANNELS * len(parts),
                 variant=model.variant,
                 rank=model.rank,
                 connection=model.connection,
@@ -165,9 +172,37 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
         raise InputError(message, field="model.unlock_decoder")
     if model.unlock_decoder and network.decoder is None:
         network.unlock_decoder(base.unet)
-    extract = {key: value for key, value in data.extract.items() if key != "device"}
+    extract = without_device(data.extract)
     network.config = replace(network.config, base=model.base, condition=data.condition, extract=extract)
     return network
+
+
+def begin_with_conditions(network: ControlNet, wanted: Sequence[str]) -> None:
+    """Have a network that is begun from read the maps of other conditions than it did, and say what that means.
+
+    Args:
+        network: the one that is opened; changed in place.
+        wanted: the conditions that it is to follow.
+
+    Raises:
+        InputError: for one whose condition encoder cannot be told to.
+    """
+    known = conditions.find(network.config.condition)
+    before = [part.name for part in known.each] if known else [str(network.config.condition)]
+    fits = network.config.conditioning_channels == CHANNELS * len(wanted)
+    if fits and (before == list(wanted) or len(before) == len(wanted) == 1):
+        return
+    try:
+        kept = read_conditions(network, before, wanted)
+    except ValueError as error:
+        raise InputError(str(error), field="model.control", hint="begin from another, or from the base") from None
+    said = [f"its channels of {' and '.join(kept)} stay" if kept[0] in before else f"those channels are given to {kept[0]}"]
+    if new := [name for name in wanted if name not in kept]:
+        said += [f"the channels of {' and '.join(new)} begin at zero, so that at first nothing changes"]
+    if lost := [name for name in before if name not in kept] if kept[0] in before else before[1:]:
+        said += [f"those of {' and '.join(lost)} are let go"]
+    followed = " and ".join(before)
+    tell(Message(f"{network.name} followed {followed}: {'; '.join(said)}", "control.new-conditions", "info"))
 
 
 def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base: StableDiffusion) -> torch.optim.Optimizer:

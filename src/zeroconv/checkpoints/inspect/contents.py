@@ -199,6 +199,9 @@ def details_of(config: Mapping[str, Any]) -> dict[str, str]:
     said["global pooling"] = config.get("global_pool_conditions") or None
     order = config.get("controlnet_conditioning_channel_order")
     said["channel order"] = order if order != "rgb" else None
+    names = str(said.get("condition")).split("+")
+    if len(names) > 1:  # of several the maps stand one after the other
+        said["condition"] = ", ".join(f"{name} (channels {3 * i + 1} to {3 * i + 3})" for i, name in enumerate(names))
     return {name.replace("_", " "): str(value) for name, value in said.items() if value is not None}
 
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.conditions.parameters import device_parameters
 from zeroconv.data.pairs import Pair, get_map
 from zeroconv.data.prepared.encoders import open_encoders
 from zeroconv.data.prepared.manifest import Settings, ShardEntry
@@ -161,16 +162,13 @@ class ShardMaker:
     def map_of(self, pair: Pair) -> Image.Image:
         """The map of a pair: its own, unless it shall be extracted."""
         assert self.settings.condition is not None
-        if self.settings.extract:
-            pair = replace(pair, maps={})
-        return get_map(pair, self.settings.condition, self.parameters)
+        return get_map(pair, self.settings.condition, self.parameters, self.settings.extract)
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """Of the extractor; its network runs where the encoders do."""
         assert self.settings.condition is not None
-        learned = "device" in conditions.defaults(conditions.get(self.settings.condition))
-        return {**({"device": self.device} if learned else {}), **self.settings.extract}
+        return {**device_parameters(conditions.get(self.settings.condition), self.device), **self.settings.extract}
 
 
 def entry_of(settings: Settings, number: int, shard: Shard, source: Source) -> ShardEntry:

@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from zeroconv import conditions
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.prepared.disk_room import check_room
@@ -227,8 +228,11 @@ def keeps_maps(source: Source, size: tuple[int, int], extract: Mapping[str, Any]
     """Whether a map is the same at every visit, so that it can be kept; it is said when not."""
     if source.condition is None:
         return False
-    drawn = is_drawn(source.condition, size, extract)
-    if not drawn or (source.has_maps() and not extract):
+    known, ready = conditions.get(source.condition), source.ready_maps()
+    asked = {part: known.of_part(part, extract) for part in known.each}
+    made = [part for part in known.each if asked[part] or part.name not in ready]
+    drawn = [known.key(part, name) for part in made for name in is_drawn(part.name, size, asked[part])]
+    if not drawn:
         return True
     options = " ".join(f"--set {name}=…" for name in drawn)
     text = (

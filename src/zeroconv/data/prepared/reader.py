@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zeroconv import conditions
 from zeroconv.checkpoints.files.safetensors import read_safetensors
+from zeroconv.conditions.parameters import without_device
 from zeroconv.data.pairs import Pairs
 from zeroconv.data.prepared.encoders import hash_encoders
 from zeroconv.data.prepared.manifest import AGAIN, describe, read_manifest
@@ -55,9 +57,8 @@ class PreparedCache:
 
     def has_maps(self, condition: str, extract: Mapping[str, Any]) -> bool:
         """Whether it keeps the maps of a condition, made as they are asked for."""
-        asked = {key: value for key, value in extract.items() if key != "device"}
-        made = {key: value for key, value in self.settings.extract.items() if key != "device"}
-        return self.settings.maps and self.settings.condition == condition and made == asked
+        same = without_device(self.settings.extract) == without_device(extract)
+        return self.settings.maps and self.settings.condition == conditions.get(condition).name and same
 
     def check_pairs(self, pairs: Pairs) -> None:
         """Refuse a data set that it was not made from.

@@ -6,7 +6,6 @@ from pathlib import Path
 from zeroconv.data.file_part import FilePart, stamp_of
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.pairs import Pairs
-from zeroconv.data.rows import Row
 from zeroconv.data.world_pairs import WorldPairs
 from zeroconv.picture_files import PictureFile
 
@@ -34,7 +33,7 @@ class RowContent:
             return [self.pairs.first_seed + index, self.pairs.size]
         assert isinstance(self.pairs, FolderPairs)
         numbers: list[int] = []
-        for file in self.files(self.pairs.rows[index]):
+        for file in self.files(self.pairs, index):
             try:
                 if isinstance(file, FilePart):
                     numbers += [file.offset, file.size, file.stamp.size, file.stamp.time]
@@ -51,7 +50,7 @@ class RowContent:
         """Whether a file of a row is not there."""
         if not isinstance(self.pairs, FolderPairs):
             return False
-        files = self.files(self.pairs.rows[index])
+        files = self.files(self.pairs, index)
         return any(not file.exists() for file in files if isinstance(file, Path))
 
     def key(self, index: int) -> str:
@@ -64,7 +63,7 @@ class RowContent:
             return content.hexdigest()
         assert isinstance(self.pairs, FolderPairs)
         try:
-            for file in self.files(self.pairs.rows[index]):
+            for file in self.files(self.pairs, index):
                 with file.open("rb") as opened:
                     found = hashlib.sha256()
                     while block := opened.read(BLOCK):
@@ -74,7 +73,7 @@ class RowContent:
             return "missing"
         return content.hexdigest()
 
-    def files(self, row: Row) -> list[PictureFile]:
-        """The picture of a row, and its map if there is one."""
-        found = None if self.condition is None else row.find_map(self.condition)
-        return [row.image] if found is None else [row.image, found]
+    def files(self, pairs: FolderPairs, index: int) -> list[PictureFile]:
+        """The picture of a row, and its maps as far as there are any."""
+        found = {} if self.condition is None else pairs.find_maps(index)
+        return [pairs.rows[index].image, *found.values()]

@@ -53,11 +53,12 @@ class Source:
         """The captions that the list has for a pair; none for scenes, whose captions are made with them."""
         return captions_of(self.pairs, index)
 
-    def has_maps(self) -> bool:
-        """Whether every pair brings its map along."""
-        if isinstance(self.pairs, FolderPairs) and self.condition is not None:
-            return all(row.find_map(self.condition) is not None for row in self.pairs.rows)
-        return isinstance(self.pairs, WorldPairs) and bool(self.pairs.exact)
+    def ready_maps(self) -> set[str]:
+        """The conditions whose maps every pair brings along."""
+        pairs = self.pairs
+        if isinstance(pairs, FolderPairs) and self.condition is not None:
+            return {name for name in pairs.wanted if all(name in pairs.find_maps(index) for index in range(len(pairs)))}
+        return set(pairs.exact) if isinstance(pairs, WorldPairs) else set()
 
 
 def captions_of(pairs: Pairs, index: int) -> list[str]:

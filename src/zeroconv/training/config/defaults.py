@@ -3,6 +3,7 @@
 from typing import Any
 
 from zeroconv import conditions
+from zeroconv.conditions.parameters import device_parameters
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.groups import OptimizationConfig, OptimizerName, Timesteps
@@ -31,13 +32,13 @@ LOWEST_FIRST, UNIFORM_FROM = 0.4, 2 / 3
 
 def extractor_parameters(config: TrainConfig) -> dict[str, Any]:
     """The extractor's parameters that are not drawn: those of the settings; its network runs where the training does."""
-    learned = "device" in conditions.defaults(conditions.get(config.data.condition))
-    return {**({"device": config.optimization.device} if learned else {}), **config.data.extract}
+    return {**device_parameters(conditions.get(config.data.condition), config.optimization.device), **config.data.extract}
 
 
 def reextract_parameters(config: TrainConfig) -> dict[str, Any]:
     """Who reads the maps of probes back, where the training runs unless the settings say another device."""
-    name, device = config.data.condition, {"device": config.optimization.device}
+    name = config.data.condition
+    device = device_parameters(conditions.get(name), config.optimization.device)
     if config.probe.judge:
         asked = conditions.reextract_parameters(name, None, device) | config.probe.judge
         return conditions.reextract_parameters(name, asked, {})

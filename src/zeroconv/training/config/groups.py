@@ -2,11 +2,12 @@
 
 from math import cos, isfinite, pi
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from zeroconv import conditions
+from zeroconv.conditions.several import PLUS
 from zeroconv.schema import Schema
 
 __all__ = [
@@ -40,6 +41,17 @@ def check_parameters(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def flatten(value: object) -> object:
+    """Parameters of one of several conditions by their full name, "depth.method", where a file has a table of them."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, Any] = {}
+    for key, one in cast("dict[str, Any]", value).items():
+        inner = cast("dict[str, Any]", one) if isinstance(one, dict) else None
+        flat |= {key: one} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
+    return flat
+
+
 class Group(Schema):
     """Settings that belong together."""
 
@@ -51,7 +63,12 @@ class DataConfig(Group):
     """What is learnt, and from which pairs."""
 
     source: str = Field("world:2000", description="pairs in any layout of `data check`, or world:COUNT[@FIRST_SEED]")
-    condition: str = Field("canny", description="which condition to learn")
+    condition: str = Field(
+        "canny", description="which condition to learn; several in one control, three channels each, as canny+depth"
+    )
+    condition_dropout: float = Field(
+        0.0, ge=0, lt=1, description="of several conditions: share of each one's maps left out, drawn in every epoch"
+    )
     extract: dict[str, Any] = Field(
         default_factory=dict,
         description="parameters of the condition's extractor, such as method and low; maps are then made from the "
@@ -81,7 +98,15 @@ class DataConfig(Group):
         description="of buckets: mirror half of the visits, with their maps; not where captions tell of left, right or writing",
     )
 
+    flatten_extract = field_validator("extract", mode="before")(flatten)
     check_extract = field_validator("extract")(check_parameters)
+
+    @model_validator(mode="after")
+    def check_dropout(self) -> Self:
+        """Refuse to leave out the only map."""
+        if self.condition_dropout and not conditions.get(self.condition).parts:
+            raise ValueError("condition_dropout with one condition; expected several, such as `condition=canny+depth`")
+        return self
 
     @model_validator(mode="after")
     def check_views(self) -> Self:
@@ -90,6 +115,13 @@ class DataConfig(Group):
         if not self.buckets and (without := [name for name, value in given.items() if value]):
             raise ValueError(f"{', '.join(without)} without buckets; expected `buckets=true` with it")
         return self
+
+    @field_validator("condition", mode="before")
+    @classmethod
+    def join(cls, value: object) -> object:
+        """Make "canny+depth" of a list of names, as a file may have it."""
+        names = cast("list[object]", value) if isinstance(value, list) else [value]
+        return PLUS.join(map(str, names)) if len(names) > 1 else names[0] if names else value
 
     @field_validator("condition")
     @classmethod
@@ -212,6 +244,7 @@ class ProbeConfig(Group):
         default_factory=dict, description="who reads maps back, such as method; as `extract` if left out"
     )
 
+    flatten_judge = field_validator("judge", mode="before")(flatten)
     check_judge = field_validator("judge")(check_parameters)
 
 

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from zeroconv import conditions
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.prepared import PreparedCache
+from zeroconv.data.sampling_order import SampleRef, draw_left_out
 from zeroconv.stable_diffusion import AddedConditions, PromptEncoding, StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.training_pairs import TrainingPairs
@@ -36,7 +37,7 @@ class Batch:
     Attributes:
         z_0: clean latents, (B, C, h, w).
         text: text states, some of them of the empty prompt, (B, N, D).
-        condition: condition images, (B, 3, H, W) in [0, 1].
+        condition: condition images, (B, 3, H, W) in [0, 1], and of n conditions (B, 3 n, H, W).
         t: diffusion steps, (B,).
         epsilon: noise, like `z_0`.
         added_conditions: SDXL's conditioning beside the text; None for the other families.
@@ -158,13 +159,21 @@ class Batches:
         batch = Batch(
             z_0,
             text.hidden_states,
-            torch.stack([known.to_tensor(image) for image in maps]),
+            torch.stack([self.left_in(known.to_tensor(image), ref) for image, ref in zip(maps, visits.refs, strict=True)]),
             torch.tensor([drawn.t for drawn in visits.drawn]),
             torch.stack([drawn.epsilon for drawn in visits.drawn]),
             self.added_conditions(text, visits),
             [self.pairs.name(place) for place in visits.places],
         )
         return batch.to(self.device)
+
+    def left_in(self, condition: Tensor, ref: SampleRef) -> Tensor:
+        """The condition image of a sample, (3 n, H, W) of n conditions, with zeros in place of the maps that are left out."""
+        data, seed = self.config.data, self.config.optimization.seed
+        if data.condition_dropout:
+            for image, draw in zip(condition.split(3), draw_left_out(ref, seed), strict=False):  # the draws do not end
+                image *= draw >= data.condition_dropout
+        return condition
 
     def read(self, visits: Visits) -> tuple[Tensor, PromptEncoding]:
         """The latents and prompts of visits, from the cache.

@@ -66,7 +66,7 @@ class RunData:
             first = self.pairs.open(0, lambda _: None)[1]
             make_maps(config, [first], [np.random.default_rng(0)])
         parameters = [extractor_parameters(config)] * len(self.probe_pairs)
-        self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, ready=not data.extract)
+        self.probe_maps = get_maps(self.probe_pairs, data.condition, parameters, asked=data.extract)
 
     def check_files(self) -> None:
         """Refuse pictures that are others than when they were prepared; one process looks for all.

@@ -96,7 +96,7 @@ class Views:
 
     def __init__(self, config: TrainConfig, buckets: Buckets, indices: Sequence[int]) -> None:
         data, self.seed = config.data, config.optimization.seed
-        self.condition, self.crops, self.flip = conditions.get(data.condition), data.crops, data.flip
+        self.crops, self.flip = data.crops, data.flip
         places: dict[Size, list[int]] = {}
         self.sizes = dict[int, Size]()
         for place, index in enumerate(indices):

@@ -8,6 +8,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zeroconv import conditions
+from zeroconv.conditions.parameters import device_parameters
 from zeroconv.data import Pair, get_maps
 from zeroconv.data.buckets import View
 from zeroconv.data.prepared import PreparedCache
@@ -109,7 +110,7 @@ class Gatherer(Dataset[Visits]):
             seen = [self.views.see(*one, size) for one in zip(refs, places, pairs, strict=True)]
             pairs, views = [pair for _, _, pair in seen], [(view, number) for view, number, _ in seen]
         # a network would be copied into every worker
-        is_learned = "device" in conditions.defaults(conditions.get(self.config.data.condition))
+        is_learned = bool(device_parameters(conditions.get(self.config.data.condition), "cpu"))
         maps = None if is_learned else make_maps(self.config, pairs, [one.extraction for one in drawn])
         left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
         return Visits(refs, places, pairs, captions, drawn, maps, left_out, views, size)
@@ -167,4 +168,4 @@ def make_maps(config: TrainConfig, pairs: Sequence[Pair], generators: Sequence[n
         conditions.draw_parameters(name, generator, pair.image.size, given)
         for pair, generator in zip(pairs, generators, strict=True)
     ]
-    return get_maps(pairs, name, parameters, ready=not config.data.extract)
+    return get_maps(pairs, name, parameters, asked=config.data.extract)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -37,10 +37,12 @@ class ProbeResult:
     Attributes:
         scores: of each picture, in [0, 1], higher obeys better; NaN where the map asks for nothing.
         images: the pictures.
+        parts: of several conditions the same for each of them, by its name; `scores` are the means of theirs.
     """
 
     scores: Sequence[float]
     images: Sequence[Image.Image]
+    parts: "Mapping[str, ProbeResult]" = field(default_factory=dict[str, "ProbeResult"])
 
     @property
     def fidelity(self) -> float:
@@ -88,7 +90,8 @@ class Probe:
         maps = get_maps(pairs, condition, [{}] * len(pairs)) if maps is None else maps
         self.pipeline, self.condition, self.held_out_loss = pipeline, condition, held_out_loss
         self.held_out = HeldOut(pairs, maps, range(len(pairs)))
-        self.fidelity = partial(conditions.get(condition).fidelity, **(reextract or {}))
+        self.known = conditions.get(condition)
+        self.metrics = partial(self.known.metrics, **(reextract or {}))
         self.without_prompts = replace(self.held_out, pairs=[replace(pair, caption="") for pair in pairs])
         width, height = self.held_out.size
         self.request: dict[str, Any] = {
@@ -103,17 +106,21 @@ class Probe:
         Raises:
             InputError: when a map is none, or all of them ask for nothing.
         """
-        scores: list[float] = []
+        measures = [self.known.metric, *(f"{part.name}: {part.metric}" for part in self.known.parts)]
+        rows: list[list[float]] = []
         for pair, image, condition in zip(self.held_out.pairs, images, self.held_out.maps, strict=True):
             try:
-                scores.append(self.fidelity(image, condition))
+                found = self.metrics(image, condition)
+                rows.append([found[measure] for measure in measures])
             except NothingAskedError:  # a map that asks for nothing says nothing about the control
-                scores.append(math.nan)
+                rows.append([math.nan] * len(measures))
             except InputError as error:
                 raise InputError(f"the map of {pair.name}: {error}", field="data.source") from error
+        scores, *of_parts = [list(column) for column in zip(*rows, strict=True)]
         if all(map(math.isnan, scores)):
             raise InputError(f"all {len(images)} maps of the probe ask for nothing: give others", field="data.source")
-        return ProbeResult(scores, images)
+        parts = {part.name: ProbeResult(column, images) for part, column in zip(self.known.parts, of_parts, strict=True)}
+        return ProbeResult(scores, images, parts)
 
     def ceiling(self) -> ProbeResult:
         """The autoencoder's reconstruction of the truth."""
@@ -134,20 +141,23 @@ class Probe:
             return self.score(pairs.generate(self.pipeline, network, STRENGTH, **request))
 
     def two_maps(self) -> Tensor:
-        """Two different condition images, (2, 3, H, W) in [0, 1]; twice the same where all are alike."""
-        known, maps = conditions.get(self.condition), self.held_out.maps
+        """Two different condition images, (2, 3, H, W) in [0, 1], or (2, 3 n, H, W); twice the same where all are alike."""
+        known, maps = self.known, self.held_out.maps
         first = known.to_tensor(maps[0])
         others = (known.to_tensor(image) for image in maps[1:])
         return torch.stack([first, next((one for one in others if not torch.equal(one, first)), first)])
 
     def sheet(self, rows: Mapping[str, ProbeResult], title: str) -> Image.Image:
-        """Truth and map, then each of `rows` under its name, one column per held-out pair.
+        """Truth and maps, then each of `rows` under its name, one column per held-out pair.
 
         Args:
             rows: pictures by the name of their row.
             title: of the sheet.
         """
-        named = {"truth": [pair.image for pair in self.held_out.pairs], self.condition: self.held_out.maps}
+        named: dict[str, Sequence[Image.Image]] = {"truth": [pair.image for pair in self.held_out.pairs]}
+        split = [self.known.split(image) for image in self.held_out.maps]
+        for place, part in enumerate(self.known.each):
+            named[part.name] = [maps[place][1] for maps in split]
         named |= {name: result.images for name, result in rows.items()}
         pictures = [list(row[:SHEET_PICTURES]) for row in named.values()]
         return contact_sheet(pictures, row_titles=list(named), title=title, cell=128)

@@ -13,7 +13,7 @@ from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.events import Event, Message, ProbeEvent, Summary
 from zeroconv.training.probing.diagnosis import diagnose, is_zero
 from zeroconv.training.probing.overfit import MeasuredProbe, find_overfit
-from zeroconv.training.probing.probe import STRENGTH, Probe, share_interval
+from zeroconv.training.probing.probe import STRENGTH, Probe, ProbeResult, share_interval
 from zeroconv.training.probing.sudden_convergence import SuddenConvergence, find_sudden_convergence
 from zeroconv.training.run_folder.entries import is_comparable
 from zeroconv.training.run_folder.folder import RunFolder
@@ -92,6 +92,7 @@ class ProbeRecorder:
         without_prompt = self.probe.run(network, prompts=False)
         losses = list(self.probe.held_out_loss(network)) if self.probe.held_out_loss else []
         interval, share = result.interval, share_interval(result, self.uncontrolled, self.ceiling)
+        results = result, without_prompt, self.uncontrolled, self.ceiling
         row: dict[str, Any] = {
             "fidelity": interval.value,
             "low": interval.low,
@@ -101,6 +102,7 @@ class ProbeRecorder:
             "uncontrolled": self.uncontrolled.fidelity,
             "ceiling": self.ceiling.fidelity,
             "measure": self.measure,
+            **({"conditions": {name: self.describe_part(name, *results) for name in result.parts}} if result.parts else {}),
             **self.made(),
             "sheet": f"step-{step:06d}.png",
             **({"held_out_loss": fmean(losses), "held_out_losses": losses, **self.drawn()} if losses else {}),
@@ -116,6 +118,26 @@ class ProbeRecorder:
         self.remember({"step": step, **row})
         self.report(event)  # when sheet, network and log are written: a caller may stop here
         self.announce(network, step)
+
+    def describe_part(self, name: str, *results: ProbeResult) -> dict[str, Any]:
+        """What the log says of one of several conditions.
+
+        Args:
+            name: of the condition.
+            results: with the control, with it and without prompts, without control, and of the ceiling.
+        """
+        controlled, without_prompt, uncontrolled, ceiling = (result.parts[name] for result in results)
+        interval, share = controlled.interval, share_interval(controlled, uncontrolled, ceiling)
+        return {
+            "measure": conditions.get(name).metric,
+            "fidelity": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "share": share and share.to_dict(),
+            "without_prompt": without_prompt.interval.to_dict(),
+            "uncontrolled": uncontrolled.fidelity,
+            "ceiling": ceiling.fidelity,
+        }
 
     def made(self) -> dict[str, Any]:
         """How the pictures of a probe are made."""
@@ -145,6 +167,10 @@ class ProbeRecorder:
             row["without_prompt"]["value"],
             row.get("held_out_loss"),
             made,
+            {
+                name: (part["fidelity"], part["uncontrolled"], part["ceiling"])
+                for name, part in row.get("conditions", {}).items()
+            },
         )
 
     def announce(self, network: ControlNet, step: int) -> None:
@@ -180,6 +206,7 @@ class ProbeRecorder:
             "the same without control": round(event.uncontrolled, 3),
             "of the autoencoder's reconstruction of the truth": round(event.ceiling, 3),
             "how these pictures were made": event.made,
+            **{f"of {name} alone": round(fidelity, 3) for name, (fidelity, _, _) in event.conditions.items()},
             "optimizer steps": event.step,
             "samples per step": self.config.optimization.batch_size,
         }

@@ -154,6 +154,8 @@ def numbers_of(row: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, float]]]
         numbers = {f"probe/{name}": row[key] for key, name in OF_PROBE.items() if key in row}
         if "without_prompt" in row:
             numbers["probe/without_prompt"] = row["without_prompt"]["value"]
+        for name, part in row.get("conditions", {}).items():  # of several
+            numbers[f"probe/{name}"] = part["fidelity"]
         yield row["step"], finite(numbers)
 
 

@@ -81,9 +81,8 @@ def check_part(part: Condition, condition: Image.Image) -> list[Message]:
 
 def is_left_out(condition: Image.Image) -> bool:
     """Whether the network reads zeros alone, as where a map is left out on purpose."""
-    highest = condition.convert("RGB").getextrema()
-    opaque = condition.mode != "RGBA" or condition.getextrema()[3] == (255, 255)
-    return opaque and highest == ((0, 0),) * 3
+    opaque = condition.mode != "RGBA" or condition.getchannel("A").getextrema() == (255, 255)
+    return opaque and condition.convert("RGB").getbbox() is None
 
 
 def list_names(names: Sequence[str]) -> str:

@@ -50,9 +50,10 @@ def commands(config: ControlNetConfig, name: str, base: str, contract: Condition
     maps = " ".join(f"--condition {part}" for part in map_files(contract))
     generate = f"zeroconv generate --base {shlex.quote(base)} --control {shlex.quote(name)} {maps}"
     lines = [f'{generate} --prompt "your prompt" --out pictures']
-    for part in contract.each if contract else ():
-        extract = f"zeroconv extract {part.name} photo.png{trained_with(contract.of_part(part, config.extract))} --out maps"
-        lines += [f"{extract}    # from a picture to its map"]
+    if contract:
+        for part in contract.each:
+            extract = f"zeroconv extract {part.name} photo.png{trained_with(contract.of_part(part, config.extract))} --out maps"
+            lines += [f"{extract}    # from a picture to its map"]
     return lines
 
 

@@ -20,8 +20,8 @@ from zeroconv.control.weighting import WEIGHTINGS, Weighting
 from zeroconv.diffusion import SAMPLERS, Sampler
 from zeroconv.errors import InputError
 from zeroconv.generation import Control, ControlPipeline, GenerationRequest
+from zeroconv.generation.control import describe_controls
 from zeroconv.generation.denoiser import connection_heights
-from zeroconv.generation.pipeline import describe_controls
 from zeroconv.images import open_map, write_png
 from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion, encode
@@ -227,8 +227,9 @@ def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weight
 
 
 def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
-    assert isinstance(pipe.unet, ControlledUNet)
-    calls = count_calls(pipe.unet)
+    runner = pipe.runner(4)
+    assert isinstance(runner, ControlledUNet)
+    calls = count_calls(runner)
     one, two = (pipe("a red house", guidance_scale=1, negative_prompt=n, **STEPS).latents for n in ("", "sea"))
     assert torch.equal(one, two) and calls == [1] * 4
     assert differs(*(pipe("a red house", guidance_scale=4, negative_prompt=n, **STEPS).latents for n in ("", "sea")))

@@ -36,7 +36,12 @@ Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inver
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]
 Kind = Annotated[str | None, typer.Option("--dtype", help="fp32, fp16 or bf16; fp16 on a GPU, fp32 on a CPU.")]
-Runtime = Annotated[str, typer.Option(help="torch; sooner on a CPU: plan (packed), openvino (compiled), auto (the fastest).")]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        help="plan (packed), torch, openvino (compiled), auto (the fastest); plan on a CPU from 8 steps on, else torch."
+    ),
+]
 
 KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -55,8 +60,8 @@ def open_base(request: "BaseRequest") -> "StableDiffusion":
     return generation.open_base(request)
 
 
-def parse_runtime(name: str) -> "RuntimeName":
-    """The way networks are run.
+def parse_runtime(name: str | None) -> "RuntimeName | None":
+    """The way networks are run; None leaves it open.
 
     Raises:
         InputError: for OpenVINO where it is not installed.
@@ -65,7 +70,7 @@ def parse_runtime(name: str) -> "RuntimeName":
     if name == "openvino":
         check_installed()
         return name
-    if name == "torch" or name == "plan" or name == "auto":
+    if name is None or name == "torch" or name == "plan" or name == "auto":
         return name
     raise typer.BadParameter(f"--runtime got {name!r}; expected torch, plan, openvino or auto")
 

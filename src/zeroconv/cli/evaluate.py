@@ -54,7 +54,7 @@ def evaluate(
     prediction: Prediction = None,
     device: Device = None,
     dtype: Kind = None,
-    runtime: Runtime = "torch",
+    runtime: Runtime = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure fidelity with the control, without it, and of the best this base could do."""
@@ -70,7 +70,7 @@ def evaluate(
 
         asked = parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype)
         pipeline = ControlPipeline(open_base(asked))
-        if how != "torch":
+        if how is not None:
             pipeline.optimize(runtime=how)
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         name = condition or network.config.condition

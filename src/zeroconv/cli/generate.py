@@ -77,7 +77,7 @@ def generate(
     prediction: Prediction = None,
     device: Device = None,
     dtype: Kind = None,
-    runtime: Runtime = "torch",
+    runtime: Runtime = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and maps.")] = Path("outputs"),
     again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -16,16 +16,15 @@ from zeroconv.conditions.user_maps import check_user_map
 from zeroconv.control import ControlNet, StepWindow
 from zeroconv.control.weighting import check_scale
 from zeroconv.control.zero_convolution import all_zero
-from zeroconv.data_uri import picture_name
-from zeroconv.errors import InputError
+from zeroconv.data_uri import encode_png, picture_name
+from zeroconv.errors import InputError, under_field
 from zeroconv.generation.named_maps import check_channels, check_names, join_named, missing_map
 from zeroconv.generation.picture_input import open_mask, read_mask, to_picture
 from zeroconv.generation.request import ControlRequest
 from zeroconv.images import open_map, to_tensor
 from zeroconv.messages import Message
 
-__all__ = ["Control"]
-
+__all__ = ["Control", "describe_controls"]
 
 FAINT = 1e-3
 """Strength below which a control has no visible effect."""
@@ -220,3 +219,23 @@ def check_maps(condition: Condition, given: Any, maps: Any, checked: Any, name: 
             of = "" if name == ControlNet.name else f" of {name}"
             source = picture_name(value) if isinstance(value, str | Path) else place + of
             check_user_map(condition, one, source)
+
+
+def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:
+    """For each picture the requests of its controls, maps and masks embedded; a map that many share is encoded once."""
+    encoded: dict[tuple[int, str], tuple[str, Image.Image]] = {}  # with the picture, for its id is free once it is gone
+
+    def embed(image: Image.Image, mode: str) -> str:
+        key = id(image), mode
+        if key not in encoded:
+            encoded[key] = encode_png(image.convert(mode)), image
+        return encoded[key][0]
+
+    described: list[tuple[ControlRequest, ...]] = []
+    for picture in range(count):
+        one: list[ControlRequest] = []
+        for index, control in enumerate(controls):
+            with under_field(f"controls.{index}"):
+                one.append(control.describe(picture, embed))
+        described.append(tuple(one))
+    return described

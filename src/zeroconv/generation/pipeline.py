@@ -11,20 +11,19 @@ from torch import Tensor
 from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
-from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
-from zeroconv.generation.control import Control
+from zeroconv.generation.control import Control, describe_controls
 from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
-from zeroconv.generation.request import ControlRequest, GenerationRequest
+from zeroconv.generation.request import GenerationRequest
 from zeroconv.messages import Message, listen, tell
-from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet
+from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet, usual_runtime
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
 from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
@@ -53,16 +52,19 @@ class ControlPipeline:
     Picture i has seed `seed + i` and is the same alone or among others: noise is drawn on the CPU for each seed,
     and with `batch_size=1` (the default) each picture is computed by itself.
 
+    On a CPU networks run by plans, from 8 denoising steps on; `optimize` says another way.
+
     Args:
         base: the locked base.
     """
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
-        self.unet: UNetRunner = run_unet(base.unet, "torch")
+        self.runtime: Runtime | None = None
+        self.runners: dict[Runtime, UNetRunner] = {}
 
     def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
-        """Run base and ControlNets another way from now on: the same pictures up to rounding, sooner, for more memory.
+        """Run base and ControlNets this way from now on: the same pictures up to rounding.
 
         Args:
             dtype: also compute in this type, such as bfloat16; that changes the base.
@@ -73,8 +75,15 @@ class ControlPipeline:
             InputError: for "openvino" where it is not installed.
         """
         self.base.to(self.base.device, dtype)
-        self.unet = run_unet(self.base.unet, runtime)
+        self.runtime, self.runners = runtime, {}
         return self
+
+    def runner(self, steps: int) -> UNetRunner:
+        """What runs the U-Net for pictures of so many denoising steps."""
+        way = self.runtime or usual_runtime(self.base.unet, steps)
+        if way not in self.runners:
+            self.runners[way] = run_unet(self.base.unet, way)
+        return self.runners[way]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
@@ -158,8 +167,9 @@ class ControlPipeline:
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
             batches = split_batches([self.count_windows(request) for request in requests], batch_size)
-            if isinstance(self.unet, FastestUNet):
-                self.unet.expect(num_inference_steps * len(batches))
+            runner = self.runner(num_inference_steps)
+            if isinstance(runner, FastestUNet):
+                runner.expect(num_inference_steps * len(batches))
             for rows in batches:
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
                 with name_broken_network(self.base, networks):
@@ -228,7 +238,7 @@ class ControlPipeline:
         added = base.added_conditions(text, *request.size)
         decoder = find_decoder(controls, networks)
         reuse = Reuse(request.control_every, request.encoder_every)
-        denoiser: Denoiser = ControlledDenoiser(self.unet, text.hidden_states, active, steps, added, decoder, reuse)
+        denoiser: Denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
         if guided:
             denoiser = CFGDenoiser(denoiser, request.guidance_scale)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
@@ -240,7 +250,7 @@ def generate(
     request: GenerationRequest,
     base: StableDiffusion | None = None,
     *,
-    runtime: Runtime = "torch",
+    runtime: Runtime | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[Output, list[Control]]:
     """From a request to its pictures, and the controls that steered them.
@@ -248,7 +258,7 @@ def generate(
     Args:
         request: what is asked for.
         base: the base, if it is open already; otherwise it is opened as `request.base` says.
-        runtime: see `ControlPipeline.optimize`.
+        runtime: see `ControlPipeline.optimize`; the usual one if left out.
         on_step: as in `ControlPipeline`.
 
     Raises:
@@ -261,7 +271,7 @@ def generate(
     size = request.size or (base.size, base.size)
     controls = make_controls(request.controls, base, size, request.resize)
     pipeline = ControlPipeline(base)
-    output = (pipeline if runtime == "torch" else pipeline.optimize(runtime=runtime))(
+    output = (pipeline if runtime is None else pipeline.optimize(runtime=runtime))(
         request.prompt,
         controls,
         weighting=request.weighting,
@@ -278,23 +288,3 @@ def generate(
         on_step=on_step,
     )
     return output, controls
-
-
-def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:
-    """For each picture the requests of its controls, maps and masks embedded; a map that many share is encoded once."""
-    encoded: dict[tuple[int, str], tuple[str, Image.Image]] = {}  # with the picture, for its id is free once it is gone
-
-    def embed(image: Image.Image, mode: str) -> str:
-        key = id(image), mode
-        if key not in encoded:
-            encoded[key] = encode_png(image.convert(mode)), image
-        return encoded[key][0]
-
-    described: list[tuple[ControlRequest, ...]] = []
-    for picture in range(count):
-        one: list[ControlRequest] = []
-        for index, control in enumerate(controls):
-            with under_field(f"controls.{index}"):
-                one.append(control.describe(picture, embed))
-        described.append(tuple(one))
-    return described

@@ -12,12 +12,14 @@ from zeroconv.control import ActiveControl, ControlledUNet
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.reuse import Reuse
 from zeroconv.messages import Message, tell
+from zeroconv.runtime.layers import can_pack
+from zeroconv.runtime.memory import available_memory
 from zeroconv.runtime.openvino.library import is_installed
 from zeroconv.runtime.openvino.unet import OpenVINOUNet
 from zeroconv.runtime.planned_unet import PlannedUNet
 from zeroconv.stable_diffusion.unet import AddedConditions
 
-__all__ = ["RUNTIMES", "FastestUNet", "Runtime", "UNetRunner", "run_unet"]
+__all__ = ["RUNTIMES", "FastestUNet", "Runtime", "UNetRunner", "run_unet", "usual_runtime"]
 
 Runtime = Literal["torch", "plan", "openvino", "auto"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
@@ -38,6 +40,33 @@ class UNetRunner(Protocol):
     ) -> Tensor:
         """The prediction, (B, C, h, w); arguments as of `ControlledUNet.forward`."""
         ...
+
+
+PAYS = 8
+"""Denoising steps from which packing is made up for within one picture."""
+ROOM = 2
+"""Packed are most of a base's weights and those of some ControlNets: so many times the base's must be free."""
+
+
+def usual_runtime(unet: Any, steps: int) -> Runtime:
+    """How a U-Net is run unless somebody says otherwise: "plan" on a CPU from 8 steps on, "torch" for fewer and elsewhere.
+
+    No clock decides, nor how many pictures there are, so that a picture is the same bits alone and among others. Where
+    memory is too short for packed weights it is "torch", and that is told.
+
+    Args:
+        unet: a diffusers `UNet2DConditionModel`.
+        steps: denoising steps of a picture.
+    """
+    first = next(unet.parameters())
+    if steps < PAYS or not can_pack(first.device, first.dtype):
+        return "torch"
+    needed, free = ROOM * sum(one.numel() * one.element_size() for one in unet.parameters()), available_memory()
+    if free is not None and free < needed:
+        text = f"{free / 1e9:.1f} GB of memory are free, too little to run by plans ({needed / 1e9:.1f} GB): runtime torch"
+        tell(Message(text, "runtime.memory", "info"))
+        return "torch"
+    return "plan"
 
 
 def run_unet(unet: Any, runtime: Runtime) -> UNetRunner:

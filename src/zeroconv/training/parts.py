@@ -217,7 +217,9 @@ def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair
     sampling = config.probe.steps or default_probe_steps(is_wide(base)), config.probe.guidance
     held_out_loss = build_held_out_loss(config, base, pairs, maps)
     judge = reextract_parameters(config)
-    return Probe(ControlPipeline(base), config.data.condition, pairs, *sampling, maps, judge, held_out_loss)
+    return Probe(
+        ControlPipeline(base).optimize(runtime="torch"), config.data.condition, pairs, *sampling, maps, judge, held_out_loss
+    )
 
 
 def build_held_out_loss(

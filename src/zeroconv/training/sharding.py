@@ -76,7 +76,7 @@ class Shards:
         if unet is not None:
             whole_base = copy.copy(before.base)
             whole_base.unet = unet
-            probe.pipeline = ControlPipeline(whole_base)
+            probe.pipeline = ControlPipeline(whole_base).optimize(runtime="torch")
             if held_out_loss is not None:
                 held_out_loss.base = whole_base
         try:

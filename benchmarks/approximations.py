@@ -39,22 +39,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=24, help="held-out scenes")
     parser.add_argument("--condition", choices=("canny", "depth"), default="canny")
-    parser.add_argument("--runtime", choices=("torch", "plan"), default="plan")
+    parser.add_argument("--runtime", choices=("torch", "plan", "openvino"), default="plan")
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = StableDiffusion.from_pretrained("tiny")
     network = ControlNet.from_pretrained(f"tiny-{args.condition}", unet=base.unet)
-    pipeline = ControlPipeline(base)
-    if args.runtime == "plan":
-        pipeline.optimize()
-    condition, pairs = conditions.get(args.condition), list(open_pairs(f"world:{args.count}@900000000", args.condition))
+    pipeline = ControlPipeline(base).optimize(runtime=args.runtime)
+    condition, found = conditions.get(args.condition), open_pairs(f"world:{args.count}@900000000", args.condition)
+    pairs = [found[i] for i in range(len(found))]
     maps = get_maps(pairs, condition.name, [network.config.extract] * len(pairs))
     results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SETTINGS}
     for index, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
         exact = torch.zeros(0)
         for name, changes in SETTINGS.items():
-            settings = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, **changes}
-            how = {key: settings.pop(key) for key in ("end", "scale") if key in settings}
+            settings: dict[str, Any] = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, **changes}
+            how: dict[str, Any] = {key: settings.pop(key) for key in ("end", "scale") if key in settings}
             control = [] if how.get("scale") == 0 else [Control(network, image, checked=image, **how)]
             if index == 0:
                 pipeline(pair.caption, control, seed=0, size=image.size, **settings)  # packs

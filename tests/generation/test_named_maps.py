@@ -104,7 +104,12 @@ def test_wrong_maps_are_one_line_with_their_field(
 
 
 def test_a_request_takes_maps_with_names_or_one_without() -> None:
-    for given in ({}, {"condition": "a.png", "maps": {"canny": "b.png"}}, {"maps": {"canny": "b.png"}, "extract": {"low": 3}}):
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"condition": "a.png", "maps": {"canny": "b.png"}},
+        {"maps": {"canny": "b.png"}, "extract": {"low": 3}},
+    ]
+    for given in wrong:
         with pytest.raises(InputError):
             ControlRequest(network="both", **given)
 

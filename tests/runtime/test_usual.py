@@ -1,6 +1,8 @@
 """How networks are run unless somebody says otherwise: by steps, device and memory, never by the clock."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +18,10 @@ from zeroconv.runtime.planned_unet import PlannedUNet
 
 
 def test_plans_pay_from_a_number_of_steps_on_where_layers_can_be_packed(monkeypatch: pytest.MonkeyPatch) -> None:
-    unet = UNet2DConditionModel(**SD15)
+    unet: Any = UNet2DConditionModel(**SD15)
     assert [usual_runtime(unet, steps) for steps in (1, PAYS - 1, PAYS, 50)] == ["torch", "torch", "plan", "plan"]
-    assert usual_runtime(unet.to("meta"), 50) == "torch"
-    assert usual_runtime(UNet2DConditionModel(**SD15).half(), 50) == "torch"
+    assert usual_runtime(copy.deepcopy(unet).to("meta"), 50) == "torch"
+    assert usual_runtime(copy.deepcopy(unet).half(), 50) == "torch"
     monkeypatch.setattr(choice, "can_pack", lambda *_: False)
     assert usual_runtime(unet, 50) == "torch"
 

@@ -82,12 +82,13 @@ def test_settings_take_a_list_and_tables_and_refuse_what_makes_no_sense(tmp_path
         "depth.method": "dpt"
     }
     assert TrainConfig.build(condition=["depth"]).data.condition == "depth"
-    for wrong, words in (
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
         ({"condition": "canny+edges"}, "unknown condition 'edges'"),
         ({"condition": "canny+canny"}, "comes twice"),
         ({"condition_dropout": 0.5}, "condition_dropout with one condition"),
         ({"condition": BOTH, "condition_dropout": 1.0}, "less than 1"),
-    ):
+    )
+    for wrong, words in refused:
         with pytest.raises(InputError, match=words):
             TrainConfig.build(**wrong)
 

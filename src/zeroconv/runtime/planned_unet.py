@@ -95,15 +95,15 @@ class Weights:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network, self.modules = network, list(network.modules())
+        self.network, self.members = network, [vars(module) for module in network.modules()]
         self.seen = self.state()
 
     def state(self) -> list[tuple[int, int]]:
         """Of every module, and of every tensor where it lies and how often it was changed in place."""
         found: list[tuple[int, int]] = []
-        for module in self.modules:
-            found += [(id(part), 0) for part in module._modules.values()]
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
+        for own in self.members:
+            found += [(id(part), 0) for part in own["_modules"].values()]
+            for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
                 if tensor is not None:
                     found.append((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version))
         return found

@@ -1,6 +1,7 @@
 """Whether a plan computes what its network computes: one step of each on the same numbers."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,11 +55,10 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 
 @contextmanager
-def without_packing(dtype: torch.dtype) -> Iterator[None]:
+def without_packing(dtype: torch.dtype) -> Generator[None]:
     """Torch's own products in float32, in place of oneDNN's, which would pack all weights for this one step."""
-    before = torch.backends.mkldnn.enabled
-    try:
-        torch._C._set_mkldnn_enabled(before and dtype != torch.float32)
+    if dtype != torch.float32:
         yield
-    finally:
-        torch._C._set_mkldnn_enabled(before)
+        return
+    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
+        yield

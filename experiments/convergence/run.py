@@ -46,7 +46,6 @@ def config(args: argparse.Namespace, condition: str, recipe: str, seed: int, out
 def run(args: argparse.Namespace, condition: str, recipe: str, seed: int) -> dict[str, Any]:
     """Train until it is enough; the row of the table."""
     out = args.out / condition / f"{recipe}-{seed}"
-    share_latents(args.out / "latents", out / "cache")
     curve: list[tuple[int, float]] = []
 
     def follow(event: Event) -> None:
@@ -60,8 +59,6 @@ def run(args: argparse.Namespace, condition: str, recipe: str, seed: int) -> dic
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     probes = [row for row in rows if row["event"] == "probe"]
     curve = [(row["step"] * BATCH, row["fidelity"]) for row in probes]
-    if not (args.out / "latents").exists():
-        shutil.copytree(out / "cache", args.out / "latents")
     return {
         "condition": condition, "recipe": recipe, "seed": seed, "samples": args.samples, "pictures": PICTURES,
         "uncontrolled": probes[0]["uncontrolled"], "ceiling": probes[0]["ceiling"], "curve": curve,
@@ -77,12 +74,6 @@ def write_pairs(folder: Path, first: int) -> None:
     scenes = ["--count", str(SCENES + PICTURES), "--first-seed", str(first), "--condition", "depth"]
     subprocess.run([sys.executable, "-m", "zeroconv", "data", "world", str(part), *scenes], check=True)
     part.rename(folder)
-
-
-def share_latents(known: Path, cache: Path) -> None:
-    """Give a new run the latents that another one has computed: they depend on the scenes alone."""
-    if known.exists() and not cache.exists():
-        shutil.copytree(known, cache)
 
 
 def main() -> None:

@@ -40,9 +40,9 @@ def cross_normalize(residual: Tensor, features: Tensor) -> Tensor:
 
 
 def add_cross_normalized(encoded: Encoded, controls: Sequence[ActiveControl], *step: Any) -> Encoded:
-    """As `add_controls`, each residual normalised to the features that it is added to."""
+    """As `add_controls`, each residual normalised to the features that it is added to; computed anew in every step."""
     locked = Residuals.of_unet(encoded.skips, encoded.middle)
-    given = [residuals for control in controls if (residuals := control.residuals(*step)) is not None]
+    given = [residuals for control in controls if (residuals := control.residuals(*step[:4])) is not None]
     acting = [residuals.map(lambda site, one: cross_normalize(one, locked[site])) for residuals in given]
     return add_residuals(encoded, reduce(operator.add, acting)) if acting else encoded
 

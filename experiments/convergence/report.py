@@ -108,7 +108,7 @@ def plot(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for column, condition in enumerate(CONDITIONS):
-        left, inner, tall = column * WIDTH + MARGIN, WIDTH - MARGIN - 12, HEIGHT - 2 * MARGIN
+        left, inner, tall = column * WIDTH + MARGIN, WIDTH - MARGIN - 24, HEIGHT - 2 * MARGIN
 
         def place(samples: float, share: float, left: int = left, inner: int = inner, tall: int = tall) -> str:
             return (

@@ -56,7 +56,9 @@ def shares(row: dict[str, Any]) -> Curve:
 
 
 def first_passing(curve: Curve, level: float) -> float | None:
-    """Samples at which the straight line between two probes passes a level for the first time."""
+    """Samples at which the straight line between two probes passes a level for the first time; 0 if it begins above."""
+    if curve[0][1] >= level:
+        return curve[0][0]
     for (x0, y0), (x1, y1) in pairwise(curve):
         if y0 < level <= y1:
             return x0 + (x1 - x0) * (level - y0) / (y1 - y0)
@@ -71,14 +73,14 @@ def value_at(curve: Curve, samples: float) -> float | None:
     return None
 
 
-def with_spread(values: Sequence[float | None], form: str) -> str:
-    """Mean and standard deviation over the seeds; says how many are missing."""
+def with_spread(values: Sequence[float | None], form: str, missing: str) -> str:
+    """Mean and standard deviation over the seeds; says how many are missing, or the word for it if all are."""
     known = [value for value in values if value is not None]
     if not known:
-        return "not reached"
+        return missing
     spread = f" ± {stdev(known):{form}}" if len(known) > 1 else ""
-    missing = f" ({len(known)} of {len(values)} runs)" if len(known) < len(values) else ""
-    return f"{fmean(known):{form}}{spread}{missing}"
+    some = f" ({len(known)} of {len(values)} runs)" if len(known) < len(values) else ""
+    return f"{fmean(known):{form}}{spread}{some}"
 
 
 def table(groups: dict[tuple[str, str], list[dict[str, Any]]], condition: str) -> list[str]:
@@ -94,8 +96,8 @@ def table(groups: dict[tuple[str, str], list[dict[str, Any]]], condition: str) -
         reached = [first_passing(shares(row), TAKEN_HOLD) for row in rows]
         known = [value for value in reached if value is not None]
         ratio = f"{fmean(known) / base:.2f}" if base and len(known) == len(rows) else "–"
-        at = " | ".join(with_spread([value_at(shares(row), mark) for row in rows], ".2f") for mark in MARKS)
-        lines.append(f"| `{recipe}` | {len(rows)} | {with_spread(reached, ',.0f')} | {ratio} | {at} |")
+        at = " | ".join(with_spread([value_at(shares(row), mark) for row in rows], ".2f", "ended before") for mark in MARKS)
+        lines.append(f"| `{recipe}` | {len(rows)} | {with_spread(reached, ',.0f', 'not reached')} | {ratio} | {at} |")
     return lines
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.cli.conftest import Run
 from zeroconv.checkpoints.hub import derived_files
@@ -19,6 +19,21 @@ def test_all_ways_make_the_same_picture(run: Run, base_folder: Path, tmp_path: P
         assert run(*words, "--runtime", name, "--out", name).code == 0
         pictures.append(np.asarray(Image.open(f"{name}/seed-0.png"), dtype=np.int16))
     assert all(np.abs(pictures[0] - other).max() <= 1 for other in pictures[1:])
+
+
+def test_a_picture_made_in_another_way_is_made_again_up_to_rounding(run: Run) -> None:
+    made = run("generate", "--base", "tiny", "--prompt", "a red house", "--steps", "8", "--runtime", "torch", "--out", "made")
+    again = run("generate", "--again", "made/seed-0.png", "--out", "again")
+    assert (
+        (made.code, again.code) == (0, 0) and "the same pixels as made/seed-0.png" in again.err and "not the" not in again.err
+    )
+    with Image.open("made/seed-0.png") as picture:
+        changed, text = picture.convert("RGB"), picture.info["zeroconv"]
+    changed.putpixel((3, 3), (255, 0, 255))
+    info = PngImagePlugin.PngInfo()
+    info.add_text("zeroconv", text)
+    changed.save("changed.png", pnginfo=info)
+    assert "not the same pixels as changed.png" in run("generate", "--again", "changed.png", "--out", "third").err
 
 
 def test_a_way_that_there_is_not(run: Run) -> None:

@@ -94,7 +94,7 @@ class Preparation:
 
 WAYS: dict[Runtime, Preparation] = {
     "torch": Preparation(0.0, 0.0),
-    "plan": Preparation(0.2, 3.0),
+    "plan": Preparation(0.2, 1.0),
     "openvino": Preparation(2.0, 3.5),
 }
 """In the order in which they are tried; measured on one core, see docs/results/generation.md."""

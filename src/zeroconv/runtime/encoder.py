@@ -13,7 +13,7 @@ from zeroconv.runtime.layers import UnknownModuleError, is_plain, pack
 from zeroconv.runtime.transformer import Transformer
 from zeroconv.stable_diffusion.unet import AddedConditions, embed
 
-__all__ = ["EncoderPlan", "Shifts", "Step", "plan_residual", "plan_transformer"]
+__all__ = ["EncoderPlan", "Shifts", "Step", "embed_rows", "halve", "plan_residual", "plan_transformer"]
 
 Step = Callable[[Tensor, StepInputs], Tensor]
 MERGED = 16 << 20
@@ -128,11 +128,7 @@ class EncoderPlan:
 
     def embedding(self, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None) -> Tensor:
         """The time embedding, (1, E) where all rows have the same, else (B, E)."""
-        steps = torch.as_tensor(t, device=z_t.device)
-        same = steps.ndim == 0 or len(steps) == 1 or steps.stride(0) == 0
-        if same and getattr(self.network, "add_embedding", None) is None:
-            return embed(self.network, z_t[:1], steps.flatten()[:1])
-        return embed(self.network, z_t, t, added_conditions)
+        return embed_rows(self.network, z_t, t, added_conditions)
 
     def run(self, h: Tensor, given: StepInputs) -> tuple[tuple[Tensor, ...], Tensor]:
         """Skip connections and middle, of the whole batch, from the features of the first convolution."""
@@ -166,6 +162,15 @@ class EncoderPlan:
         h, embedding = to_batch(h, len(given.text)), given.embedding.expand(len(given.text), -1)
         states = {"encoder_hidden_states": given.text} if getattr(self.middle, "has_cross_attention", False) else {}
         return self.middle(h, embedding, **states)
+
+
+def embed_rows(network: Any, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None) -> Tensor:
+    """The time embedding, (1, E) where all rows have the same, else (B, E)."""
+    steps = torch.as_tensor(t, device=z_t.device)
+    same = steps.ndim == 0 or len(steps) == 1 or steps.stride(0) == 0
+    if same and getattr(network, "add_embedding", None) is None:
+        return embed(network, z_t[:1], steps.flatten()[:1])
+    return embed(network, z_t, t, added_conditions)
 
 
 def halve(z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zeroconv.checkpoints.formats.controlnet_config import DEFAULTS
 from zeroconv.control import ActiveControl, ControlNet
@@ -16,6 +16,7 @@ from zeroconv.control.reuse import Reuse
 from zeroconv.messages import Message, tell
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
 from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference, without_packing
+from zeroconv.runtime.weights import Weights
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, embed, encode
 
 __all__ = ["PlannedUNet"]
@@ -56,7 +57,7 @@ class Planned:
         is_proven: whether the plan was compared with `plain`.
     """
 
-    weights: "Weights"
+    weights: Weights
     plan: Any
     plain: Any
     name: str
@@ -71,7 +72,7 @@ class Planned:
         self.is_proven = True
         if self.step is None:
             return True
-        dtype = next(self.weights.network.parameters()).dtype
+        dtype = next(self.weights.parts[0].parameters()).dtype
         allowed, found = ALLOWED.get(dtype, 0.0), self.step(self.plan)
         with without_packing(dtype):
             error = difference(found, self.step(self.plain))
@@ -85,32 +86,6 @@ class Planned:
             text = f"parts of {self.name} run as they are, because no plan computes them: {parts}"
             tell(Message(text, "runtime.unknown", "info"))
         return True
-
-
-class Weights:
-    """The modules and tensors of a network, to notice any change of them before a step at little cost.
-
-    Args:
-        network: kept, so that its place in memory is nobody else's.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network, self.members = network, [vars(module) for module in network.modules()]
-        self.seen = self.state()
-
-    def state(self) -> list[tuple[int, int]]:
-        """Of every module, and of every tensor where it lies and how often it was changed in place."""
-        found: list[tuple[int, int]] = []
-        for own in self.members:
-            found += [(id(part), 0) for part in own["_modules"].values()]
-            for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
-                if tensor is not None:
-                    found.append((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version))
-        return found
-
-    def are_of(self, network: nn.Module) -> bool:
-        """Whether they are this network's, and nothing has changed."""
-        return self.network is network and self.state() == self.seen
 
 
 class PlannedUNet:
@@ -139,7 +114,7 @@ class PlannedUNet:
         """The plan of the U-Net."""
         if self.base is None or not self.base.weights.are_of(self.unet):
             self.base = None  # what was packed is let go before anything is packed again
-            self.base = Planned(Weights(self.unet), UNetPlan(self.unet), PlainUNet(self.unet), "the base", step_of_unet)
+            self.base = Planned(Weights([self.unet]), UNetPlan(self.unet), PlainUNet(self.unet), "the base", step_of_unet)
         return self.base.plan
 
     def control_plan(self, network: ControlNet) -> ControlNetPlan | ControlNet:
@@ -147,7 +122,7 @@ class PlannedUNet:
         found = self.controls.pop(id(network), None)
         if found is None or not found.weights.are_of(network):
             found = None
-            found = Planned(Weights(network), ControlNetPlan(network), network, network.name, step_of_control)
+            found = Planned(Weights([network]), ControlNetPlan(network), network, network.name, step_of_control)
         self.controls[id(network)] = found
         while len(self.controls) > KEPT:
             self.controls.popitem(last=False)
@@ -156,7 +131,7 @@ class PlannedUNet:
     def decoder_plan(self, decoder: Decoder) -> DecoderPlan:
         """The plan of an unlocked decoder: of the same parts as the base's, which is proven."""
         if self.decoder is None or not self.decoder.weights.are_of(decoder):
-            self.decoder = Planned(Weights(decoder), DecoderPlan(decoder, set()), decoder, "the decoder", None)
+            self.decoder = Planned(Weights([decoder]), DecoderPlan(decoder, set()), decoder, "the decoder", None)
         return self.decoder.plan
 
     def prove_new(self) -> bool:

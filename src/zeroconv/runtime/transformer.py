@@ -13,6 +13,7 @@ from torch.nn import functional
 from zeroconv.runtime.attention import attend
 from zeroconv.runtime.blocks import StepInputs, to_batch
 from zeroconv.runtime.layers import Normalization, UnknownModuleError, is_plain, pack, pack_together
+from zeroconv.runtime.weights import memory_of
 
 __all__ = ["Transformer"]
 
@@ -64,8 +65,7 @@ class CrossAttention:
 
     def states_of(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, heads, N, d) of text states (B, N, D)."""
-        version = 0 if text.is_inference() else text._version  # counts changes in place, of views too
-        memory = (text.data_ptr(), text.shape, text.stride(), version)
+        memory = memory_of(text)
         if self.seen is None or self.seen[1] != memory:
             batch, count, _ = text.shape
             made = (layer(text).view(batch, count, self.heads, -1).transpose(1, 2) for layer in (self.keys, self.values))

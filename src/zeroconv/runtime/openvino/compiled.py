@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeroconv.runtime.openvino.library import core, library
 from zeroconv.runtime.openvino.networks import NetworkGraph
-from zeroconv.runtime.openvino.weights import memory_of
+from zeroconv.runtime.weights import memory_of
 
 __all__ = ["PRECISIONS", "CompiledNetwork", "compile_graph", "read_compiled", "settings"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from zeroconv.messages import Message, tell
 from zeroconv.runtime.layers import UnknownModuleError
@@ -14,8 +14,8 @@ from zeroconv.runtime.openvino.compiled import CompiledNetwork, compile_graph, r
 from zeroconv.runtime.openvino.library import core, library
 from zeroconv.runtime.openvino.networks import NetworkGraph, Shape
 from zeroconv.runtime.openvino.store import SMALL, CompiledStore, content_key
-from zeroconv.runtime.openvino.weights import Snapshot, tensors_of
 from zeroconv.runtime.proof import ALLOWED
+from zeroconv.runtime.weights import Weights, tensors_of
 
 __all__ = ["CompiledNetworks", "Wanted"]
 
@@ -58,7 +58,7 @@ class Entry:
     """
 
     compiled: CompiledNetwork | None
-    made_from: Snapshot
+    made_from: Weights
     size: int
     step: int = 0
 
@@ -75,19 +75,18 @@ class CompiledNetworks:
         self.entries: OrderedDict[tuple[object, ...], Entry] = OrderedDict()
         self.refused: dict[str, str] = {}
 
-    def find(self, wanted: Wanted, text: Tensor) -> CompiledNetwork | None:
+    def find(self, wanted: Wanted) -> CompiledNetwork | None:
         """A network that computes what its modules do now; None where they have to run themselves, which is told once.
 
         Args:
             wanted: which.
-            text: of the step.
         """
         key = (*map(id, wanted.parts), wanted.shape, wanted.dtype, torch.get_num_threads())
         found = self.entries.pop(key, None)
-        if found is None or not found.made_from.holds(text):
+        if found is None or not found.made_from.are_of(*wanted.parts):
             size = sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(wanted.parts).values())
             self.make_room(size)
-            found = Entry(self.make(wanted, size), Snapshot(wanted.parts), size)
+            found = Entry(self.make(wanted, size), Weights(wanted.parts), size)
         found.step = self.step
         self.entries[key] = found
         return found.compiled

@@ -14,7 +14,7 @@ from zeroconv.control.controlled_unet import add_residuals
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.residuals import Residuals
 from zeroconv.control.reuse import Reuse
-from zeroconv.runtime.encoder import halve
+from zeroconv.runtime.encoder import embed_rows, halve
 from zeroconv.runtime.openvino.compiled import PRECISIONS, CompiledNetwork
 from zeroconv.runtime.openvino.error import error_of, in_float32, widen
 from zeroconv.runtime.openvino.kept import CompiledNetworks, Wanted
@@ -22,7 +22,7 @@ from zeroconv.runtime.openvino.library import library
 from zeroconv.runtime.openvino.networks import Shape, controlnet_graph, unet_graph
 from zeroconv.runtime.openvino.store import CompiledStore
 from zeroconv.runtime.planned_unet import PlannedUNet
-from zeroconv.stable_diffusion.unet import AddedConditions, decode, embed, encode
+from zeroconv.stable_diffusion.unet import AddedConditions, decode, encode
 
 __all__ = ["OpenVINOUNet"]
 
@@ -95,7 +95,7 @@ class OpenVINOUNet:
 
         parts = [self.unet] if decoder is None else [self.unet, decoder]
         wanted = Wanted("the base", parts, shape, z_t.dtype, lambda: unet_graph(self.unet, shape, decoder), error)
-        compiled = self.networks.find(wanted, text)
+        compiled = self.networks.find(wanted)
         if compiled is None:
             return self.planned(z_t, t, text, controls, added_conditions, decoder, reuse)
         return run_unet(compiled, text, inputs, total()).to(z_t.dtype)
@@ -144,7 +144,7 @@ class OpenVINOUNet:
             return error_of(found, expected, z_t.dtype, lambda: flat(plain(in_float32(network), widen)))
 
         wanted = Wanted(network.name, [network], shape, z_t.dtype, lambda: controlnet_graph(network, shape), error)
-        compiled = self.networks.find(wanted, text)
+        compiled = self.networks.find(wanted)
         if compiled is not None:
             return run(compiled)
         planned = plain(self.planned.control_plan(network))
@@ -163,15 +163,6 @@ def run_unet(compiled: CompiledNetwork, text: Tensor, inputs: dict[str, Tensor],
     if residuals is not None and shapes != expected:
         raise ValueError(f"the ControlNet gives residuals {shapes}, this base has features {expected}: it was made for another")
     return compiled(text, **inputs, **dict(zip(sites, given, strict=True)))[0]
-
-
-def embed_rows(network: Any, z_t: Tensor, t: Tensor | float, added_conditions: AddedConditions | None) -> Tensor:
-    """The time embedding, (1, E) where all rows have the same, else (B, E)."""
-    steps = torch.as_tensor(t, device=z_t.device)
-    same = steps.ndim == 0 or len(steps) == 1 or steps.stride(0) == 0
-    if same and getattr(network, "add_embedding", None) is None:
-        return embed(network, z_t[:1], steps.flatten()[:1])
-    return embed(network, z_t, t, added_conditions)
 
 
 def shape_of(z_t: Tensor, text: Tensor, embedding: Tensor, features: Tensor | None = None) -> tuple[Shape, Tensor]:

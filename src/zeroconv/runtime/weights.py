@@ -1,0 +1,58 @@
+"""Whether tensors are still those that something was made from: the weights of a network, or a text."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from zeroconv.control.low_rank import lora_layers
+
+__all__ = ["Weights", "memory_of", "tensors_of"]
+
+
+def changes_of(tensor: Tensor) -> int:
+    """How often a tensor was changed in place, through views too; 0 where nobody counts."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def memory_of(tensor: Tensor) -> tuple[object, ...]:
+    """Where a tensor's numbers lie, how, and how often they were changed in place."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), changes_of(tensor)
+
+
+def tensors_of(parts: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Every tensor that decides what modules compute, those that low-rank layers borrow among them."""
+    found: dict[str, Tensor] = {}
+    for place, part in enumerate(parts):
+        found |= {f"{place}.{name}": tensor for name, tensor in (*part.named_parameters(), *part.named_buffers())}
+        for name, layer in lora_layers(part).items():
+            found |= {f"{place}.{name}.layer.{key}": tensor for key, tensor in layer.layer.named_parameters()}
+    return found
+
+
+class Weights:
+    """The modules and tensors of networks, to notice any change of them before a step at little cost.
+
+    Args:
+        parts: networks, kept so that their places in memory are nobody else's.
+    """
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        self.parts = tuple(parts)
+        borrowed = [layer.layer for part in parts for layer in lora_layers(part).values()]
+        self.members = [vars(module) for part in (*parts, *borrowed) for module in part.modules()]
+        self.seen = self.state()
+
+    def state(self) -> list[tuple[int, int]]:
+        """Of every module, and of every tensor where it lies and how often it was changed in place."""
+        found: list[tuple[int, int]] = []
+        for own in self.members:
+            found += [(id(part), 0) for part in own["_modules"].values()]
+            for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
+                if tensor is not None:
+                    found.append((tensor.data_ptr(), changes_of(tensor)))
+        return found
+
+    def are_of(self, *parts: nn.Module) -> bool:
+        """Whether they are these networks', and nothing has changed."""
+        same = len(parts) == len(self.parts) and all(one is other for one, other in zip(parts, self.parts, strict=True))
+        return same and self.state() == self.seen

@@ -27,7 +27,7 @@ help:
 	  'make clean      remove what the others made'
 
 demo: $(READY)
-	@printf 'Drawing four pictures, first from their prompts alone, then with an edge map: about a minute.\n'
+	@printf 'Drawing four pictures, each from its prompt alone, then with a ControlNet: about a minute.\n'
 	@$(BIN)/zeroconv demo --out outputs/demo
 
 test: $(READY)

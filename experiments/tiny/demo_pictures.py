@@ -19,24 +19,33 @@ SIZE, FINE = 128, 8  # the drawing is made FINE times larger, then reduced
 PAPER, PENCIL = (252, 250, 244), (48, 46, 54)
 
 SCENES = {
-    "house": (900_000_011, "a white house with a red roof and a blue door on green grass, a path, bushes, a blue sky"),
-    "runner": (900_000_032, "a person in a red shirt and blue trousers running on snow, mountains, a tree, a sunny day"),
-    "still-life": (900_000_045, "a red vase with flowers, a blue book and a green cone on a round wooden table, a window"),
-}
-"""Seed and prompt; the prompts ask for other colours than the scenes have, only the edges are the same."""
-DRAWING = ("drawing", "an orange house with a purple roof and a white door on green grass, a tree, a path, an evening sky")
+    "house": (
+        900_000_011, "canny",
+        "a white house with a red roof and a blue door on green grass, a path, bushes, a blue sky",
+    ),
+    "car": (900_000_339, "depth", "a red car on green grass, a tree, under a blue sky"),
+    "runner": (
+        900_000_032, "pose",
+        "a person in a red shirt and blue trousers running on snow, mountains, a tree, a sunny day",
+    ),
+}  # fmt: skip
+"""Seed, condition and prompt; the prompts ask for other colours than the scenes have, only the map is the same."""
+DRAWING = (
+    "drawing", "scribble",
+    "an orange house with a purple roof and a white door on green grass, a tree, a path, an evening sky",
+)  # fmt: skip
 
 
 def main() -> None:
     """Write pictures and prompts."""
     entries: list[dict[str, str]] = []
-    for name, (seed, prompt) in SCENES.items():
+    for name, (seed, condition, prompt) in SCENES.items():
         picture = make(seed, size=SIZE)
         write_png(Image.fromarray(picture.rgb), OUT / f"{name}.png")
-        entries.append({"file": f"{name}.png", "prompt": prompt, "kind": "photo"})
-    name, prompt = DRAWING
+        entries.append({"file": f"{name}.png", "prompt": prompt, "kind": "photo", "condition": condition})
+    name, condition, prompt = DRAWING
     write_png(draw_house(), OUT / f"{name}.png")
-    entries.append({"file": f"{name}.png", "prompt": prompt, "kind": "drawing"})
+    entries.append({"file": f"{name}.png", "prompt": prompt, "kind": "drawing", "condition": condition})
     (OUT / "demo.json").write_text(json.dumps(entries, indent=2) + "\n", "utf-8")
 
 

@@ -10,10 +10,9 @@ from PIL import Image
 
 from tests.cli.conftest import Run
 from tests.conditions import tiny_networks
-from tests.tiny import build_map
 from zeroconv.cli.console import format_seconds
 from zeroconv.cli.controls import parse_control
-from zeroconv.cli.demo_sheet import edges_of, open_showpieces
+from zeroconv.cli.demo_sheet import lines_of, open_showpieces
 from zeroconv.conditions import extract, get
 from zeroconv.images import open_image, write_png
 
@@ -86,37 +85,37 @@ def test_data_world_then_check(run: Run) -> None:
     assert "10 of 10 pairs are good" in run("data", "check", "scenes").out
 
 
-def test_demo_makes_a_sheet_and_a_report(run: Run, base_folder: Path, control_folder: Path) -> None:
-    result = run("demo", "--base", base_folder, "--control", control_folder, "--steps", 1, "--json")
+def test_demo_makes_a_sheet_and_a_report(run: Run) -> None:
+    result = run("demo", "--steps", 1, "--json")
     assert result.code == 0, result.err
-    ours = ("demo: step", "warning: the prompt has")  # this base reads 16 tokens alone
-    assert [line for line in result.err.splitlines() if not line.startswith(ours)] == []  # of others
+    assert [line for line in result.err.splitlines() if not line.startswith("demo: step")] == []
     report, folder = result.json, Path("outputs/demo")
     assert report["folder"] == str(folder)
-    assert len(report["pictures"]) == 4
+    assert [row["condition"] for row in report["pictures"]] == ["canny", "depth", "pose", "scribble"]
     assert open_image(folder / "sheet.png").width > 1200
-    edges = [piece.edges for piece in open_showpieces()]
-    fidelity = get("canny").fidelity
-    for row, wanted in zip(report["pictures"], edges, strict=True):
-        assert row["edge_f1_controlled"] == fidelity(open_image(folder / row["controlled"]), wanted)
-        assert row["edge_f1_uncontrolled"] == fidelity(open_image(folder / row["uncontrolled"]), wanted)
-    assert report["edge_f1_controlled"] == pytest.approx(np.mean([row["edge_f1_controlled"] for row in report["pictures"]]))
+    for row, piece in zip(report["pictures"], open_showpieces(), strict=True):
+        assert row["score_controlled"] == piece.score(open_image(folder / row["controlled"]))
+        assert row["score_uncontrolled"] == piece.score(open_image(folder / row["uncontrolled"]))
+        assert open_image(folder / row["map"]).tobytes() == piece.map.tobytes()
+        assert row["control"] == f"tiny-{row['condition']}"
+        assert open_image(folder / row["controlled"]).tobytes() != open_image(folder / row["uncontrolled"]).tobytes()
+    assert len({row["controlled"] for row in report["pictures"]}) == 4  # none overwrites another
     on_disk = json.loads((folder / "report.json").read_text("utf-8"))
     assert on_disk == {key: value for key, value in report.items() if key not in ("folder", "messages")}
 
 
 def test_the_bundled_pictures_fit_the_tiny_base_and_their_maps_the_contract() -> None:
     for piece in open_showpieces():
-        assert piece.image.size == piece.edges.size == (128, 128)
-        assert get("canny").check(piece.edges) == []
-        assert set(np.unique(np.asarray(piece.edges))) == {0, 255}
+        assert piece.image.size == piece.map.size == (128, 128)
+        assert get(piece.condition).check(piece.map) == []
+        if piece.condition != "scribble":
+            assert piece.map.tobytes() == extract(piece.condition, piece.image).tobytes()
 
 
 def test_a_drawings_lines_are_its_map() -> None:
     drawing = Image.new("RGB", (5, 5), "white")
     drawing.paste((40, 40, 40), (2, 0, 3, 5))
-    assert np.array_equal(np.asarray(edges_of(drawing, "drawing"))[0, :, 0], [0, 0, 255, 0, 0])
-    assert edges_of(build_map(), "photo").tobytes() == extract("canny", build_map()).tobytes()
+    assert np.array_equal(np.asarray(lines_of(drawing))[0, :, 0], [0, 0, 255, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -143,8 +142,9 @@ def test_durations(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 
-def test_the_demo_says_in_sentences_where_to_look(run: Run, base_folder: Path, control_folder: Path) -> None:
-    result = run("demo", "--base", base_folder, "--control", control_folder, "--steps", 1)
+def test_the_demo_says_in_sentences_where_to_look(run: Run) -> None:
+    result = run("demo", "--steps", 1)
     assert result.code == 0, result.err
     assert result.out.startswith("Four pictures in ")
+    assert all(measure in result.out for measure in ("edge F1 0.", "depth delta1 0.", "joints met", "stroke F2 0."))
     assert result.out.endswith("Look at outputs/demo/sheet.png. The numbers are in outputs/demo/report.json.\n")

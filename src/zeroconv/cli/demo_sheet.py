@@ -18,7 +18,7 @@ from zeroconv.images import open_image, write_png
 from zeroconv.sheets import contact_sheet, overlay
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Showpiece", "edges_of", "open_showpieces", "show"]
+__all__ = ["Made", "Showpiece", "lines_of", "open_showpieces", "show"]
 
 DARK = 140  # a pencil line is darker than this, paper lighter
 GREEN = (126, 231, 150)
@@ -31,119 +31,127 @@ class Showpiece:
     Attributes:
         name: its file's, without the ending.
         prompt: what to make of it.
-        kind: "photo" or "drawing".
+        condition: that is taken from it.
         image: the picture.
-        edges: its edge map.
+        map: the condition's.
     """
 
     name: str
     prompt: str
-    kind: str
+    condition: str
     image: Image.Image
-    edges: Image.Image
+    map: Image.Image
+
+    def score(self, image: Image.Image) -> float:
+        """How well a picture obeys the map, by the condition's own measure, in [0, 1]."""
+        return conditions.get(self.condition).fidelity(image, self.map)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is made of a showpiece.
+
+    Attributes:
+        piece: the showpiece.
+        control: of its condition.
+        controlled: with the control, one picture.
+        uncontrolled: of the same prompt and seed, without.
+    """
+
+    piece: Showpiece
+    control: Control
+    controlled: Output
+    uncontrolled: Output
+
+    @property
+    def pictures(self) -> tuple[Image.Image, Image.Image]:
+        """Without control and with it."""
+        return self.uncontrolled.images[0], self.controlled.images[0]
 
 
 def open_showpieces() -> list[Showpiece]:
-    """The bundled pictures, with their edges."""
+    """The bundled pictures, with their maps."""
     folder = Path(str(files("zeroconv") / "assets" / "demo"))
     entries: list[dict[str, str]] = json.loads((folder / "demo.json").read_text("utf-8"))
     pieces: list[Showpiece] = []
     for entry in entries:
-        image = open_image(folder / entry["file"])
-        edges = edges_of(image, entry["kind"])
-        pieces.append(Showpiece(Path(entry["file"]).stem, entry["prompt"], entry["kind"], image, edges))
+        image, condition = open_image(folder / entry["file"]), entry["condition"]
+        made = lines_of(image) if entry["kind"] == "drawing" else extract(condition, image)
+        pieces.append(Showpiece(Path(entry["file"]).stem, entry["prompt"], condition, image, made))
     return pieces
 
 
-def edges_of(image: Image.Image, kind: str) -> Image.Image:
-    """Canny edges of a photo; a drawing's lines themselves, white on black (Canny would find both sides of each)."""
-    if kind == "photo":
-        return extract("canny", image)
-    lines = np.asarray(image.convert("L")) < DARK  # (H, W)
+def lines_of(drawing: Image.Image) -> Image.Image:
+    """The lines of a drawing, white on black: what an extractor finds are both sides of each."""
+    lines = np.asarray(drawing.convert("L")) < DARK  # (H, W)
     return Image.fromarray(np.repeat((lines * 255).astype(np.uint8)[..., None], 3, axis=2))
 
 
-def edge_f1(image: Image.Image, edges: Image.Image) -> float:
-    """How well the edges of a picture meet a map, in [0, 1]."""
-    return conditions.get("canny").fidelity(image, edges)
-
-
-def show(
-    pieces: Sequence[Showpiece],
-    base: StableDiffusion,
-    controls: Sequence[Control],
-    controlled: Output,
-    uncontrolled: Output,
-    out: Path,
-) -> dict[str, Any]:
-    """Judge the pictures, write them, their inputs and the sheet, and report.
+def show(made: Sequence[Made], base: StableDiffusion, out: Path) -> dict[str, Any]:
+    """Judge the pictures, write them, their inputs, their maps and the sheet, and report.
 
     Raises:
         OSError: when a file cannot be written.
     """
-    obeyed = [edge_f1(image, piece.edges) for image, piece in zip(controlled.images, pieces, strict=True)]
-    without = [edge_f1(image, piece.edges) for image, piece in zip(uncontrolled.images, pieces, strict=True)]
-    means = sum(obeyed) / len(obeyed), sum(without) / len(without)
-    one = controlled.requests[0]
-    footer = (
-        f"Edge F1 {means[1]:.2f} without control, {means[0]:.2f} with it: mean of {len(pieces)} pictures, where 1 is a "
-        f"perfect match within one pixel. {one.controls[0].network} on {one.base.name}, "
-        f"seeds {one.seed} to {controlled.requests[-1].seed}, {one.num_inference_steps} steps, "
-        f"guidance {one.guidance_scale:g}."
-    )
-    saved = save_images(controlled, controls, out / "with-control", base)
-    plain = save_images(uncontrolled, [], out / "without-control", base)
-    for piece in pieces:
+    scores = [tuple(map(one.piece.score, one.pictures)) for one in made]
+    pictures: list[dict[str, Any]] = []
+    for one, (without, obeyed) in zip(made, scores, strict=True):
+        piece = one.piece
         write_png(piece.image, out / "inputs" / f"{piece.name}.png")
-    write_png(sheet_of(pieces, controlled.images, uncontrolled.images, obeyed, without, footer), out / "sheet.png")
-    pictures = [
-        {
-            "input": piece.name,
-            "prompt": piece.prompt,
-            "seed": controlled.requests[i].seed,
-            "edge_f1_controlled": obeyed[i],
-            "edge_f1_uncontrolled": without[i],
-            "controlled": saved.pictures[i].relative_to(out).as_posix(),
-            "uncontrolled": plain.pictures[i].relative_to(out).as_posix(),
-        }
-        for i, piece in enumerate(pieces)
-    ]
+        write_png(piece.map, out / "maps" / f"{piece.name}.png")
+        saved = save_images(one.controlled, [one.control], out / "with-control", base)
+        plain = save_images(one.uncontrolled, [], out / "without-control", base)
+        pictures.append(
+            {
+                "input": piece.name,
+                "prompt": piece.prompt,
+                "condition": piece.condition,
+                "control": one.controlled.requests[0].controls[0].network,
+                "measure": conditions.get(piece.condition).metric,
+                "seed": one.controlled.requests[0].seed,
+                "score_controlled": obeyed,
+                "score_uncontrolled": without,
+                "map": f"maps/{piece.name}.png",
+                "controlled": saved.pictures[0].relative_to(out).as_posix(),
+                "uncontrolled": plain.pictures[0].relative_to(out).as_posix(),
+            }
+        )
+    request = made[0].controlled.requests[0]
+    footer = (
+        "Each score compares the map that is found in the picture with the one that was given; 1 is a perfect match. "
+        f"Base {request.base.name}, seeds {request.seed} to {made[-1].controlled.requests[0].seed}, "
+        f"{request.num_inference_steps} steps, guidance {request.guidance_scale:g}."
+    )
+    write_png(sheet_of(made, scores, footer), out / "sheet.png")
     return {
-        "edge_f1_controlled": means[0],
-        "edge_f1_uncontrolled": means[1],
-        "base": one.base.name,
-        "control": one.controls[0].network,
-        "steps": one.num_inference_steps,
-        "guidance_scale": one.guidance_scale,
-        "sampler": one.sampler,
+        "base": request.base.name,
+        "steps": request.num_inference_steps,
+        "guidance_scale": request.guidance_scale,
+        "sampler": request.sampler,
         "sheet": "sheet.png",
         "pictures": pictures,
     }
 
 
-def sheet_of(
-    pieces: Sequence[Showpiece],
-    controlled: Sequence[Image.Image],
-    uncontrolled: Sequence[Image.Image],
-    obeyed: Sequence[float],
-    without: Sequence[float],
-    footer: str,
-) -> Image.Image:
+def sheet_of(made: Sequence[Made], scores: Sequence[tuple[float, ...]], footer: str) -> Image.Image:
     """The contact sheet: one row per showpiece."""
-    rows: list[list[Image.Image | None]] = [
-        [
-            piece.image,
-            piece.edges,
-            badge(uncontrolled[i], f"F1 {without[i]:.2f}"),
-            badge(controlled[i], f"F1 {obeyed[i]:.2f}", colour=GREEN),
-            overlay(controlled[i], extract("canny", controlled[i])),
-        ]
-        for i, piece in enumerate(pieces)
-    ]
+    rows: list[list[Image.Image | None]] = []
+    for one, (without, obeyed) in zip(made, scores, strict=True):
+        piece, (plain, controlled) = one.piece, one.pictures
+        measure = conditions.get(piece.condition).metric
+        rows.append(
+            [
+                piece.image,
+                badge(piece.map, piece.condition),
+                badge(plain, f"{measure} {without:.2f}"),
+                badge(controlled, f"{measure} {obeyed:.2f}", colour=GREEN),
+                overlay(controlled, piece.map),
+            ]
+        )
     return contact_sheet(
         rows,
-        column_titles=["input", "its edges", "without control", "with control", "edges found in it"],
-        row_titles=[piece.prompt for piece in pieces],
-        title="zeroconv demo: the same prompt and seed, without and with an edge map",
+        column_titles=["input", "its map", "without control", "with control", "the map over it"],
+        row_titles=[one.piece.prompt for one in made],
+        title="zeroconv demo: the same prompt and seed, without and with a ControlNet",
         footer=footer,
     )

@@ -31,6 +31,8 @@ def main() -> None:
     lines: list[str] = []
     for path in sorted(p for p in args.shards.glob("*.npz") if p.stem.isdigit()):
         shard = dict(np.load(path))
+        if "rgb" not in shard:
+            continue  # latents and captions alone
         for i, caption in enumerate(shard["captions"]):
             if args.kinds and shard["kinds"][i] not in args.kinds:
                 continue

@@ -28,8 +28,9 @@ HELD_OUT = 64
 
 
 def pictures(folder: Path) -> list[np.ndarray]:
-    """The pictures of every shard, (N, 128, 128, 3) uint8 each."""
-    return [np.load(path)["rgb"] for path in sorted(folder.glob("*.npz")) if path.stem.isdigit()]
+    """The pictures of every shard that has them, (N, 128, 128, 3) uint8 each."""
+    opened = (np.load(path) for path in sorted(folder.glob("*.npz")) if path.stem.isdigit())
+    return [shard["rgb"] for shard in opened if "rgb" in shard]
 
 
 def signed(rgb: np.ndarray) -> Tensor:
@@ -85,14 +86,15 @@ def train(args: argparse.Namespace) -> None:
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
-    while step < args.steps:
+    began, end = time.monotonic(), math.inf if args.minutes is None else 60 * args.minutes
+    while step < args.steps and (spent := time.monotonic() - began) < end:
         g = generator(args.seed, "autoencoder", step)
         chosen = torch.randint(count, (args.batch,), generator=g).numpy()
         mirrored = torch.rand(args.batch, generator=g) < 0.5
         which = np.searchsorted(offsets, chosen, side="right") - 1
         batch = signed(np.stack([shards[s][i - offsets[s]] for s, i in zip(which, chosen, strict=True)]))
         batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch).to(args.device)
-        cosine = 0.5 * (1 + math.cos(math.pi * step / args.steps)) * 0.98 + 0.02
+        cosine = 0.5 * (1 + math.cos(math.pi * max(step / args.steps, spent / end))) * 0.98 + 0.02
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1, (step + 1) / 100) * cosine
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=args.bf16):
@@ -133,6 +135,7 @@ def main() -> None:
     parser.add_argument("--held", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--minutes", type=float, help="at most; the rate falls with whichever is nearer to its end")
     parser.add_argument("--start", type=Path, help="go on from this autoencoder")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--channels", type=int, nargs=4, default=(16, 32, 64, 64))

@@ -164,7 +164,8 @@ class Run:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.started = args, time.monotonic()
-        self.networks = write_out_attention(Networks(args.start)).to(args.device)
+        networks = Networks(args.start)
+        self.networks = (write_out_attention(networks) if args.device == "cpu" else networks).to(args.device)
         fast = has_fast_bfloat16(args.device)
         self.working = WorkingCopy(self.networks, torch.bfloat16 if fast else torch.float32)
         self.averages = {decay: copy.deepcopy(self.networks).requires_grad_(False) for decay in AVERAGES}

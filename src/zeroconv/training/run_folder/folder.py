@@ -138,7 +138,8 @@ class RunFolder:
                         hint="choose another --out, the settings of that run, or --fresh to begin anew",
                     )
             changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path]]
-            changed = [words for words in changed if words.partition(" ")[0] not in FREE_ON_RESUME]
+            free = {*FREE_ON_RESUME} - ({"data.cache"} if config.data.crops > 1 else set())  # which may hold other parts
+            changed = [words for words in changed if words.partition(" ")[0] not in free]
             if changed and self.saved is not None:
                 tell(Message(f"the run goes on with other settings: {', '.join(changed)}", "run.other-settings", "info"))
         (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)

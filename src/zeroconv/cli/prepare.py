@@ -39,19 +39,22 @@ def prepare_data(
     device: Annotated[str, typer.Option(help="Where to encode: cpu or cuda.")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove what is there, and begin anew.")] = False,
     buckets: Annotated[
-        bool, typer.Option("--buckets", help="Keep pictures of any size, each cut to the bucket of its shape; so do the next 3.")
+        bool,
+        typer.Option("--buckets", help="Pictures of any size, each cut to the bucket of its shape; implied by the next 3."),
     ] = False,
     resolution: Annotated[
         int | None, typer.Option(min=8, help="Side in pixels of a square of the buckets' area.", show_default="the base's own")
     ] = None,
     crops: Annotated[int, typer.Option(min=1, max=64, help="Parts kept of each picture; 1 is its middle.")] = 1,
-    flip: Annotated[bool, typer.Option("--flip", help="Keep each mirrored too, unless captions tell of sides or writing.")] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Keep each part mirrored too, unless captions tell of sides or writing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Encode pairs into shards that `train --set data.cache=FOLDER` reads; run again, it goes on where it stopped.
 
-    Shards whose pairs have changed, or whose file is damaged, are made anew. `data check FOLDER` hashes them all. What is kept in
-    buckets is read with `train --set buckets=true` and the same resolution, crops and flip.
+    Shards whose pairs have changed, or whose file is damaged, are made anew. `data check FOLDER` hashes them all. What is kept
+    in buckets is read with `train --set buckets=true` and the same resolution, crops and flip.
     """
     from zeroconv.data.prepared import default_workers, prepare
 
@@ -60,12 +63,14 @@ def prepare_data(
         done = prepare(
             source, out, base=base, vae=None if vae is None else str(vae), condition=condition, extract=given, engine=engine,
             workers=workers or default_workers(device), shard_size=shard_size, max_broken=max_broken, device=device,
-            fresh=fresh, buckets=buckets, resolution=resolution, crops=crops, flip=flip, report=lambda state: progress.show(line_of(state)),
+            fresh=fresh, buckets=buckets, resolution=resolution, crops=crops, flip=flip,
+            report=lambda state: progress.show(line_of(state)),
         )  # fmt: skip
     broken = [{"name": name, "problem": problem} for name, problem in done.broken]
     if as_json:
-        values: dict[str, Any] = {"folder": str(done.folder), "pairs": done.pairs, "shards": done.shards, "made": done.made}
-        print_json({**values, "views": done.views, "bytes": done.bytes, "pairs_per_second": round(done.rate, 3), "broken": broken})
+        values: dict[str, Any] = {"folder": str(done.folder), "pairs": done.pairs, "views": done.views}
+        values |= {"shards": done.shards, "made": done.made}
+        print_json({**values, "bytes": done.bytes, "pairs_per_second": round(done.rate, 3), "broken": broken})
         return
     for one in broken[:SHOWN]:
         typer.echo(f"left out: {one['name']}: {one['problem']}")

@@ -40,7 +40,7 @@ def bucket_sizes(side: int, step: int) -> list[Size]:
 
 
 def bucket_step(base: StableDiffusion, side: int) -> int:
-    """The pixels of which all sides of buckets are multiples: what a base's autoencoder and U-Net take, smaller for a small side.
+    """The pixels of which all sides of buckets are multiples: what autoencoder and U-Net take, smaller for a small side.
 
     Args:
         base: the base.

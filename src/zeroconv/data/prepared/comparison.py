@@ -1,4 +1,4 @@
-"""Whether a prepared folder is of these pairs, these files, this base and these views: what a run asks before its first step."""
+"""Whether a prepared folder is of these pairs, files, views and base: what a run asks before its first step."""
 
 from dataclasses import replace
 

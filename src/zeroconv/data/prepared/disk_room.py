@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
+from zeroconv.data.pair_views import show
 from zeroconv.data.prepared.maker import ShardMaker
 from zeroconv.data.prepared.manifest import Settings
 from zeroconv.data.prepared.packing import png_bytes
@@ -46,7 +47,9 @@ def sizes_of_maps(maker: ShardMaker) -> Iterator[int]:
     """Bytes of the maps of pairs that can be used, in order; wrong parameters are noticed by the first."""
     for index in range(len(maker.source)):
         try:
-            pair, _ = maker.see(maker.source.open(index), "")[0]
+            pair = maker.source.open(index)
+            parts = maker.parts_of(pair, "")
+            pair = show(pair, parts[0][0]) if parts else pair
         except (OSError, ValueError):
             continue
         yield len(png_bytes(maker.map_of(pair)))

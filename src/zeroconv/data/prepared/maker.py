@@ -20,6 +20,7 @@ from zeroconv.data.prepared.manifest import Settings, ShardEntry
 from zeroconv.data.prepared.packing import EncodedPair, EncodedPicture, pack_rows, png_bytes
 from zeroconv.data.prepared.shard_file import ListedRow, Shard, hash_file, read_shard, shard_name, write_listing, write_shard
 from zeroconv.data.prepared.source import Source, hash_listing
+from zeroconv.data.prepared.stored_views import distinct
 from zeroconv.errors import InputError
 from zeroconv.images import normalize, to_tensor
 from zeroconv.messages import Message, listen
@@ -100,11 +101,13 @@ class ShardMaker:
             for message in said:
                 count, first = heard.get(message.code, (0, message.about(name)))
                 heard[message.code] = count + 1, first
-            views = [] if made is None else made.views
-            seen = (list(views[0].bucket), len(views)) if views else (None, None)
-            rows.append(ListedRow(name, self.source.captions(index), key, stamp, problem, *seen))
+            row = ListedRow(name, self.source.captions(index), key, stamp, problem)
+            if made is not None and made.parts:
+                row = replace(row, bucket=list(made.parts[0][0].bucket), views=len(made.pictures))
+            rows.append(row)
             yield 1
-        tensors = pack_rows(pairs, self.settings.shapes, self.settings.maps, self.settings.views is not None)
+        crops = None if self.settings.views is None else self.settings.views.crops
+        tensors = pack_rows(pairs, self.settings.shapes, self.settings.maps, crops)
         shard = write_shard(self.folder, number, tensors, rows, self.made_with)
         yield Done(number, entry_of(self.settings, number, shard, self.source), False, heard)
 
@@ -145,7 +148,9 @@ class ShardMaker:
             InputError: for a picture of another size than the others, or one that is smaller than its bucket.
             FloatingPointError: when the encoders give a number that is not finite in half precision.
         """
-        pictures = [self.encode_picture(*seen) for seen in self.see(pair, key)]
+        parts = self.parts_of(pair, key)
+        views = distinct(parts) or [None]
+        pictures = [self.encode_picture(pair if view is None else show(pair, view), view) for view in views]
         captions, texts = pair.captions or (pair.caption,), list[dict[str, torch.Tensor]]()
         for caption in captions:
             text = self.base.encode_text([caption])
@@ -156,16 +161,16 @@ class ShardMaker:
         latents = [picture.latents for picture in pictures]
         if not all(tensor.isfinite().all() for tensor in (*latents, *(one for text in texts for one in text.values()))):
             raise FloatingPointError(f"pair {pair.name!r}: the encoders give numbers that are not finite in half precision")
-        return EncodedPair(pictures, texts, captions)
+        return EncodedPair(pictures, texts, captions, parts)
 
-    def see(self, pair: Pair, key: str) -> list[tuple[Pair, View | None]]:
-        """A pair as each of its views shows it; as it is where whole pictures are kept. Arguments and errors as `encode`."""
+    def parts_of(self, pair: Pair, key: str) -> list[list[View]]:
+        """The views of each part of a pair's picture; none where it is kept whole. Arguments and errors as `encode`."""
         if self.settings.views is not None:
-            return [(show(pair, view), view) for view in self.settings.views.of_pair(pair, key)]
+            return self.settings.views.of_pair(pair, key)
         if pair.image.size != self.settings.size:
             (width, height), (w, h) = pair.image.size, self.settings.size
             raise InputError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: {ONE_SIZE}")
-        return [(pair, None)]
+        return []
 
     def encode_picture(self, pair: Pair, view: View | None) -> EncodedPicture:
         """The latents and the map of a pair as a view shows it."""

@@ -13,7 +13,10 @@ from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.data.prepared.stored_views import ViewSettings, describe_views
 from zeroconv.errors import InputError, shorten
 
-__all__ = ["AGAIN", "VIEWS", "WHOLE", "Settings", "ShardEntry", "check_ours", "describe_content", "is_prepared", "read_manifest", "write_manifest"]
+__all__ = [
+    "AGAIN", "VIEWS", "WHOLE", "Settings", "ShardEntry", "check_ours", "describe", "describe_content", "is_prepared",
+    "read_manifest", "write_manifest",
+]  # fmt: skip
 
 MANIFEST, FORMAT = "manifest.json", "zeroconv prepared pairs"
 WHOLE, VIEWS = 1, 2  # versions of the layout: of whole pictures, and of views

@@ -38,23 +38,20 @@ class EncodedPair:
     """What is kept of a pair.
 
     Attributes:
-        pictures: the whole picture, or each view of it.
+        pictures: the whole picture, or each of its views, once.
         texts: of each caption, in their order: "text" (N, D) and for SDXL "pooled" (P), float16.
         captions: the captions.
+        parts: the views that show each part of the picture (`ViewSettings.of_pair`); none where whole pictures are kept.
     """
 
     pictures: Sequence[EncodedPicture]
     texts: Sequence[Mapping[str, Tensor]]
     captions: Sequence[str]
-
-    @property
-    def views(self) -> list[View]:
-        """Those that are kept."""
-        return [picture.view for picture in self.pictures if picture.view is not None]
+    parts: Sequence[Sequence[View]] = ()
 
 
 def pack_rows(
-    pairs: Sequence[EncodedPair | None], shapes: Mapping[str, tuple[int, ...]], maps: bool, views: bool = False
+    pairs: Sequence[EncodedPair | None], shapes: Mapping[str, tuple[int, ...]], maps: bool, crops: int | None = None
 ) -> dict[str, Tensor]:
     """The tensors of a shard.
 
@@ -62,7 +59,7 @@ def pack_rows(
         pairs: its rows; None for one that cannot be used.
         shapes: of a row's "latents" and of a "text", and "pooled" for SDXL.
         maps: whether maps are kept.
-        views: whether views are kept in place of whole pictures.
+        crops: parts of each picture whose views are kept; None where whole pictures are.
     """
     places: dict[str, int] = {}
     texts: list[Mapping[str, Tensor]] = []
@@ -76,8 +73,8 @@ def pack_rows(
                 texts.append(pair.texts[number])
             caption_texts[row, number] = places[caption]
     tensors = {"caption_texts": caption_texts}
-    if views:
-        tensors |= pack_views([() if pair is None else pair.views for pair in pairs])
+    if crops is not None:
+        tensors |= pack_views([() if pair is None else pair.parts for pair in pairs], crops)
         tensors["may_mirror"] = torch.zeros(caption_texts.shape, dtype=torch.uint8)
         for row, pair in enumerate(pairs):
             for number, caption in enumerate(() if pair is None else pair.captions):

@@ -17,7 +17,7 @@ from zeroconv.data.buckets import Size, View
 from zeroconv.data.prepared.manifest import AGAIN, describe_content, read_manifest
 from zeroconv.data.prepared.packing import digest
 from zeroconv.data.prepared.shard_file import hash_index
-from zeroconv.data.prepared.stored_views import ViewSettings, latents_name, read_view, rows_of_views
+from zeroconv.data.prepared.stored_views import ViewSettings, latents_name, read_view
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import PromptEncoding
 
@@ -77,10 +77,9 @@ class PreparedCache:
         for number in range(len(self.entries)):
             rows = self.settings.rows(number)
             tensors, _ = self.find(rows.start)
-            ends = tensors["view_ends"].tolist()
-            for index, first, end in zip(rows, [0, *ends], ends, strict=False):
-                if first < end:
-                    view, _ = read_view(tensors, first)
+            for index, shown in zip(rows, tensors["view_of"][:, 0, 0].tolist(), strict=True):
+                if shown >= 0:
+                    view, _ = read_view(tensors, shown)
                     found[index] = view.picture, view.bucket
         return found
 
@@ -90,12 +89,11 @@ class PreparedCache:
         return int((tensors["caption_texts"][row] >= 0).sum())
 
     def find_view(self, index: int, crop: int, mirrored: bool) -> tuple[int, View]:
-        """Which of a pair's views is a part of its picture, mirrored or not, and the view itself."""
+        """The view that shows a part of a pair's picture, and its row in the shard."""
         tensors, row = self.find(index)
-        rows = rows_of_views(tensors, row)
-        assert self.views is not None and (not mirrored or len(rows) == self.views.per_picture)
-        number = crop * (len(rows) // self.views.crops) + mirrored
-        return number, read_view(tensors, rows[number])[0]
+        shown = int(tensors["view_of"][row, crop, int(mirrored)])
+        assert shown >= 0
+        return shown, read_view(tensors, shown)[0]
 
     def may_mirror(self, index: int, caption: int) -> bool:
         """Whether a visit with a caption of a pair may see its picture mirrored."""
@@ -110,16 +108,16 @@ class PreparedCache:
         Args:
             indices: numbers of the pairs.
             captions: which caption of each.
-            views: which of its views (`find_view`), all of one bucket; left out where whole pictures are kept.
+            views: the row of its view (`find_view`), all of one bucket; left out where whole pictures are kept.
 
         Raises:
             InputError: when a row is damaged.
         """
         latents, texts, pooled = list[Tensor](), list[Tensor](), list[Tensor]()
-        for index, caption, view in zip(indices, captions, views or [0] * len(indices), strict=True):
+        for number, (index, caption) in enumerate(zip(indices, captions, strict=True)):
             tensors, row = self.find(index)
             place = int(tensors["caption_texts"][row, caption])
-            latents.append(self.intact_picture(index, view)[0])
+            latents.append(self.intact_picture(index, views[number] if views else None)[0])
             parts = [tensors[name][place] for name in ("text", "pooled") if name in tensors]
             if digest(*parts) != tensors["text_digests"][place].numpy().tobytes():
                 raise self.damaged(index)
@@ -128,8 +126,8 @@ class PreparedCache:
         text = PromptEncoding(torch.stack(texts).float(), torch.stack(pooled).float() if pooled else None)
         return torch.stack(latents).float(), text
 
-    def read_map(self, index: int, view: int = 0) -> Image.Image:
-        """The map of a pair, or of one of its views; only where `has_maps`.
+    def read_map(self, index: int, view: int | None = None) -> Image.Image:
+        """The map of a pair, or that of its view in a row (`find_view`); only where `has_maps`.
 
         Raises:
             InputError: when its row is damaged.
@@ -138,18 +136,17 @@ class PreparedCache:
         image.load()
         return image
 
-    def intact_picture(self, index: int, view: int) -> tuple[Tensor, bytes]:
+    def intact_picture(self, index: int, view: int | None) -> tuple[Tensor, bytes]:
         """The latents of a pair or of one of its views, (C, h, w) float16, and the PNG of its map, as they must be.
 
         Raises:
             InputError: when they are not.
         """
         tensors, row = self.find(index)
-        if self.views is None:
+        if view is None:
             latents = tensors["latents"][row]
         else:
-            row = rows_of_views(tensors, row)[view]
-            latents = read_view(tensors, row)[1]
+            row, latents = view, read_view(tensors, view)[1]
         png = png_of(tensors, row)
         if digest(latents, png) != tensors["row_digests"][row].numpy().tobytes():
             raise self.damaged(index)
@@ -184,7 +181,9 @@ class PreparedCache:
             factor = self.size[1] // height
             counts = Counter((w, h) for w, h in tensors["views"][:, 2:4].tolist())
             found |= {latents_name(one): (count, channels, one[1] // factor, one[0] // factor) for one, count in counts.items()}
-        return {**found, "maps": (int(tensors["map_ends"][-1]) if len(tensors["map_ends"]) else 0,)} if self.settings.maps else found
+        if self.settings.maps:
+            found["maps"] = (int(tensors["map_ends"][-1]) if len(tensors["map_ends"]) else 0,)
+        return found
 
     def damaged(self, index: int) -> InputError:
         """The error for a row that is not what it was when it was written."""

@@ -13,8 +13,8 @@ Where views are kept (`ViewSettings`), pictures may be of any size, and in place
 
 ```
 latents-640x448            (m, C, h, w), float16: those of the bucket of that width and height, one tensor for each bucket
-views (v, 8)               what each view is and where its latents are (`pack_views`); the views of a pair stand together,
-view_ends (n)              up to here; a part's mirrored twin follows it
+views (v, 8)               what each view is, and where its latents are (`pack_views`)
+view_of (n, crops, 2)      which view shows a part of a pair's picture, as it is and mirrored; -1 for none
 may_mirror (n, k)          whether a visit with that caption may see the twins
 ```
 
@@ -38,7 +38,7 @@ from zeroconv.checkpoints.files.safetensors import write_safetensors
 
 __all__ = ["INDEX", "ListedRow", "Shard", "hash_file", "hash_index", "read_shard", "shard_name", "write_listing", "write_shard"]
 
-INDEX = ("caption_texts", "map_ends", "row_digests", "text_digests", "views", "view_ends", "may_mirror")
+INDEX = ("caption_texts", "map_ends", "row_digests", "text_digests", "views", "view_of", "may_mirror")
 """The tensors that say where everything is and what it must hash to."""
 
 

@@ -12,7 +12,7 @@ from zeroconv.data.pairs import Pair
 from zeroconv.diffusion import generator
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["ViewSettings", "describe_views", "latents_name", "pack_views", "read_view", "rows_of_views"]
+__all__ = ["ViewSettings", "describe_views", "distinct", "latents_name", "pack_views", "read_view"]
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class ViewSettings:
         """How many views there are of a picture at most."""
         return self.crops * (2 if self.flip else 1)
 
-    def of_pair(self, pair: Pair, key: str) -> list[View]:
-        """The views of a pair: each part, and behind each its mirrored twin unless all captions forbid it.
+    def of_pair(self, pair: Pair, key: str) -> list[list[View]]:
+        """The views of a pair: of each part itself, and behind it its mirrored twin unless all captions forbid it.
 
         Args:
             pair: its picture opened.
@@ -72,9 +72,8 @@ class ViewSettings:
         size = pair.image.size
         bucket = fit_bucket(pair.name, size, self.buckets)
         parts = [draw_part(size, bucket, self.crops, generator(0, "stored view", key, crop)) for crop in range(self.crops)]
-        if not self.flip or not any(map(may_mirror, pair.captions or (pair.caption,))):
-            return parts
-        return [view for part in parts for view in (part, replace(part, mirrored=True))]
+        mirrored = self.flip and any(map(may_mirror, pair.captions or (pair.caption,)))
+        return [[part, replace(part, mirrored=True)] if mirrored else [part] for part in parts]
 
     def __str__(self) -> str:
         """For a person."""
@@ -99,23 +98,35 @@ def latents_name(bucket: Size) -> str:
     return f"latents-{bucket[0]}x{bucket[1]}"
 
 
-def pack_views(pairs: Sequence[Sequence[View]]) -> dict[str, Tensor]:
-    """The tensors by which views are found.
+def distinct(parts: Sequence[Sequence[View]]) -> list[View]:
+    """The views of a pair, equal ones once: parts of a picture of its bucket's shape are all the same."""
+    return list(dict.fromkeys(view for part in parts for view in part))
+
+
+def pack_views(pairs: Sequence[Sequence[Sequence[View]]], crops: int) -> dict[str, Tensor]:
+    """The tensors by which views are found; equal views of a pair are one.
 
     Args:
-        pairs: the views of each; none of one that cannot be used.
+        pairs: the views of each, as `ViewSettings.of_pair` gives them; none of one that cannot be used.
+        crops: how many parts each has.
 
     Returns:
         "views" (v, 8) int32: width and height of the picture, width and height of the bucket, left, top, whether it is
-        mirrored, and its place among the latents of its bucket; "view_ends" (n) int64: where the views of each pair end.
+        mirrored, and its place among the latents of its bucket; "view_of" (n, crops, 2) int32: which of these shows each
+        part of a pair, as it is and mirrored, -1 where none does.
     """
     rows, counts = list[list[int]](), dict[Size, int]()
-    for view in (view for views in pairs for view in views):
-        place = counts.get(view.bucket, 0)
-        rows.append([*view.picture, *view.bucket, view.left, view.top, int(view.mirrored), place])
-        counts[view.bucket] = place + 1
-    ends = torch.tensor([len(views) for views in pairs], dtype=torch.int64).cumsum(0)
-    return {"views": torch.tensor(rows, dtype=torch.int32).reshape(-1, 8), "view_ends": ends}
+    view_of = torch.full((len(pairs), crops, 2), -1, dtype=torch.int32)
+    for number, parts in enumerate(pairs):
+        first, different = len(rows), distinct(parts)
+        for view in different:
+            place = counts.get(view.bucket, 0)
+            rows.append([*view.picture, *view.bucket, view.left, view.top, int(view.mirrored), place])
+            counts[view.bucket] = place + 1
+        for crop, part in enumerate(parts):
+            for column, view in enumerate(part):
+                view_of[number, crop, column] = first + different.index(view)
+    return {"views": torch.tensor(rows, dtype=torch.int32).reshape(-1, 8), "view_of": view_of}
 
 
 def read_view(tensors: Mapping[str, Tensor], row: int) -> tuple[View, Tensor]:
@@ -123,13 +134,7 @@ def read_view(tensors: Mapping[str, Tensor], row: int) -> tuple[View, Tensor]:
 
     Args:
         tensors: of the shard.
-        row: of the view, counted over all pairs of the shard.
+        row: of the view.
     """
     width, height, w, h, left, top, mirrored, place = tensors["views"][row].tolist()
     return View((width, height), (w, h), left, top, bool(mirrored)), tensors[latents_name((w, h))][place]
-
-
-def rows_of_views(tensors: Mapping[str, Tensor], row: int) -> range:
-    """The rows of the views of pair `row` of a shard."""
-    ends = tensors["view_ends"]
-    return range(int(ends[row - 1]) if row else 0, int(ends[row]))

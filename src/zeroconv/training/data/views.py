@@ -119,7 +119,7 @@ class Views:
         return max(self.buckets, key=lambda size: size[0] * size[1])
 
     def see(self, ref: SampleRef, place: int, pair: Pair, bucket: Size) -> tuple[View, int, Pair]:
-        """The view of a visit, its number among all views of that picture, and the pair as it shows there.
+        """The view of a visit, its number (among all views of that picture, or its row, if stored), and the pair as it shows.
 
         Args:
             ref: the visit, to which the choice of a part belongs.
@@ -136,7 +136,7 @@ class Views:
         return view, number, show(pair, view)
 
     def find(self, ref: SampleRef, place: int, caption: int) -> tuple[View, int]:
-        """The same of a stored view, without its pair: the view and its number. The caption is that of the visit."""
+        """The same of a stored view, without its pair: the view and its row. The caption is that of the visit."""
         assert self.stored is not None
         index = self.indices[place]
         number, view = self.stored.find_view(index, *self.choose(ref, self.stored.may_mirror(index, caption)))

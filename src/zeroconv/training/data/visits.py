@@ -35,7 +35,8 @@ class Visits:
         drawn: everything random about them.
         maps: their condition images; None where they are made later.
         left_out: pairs that turned out to be unusable, each with what is wrong.
-        views: the part of each picture that is seen, and which of its parts it is; empty where whole pictures are.
+        views: the part of each picture that is seen, and its number: which of its parts it is, or the row of a stored view;
+            empty where whole pictures are seen.
         size: width and height of the pictures as they are seen.
     """
 
@@ -124,7 +125,7 @@ class Gatherer(Dataset[Visits]):
         chosen = [draw_caption(ref, self.config.optimization.seed) for ref in refs]
         captions = [choose(count) if count > 1 else 0 for choose, count in zip(chosen, counts, strict=True)]
         views = [] if self.views is None else [self.views.find(*one) for one in zip(refs, places, captions, strict=True)]
-        numbers = [number for _, number in views] or [0] * len(places)
+        numbers = [number for _, number in views] or [None] * len(places)
         maps = [prepared.read_map(self.pairs.indices[place], number) for place, number in zip(places, numbers, strict=True)]
         return Visits(refs, places, (), captions, drawn, maps, views=views, size=size)
 

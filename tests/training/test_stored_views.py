@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.data.prepared_folders import prepare_small, write_sizes
-from tests.tiny import SDXL, build_base, count_calls
+from tests.tiny import count_calls
 from tests.training.conftest import Settings, settings_in
 from tests.training.test_prepared_runs import opened
 from tests.training.test_trainer import log, same, state
@@ -232,13 +232,11 @@ def test_the_plan_says_the_views(views: Settings, prepared: Callable[..., Path],
     assert plan.to_json()["prepared"] == line.removeprefix("# prepared: ")
 
 
-def test_sdxl_is_told_size_and_place_of_each_stored_part(folder: Path, tmp_path: Path) -> None:
-    base, cache = tmp_path / "xl", tmp_path / "prepared"
-    build_base(base, config=SDXL)
-    prepare_small(folder, cache, base, condition="canny", extract=FIXED, resolution=32, crops=2, flip=True)
-    settings = settings_in(tmp_path, base, folder)
+def test_sdxl_is_told_size_and_place_of_each_stored_part(folder: Path, xl_folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "prepared"
+    prepare_small(folder, cache, xl_folder, condition="canny", extract=FIXED, resolution=32, crops=2, flip=True)
     asked: dict[str, Any] = {"buckets": True, "resolution": 32, "crops": 2, "flip": True, "max_broken": 0.2, "extract": FIXED}
-    trainer = Trainer(settings(**asked, cache=cache), lambda _: None)
+    trainer = Trainer(settings_in(tmp_path, xl_folder, folder)(**asked, cache=cache), lambda _: None)
     for step in range(3):
         visits, batch = trainer.batches.gather((step, 0, 1)), trainer.batches(step)
         assert batch.added_conditions is not None and not visits.pairs

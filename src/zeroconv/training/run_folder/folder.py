@@ -137,9 +137,8 @@ class RunFolder:
                         field=path,
                         hint="choose another --out, the settings of that run, or --fresh to begin anew",
                     )
-            changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path]]
             free = {*FREE_ON_RESUME} - ({"data.cache"} if config.data.crops > 1 else set())  # which may hold other parts
-            changed = [words for words in changed if words.partition(" ")[0] not in free]
+            changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path] and path not in free]
             if changed and self.saved is not None:
                 tell(Message(f"the run goes on with other settings: {', '.join(changed)}", "run.other-settings", "info"))
         (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)

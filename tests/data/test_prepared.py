@@ -339,7 +339,10 @@ def test_fresh_removes_nothing_before_all_is_known_to_be_usable(copy: Path, pair
 
 def test_a_folder_of_a_later_version_or_not_finished_is_refused(copy: Path) -> None:
     values = json.loads((copy / "manifest.json").read_text())
-    for change, message in (({"version": 2}, "has version 2; this zeroconv reads 1"), ({"complete": False}, "is not finished")):
+    for change, message in (
+        ({"version": 3}, "has version 3; this zeroconv reads 1 and 2"),
+        ({"complete": False}, "is not finished"),
+    ):
         (copy / "manifest.json").write_text(json.dumps({**values, **change}))
         with pytest.raises(InputError, match=message):
             PreparedCache(copy)

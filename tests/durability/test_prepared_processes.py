@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,17 +15,16 @@ from tests.durability.runs import QUIET, ROOT, Cell, Run, Zygote
 from zeroconv.data.prepared import prepare
 
 
+@pytest.mark.parametrize("views", [{}, pytest.param({"buckets": True, "resolution": 16, "flip": True}, marks=pytest.mark.slow)])
 def test_two_processes_read_one_folder_as_if_each_had_opened_the_pictures(
-    zygote: Zygote, data_folder: Path, tmp_path: Path
+    views: dict[str, Any], zygote: Zygote, data_folder: Path, tmp_path: Path
 ) -> None:
-    extract = {"low": 20, "high": 60}
-    prepare(
-        str(data_folder), tmp_path / "prepared", base=str(zygote.base_folder), condition="canny", extract=extract, shard_size=4
-    )
+    asked: dict[str, Any] = {"base": str(zygote.base_folder), "condition": "canny", "extract": {"low": 20, "high": 60}, **views}
+    prepare(str(data_folder), tmp_path / "prepared", **asked, shard_size=4)
     before = content(tmp_path / "prepared")
     runs = [Run(zygote, data_folder, tmp_path / name, Cell(processes=2, workers=2)) for name in ("with", "without")]
-    runs[0].finish(extract=extract, cache=str(tmp_path / "prepared"))
-    runs[1].finish(extract=extract)
+    runs[0].finish(extract=asked["extract"], cache=str(tmp_path / "prepared"), **views)
+    runs[1].finish(extract=asked["extract"], **views)
     assert runs[0].fingerprint() == runs[1].fingerprint() and runs[0].gradients() == runs[1].gradients()
     assert content(tmp_path / "prepared") == before
 

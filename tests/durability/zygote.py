@@ -19,11 +19,11 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
+from zeroconv.checkpoints.files.folder_lock import FolderLock
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, trainer
 from zeroconv.training.divided_tensors import local_part
-from zeroconv.training.run_folder.lock import FolderLock
 
 
 def hash_gradients(optimizer: torch.optim.Optimizer) -> str:
@@ -62,7 +62,7 @@ def train(settings: dict[str, Any], environment: dict[str, str]) -> None:
 
 def hold(path: Path, at: float, seconds: float) -> int:
     """Take a lock at a moment and hold it for a while; 3 when somebody else has it."""
-    lock = FolderLock(path)
+    lock = FolderLock(path, "is training in", "checkpoint.out")
     time.sleep(max(0.0, at - time.time()))
     try:
         lock.acquire()

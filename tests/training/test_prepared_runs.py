@@ -175,7 +175,7 @@ def test_a_picture_that_was_replaced_is_never_seen_with_the_old_latents(
     pairs = write_pairs(tmp_path / "pairs", 10)
     cache = prepared(pairs)
     asked: dict[str, Any] = {"data": str(pairs), "cache": cache, "steps": 1}
-    monkeypatch.setattr("zeroconv.data.prepared.reader.COMPARED", 5)
+    monkeypatch.setattr("zeroconv.data.prepared.comparison.COMPARED", 5)
     if stamps != "kept":  # as in a copy of the data set
         for path in pairs.iterdir():
             os.utime(path, ns=(1, 1))

@@ -14,7 +14,6 @@ from tests.tiny import SDXL, build_base
 from tests.training.conftest import Settings, settings_in
 from tests.training.test_trainer import log, same, state
 from zeroconv.data.latent_cache import LatentCache
-from zeroconv.data.prepared.manifest import MANIFEST
 from zeroconv.data.sampling_order import SampleRef
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
@@ -193,11 +192,7 @@ def test_parts_of_a_step_are_the_step(views: Settings) -> None:
     assert torch.equal(whole.condition, torch.cat([part.condition for part in parts]))
 
 
-def test_a_prepared_folder_of_whole_pictures_is_refused_and_a_shared_one_taken(views: Settings, tmp_path: Path) -> None:
-    (prepared := tmp_path / "prepared").mkdir()
-    (prepared / MANIFEST).write_text("{}", "utf-8")
-    with pytest.raises(InputError, match="is a prepared folder of whole pictures, and buckets see parts of them"):
-        Trainer(views(cache=prepared), lambda _: None)
+def test_runs_share_a_folder_that_was_not_prepared(views: Settings, tmp_path: Path) -> None:
     trainer = Trainer(views(cache=tmp_path / "shared", crops=2), lambda _: None)
     trainer.batches(0)
     assert len(list((tmp_path / "shared").iterdir())) == 1

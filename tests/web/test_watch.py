@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     for step in (0, 20):
         Image.new("RGB", (8, 8), (step, 0, 0)).save(run / "samples" / f"step-{step:06d}.png")
     (run / "config.toml").write_text(SETTINGS, "utf-8")
-    (run / "lock").write_text(f"{os.getpid()} {platform.node()}\n")
+    (run / "lock").write_text(f"{os.getpid()} {platform.node()} 2026-01-31T12:00:00+00:00\n")
     write_log(run, ROWS)
     return run
 
@@ -197,7 +197,7 @@ def test_whether_somebody_trains_there(folder: Path) -> None:
     assert view.is_running() and view.state()["status"] == "running"
     os.utime(folder / "lock", (1, 1))  # silent for long
     assert not view.is_running() and view.state()["status"] == "stopped"
-    (folder / "lock").write_text(f"999999999 {platform.node()}\n")
+    (folder / "lock").write_text(f"999999999 {platform.node()} 2026-01-31T12:00:00+00:00\n")
     assert not view.is_running()
     (folder / "lock").write_text("7 another-machine\n")
     assert view.is_running()

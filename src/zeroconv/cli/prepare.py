@@ -1,5 +1,6 @@
 """`zeroconv data prepare`: pairs encoded once, for any number of trainings."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -37,11 +38,23 @@ def prepare_data(
     ] = 0.1,
     device: Annotated[str, typer.Option(help="Where to encode: cpu or cuda.")] = "cpu",
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove what is there, and begin anew.")] = False,
+    buckets: Annotated[
+        bool,
+        typer.Option("--buckets", help="Pictures of any size, each cut to the bucket of its shape; implied by the next 3."),
+    ] = False,
+    resolution: Annotated[
+        int | None, typer.Option(min=8, help="Side in pixels of a square of the buckets' area.", show_default="the base's own")
+    ] = None,
+    crops: Annotated[int, typer.Option(min=1, max=64, help="Parts kept of each picture; 1 is its middle.")] = 1,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Keep each part mirrored too, unless captions tell of sides or writing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
 ) -> None:
     """Encode pairs into shards that `train --set data.cache=FOLDER` reads; run again, it goes on where it stopped.
 
-    Shards whose pairs have changed, or whose file is damaged, are made anew. `data check FOLDER` hashes them all.
+    Shards whose pairs have changed, or whose file is damaged, are made anew. `data check FOLDER` hashes them all. What is kept
+    in buckets is read with `train --set buckets=true` and the same resolution, crops and flip.
     """
     from zeroconv.data.prepared import default_workers, prepare
 
@@ -50,17 +63,20 @@ def prepare_data(
         done = prepare(
             source, out, base=base, vae=None if vae is None else str(vae), condition=condition, extract=given, engine=engine,
             workers=workers or default_workers(device), shard_size=shard_size, max_broken=max_broken, device=device,
-            fresh=fresh, report=lambda state: progress.show(line_of(state)),
+            fresh=fresh, buckets=buckets, resolution=resolution, crops=crops, flip=flip,
+            report=lambda state: progress.show(line_of(state)),
         )  # fmt: skip
     broken = [{"name": name, "problem": problem} for name, problem in done.broken]
     if as_json:
-        values: dict[str, Any] = {"folder": str(done.folder), "pairs": done.pairs, "shards": done.shards, "made": done.made}
+        values: dict[str, Any] = {"folder": str(done.folder), "pairs": done.pairs, "views": done.views}
+        values |= {"shards": done.shards, "made": done.made}
         print_json({**values, "bytes": done.bytes, "pairs_per_second": round(done.rate, 3), "broken": broken})
         return
     for one in broken[:SHOWN]:
         typer.echo(f"left out: {one['name']}: {one['problem']}")
     made = f"{done.made} of {done.shards} shards made" if done.made < done.shards else f"{done.shards} shards"
-    typer.echo(f"{done.pairs - len(broken)} of {done.pairs} pairs, {made}, {done.bytes / 1e6:,.1f} MB: {done.folder}")
+    views = f" in {done.views} views" if done.views else ""
+    typer.echo(f"{done.pairs - len(broken)} of {done.pairs} pairs{views}, {made}, {done.bytes / 1e6:,.1f} MB: {done.folder}")
 
 
 def line_of(state: "Progressed") -> str:
@@ -84,10 +100,12 @@ def print_verified(folder: Path, as_json: bool) -> None:
         found = verify(folder, progress)
     if as_json:
         counts = {"pairs": found.pairs, "broken": found.broken, "shards": found.shards, "bytes": found.bytes}
-        print_json({**counts, "problems": found.problems})
+        views = None if found.views is None else {**asdict(found.views), "buckets": found.buckets}
+        print_json({**counts, "views": views, "problems": found.problems})
     else:
         whole = found.shards - len(found.problems)
         typer.echo(f"{whole} of {found.shards} shards are whole; {found.pairs} pairs, {found.broken} left out")
+        typer.echo(found.content)
         for problem in found.problems[:SHOWN]:
             typer.echo(f"problem: {problem}")
     if found.problems:

@@ -8,8 +8,9 @@ from PIL import Image, ImageOps
 from zeroconv.conditions import Condition
 from zeroconv.conditions.raster.resizing import LANCZOS, Resizing
 from zeroconv.errors import InputError
+from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["Size", "View", "bucket_sizes", "choose_bucket"]
+__all__ = ["Size", "View", "bucket_sizes", "bucket_step", "choose_bucket", "fit_bucket"]
 
 Size = tuple[int, int]
 WIDEST = 2.0  # width over height of the widest bucket; the highest is as narrow
@@ -36,6 +37,18 @@ def bucket_sizes(side: int, step: int) -> list[Size]:
         if height and max(width, height) <= WIDEST * min(width, height):
             found |= {(width, height), (height, width)}
     return sorted(found)
+
+
+def bucket_step(base: StableDiffusion, side: int) -> int:
+    """The pixels of which all sides of buckets are multiples: what autoencoder and U-Net take, smaller for a small side.
+
+    Args:
+        base: the base.
+        side: of the square, in pixels.
+    """
+    factor = base.vae_scale_factor
+    whole = factor * 2 ** (len(base.unet.config.block_out_channels) - 1)  # what the U-Net halves without a rest
+    return max(factor, min(whole, side // 8 // factor * factor))
 
 
 def choose_bucket(size: Size, buckets: list[Size]) -> Size:
@@ -98,3 +111,24 @@ class View:
         """What SDXL is told of it: height and width of the picture, what is cut off above and left, height and width."""
         left = self.slack[0] - self.left if self.mirrored else self.left
         return (self.picture[1], self.picture[0], self.top, left, self.bucket[1], self.bucket[0])
+
+
+def fit_bucket(name: str, size: Size, buckets: list[Size]) -> Size:
+    """The bucket of a pair's picture.
+
+    Args:
+        name: of the pair.
+        size: of its picture.
+        buckets: all there are.
+
+    Raises:
+        InputError: for a picture that is smaller than its bucket.
+    """
+    bucket = choose_bucket(size, buckets)
+    if View(size, bucket, 0, 0).scale > 1:
+        (width, height), (w, h) = size, bucket
+        raise InputError(
+            f"pair {name!r} is {width}x{height}, smaller than its bucket of {w}x{h}",
+            hint="give a larger picture, or a smaller `resolution`",
+        )
+    return bucket

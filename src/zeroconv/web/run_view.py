@@ -80,7 +80,7 @@ class RunView:
             words = (self.path / LOCK).read_text("utf-8", "replace").split()
             if not words or time.time() - (self.path / LOCK).stat().st_mtime > SILENT:
                 return False
-            if words[1:] == [platform.node()] and words[0].isdigit() and os.name == "posix":
+            if words[1:2] == [platform.node()] and words[0].isdigit() and os.name == "posix":
                 os.kill(int(words[0]), 0)  # asks whether it is there, and does nothing to it
         except PermissionError:  # it is there, and another user's
             return True

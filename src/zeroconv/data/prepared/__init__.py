@@ -2,8 +2,10 @@
 
 from zeroconv.data.prepared.engines import ENGINES, Engine, default_workers
 from zeroconv.data.prepared.manifest import is_prepared
-from zeroconv.data.prepared.preparation import Prepared, Progressed, prepare
+from zeroconv.data.prepared.preparation import Prepared, prepare
+from zeroconv.data.prepared.progress import Progressed
 from zeroconv.data.prepared.reader import PreparedCache
+from zeroconv.data.prepared.stored_views import ViewSettings
 from zeroconv.data.prepared.verify import Verified, verify
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "PreparedCache",
     "Progressed",
     "Verified",
+    "ViewSettings",
     "default_workers",
     "is_prepared",
     "prepare",

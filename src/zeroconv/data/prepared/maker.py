@@ -1,5 +1,6 @@
 """One shard made or kept: the work of an engine, the same in whichever process and order it is done."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,27 +12,22 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.conditions.parameters import device_parameters
+from zeroconv.data.buckets import View
+from zeroconv.data.pair_views import show
 from zeroconv.data.pairs import Pair, get_map
 from zeroconv.data.prepared.encoders import open_encoders
 from zeroconv.data.prepared.manifest import Settings, ShardEntry
-from zeroconv.data.prepared.shard_file import (
-    EncodedPair,
-    ListedRow,
-    Shard,
-    hash_file,
-    pack_rows,
-    png_bytes,
-    read_shard,
-    shard_name,
-    write_listing,
-    write_shard,
-)
+from zeroconv.data.prepared.packing import EncodedPair, EncodedPicture, pack_rows, png_bytes
+from zeroconv.data.prepared.shard_file import ListedRow, Shard, hash_file, read_shard, shard_name, write_listing, write_shard
 from zeroconv.data.prepared.source import Source, hash_listing
+from zeroconv.data.prepared.stored_views import distinct
 from zeroconv.errors import InputError
 from zeroconv.images import normalize, to_tensor
 from zeroconv.messages import Message, listen
 
 __all__ = ["Done", "ShardMaker", "entry_of"]
+
+ONE_SIZE = "prepare pictures of one size, or with --buckets"
 
 
 @dataclass(frozen=True)
@@ -95,19 +91,23 @@ class ShardMaker:
         for index in self.settings.rows(number):
             name, content, problem = self.source.pairs.names[index], self.source.content, None
             key, stamp = content.key(index), content.stamp(index)
-            said: list[Message] = []
+            said, made = list[Message](), None
             try:
                 with listen(said.append):
-                    pairs.append(self.encode(self.source.open(index)))
+                    made = self.encode(self.source.open(index), key)
             except (OSError, ValueError, FloatingPointError) as error:
-                pairs.append(None)
                 problem = str(error)
+            pairs.append(made)
             for message in said:
                 count, first = heard.get(message.code, (0, message.about(name)))
                 heard[message.code] = count + 1, first
-            rows.append(ListedRow(name, self.source.captions(index), key, stamp, problem))
+            row = ListedRow(name, self.source.captions(index), key, stamp, problem)
+            if made is not None and made.parts:
+                row = replace(row, bucket=list(made.parts[0][0].bucket), views=len(made.pictures))
+            rows.append(row)
             yield 1
-        tensors = pack_rows(pairs, self.settings.shapes, self.settings.maps)
+        crops = None if self.settings.views is None else self.settings.views.crops
+        tensors = pack_rows(pairs, self.settings.shapes, self.settings.maps, crops)
         shard = write_shard(self.folder, number, tensors, rows, self.made_with)
         yield Done(number, entry_of(self.settings, number, shard, self.source), False, heard)
 
@@ -137,17 +137,20 @@ class ShardMaker:
             return replace(row, stamp=stamp)
         return None
 
-    def encode(self, pair: Pair) -> EncodedPair:
-        """The latents, texts and map of a pair.
+    def encode(self, pair: Pair, key: str) -> EncodedPair:
+        """The latents, texts and maps of a pair.
+
+        Args:
+            pair: which.
+            key: hash of its content.
 
         Raises:
-            InputError: for a picture of another size than the others.
+            InputError: for a picture of another size than the others, or one that is smaller than its bucket.
             FloatingPointError: when the encoders give a number that is not finite in half precision.
         """
-        if pair.image.size != self.settings.size:
-            (width, height), (w, h) = pair.image.size, self.settings.size
-            raise InputError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: train on pictures of one size")
-        latents = self.base.encode_images(normalize(to_tensor(pair.image))[None])[0].half().cpu()
+        parts = self.parts_of(pair, key)
+        views = distinct(parts) or [None]
+        pictures = [self.encode_picture(pair if view is None else show(pair, view), view) for view in views]
         captions, texts = pair.captions or (pair.caption,), list[dict[str, torch.Tensor]]()
         for caption in captions:
             text = self.base.encode_text([caption])
@@ -155,9 +158,24 @@ class ShardMaker:
                 {"text": text.hidden_states} if text.pooled is None else {"text": text.hidden_states, "pooled": text.pooled}
             )
             texts.append({name: tensor[0].half().cpu() for name, tensor in states.items()})
-        if not all(tensor.isfinite().all() for tensor in (latents, *(one for text in texts for one in text.values()))):
+        latents = [picture.latents for picture in pictures]
+        if not all(tensor.isfinite().all() for tensor in (*latents, *(one for text in texts for one in text.values()))):
             raise FloatingPointError(f"pair {pair.name!r}: the encoders give numbers that are not finite in half precision")
-        return EncodedPair(latents, texts, captions, png_bytes(self.map_of(pair)) if self.settings.maps else b"")
+        return EncodedPair(pictures, texts, captions, parts)
+
+    def parts_of(self, pair: Pair, key: str) -> list[list[View]]:
+        """The views of each part of a pair's picture; none where it is kept whole. Arguments and errors as `encode`."""
+        if self.settings.views is not None:
+            return self.settings.views.of_pair(pair, key)
+        if pair.image.size != self.settings.size:
+            (width, height), (w, h) = pair.image.size, self.settings.size
+            raise InputError(f"pair {pair.name!r} is {width}x{height}, others {w}x{h}: {ONE_SIZE}")
+        return []
+
+    def encode_picture(self, pair: Pair, view: View | None) -> EncodedPicture:
+        """The latents and the map of a pair as a view shows it."""
+        latents = self.base.encode_images(normalize(to_tensor(pair.image))[None])[0].half().cpu()
+        return EncodedPicture(latents, png_bytes(self.map_of(pair)) if self.settings.maps else b"", view)
 
     def map_of(self, pair: Pair) -> Image.Image:
         """The map of a pair: its own, unless it shall be extracted."""
@@ -176,7 +194,8 @@ def entry_of(settings: Settings, number: int, shard: Shard, source: Source) -> S
     rows = settings.rows(number)
     broken = {str(rows.start + place): problem for place, problem in shard.problems.items()}
     listing = hash_listing(source.pairs, rows)
+    buckets = Counter(f"{row.bucket[0]}x{row.bucket[1]}" for row in shard.rows if row.bucket is not None)
     return ShardEntry(
         f"{shard_name(number)}.safetensors", (rows.start, rows.stop), shard.sha256, shard.index_sha256, shard.bytes, listing,
-        broken,
+        broken, dict(sorted(buckets.items())), sum(row.views or 0 for row in shard.rows),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -9,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv.checkpoints.files.atomic import read_json, write_text
+from zeroconv.data.prepared.stored_views import ViewSettings, describe_views
 from zeroconv.errors import InputError, shorten
 
-__all__ = ["AGAIN", "Settings", "ShardEntry", "check_ours", "is_prepared", "read_manifest", "write_manifest"]
+__all__ = [
+    "AGAIN", "VIEWS", "WHOLE", "Settings", "ShardEntry", "check_ours", "describe", "describe_content", "is_prepared",
+    "read_manifest", "write_manifest",
+]  # fmt: skip
 
-MANIFEST, FORMAT, VERSION = "manifest.json", "zeroconv prepared pairs", 1
+MANIFEST, FORMAT = "manifest.json", "zeroconv prepared pairs"
+WHOLE, VIEWS = 1, 2  # versions of the layout: of whole pictures, and of views
 AGAIN = "the same `zeroconv data prepare` again makes it whole"
+OTHER = "choose another --out, or --fresh to begin anew"
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Settings:
         source: the data set, as it was given.
         pairs: how many it has.
         shard_size: rows of a shard; the last one may have fewer.
-        size: width and height of the pictures in pixels.
+        size: width and height of the pictures in pixels; of views those of the square, whose area no bucket exceeds.
         base: whose encoders, as it was given.
         vae: another autoencoder, as it was given.
         encoders: SHA-256 of the "autoencoder" and the "text encoder".
@@ -35,6 +42,7 @@ class Settings:
         maps: whether maps are kept: not where a training draws them anew at every visit.
         dtype: of latents and texts.
         version: of the layout.
+        views: which views are kept of each picture; None where it is kept whole.
     """
 
     source: str
@@ -49,7 +57,8 @@ class Settings:
     extract: Mapping[str, Any] = field(default_factory=dict[str, Any])
     maps: bool = False
     dtype: str = "float16"
-    version: int = VERSION
+    version: int = WHOLE
+    views: ViewSettings | None = None
 
     @property
     def shards(self) -> int:
@@ -60,10 +69,20 @@ class Settings:
         """The rows of a shard."""
         return range(number * self.shard_size, min(self.pairs, (number + 1) * self.shard_size))
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of whole pictures as they were before there were views."""
+        return {key: value for key, value in asdict(self).items() if key != "views" or value is not None}
+
     def digest(self) -> str:
         """SHA-256 of what a shard's numbers depend on; not of how many pairs there are, which may become more."""
-        values = {key: value for key, value in asdict(self).items() if key not in ("source", "pairs", "base", "vae")}
+        values = {key: value for key, value in self.to_json().items() if key not in ("source", "pairs", "base", "vae")}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def check_views(self, asked: ViewSettings | None, folder: Path) -> None:
+        """Refuse to go on with other views; arguments and errors as `check_same`."""
+        if self.views != asked:
+            what = f"{folder} was prepared with {describe_views(self.views)}, now {describe_views(asked)} are asked for"
+            raise InputError(what, field="crops", hint=OTHER)
 
     def check_same(self, asked: "Settings", folder: Path) -> None:
         """Refuse to go on with other settings.
@@ -83,7 +102,7 @@ class Settings:
             if name == "encoders":
                 part = next(part for part in new if old.get(part) != new[part])
                 what = f"{folder} was prepared with another {part} ({describe(self)}) than that of {describe(asked)}"
-            raise InputError(shorten(what, 400), field=name, hint="choose another --out, or --fresh to begin anew")
+            raise InputError(shorten(what, 400), field=name, hint=OTHER)
 
 
 def describe(settings: Settings) -> str:
@@ -103,6 +122,8 @@ class ShardEntry:
         bytes: of the file.
         listing: SHA-256 of the names and captions of its rows.
         broken: rows that cannot be used, counted from 0 in the whole data set, each with the reason.
+        buckets: of how many pairs the views are in each bucket, such as {"640x448": 12}; none where pictures are kept whole.
+        views: how many there are.
     """
 
     file: str
@@ -112,10 +133,25 @@ class ShardEntry:
     bytes: int
     listing: str
     broken: Mapping[str, str]
+    buckets: Mapping[str, int] = field(default_factory=dict[str, int])
+    views: int = 0
 
     def __post_init__(self) -> None:
         first, last = self.rows  # a list, where they come from JSON
         object.__setattr__(self, "rows", (first, last))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of whole pictures as they were before there were views."""
+        return {key: value for key, value in asdict(self).items() if key not in ("buckets", "views") or value}
+
+
+def describe_content(settings: Settings, entries: Sequence[ShardEntry]) -> str:
+    """What is kept of the pictures of a folder, for a person."""
+    if settings.views is None:
+        return f"whole pictures of {settings.size[0]}x{settings.size[1]}"
+    counts: Counter[str] = sum((Counter(entry.buckets) for entry in entries), Counter())
+    listed = ", ".join(f"{bucket} ({count})" for bucket, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    return f"{settings.views}: {sum(entry.views for entry in entries)} views of pictures in {listed}"
 
 
 def is_prepared(folder: str | Path) -> bool:
@@ -152,8 +188,8 @@ def write_manifest(folder: Path, settings: Settings, shards: Sequence[ShardEntry
     Raises:
         OSError: when it cannot be written.
     """
-    found = None if shards is None else [asdict(shard) for shard in shards]
-    values = {"format": FORMAT, **asdict(settings), "complete": shards is not None, "shards": found or []}
+    found = None if shards is None else [shard.to_json() for shard in shards]
+    values = {"format": FORMAT, **settings.to_json(), "complete": shards is not None, "shards": found or []}
     write_text(folder / MANIFEST, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -168,15 +204,16 @@ def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
         values = read_json(path)
         if values.pop("format", None) != FORMAT:
             raise InputError(f"{path} is another program's", field="data.cache", hint="name another folder")
-        if values["version"] != VERSION:
+        if values["version"] not in (WHOLE, VIEWS):
             raise InputError(
-                f"{path} has version {values['version']}; this zeroconv reads {VERSION}",
+                f"{path} has version {values['version']}; this zeroconv reads {WHOLE} and {VIEWS}",
                 field="data.cache",
                 hint="prepare it again with --fresh",
             )
         complete, shards = values.pop("complete"), values.pop("shards")
         values["size"] = tuple(values["size"])
         values["shapes"] = {key: tuple(shape) for key, shape in values["shapes"].items()}
+        values["views"] = ViewSettings(**values["views"]) if "views" in values else None
         settings = Settings(**values)
         entries = [ShardEntry(**shard) for shard in shards]
     except FileNotFoundError as error:

@@ -1,51 +1,29 @@
 """`zeroconv data prepare`: a data set to a folder of shards, made once, gone on with after any interruption."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from math import ceil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zeroconv import conditions
+from zeroconv.checkpoints.files.folder_lock import FolderLock
 from zeroconv.data.folder_pairs import FolderPairs
 from zeroconv.data.map_messages import look_at_maps
 from zeroconv.data.prepared.disk_room import check_room
 from zeroconv.data.prepared.encoders import hash_encoders, open_encoders, row_shapes
 from zeroconv.data.prepared.engines import Engine, run_engine
 from zeroconv.data.prepared.job import Job
-from zeroconv.data.prepared.maker import Done
-from zeroconv.data.prepared.manifest import Settings, ShardEntry, check_ours, is_prepared, read_manifest, write_manifest
+from zeroconv.data.prepared.manifest import VIEWS, WHOLE, Settings, check_ours, is_prepared, read_manifest, write_manifest
+from zeroconv.data.prepared.progress import Counter, Progressed
 from zeroconv.data.prepared.source import Source, is_drawn
+from zeroconv.data.prepared.stored_views import ViewSettings
 from zeroconv.data.readiness import inspect
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
+from zeroconv.run_files import LOCK
 
-__all__ = ["Prepared", "Progressed", "prepare"]
-
-
-@dataclass(frozen=True)
-class Progressed:
-    """How far the work is.
-
-    Attributes:
-        done: pairs, those of kept shards among them.
-        total: pairs.
-        made: pairs that were encoded now.
-        seconds: since the first of these.
-        bytes: of the shards that are done.
-    """
-
-    done: int
-    total: int
-    made: int
-    seconds: float
-    bytes: int
-
-    @property
-    def rate(self) -> float:
-        """Pairs a second."""
-        return self.made / self.seconds if self.seconds else 0.0
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +38,7 @@ class Prepared:
         made: shards that were made now; the others were there.
         bytes: of all shards.
         rate: pairs a second.
+        views: of all pairs; 0 where pictures are kept whole.
     """
 
     folder: Path
@@ -69,6 +48,7 @@ class Prepared:
     made: int
     bytes: int
     rate: float
+    views: int = 0
 
 
 def prepare(
@@ -85,12 +65,20 @@ def prepare(
     max_broken: float = 0.1,
     device: str = "cpu",
     fresh: bool = False,
+    buckets: bool = False,
+    resolution: int | None = None,
+    crops: int = 1,
+    flip: bool = False,
     report: Callable[[Progressed], None] = lambda _: None,
 ) -> Prepared:
     """Encode a data set into `out`, which training then reads with `data.cache`.
 
     The same call again goes on where it stopped, and makes those shards anew whose pairs have changed or whose file is
-    damaged. One call at a time may work on a folder.
+    damaged. One call at a time works on a folder; a second one is refused.
+
+    With `buckets`, or any of the three arguments behind it, views of pictures of any size are kept in place of whole ones of
+    one size: parts that are cut to the bucket of each picture's shape, their maps with them, as a training with the settings of
+    these names sees them. More parts than one are drawn by the pair's content, so that every call draws the same.
 
     Args:
         source: as `train` takes it: a folder or file of pairs, hub:OWNER/NAME, world:COUNT.
@@ -105,123 +93,100 @@ def prepare(
         max_broken: largest share of pairs that may be left out because they cannot be used; one may always be.
         device: where is encoded.
         fresh: remove what is there, and begin anew.
+        buckets: whether views are kept.
+        resolution: side in pixels of a square of the buckets' area; the base's own if left out.
+        crops: parts of each picture; one is its middle.
+        flip: whether each part is kept mirrored, too, where a caption allows it.
         report: called after each pair.
 
     Raises:
-        InputError: for a data set that cannot be used, or settings other than those of the folder, naming what differs.
+        InputError: for a data set that cannot be used, settings other than those of the folder, naming what differs, or while
+            another process prepares there, naming it.
         OSError: when the disk has not enough room, or cannot be written.
     """
     given = dict(extract or {})
     if given and condition is None:
         raise InputError("parameters of an extractor are given without a condition", field="condition", hint="name one")
     check_ours(out)
-    found = Source(source, condition)
-    before = read_manifest(out)[0] if is_prepared(out) and not fresh else None
-    size = size_of(found, given) if before is None else before.size
-    encoders = open_encoders(base, vae, device)
-    settings = Settings(
-        source=source, pairs=len(found), shard_size=shard_size, size=size, base=base, vae=vae,
-        encoders=hash_encoders(encoders), shapes=row_shapes(encoders, size), condition=found.condition, extract=given,
-        maps=keeps_maps(found, size, given),
-    )  # fmt: skip
-    if before is not None:
-        before.check_same(settings, out)
-    job = Job(settings, out, device)
-    maker = job.maker()
-    maker.source, maker.base = found, encoders
-    if fresh:
-        remove_shards(out, range(0))
-    check_room(settings, out, maker)
-    out.mkdir(parents=True, exist_ok=True)
-    remove_parts(out)
-    if before is None:
-        write_manifest(out, settings, None)
-    counter = Counter(settings, max_broken, report)
-    for said in run_engine(job, engine, workers, maker):
-        counter.add(said)
-    for message in counter.messages():
-        tell(message)
-    entries = [counter.entries[number] for number in range(settings.shards)]
-    write_manifest(out, settings, entries)
-    remove_shards(out, range(settings.shards))
+    with held(out):
+        found = Source(source, condition)
+        before = read_manifest(out)[0] if is_prepared(out) and not fresh else None
+        encoders = open_encoders(base, vae, device)
+        seen = buckets or resolution or flip or crops > 1
+        views = ViewSettings.of_base(encoders, resolution, crops, flip) if seen else None
+        if before is not None:
+            before.check_views(views, out)
+        size = size_of(found, given, views) if before is None else before.size
+        settings = Settings(
+            source=source, pairs=len(found), shard_size=shard_size, size=size, base=base, vae=vae,
+            encoders=hash_encoders(encoders), shapes=row_shapes(encoders, size), condition=found.condition, extract=given,
+            maps=keeps_maps(found, size, given), version=WHOLE if views is None else VIEWS, views=views,
+        )  # fmt: skip
+        if before is not None:
+            before.check_same(settings, out)
+        job = Job(settings, out, device)
+        maker = job.maker()
+        maker.source, maker.base = found, encoders
+        if fresh:
+            remove_shards(out, range(0))
+        check_room(settings, out, maker)
+        remove_parts(out)
+        if before is None:
+            write_manifest(out, settings, None)
+        counter = Counter(settings, max_broken, report)
+        for said in run_engine(job, engine, workers, maker):
+            counter.add(said)
+        for message in counter.messages():
+            tell(message)
+        entries = [counter.entries[number] for number in range(settings.shards)]
+        write_manifest(out, settings, entries)
+        remove_shards(out, range(settings.shards))
     broken = [(found.pairs.names[int(row)], problem) for entry in entries for row, problem in entry.broken.items()]
-    total = sum(entry.bytes for entry in entries)
-    return Prepared(out, len(found), broken, len(entries), counter.shards_made, total, counter.progress().rate)
+    total, kept = sum(entry.bytes for entry in entries), sum(entry.views for entry in entries)
+    return Prepared(out, len(found), broken, len(entries), counter.shards_made, total, counter.progress().rate, kept)
 
 
-class Counter:
-    """Counts what the workers say.
+@contextmanager
+def held(out: Path) -> Generator[None]:
+    """Hold a folder, so that no other process prepares in it; one that was made for it and stayed empty goes again.
 
-    Args:
-        settings: of the whole.
-        max_broken: largest share of pairs that may be left out.
-        report: called with every change.
+    Raises:
+        InputError: when another process holds it, naming it.
+        OSError: when it cannot be written.
     """
-
-    def __init__(self, settings: Settings, max_broken: float, report: Callable[[Progressed], None]) -> None:
-        self.settings, self.report = settings, report
-        self.max_broken = max_broken
-        self.allowed = min(ceil(max_broken * settings.pairs), settings.pairs - 1)
-        self.entries: dict[int, ShardEntry] = {}
-        self.rows_kept = self.rows_made = self.shards_made = 0
-        self.heard: dict[str, list[tuple[int, int, Message]]] = {}
-        self.begun = time.monotonic()
-
-    def add(self, said: int | Done) -> None:
-        """Count rows, or a shard.
-
-        Raises:
-            InputError: when more pairs cannot be used than may be left out.
-        """
-        if isinstance(said, Done):
-            self.entries[said.number] = said.entry
-            self.shards_made += not said.kept
-            first, last = said.entry.rows
-            for code, (count, message) in said.heard.items():
-                self.heard.setdefault(code, []).append((first, count, message))
-            if said.kept:
-                self.rows_kept += last - first
-            broken = [problem for entry in self.entries.values() for problem in entry.broken.values()]
-            if len(broken) > self.allowed:
-                raise InputError(
-                    f"{len(broken)} of {self.settings.pairs} pairs cannot be used, {self.allowed} may be left out "
-                    f"(first: {broken[0]})",
-                    field="source",
-                    hint="`zeroconv data check` lists all; mend them, or give a larger --max-broken",
-                )
-        else:
-            self.rows_made += said
-        self.report(self.progress())
-
-    def messages(self) -> Iterator[Message]:
-        """What was said about pairs, once for each kind, in an order that does not depend on the workers."""
-        for _, found in sorted(self.heard.items()):
-            count, message = sum(count for _, count, _ in found), min(found, key=lambda one: one[0])[2]
-            yield replace(message, text=f"{message.text} ({count} such pairs)") if count > 1 else message
-
-    def progress(self) -> Progressed:
-        """How far the work is."""
-        made = sum(entry.rows[1] - entry.rows[0] for entry in self.entries.values()) - self.rows_kept
-        made = max(made, self.rows_made)  # Ray tells of whole shards alone
-        sizes = sum(entry.bytes for entry in self.entries.values())
-        return Progressed(self.rows_kept + made, self.settings.pairs, made, time.monotonic() - self.begun, sizes)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(out / LOCK, "is preparing", "out")
+    lock.acquire()
+    try:
+        yield
+    except BaseException:
+        if [path.name for path in out.iterdir()] == [LOCK]:
+            lock.path.unlink()
+        raise
+    finally:
+        lock.release()
+        for folder in made:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
 
-def size_of(source: Source, extract: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height of most pictures.
+def size_of(source: Source, extract: Mapping[str, Any], views: ViewSettings | None) -> tuple[int, int]:
+    """Width and height of most pictures, or of the square of their buckets.
 
     Raises:
         InputError: for what is wrong with the whole data set.
     """
+    square = None if views is None else (views.resolution, views.resolution)
     if not isinstance(source.pairs, FolderPairs):
-        return source.open(0).image.size
-    found = inspect(source.pairs, 0, extract)
+        return square or source.open(0).image.size
+    found = inspect(source.pairs, 0, extract, one_size=square is None)
     if found.size is None or found.general:
         raise InputError("; ".join(found.lines[:3]), field="source")
     if source.condition is not None and not extract:
         for message in look_at_maps(source.pairs):
             tell(message)
-    return found.size
+    return square or found.size
 
 
 def keeps_maps(source: Source, size: tuple[int, int], extract: Mapping[str, Any]) -> bool:

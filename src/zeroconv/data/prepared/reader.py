@@ -1,6 +1,7 @@
 """A prepared folder as training reads it: mapped, never written, every row compared with its digest."""
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,15 @@ from torch import Tensor
 from zeroconv import conditions
 from zeroconv.checkpoints.files.safetensors import read_safetensors
 from zeroconv.conditions.parameters import without_device
-from zeroconv.data.pairs import Pairs
-from zeroconv.data.prepared.encoders import hash_encoders
-from zeroconv.data.prepared.manifest import AGAIN, describe, read_manifest
-from zeroconv.data.prepared.row_content import RowContent
-from zeroconv.data.prepared.shard_file import ListedRow, digest, hash_index, read_shard
-from zeroconv.data.prepared.source import captions_of, hash_listing
-from zeroconv.errors import InputError, shorten
-from zeroconv.messages import Message, tell
-from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
+from zeroconv.data.buckets import Size, View
+from zeroconv.data.prepared.manifest import AGAIN, describe_content, read_manifest
+from zeroconv.data.prepared.packing import digest
+from zeroconv.data.prepared.shard_file import hash_index
+from zeroconv.data.prepared.stored_views import ViewSettings, latents_name, read_view
+from zeroconv.errors import InputError
+from zeroconv.stable_diffusion import PromptEncoding
 
 __all__ = ["PreparedCache"]
-
-COMPARED = 200  # pairs whose files are read at the beginning of a run, where their times do not tell that they are the same
 
 
 class PreparedCache:
@@ -47,8 +44,18 @@ class PreparedCache:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures in pixels."""
+        """Width and height of the pictures in pixels; of views those of the square."""
         return self.settings.size
+
+    @property
+    def views(self) -> ViewSettings | None:
+        """Which views of each picture it keeps; None for whole ones."""
+        return self.settings.views
+
+    @property
+    def content(self) -> str:
+        """What it keeps of the pictures, for a person."""
+        return describe_content(self.settings, self.entries)
 
     @property
     def broken(self) -> dict[int, str]:
@@ -60,112 +67,57 @@ class PreparedCache:
         same = without_device(self.settings.extract) == without_device(extract)
         return self.settings.maps and self.settings.condition == conditions.get(condition).name and same
 
-    def check_pairs(self, pairs: Pairs) -> None:
-        """Refuse a data set that it was not made from.
+    def pictures(self) -> dict[int, tuple[Size, Size]]:
+        """Sizes in pixels of the pictures whose views it keeps, and of the bucket of each, by the number of the pair.
 
         Raises:
-            InputError: naming the first pair that differs.
+            InputError: when a shard is damaged.
         """
-        made = f"{self.folder} was prepared from {self.settings.source!r}"
-        if len(pairs) != self.settings.pairs:
-            raise InputError(
-                f"{made} with {self.settings.pairs} pairs, the data set has {len(pairs)}",
-                field="data.cache",
-                hint="prepare it again, or name another data.cache",
-            )
-        for number, entry in enumerate(self.entries):
-            if hash_listing(pairs, self.settings.rows(number)) != entry.listing:
-                raise InputError(
-                    f"{made}{self.difference(pairs, number)}",
-                    field="data.cache",
-                    hint="prepare it again, or name another data.cache",
-                )
-
-    def check_files(self, pairs: Pairs) -> None:
-        """Refuse pictures, and maps that were prepared with them, whose bytes are others than those that were encoded.
-
-        Files of the same size and time are not read. Of the others, and of pictures in tables, `COMPARED` are read, evenly
-        spread; it is said when there are more. Files may be missing: where maps are prepared nobody needs them.
-
-        Args:
-            pairs: the data set, of the same list (`check_pairs`).
-
-        Raises:
-            InputError: naming the first pair that differs.
-        """
-        content, newer = RowContent(pairs, self.settings.condition), list[tuple[int, ListedRow]]()
+        found: dict[int, tuple[Size, Size]] = {}
         for number in range(len(self.entries)):
-            rows, shard = self.settings.rows(number), read_shard(self.folder, number)
-            if shard is None or len(shard.rows) != len(rows):
-                raise self.damaged(rows.start)
-            for index, row in zip(rows, shard.rows, strict=True):
-                stamp = content.stamp(index)
-                if stamp != row.stamp if stamp is not None else not content.is_missing(index):
-                    newer.append((index, row))
-        for index, row in newer[:: -(-len(newer) // COMPARED) or 1]:
-            if content.key(index) != row.key:
-                raise InputError(
-                    f"{self.folder} was prepared from another picture or map than that of {shorten(row.name)!r} now",
-                    field="data.cache",
-                    hint=AGAIN,
-                )
-        if len(newer) > COMPARED:
-            count = f"{len(newer)} pairs have files of another time than when {self.folder} was prepared, or lie in tables"
-            told = f"{count}: some {COMPARED} of them were compared and are the same"
-            tell(Message(told, "data.compared", "info"))
-
-    def difference(self, pairs: Pairs, number: int) -> str:
-        """Which pair of a shard is not the one it was made from."""
-        shard = read_shard(self.folder, number)
-        for index, row in zip(self.settings.rows(number), () if shard is None else shard.rows, strict=False):
-            if row.name != pairs.names[index]:
-                return f": pair {index} was {shorten(row.name)!r} there and is {shorten(pairs.names[index])!r}"
-            if row.captions != captions_of(pairs, index):
-                return f": the caption of {shorten(row.name)!r} has changed"
-        return ", whose pairs have changed"
-
-    def check_base(self, base: StableDiffusion, size: tuple[int, int]) -> None:
-        """Refuse a base whose encoders it was not made with, and pictures of another size.
-
-        Raises:
-            InputError: naming the part, or the sizes.
-        """
-        if size != self.size:
-            (width, height), (w, h) = self.size, size
-            raise InputError(
-                f"{self.folder} was prepared for pictures of {width}x{height}, they are {w}x{h}",
-                field="data.cache",
-                hint="prepare it again with --fresh, or name another data.cache",
-            )
-        found = hash_encoders(base)
-        for part, made in self.settings.encoders.items():
-            if found.get(part) != made:
-                raise InputError(
-                    f"{self.folder} was prepared with another {part} ({describe(self.settings)}) than that of {base.name}",
-                    field="data.cache",
-                    hint="prepare the data set with this base, or name another data.cache",
-                )
+            rows = self.settings.rows(number)
+            tensors, _ = self.find(rows.start)
+            for index, shown in zip(rows, tensors["view_of"][:, 0, 0].tolist(), strict=True):
+                if shown >= 0:
+                    view, _ = read_view(tensors, shown)
+                    found[index] = view.picture, view.bucket
+        return found
 
     def count_captions(self, index: int) -> int:
         """How many captions a pair has."""
         tensors, row = self.find(index)
         return int((tensors["caption_texts"][row] >= 0).sum())
 
-    def read(self, indices: Sequence[int], captions: Sequence[int]) -> tuple[Tensor, PromptEncoding]:
+    def find_view(self, index: int, crop: int, mirrored: bool) -> tuple[int, View]:
+        """The view that shows a part of a pair's picture, and its row in the shard."""
+        tensors, row = self.find(index)
+        shown = int(tensors["view_of"][row, crop, int(mirrored)])
+        assert shown >= 0
+        return shown, read_view(tensors, shown)[0]
+
+    def may_mirror(self, index: int, caption: int) -> bool:
+        """Whether a visit with a caption of a pair may see its picture mirrored."""
+        tensors, row = self.find(index)
+        return bool(tensors["may_mirror"][row, caption])
+
+    def read(
+        self, indices: Sequence[int], captions: Sequence[int], views: Sequence[int] | None = None
+    ) -> tuple[Tensor, PromptEncoding]:
         """Latents (B, C, h, w) and encoded prompts, float32, on the CPU.
 
         Args:
             indices: numbers of the pairs.
             captions: which caption of each.
+            views: the row of its view (`find_view`), all of one bucket; left out where whole pictures are kept.
 
         Raises:
             InputError: when a row is damaged.
         """
         latents, texts, pooled = list[Tensor](), list[Tensor](), list[Tensor]()
-        for index, caption in zip(indices, captions, strict=True):
+        for number, (index, caption) in enumerate(zip(indices, captions, strict=True)):
             tensors, row = self.find(index)
             place = int(tensors["caption_texts"][row, caption])
-            latents.append(self.intact_latents(index, tensors, row))
+            latents.append(self.intact_picture(index, views[number] if views else None)[0])
             parts = [tensors[name][place] for name in ("text", "pooled") if name in tensors]
             if digest(*parts) != tensors["text_digests"][place].numpy().tobytes():
                 raise self.damaged(index)
@@ -174,28 +126,31 @@ class PreparedCache:
         text = PromptEncoding(torch.stack(texts).float(), torch.stack(pooled).float() if pooled else None)
         return torch.stack(latents).float(), text
 
-    def read_map(self, index: int) -> Image.Image:
-        """The map of a pair; only where `has_maps`.
+    def read_map(self, index: int, view: int | None = None) -> Image.Image:
+        """The map of a pair, or that of its view in a row (`find_view`); only where `has_maps`.
 
         Raises:
             InputError: when its row is damaged.
         """
-        tensors, row = self.find(index)
-        self.intact_latents(index, tensors, row)
-        image = Image.open(io.BytesIO(png_of(tensors, row)), formats=("PNG",))
+        image = Image.open(io.BytesIO(self.intact_picture(index, view)[1]), formats=("PNG",))
         image.load()
         return image
 
-    def intact_latents(self, index: int, tensors: Mapping[str, Tensor], row: int) -> Tensor:
-        """The latents of a row, (C, h, w) float16, once they and its map are what they must be.
+    def intact_picture(self, index: int, view: int | None) -> tuple[Tensor, bytes]:
+        """The latents of a pair or of one of its views, (C, h, w) float16, and the PNG of its map, as they must be.
 
         Raises:
             InputError: when they are not.
         """
-        latents = tensors["latents"][row]
-        if digest(latents, png_of(tensors, row)) != tensors["row_digests"][row].numpy().tobytes():
+        tensors, row = self.find(index)
+        if view is None:
+            latents = tensors["latents"][row]
+        else:
+            row, latents = view, read_view(tensors, view)[1]
+        png = png_of(tensors, row)
+        if digest(latents, png) != tensors["row_digests"][row].numpy().tobytes():
             raise self.damaged(index)
-        return latents
+        return latents, png
 
     def find(self, index: int) -> tuple[Mapping[str, Tensor], int]:
         """The shard of a pair, mapped, and its row there; a shard's index is hashed when the shard is first touched.
@@ -218,9 +173,17 @@ class PreparedCache:
     def expected_shapes(self, number: int, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
         """The shapes and places that a shard's index, which is hashed, leaves to its numbers."""
         rows, texts = len(self.settings.rows(number)), len(tensors["text_digests"])
-        counts = {name: rows if name == "latents" else texts for name in self.settings.shapes}
-        found = {name: (counts[name], *shape) for name, shape in self.settings.shapes.items()}
-        return {**found, "maps": (int(tensors["map_ends"][-1]),)} if self.settings.maps else found
+        found = {name: (texts, *shape) for name, shape in self.settings.shapes.items() if name != "latents"}
+        channels, height, _ = shape = self.settings.shapes["latents"]
+        if self.views is None:
+            found["latents"] = rows, *shape
+        else:
+            factor = self.size[1] // height
+            counts = Counter((w, h) for w, h in tensors["views"][:, 2:4].tolist())
+            found |= {latents_name(one): (count, channels, one[1] // factor, one[0] // factor) for one, count in counts.items()}
+        if self.settings.maps:
+            found["maps"] = (int(tensors["map_ends"][-1]) if len(tensors["map_ends"]) else 0,)
+        return found
 
     def damaged(self, index: int) -> InputError:
         """The error for a row that is not what it was when it was written."""
@@ -231,11 +194,15 @@ class PreparedCache:
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """The shapes of what is no index."""
-    return {name: tuple(tensors[name].shape) for name in ("latents", "text", "pooled", "maps") if name in tensors}
+    return {
+        name: tuple(tensor.shape)
+        for name, tensor in tensors.items()
+        if name in ("latents", "text", "pooled", "maps") or name.startswith("latents-")
+    }
 
 
 def png_of(tensors: Mapping[str, Tensor], row: int) -> bytes:
-    """The PNG file of a row's map; empty where there are none."""
+    """The PNG file of the map of a row, or of a view; empty where there are none."""
     if "maps" not in tensors:
         return b""
     ends = tensors["map_ends"]

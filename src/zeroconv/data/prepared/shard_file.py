@@ -9,50 +9,37 @@ shard-00000.safetensors    latents (n, C, h, w) and text (u, N, D), float16: eac
 shard-00000.json           the rows, what they were made from, and the SHA-256 of the file above
 ```
 
+Where views are kept (`ViewSettings`), pictures may be of any size, and in place of `latents` there are
+
+```
+latents-640x448            (m, C, h, w), float16: those of the bucket of that width and height, one tensor for each bucket
+views (v, 8)               what each view is, and where its latents are (`pack_views`)
+view_of (n, crops, 2)      which view shows a part of a pair's picture, as it is and mirrored; -1 for none
+may_mirror (n, k)          whether a visit with that caption may see the twins
+```
+
+and `map_ends` and `row_digests` have a row for each view.
+
 The JSON is written last, so a shard without it is not there. A digest is compared whenever a row is read; the digests
 themselves are hashed in the JSON and in the manifest.
 """
 
 import hashlib
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image
 from torch import Tensor
 
 from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.checkpoints.files.safetensors import write_safetensors
 
-__all__ = [
-    "INDEX", "EncodedPair", "ListedRow", "Shard", "digest", "hash_file", "hash_index", "pack_rows", "png_bytes", "read_shard",
-    "shard_name", "write_shard",
-]  # fmt: skip
+__all__ = ["INDEX", "ListedRow", "Shard", "hash_file", "hash_index", "read_shard", "shard_name", "write_listing", "write_shard"]
 
-INDEX = ("caption_texts", "map_ends", "row_digests", "text_digests")
+INDEX = ("caption_texts", "map_ends", "row_digests", "text_digests", "views", "view_of", "may_mirror")
 """The tensors that say where everything is and what it must hash to."""
-DIGEST_BYTES = 16
-
-
-@dataclass(frozen=True)
-class EncodedPair:
-    """What is kept of a pair.
-
-    Attributes:
-        latents: (C, h, w) float16.
-        texts: of each caption, in their order: "text" (N, D) and for SDXL "pooled" (P), float16.
-        captions: the captions.
-        png: its map as a PNG file; empty where maps are not prepared.
-    """
-
-    latents: Tensor
-    texts: Sequence[Mapping[str, Tensor]]
-    captions: Sequence[str]
-    png: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,9 @@ class ListedRow:
         captions: as the list has them.
         key: hash of its files' bytes.
         stamp: see `Stamp`.
-        problem: why it cannot be used; then its numbers are zeros.
+        problem: why it cannot be used; then its numbers are zeros, and it has no views.
+        bucket: width and height in pixels of the bucket of its views; None where whole pictures are kept.
+        views: how many.
     """
 
     name: str
@@ -72,6 +61,8 @@ class ListedRow:
     key: str
     stamp: list[int] | None = None
     problem: str | None = None
+    bucket: list[int] | None = None
+    views: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,63 +94,6 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def pack_rows(pairs: Sequence[EncodedPair | None], shapes: Mapping[str, tuple[int, ...]], maps: bool) -> dict[str, Tensor]:
-    """The tensors of a shard.
-
-    Args:
-        pairs: its rows; None for one that cannot be used.
-        shapes: of a row's "latents" and of a "text", and "pooled" for SDXL.
-        maps: whether maps are kept.
-    """
-    places: dict[str, int] = {}
-    texts: list[Mapping[str, Tensor]] = []
-    most = max((len(pair.captions) for pair in pairs if pair is not None), default=1)
-    caption_texts = torch.full((len(pairs), most), -1, dtype=torch.int32)
-    for row, pair in enumerate(pairs):
-        for number, caption in enumerate(() if pair is None else pair.captions):
-            assert pair is not None
-            if caption not in places:
-                places[caption] = len(texts)
-                texts.append(pair.texts[number])
-            caption_texts[row, number] = places[caption]
-    tensors = {"caption_texts": caption_texts}
-    tensors["latents"] = stack([None if pair is None else pair.latents for pair in pairs], shapes["latents"])
-    for name in shapes.keys() - {"latents"}:
-        tensors[name] = stack([text[name] for text in texts], shapes[name])
-    pngs = [b"" if pair is None else pair.png for pair in pairs]
-    if maps:
-        tensors["maps"] = as_bytes(b"".join(pngs))
-        tensors["map_ends"] = torch.tensor([len(png) for png in pngs], dtype=torch.int64).cumsum(0)
-    rows = [digest(tensors["latents"][row], png) for row, png in enumerate(pngs)]
-    tensors["row_digests"] = as_bytes(b"".join(rows)).view(-1, DIGEST_BYTES)
-    kinds = [name for name in ("text", "pooled") if name in shapes]
-    found = [digest(*(tensors[name][place] for name in kinds)) for place in range(len(texts))]
-    tensors["text_digests"] = as_bytes(b"".join(found)).view(-1, DIGEST_BYTES)
-    return tensors
-
-
-def stack(rows: Sequence[Tensor | None], shape: tuple[int, ...]) -> Tensor:
-    """Rows as one tensor in float16, zeros where there is none."""
-    found = torch.zeros((len(rows), *shape), dtype=torch.float16)
-    for place, row in enumerate(rows):
-        if row is not None:
-            found[place] = row
-    return found
-
-
-def as_bytes(data: bytes) -> Tensor:
-    """Bytes as a tensor of uint8."""
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(0, dtype=torch.uint8)
-
-
-def digest(*parts: Tensor | bytes) -> bytes:
-    """BLAKE2b of tensors and bytes, one after the other: 16 bytes."""
-    content = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        content.update(part if isinstance(part, bytes) else part.numpy().tobytes())
-    return content.digest()
-
-
 def hash_index(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors named in `INDEX`, their shapes too."""
     content = hashlib.sha256()
@@ -177,13 +111,6 @@ def hash_file(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def png_bytes(image: Image.Image) -> bytes:
-    """A map as a PNG file."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def write_shard(folder: Path, number: int, tensors: Mapping[str, Tensor], rows: list[ListedRow], made_with: str) -> Shard:

@@ -1,11 +1,13 @@
 """Whether every shard of a prepared folder is what its manifest says."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeroconv.data.prepared.manifest import AGAIN, read_manifest
+from zeroconv.data.prepared.manifest import AGAIN, describe_content, read_manifest
 from zeroconv.data.prepared.shard_file import hash_file, read_shard
+from zeroconv.data.prepared.stored_views import ViewSettings
 from zeroconv.errors import InputError
 
 __all__ = ["Verified", "verify"]
@@ -21,6 +23,9 @@ class Verified:
         shards: how many.
         bytes: of all shards.
         problems: one line for each shard that is not what it must be.
+        content: what is kept of the pictures, for a person.
+        views: which views; None where pictures are kept whole.
+        buckets: how many pairs lie in each bucket of these.
     """
 
     pairs: int
@@ -28,6 +33,9 @@ class Verified:
     shards: int
     bytes: int
     problems: list[str]
+    content: str
+    views: ViewSettings | None
+    buckets: Mapping[str, int]
 
 
 def verify(folder: Path, report: Callable[[int, int], None] = lambda *_: None) -> Verified:
@@ -57,4 +65,8 @@ def verify(folder: Path, report: Callable[[int, int], None] = lambda *_: None) -
                 problems.append(f"{path.with_suffix('.json')} is damaged")
         report(number + 1, len(entries))
     broken = sum(len(entry.broken) for entry in entries)
-    return Verified(settings.pairs, broken, len(entries), sum(entry.bytes for entry in entries), problems)
+    size, buckets = sum(entry.bytes for entry in entries), Counter[str]()
+    for entry in entries:
+        buckets.update(entry.buckets)
+    content = describe_content(settings, entries)
+    return Verified(settings.pairs, broken, len(entries), size, problems, content, settings.views, dict(buckets))

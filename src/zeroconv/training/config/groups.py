@@ -82,8 +82,8 @@ class DataConfig(Group):
     workers: int = Field(0, ge=0, description="processes that open pictures and make maps while the network learns")
     cache: Path | None = Field(
         None,
-        description="a folder of `data prepare`, or one in which runs keep latents and texts together; if left out each "
-        "run keeps its own",
+        description="a folder of `data prepare`, of the same buckets, resolution and crops, or one in which runs keep latents "
+        "and texts together; if left out each run keeps its own",
     )
 
     buckets: bool = Field(

@@ -151,9 +151,7 @@ class Batches:
             return self.finish(self.without_unencodable(visits))
         text = text.replace_rows(torch.tensor([drawn.empty_prompt for drawn in visits.drawn]), self.empty_text)
         maps = visits.maps
-        if maps is None and not visits.pairs:
-            maps = self.gather.read_maps(visits.places)
-        elif maps is None:
+        if maps is None:
             maps = make_maps(self.config, visits.pairs, [drawn.extraction for drawn in visits.drawn])
         known = conditions.get(self.config.data.condition)
         batch = Batch(
@@ -184,7 +182,7 @@ class Batches:
         """
         rows = [self.pairs.indices[place] for place in visits.places]
         if isinstance(self.cache, PreparedCache):
-            return self.cache.read(rows, visits.captions)
+            return self.cache.read(rows, visits.captions, [number for _, number in visits.views])
         if self.views is None:
             return self.cache.read(rows, visits.pairs)
         parts = [row * self.views.per_sample + number for row, (_, number) in zip(rows, visits.views, strict=True)]

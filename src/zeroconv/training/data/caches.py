@@ -8,7 +8,7 @@ from pathlib import Path
 from zeroconv.data import Pairs
 from zeroconv.data.latent_cache import LatentCache, encoder_fingerprint
 from zeroconv.data.prepared import PreparedCache, is_prepared
-from zeroconv.errors import InputError
+from zeroconv.data.prepared.comparison import check_pairs
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.groups import DataConfig
@@ -20,15 +20,12 @@ def open_prepared(data: DataConfig, pairs: Pairs) -> PreparedCache | None:
     """The prepared folder of the settings; None where there is none.
 
     Raises:
-        InputError: when it is damaged, not finished, or was made from other pairs; and with buckets.
+        InputError: when it is damaged, not finished, or was made from other pairs.
     """
     if data.cache is None or not is_prepared(data.cache):
         return None
-    if data.buckets:
-        said = f"{data.cache} is a prepared folder of whole pictures, and buckets see parts of them"
-        raise InputError(said, field="data.cache", hint="name another folder, or leave it out")
     found = PreparedCache(data.cache)
-    found.check_pairs(pairs)
+    check_pairs(found, pairs)
     return found
 
 

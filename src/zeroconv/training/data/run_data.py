@@ -9,7 +9,9 @@ from zeroconv import conditions
 from zeroconv.data import FolderPairs, get_maps, open_pairs
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.map_messages import look_at_maps
-from zeroconv.data.prepared import PreparedCache
+from zeroconv.data.pair_views import centre
+from zeroconv.data.prepared import PreparedCache, ViewSettings
+from zeroconv.data.prepared.comparison import check_base, check_files, check_views
 from zeroconv.data.readiness import check_ready
 from zeroconv.messages import Message
 from zeroconv.stable_diffusion import StableDiffusion
@@ -17,7 +19,7 @@ from zeroconv.training.config.defaults import default_probe_count, extractor_par
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.caches import open_cache, open_prepared
 from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
-from zeroconv.training.data.views import Buckets, Views, centre
+from zeroconv.training.data.views import Buckets, Views
 from zeroconv.training.data.visits import make_maps
 from zeroconv.training.processes import Processes
 
@@ -45,7 +47,14 @@ class RunData:
             broken = self.prepared.broken
         else:
             broken = check_ready(self.found, data.extract, not data.buckets) if isinstance(self.found, FolderPairs) else {}
-        self.buckets = Buckets(config, opened(), self.found, broken) if data.buckets else None
+        seen = ViewSettings.of_base(opened(), data.resolution, data.crops, data.flip) if data.buckets else None
+        if self.prepared is not None:
+            check_views(self.prepared, seen)
+        self.buckets = None
+        if seen is not None and self.prepared is not None:
+            self.buckets = Buckets(self.prepared.pictures(), broken)
+        elif seen is not None:
+            self.buckets = Buckets.of_files(self.found, seen.buckets, broken)
         shown = self.buckets and self.buckets.largest  # held-out pictures are of one bucket, that of most
         unfit = self.buckets.outside(shown) if self.buckets and shown else ()
         count = config.probe.count or (
@@ -57,7 +66,7 @@ class RunData:
         self.held_out = [self.found.names[index] for index in indices]
         rest = sorted(set(range(len(self.found))) - set(indices))
         self.pairs = TrainingPairs(self.found, rest, data.max_broken, broken)
-        self.views = Views(config, self.buckets, rest) if self.buckets else None
+        self.views = Views(config, self.buckets, rest, self.prepared) if self.buckets else None
         if self.views:
             self.pairs.sizes = self.views.sizes
         self.left_out = [(self.pairs.name(place), problem) for place, problem in sorted(self.pairs.broken.items())]
@@ -75,7 +84,7 @@ class RunData:
             InputError: naming the first.
         """
         if self.prepared is not None:
-            self.prepared.check_files(self.found)
+            check_files(self.prepared, self.found)
 
     def check_base(self, base: StableDiffusion) -> None:
         """Refuse what was prepared with another base, or for pictures of another size.
@@ -84,7 +93,7 @@ class RunData:
             InputError: naming what differs.
         """
         if self.prepared is not None:
-            self.prepared.check_base(base, self.size)
+            check_base(self.prepared, base, self.size)
 
     def open_cache(self, own: Path, base: StableDiffusion) -> LatentCache | PreparedCache:
         """The latents and prompts of the data set: prepared ones, else as far as they are known.

@@ -1,7 +1,7 @@
 """The pairs of a run: which are held out, and what happens where one cannot be used."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from math import ceil
 
@@ -58,9 +58,7 @@ class TrainingPairs:
         Raises:
             InputError: when more cannot be used than may be left out.
         """
-        places = range(len(self)) if among is None else among
-        first = bisect_left(places, place)
-        for found in chain(islice(places, first, None), islice(places, first)):
+        for found in self.in_turn(place, among):
             if found not in self.broken:
                 try:
                     pair = self.pairs[self.indices[found]]
@@ -75,16 +73,22 @@ class TrainingPairs:
                     return found, pair
         raise self.refuse()
 
-    def usable(self, place: int) -> int:
-        """The place of the pair that a visit of `place` sees, as far as is known without opening it.
+    def usable(self, place: int, among: Sequence[int] | None = None) -> int:
+        """The place of the pair that a visit of `place` sees, as far as is known without opening it; arguments as `open`.
 
         Raises:
             InputError: when no pair can be used.
         """
-        found = next((one for one in (*range(place, len(self)), *range(place)) if one not in self.broken), None)
+        found = next((one for one in self.in_turn(place, among) if one not in self.broken), None)
         if found is None:
             raise self.refuse()
         return found
+
+    def in_turn(self, place: int, among: Sequence[int] | None) -> Iterator[int]:
+        """The places that a visit of `place` tries, one after the other."""
+        places = range(len(self)) if among is None else among
+        first = bisect_left(places, place)
+        return chain(islice(places, first, None), islice(places, first))
 
     def check_share(self) -> None:
         """Refuse to go on with too few pairs.

@@ -1,69 +1,67 @@
 """How visits see pictures of any size: which bucket each lies in, which part of it is cut, and whether it is mirrored."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
-from zeroconv import conditions
 from zeroconv.data import FolderPairs, Pair, Pairs
 from zeroconv.data.bucket_order import BucketOrder
-from zeroconv.data.buckets import Size, View, bucket_sizes, choose_bucket
+from zeroconv.data.buckets import Size, View, fit_bucket
+from zeroconv.data.pair_views import draw_part, may_mirror, show
+from zeroconv.data.prepared import PreparedCache
 from zeroconv.data.readiness import readable_size
 from zeroconv.data.sampling_order import SampleRef
 from zeroconv.diffusion import generator
 from zeroconv.errors import InputError
-from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 
-__all__ = ["Buckets", "Views", "centre"]
-
-NOT_MIRRORED = re.compile(
-    r"\b(left|right|(text|letters?|lettering|words?|writing|written|inscriptions?|signs?|signage|logos?|labels?|says|saying)\b)"
-    r"|[\"“”„«»「」]",
-    re.IGNORECASE,
-)
-"""Words of captions that are not true of the mirrored picture, or tell of writing in it, which nobody could read then."""
+__all__ = ["Buckets", "Views"]
 
 
 class Buckets:
-    """The bucket of each picture of a data set, by headers alone.
+    """The bucket of each picture of a data set.
 
     Args:
-        config: of the run.
-        base: decides the buckets: its size in pixels, and the steps that its autoencoder and U-Net take.
-        found: the data set.
-        broken: what is wrong with pairs that cannot be used, by index; those whose picture is too small are added.
+        found: size of each picture that can be used and of its bucket, by index.
+        broken: what is wrong with the others, by index.
 
     Raises:
-        InputError: when no pair is left.
+        InputError: when none can be used.
     """
 
-    def __init__(self, config: TrainConfig, base: StableDiffusion, found: Pairs, broken: dict[int, str]) -> None:
-        side, factor = config.data.resolution or base.size, base.vae_scale_factor
-        whole = factor * 2 ** (len(base.unet.config.block_out_channels) - 1)  # what the U-Net halves without a rest
-        all_sizes = bucket_sizes(side, max(factor, min(whole, side // 8 // factor * factor)))
-        self.sizes, self.chosen = dict[int, Size](), dict[int, Size]()
-        rows = found.rows if isinstance(found, FolderPairs) else None
-        shared = found[0].image.size if rows is None else (0, 0)  # scenes have one size
-        for index in range(len(found)):
+    def __init__(self, found: Mapping[int, tuple[Size, Size]], broken: Mapping[int, str]) -> None:
+        if not found:
+            first = f" (first: {broken[min(broken)]})" if broken else ""
+            raise InputError(f"none of {len(broken)} pairs can be used{first}", field="data.resolution")
+        self.sizes = {index: size for index, (size, _) in found.items()}
+        self.chosen = {index: bucket for index, (_, bucket) in found.items()}
+
+    @classmethod
+    def of_files(cls, pairs: Pairs, sizes: list[Size], broken: dict[int, str]) -> "Buckets":
+        """By headers alone.
+
+        Args:
+            pairs: the data set.
+            sizes: all buckets there are.
+            broken: what is wrong with pairs that cannot be used, by index; those whose picture is too small are added.
+
+        Raises:
+            InputError: when no pair is left.
+        """
+        rows = pairs.rows if isinstance(pairs, FolderPairs) else None
+        shared = pairs[0].image.size if rows is None else (0, 0)  # scenes have one size
+        found: dict[int, tuple[Size, Size]] = {}
+        for index in range(len(pairs)):
             if index in broken:
                 continue
             size = shared if rows is None else readable_size(rows[index].image, photo=True)
-            bucket = choose_bucket(size, all_sizes)
-            if View(size, bucket, 0, 0).scale > 1:
-                (width, height), (w, h) = size, bucket
-                broken[index] = (
-                    f"pair {found.names[index]!r} is {width}x{height}, smaller than its bucket of {w}x{h}: give a larger "
-                    "picture, or a smaller `resolution`"
-                )
-                continue
-            self.sizes[index], self.chosen[index] = size, bucket
-        if not self.chosen:
-            first = f" (first: {broken[min(broken)]})" if broken else ""
-            raise InputError(f"none of {len(found)} pairs can be used{first}", field="data.resolution")
+            try:
+                found[index] = size, fit_bucket(pairs.names[index], size, sizes)
+            except InputError as error:
+                broken[index] = str(error)
+        return cls(found, broken)
 
     @property
     def largest(self) -> Size:
@@ -92,9 +90,13 @@ class Views:
         config: of the run.
         buckets: of the data set.
         indices: in the data set, of the pairs that are trained on; a pair's place among them is what visits speak of.
+        stored: a prepared folder whose views are taken; parts are drawn by the seed if left out.
     """
 
-    def __init__(self, config: TrainConfig, buckets: Buckets, indices: Sequence[int]) -> None:
+    def __init__(
+        self, config: TrainConfig, buckets: Buckets, indices: Sequence[int], stored: PreparedCache | None = None
+    ) -> None:
+        self.indices, self.stored = indices, stored
         data, self.seed = config.data, config.optimization.seed
         self.crops, self.flip = data.crops, data.flip
         places: dict[Size, list[int]] = {}
@@ -117,7 +119,7 @@ class Views:
         return max(self.buckets, key=lambda size: size[0] * size[1])
 
     def see(self, ref: SampleRef, place: int, pair: Pair, bucket: Size) -> tuple[View, int, Pair]:
-        """The view of a visit, its number among all views of that picture, and the pair as it shows there.
+        """The view of a visit, its number (among all views of that picture, or its row, if stored), and the pair as it shows.
 
         Args:
             ref: the visit, to which the choice of a part belongs.
@@ -125,33 +127,23 @@ class Views:
             pair: that pair, with the visit's caption.
             bucket: of the batch.
         """
+        crop, mirrored = self.choose(ref, may_mirror(pair.caption))
+        if self.stored is not None:
+            number, view = self.stored.find_view(self.indices[place], crop, mirrored)
+        else:
+            part = draw_part(pair.image.size, bucket, self.crops, generator(self.seed, "part", place, crop))
+            number, view = crop * (2 if self.flip else 1) + mirrored, replace(part, mirrored=mirrored)
+        return view, number, show(pair, view)
+
+    def find(self, ref: SampleRef, place: int, caption: int) -> tuple[View, int]:
+        """The same of a stored view, without its pair: the view and its row. The caption is that of the visit."""
+        assert self.stored is not None
+        index = self.indices[place]
+        number, view = self.stored.find_view(index, *self.choose(ref, self.stored.may_mirror(index, caption)))
+        return view, number
+
+    def choose(self, ref: SampleRef, may_be_mirrored: bool) -> tuple[int, bool]:
+        """Which part a visit sees, and whether mirrored."""
         drawn = generator(self.seed, "view", ref.index, ref.epoch)
-        number = int(torch.randint(self.crops, (), generator=drawn)) if self.crops > 1 else 0
-        mirrored = self.flip and bool(torch.rand((), generator=drawn) < 0.5) and not NOT_MIRRORED.search(pair.caption)
-        view = replace(self.part(place, number, pair.image.size, bucket), mirrored=mirrored)
-        return view, number * (2 if self.flip else 1) + mirrored, show(pair, view)
-
-    def part(self, place: int, number: int, size: Size, bucket: Size) -> View:
-        """Part `number` of a picture: its middle where there is one part only, else drawn once for all epochs."""
-        whole = View(size, bucket, 0, 0)
-        if self.crops == 1:
-            return middle(whole)
-        drawn = generator(self.seed, "part", place, number)
-        left, top = (int(torch.randint(slack + 1, (), generator=drawn)) for slack in whole.slack)
-        return replace(whole, left=left, top=top)
-
-
-def middle(view: View) -> View:
-    """The view of the middle."""
-    return replace(view, left=view.slack[0] // 2, top=view.slack[1] // 2)
-
-
-def centre(pair: Pair, bucket: Size) -> Pair:
-    """A held-out pair, its middle cut to a bucket."""
-    return show(pair, middle(View(pair.image.size, bucket, 0, 0)))
-
-
-def show(pair: Pair, view: View) -> Pair:
-    """A pair as a view shows it: picture and maps alike."""
-    seen = {name: view.of_map(image, conditions.get(name)) for name, image in pair.maps.items()}
-    return replace(pair, image=view.of_picture(pair.image), maps=seen)
+        crop = int(torch.randint(self.crops, (), generator=drawn)) if self.crops > 1 else 0
+        return crop, self.flip and bool(torch.rand((), generator=drawn) < 0.5) and may_be_mirrored

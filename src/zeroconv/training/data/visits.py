@@ -35,7 +35,8 @@ class Visits:
         drawn: everything random about them.
         maps: their condition images; None where they are made later.
         left_out: pairs that turned out to be unusable, each with what is wrong.
-        views: the part of each picture that is seen, and which of its parts it is; empty where whole pictures are.
+        views: the part of each picture that is seen, and its number: which of its parts it is, or the row of a stored view;
+            empty where whole pictures are seen.
         size: width and height of the pictures as they are seen.
     """
 
@@ -101,8 +102,8 @@ class Gatherer(Dataset[Visits]):
         """Open the pairs of samples; draws belong to the sample, whichever pair it sees; pictures are seen at `size`."""
         before, seed = set(self.pairs.broken), self.config.optimization.seed
         if self.prepared is not None:
-            return self.open_prepared(self.prepared, refs, drawn)
-        among = None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
+            return self.open_prepared(self.prepared, refs, drawn, size)
+        among = self.among(size)
         places, pairs = zip(*(self.pairs.open(ref.index, self.check_size, among) for ref in refs), strict=True)
         pairs = [with_caption(pair, draw_caption(ref, seed)) for ref, pair in zip(refs, pairs, strict=True)]
         captions, views = [pair.caption_index for pair in pairs], list[tuple[View, int]]()
@@ -115,22 +116,22 @@ class Gatherer(Dataset[Visits]):
         left_out = {place: problem for place, problem in self.pairs.broken.items() if place not in before}
         return Visits(refs, places, pairs, captions, drawn, maps, left_out, views, size)
 
-    def open_prepared(self, prepared: PreparedCache, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness]) -> Visits:
+    def open_prepared(
+        self, prepared: PreparedCache, refs: Sequence[SampleRef], drawn: Sequence[StepRandomness], size: tuple[int, int]
+    ) -> Visits:
         """The same where no picture needs to be opened."""
-        places = [self.pairs.usable(ref.index) for ref in refs]
+        places = [self.pairs.usable(ref.index, self.among(size)) for ref in refs]
         counts = [prepared.count_captions(self.pairs.indices[place]) for place in places]
         chosen = [draw_caption(ref, self.config.optimization.seed) for ref in refs]
         captions = [choose(count) if count > 1 else 0 for choose, count in zip(chosen, counts, strict=True)]
-        return Visits(refs, places, (), captions, drawn, self.read_maps(places), size=self.size)
+        views = [] if self.views is None else [self.views.find(*one) for one in zip(refs, places, captions, strict=True)]
+        numbers = [number for _, number in views] or [None] * len(places)
+        maps = [prepared.read_map(self.pairs.indices[place], number) for place, number in zip(places, numbers, strict=True)]
+        return Visits(refs, places, (), captions, drawn, maps, views=views, size=size)
 
-    def read_maps(self, places: Sequence[int]) -> list[Image.Image]:
-        """The prepared maps of pairs.
-
-        Raises:
-            InputError: when one is damaged.
-        """
-        assert self.prepared is not None
-        return [self.prepared.read_map(self.pairs.indices[place]) for place in places]
+    def among(self, size: tuple[int, int]) -> Sequence[int] | None:
+        """Places of the pairs that may take each other's place where pictures are seen at a size; None for all."""
+        return None if self.views is None else self.views.order.members[self.views.buckets.index(size)]
 
     def check_size(self, pair: Pair) -> None:
         """Refuse a picture of another size than the others, unless parts of them are seen.

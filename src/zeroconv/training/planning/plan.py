@@ -49,6 +49,7 @@ class RunPlan:
         checkpoints: bytes of the states that are kept, and of the network.
         cache: bytes of the latents and texts.
         free: bytes on the disk of the run folder.
+        prepared: what the prepared folder keeps of the pictures; None without one.
     """
 
     config: TrainConfig
@@ -61,6 +62,7 @@ class RunPlan:
     checkpoints: int
     cache: int
     free: int
+    prepared: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -82,6 +84,7 @@ class RunPlan:
         return [
             *text,
             "",
+            *([f"# prepared: {self.prepared}"] if self.prepared else []),
             f"# {self.pairs:,} pairs; {self.trained:,} parameters learn, {self.locked:,} are locked",
             f"# memory: {gigabytes(self.memory.total)} beside the program itself ({parts})",
             f"# time: {whole} for {self.config.optimization.steps:,} steps, without data and probes",
@@ -125,6 +128,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
         (KEPT + 1) * state + weights,  # a new state is whole before the oldest one goes
         0 if data.prepared else count * (parts * (2 * c * h * w + DIGESTS) + captions * (2 * texts + DIGESTS)),
         shutil.disk_usage(place).free,
+        data.prepared.content if data.prepared else None,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv.checkpoints.files.atomic import read_json, replacing, sync, write_text
+from zeroconv.checkpoints.files.folder_lock import FolderLock
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
@@ -17,7 +18,6 @@ from zeroconv.run_files import CONFIG, LOCK, LOG, SAMPLES, parse_line
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.run_folder.checkpoints import Checkpoint, Checkpoints
 from zeroconv.training.run_folder.entries import ENTRIES, HELD_OUT, SKIPPED, check_ours, is_comparable
-from zeroconv.training.run_folder.lock import FolderLock
 
 __all__ = ["RunFolder"]
 
@@ -67,7 +67,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = Checkpoints(path / "state")
         self.saved: Checkpoint | None = None
-        self.lock = FolderLock(path / LOCK)
+        self.lock = FolderLock(path / LOCK, "is training in", "checkpoint.out")
         self.followers: list[Callable[[Mapping[str, Any]], None]] = []
 
     def open(self, config: TrainConfig, tensors: bool = True) -> None:
@@ -137,8 +137,8 @@ class RunFolder:
                         field=path,
                         hint="choose another --out, the settings of that run, or --fresh to begin anew",
                     )
-            changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path]]
-            changed = [words for words in changed if words.partition(" ")[0] not in FREE_ON_RESUME]
+            free = {*FREE_ON_RESUME} - ({"data.cache"} if config.data.crops > 1 else set())  # which may hold other parts
+            changed = [f"{path} = {new[path]} (was {old[path]})" for path in new if old[path] != new[path] and path not in free]
             if changed and self.saved is not None:
                 tell(Message(f"the run goes on with other settings: {', '.join(changed)}", "run.other-settings", "info"))
         (self.path / SAMPLES).mkdir(parents=True, exist_ok=True)

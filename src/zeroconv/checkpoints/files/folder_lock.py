@@ -1,4 +1,4 @@
-"""One process trains in a run folder: a lock that the system drops when its holder dies, however it dies."""
+"""One process writes into a folder: a lock that the system drops when its holder dies, however it dies."""
 
 import os
 import platform
@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from zeroconv.errors import InputError
@@ -29,11 +30,13 @@ class FolderLock:
     Where a folder is shared by machines whose locks do not reach each other, the file's time is the holder's sign of life.
 
     Args:
-        path: of the file, which bears the process's number and its machine.
+        path: of the file, which bears the process's number, its machine, and the time at which it took hold of it.
+        doing: what its holder does, for those who are refused: process 7 on node1 *is training in* that folder.
+        field: what named the folder.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, doing: str, field: str) -> None:
+        self.path, self.doing, self.field = path, doing, field
         self.descriptor: int | None = None
         self.released = threading.Event()
 
@@ -41,7 +44,7 @@ class FolderLock:
         """Hold it.
 
         Raises:
-            InputError: when another run holds it, with its process's number and machine.
+            InputError: when another process holds it, with its number, its machine and since when.
             OSError: when it cannot be written.
         """
         if fcntl is None:
@@ -52,17 +55,22 @@ class FolderLock:
         except BlockingIOError:
             holder = read_holder(descriptor)
             os.close(descriptor)
-            raise refuse(self.path, *holder) from None
+            raise self.refuse(*holder) from None
         except OSError:  # a file system without locks
             os.close(descriptor)
             return
-        process, machine = read_holder(descriptor)
+        if not is_file(descriptor, self.path):  # it was removed in between, so that it is nobody's any more
+            os.close(descriptor)
+            self.acquire()
+            return
+        process, machine, since = read_holder(descriptor)
         if machine not in ("", platform.node()) and time.time() - os.fstat(descriptor).st_mtime < SILENT:
             os.close(descriptor)
-            raise refuse(self.path, process, machine)
+            raise self.refuse(process, machine, since)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
         try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()} {platform.node()} {now}\n".encode(), 0)
         except OSError as error:
             os.close(descriptor)
             raise OSError(f"cannot write {self.path}: {error.strerror}") from error
@@ -81,8 +89,17 @@ class FolderLock:
             self.descriptor = None
 
     def __del__(self) -> None:
-        """Let go of it when its run folder is forgotten."""
+        """Let go of it when its owner is forgotten."""
         self.release()
+
+    def refuse(self, process: str, machine: str, since: str) -> InputError:
+        """The error for a folder that somebody works on."""
+        who = f"process {process or 'unknown'} on {machine or 'this machine'} {self.doing} {self.path.parent}"
+        return InputError(
+            f"{who}, since {since}" if since else who,
+            field=self.field,
+            hint="wait for it, stop it, or choose another --out",
+        )
 
 
 def drop_inherited() -> None:
@@ -104,16 +121,16 @@ def beat(descriptor: int, released: threading.Event) -> None:
             os.utime(descriptor)
 
 
-def read_holder(descriptor: int) -> tuple[str, str]:
-    """Process and machine of whoever holds a lock; empty where it does not say."""
+def read_holder(descriptor: int) -> tuple[str, str, str]:
+    """Process and machine of whoever holds a lock, and since when; empty where it does not say."""
     words = os.pread(descriptor, 256, 0).decode("utf-8", "replace").split()
-    return (words[0] if words else ""), (words[1] if len(words) > 1 else "")
+    process, machine, since = (*words, "", "", "")[:3]
+    return process, machine, since
 
 
-def refuse(path: Path, process: str, machine: str) -> InputError:
-    """The error for a folder that somebody trains in."""
-    return InputError(
-        f"process {process or 'unknown'} on {machine or 'this machine'} is training in {path.parent}",
-        field="checkpoint.out",
-        hint="wait for it, stop it, or choose another --out",
-    )
+def is_file(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

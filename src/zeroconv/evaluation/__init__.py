@@ -3,7 +3,7 @@
 from zeroconv.evaluation.fidelity import evaluate
 from zeroconv.evaluation.gap import bootstrap_share, share_of_gap
 from zeroconv.evaluation.report import Example, FidelityReport, Row
-from zeroconv.evaluation.samples import HeldOut
+from zeroconv.evaluation.samples import HeldOut, reconstruct
 from zeroconv.evaluation.sheet import badge, fidelity_sheet
 from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
 
@@ -18,5 +18,6 @@ __all__ = [
     "bootstrap_share",
     "evaluate",
     "fidelity_sheet",
+    "reconstruct",
     "share_of_gap",
 ]

@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zeroconv import ControlPipeline, StableDiffusion
 from zeroconv.evaluation import reconstruct
-from zeroconv.evaluation.prompt_check import Finding, PromptCheck, check_prompts, share_found, share_in_colour
+from zeroconv.evaluation.prompt_check import check_prompts
+from zeroconv.evaluation.prompt_findings import Finding, PromptCheck, share_found, share_in_colour
 from zeroconv.images import write_png
 from zeroconv.metrics.bootstrap import Interval, bootstrap
 from zeroconv.metrics.sharpness import mean_gradient
@@ -28,12 +29,15 @@ from zeroconv.world import HELD_OUT_SEED, Picture, make
 BATCH = 8
 CASES = 5
 """As many best and worst cases are shown."""
-CELL = 256
+CELL, WIDTH = 256, 32
+"""Pixels of a cell, and characters of a line in one."""
 Images = Sequence[Image.Image]
 Checks = dict[str, list[PromptCheck]]
 
 
-def generate(pictures: Sequence[Picture], base: StableDiffusion, folder: Path, steps: int, guidance: float) -> list[Image.Image]:
+def generate(
+    pictures: Sequence[Picture], base: StableDiffusion, folder: Path, steps: int, guidance: float
+) -> list[Image.Image]:
     """The pictures of all captions, from `folder` where they are there; the scene's seed is the noise's."""
     pipe, made = ControlPipeline(base), list[Image.Image]()
     for first in range(0, len(pictures), BATCH):
@@ -113,7 +117,8 @@ def print_kinds(pictures: Sequence[Picture], checks: Checks) -> None:
         chosen = [i for i, picture in enumerate(pictures) if picture.kind == kind]
         parts = [[row[i] for i in chosen] for row in checks.values()]
         shares = [measure(part) for part in parts for measure in (share_found, share_in_colour)]
-        print(f"| {kind} | {len(chosen)} | " + " | ".join(f"{s.value:.0%}".replace("%", " %") if s else "" for s in shares) + " |")
+        cells = " | ".join(f"{share.value:.0%}" if share else "" for share in shares).replace("%", " %")
+        print(f"| {kind} | {len(chosen)} | {cells} |")
 
 
 def obeyed(check: PromptCheck) -> float:
@@ -127,9 +132,9 @@ def judgement(picture: Picture, check: PromptCheck) -> Image.Image:
     canvas = Image.new("RGB", (CELL, CELL), "white")
     missing = [one.mention.words for one in check.findings if not one.found]
     wrong = [one.mention.words for one in check.findings if one.found and one.in_colour is False]
-    text = [*textwrap.wrap(picture.caption, 38), "", *textwrap.wrap("missing: " + (", ".join(missing) or "nothing"), 38)]
-    text += textwrap.wrap("wrong colour: " + (", ".join(wrong) or "none"), 38)
-    ImageDraw.Draw(canvas).multiline_text((8, 8), "\n".join(text), "black", ImageFont.load_default(12), spacing=5)
+    text = [*textwrap.wrap(picture.caption, WIDTH), "", *textwrap.wrap("missing: " + (", ".join(missing) or "nothing"), WIDTH)]
+    text += ["", *textwrap.wrap("wrong colour: " + (", ".join(wrong) or "none"), WIDTH)]
+    ImageDraw.Draw(canvas).multiline_text((8, 8), "\n".join(text), "black", ImageFont.load_default(15), spacing=4)
     return canvas
 
 
@@ -143,7 +148,8 @@ def draw_cases(pictures: Sequence[Picture], made: Images, checks: Sequence[Promp
         rows.append([cell for case in cells for cell in case])
     heads = ("worst: the true scene", "generated from its caption", "judged")
     heads += ("best: the true scene", "generated from its caption", "judged")
-    return contact_sheet(rows, column_titles=heads, title="The tiny base without control: worst and best of its prompts", cell=CELL)
+    title = "The tiny base without control: worst and best of its prompts"
+    return contact_sheet(rows, column_titles=heads, title=title, cell=CELL)
 
 
 def main() -> None:
@@ -161,10 +167,11 @@ def main() -> None:
     truth, captions = [Image.fromarray(picture.rgb) for picture in pictures], [picture.caption for picture in pictures]
     best = reconstruct(base, truth)
     made = generate(pictures, base, args.out, args.steps, args.guidance)
-    checks = {name: check_prompts(captions, images) for name, images in (("true", truth), ("reconstructed", best), ("generated", made))}
-    floor = {name: check_prompts([*captions[1:], captions[0]], images) for name, images in (("true", truth), ("generated", made))}
-    rows = {**checks, **{f"{name}, by the next caption": row for name, row in floor.items()}}
-    print_rows(rows, {"true": sharpness(truth, best), "reconstructed": sharpness(best, best), "generated": sharpness(made, best)})
+    images = {"true": truth, "reconstructed": best, "generated": made}
+    checks = {name: check_prompts(captions, those) for name, those in images.items()}
+    others = [*captions[1:], captions[0]]
+    floor = {f"{name}, by the next caption": check_prompts(others, images[name]) for name in ("true", "generated")}
+    print_rows({**checks, **floor}, {name: sharpness(those, best) for name, those in images.items()})
     shown = {name: checks[name] for name in ("reconstructed", "generated")}
     print_kinds(pictures, shown)
     print_breakdown("thing", shown, lambda one: one.mention.noun)

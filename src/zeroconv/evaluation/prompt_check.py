@@ -15,14 +15,15 @@ from torch import Tensor
 
 from zeroconv.conditions.networks.annotator import CLASSES, annotate
 from zeroconv.conditions.networks.segmentation import argmax_at_size
-from zeroconv.evaluation.regions import core, pieces, region_of
-from zeroconv.metrics.bootstrap import Interval, bootstrap
+from zeroconv.evaluation.prompt_findings import Finding, PromptCheck
+from zeroconv.evaluation.regions import FEW, region_of
 from zeroconv.metrics.colour import colour_shares
+from zeroconv.metrics.masks import connected_parts, interior
 from zeroconv.world.appearance import Looks, colour_looks, sky_looks
 from zeroconv.world.geometry.palette import Label
 from zeroconv.world.mentions import Mention, read_caption
 
-__all__ = ["Finding", "PromptCheck", "Seen", "check_caption", "check_prompts", "share_found", "share_in_colour"]
+__all__ = ["Seen", "check_caption", "check_prompts", "look_at"]
 
 SMALLEST = 0.002
 """Share of the picture from which a class is there: what captions name covers 0.0035, stray pixels seldom 0.002."""
@@ -47,44 +48,6 @@ class Seen:
     rgb: np.ndarray
     classes: np.ndarray
     joints: np.ndarray
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What became of a thing that a caption names.
-
-    Attributes:
-        mention: the thing.
-        found: whether it is there; of a part, whether the thing is there that it is a part of.
-        in_colour: whether it is there in the colour that was said; None where none was said.
-    """
-
-    mention: Mention
-    found: bool
-    in_colour: bool | None
-
-
-@dataclass(frozen=True)
-class PromptCheck:
-    """What became of everything that one caption names.
-
-    Attributes:
-        findings: one for each thing that could be looked for.
-        unread: the words that could not.
-    """
-
-    findings: tuple[Finding, ...]
-    unread: tuple[str, ...]
-
-    def counts(self, surroundings: bool = False) -> tuple[int, int, int, int]:
-        """Things named, of them found, colours said, of them right; of objects, or of what surrounds them.
-
-        Parts such as a roof count by their colour alone.
-        """
-        chosen = [one for one in self.findings if one.mention.is_surrounding == surroundings]
-        things = [one.found for one in chosen if not one.mention.is_part]
-        colours = [one.in_colour for one in chosen if one.in_colour is not None]
-        return len(things), sum(things), len(colours), sum(colours)
 
 
 def check_prompts(captions: Sequence[str], images: Sequence[Image.Image]) -> list[PromptCheck]:
@@ -131,7 +94,7 @@ def find_group(mentions: Sequence[Mention], seen: Seen, light: str) -> list[Find
     if there.mean() < SMALLEST:
         return [Finding(mention, False, None if mention.colour is None else False) for mention in mentions]
     region = region_of(first.place, there, seen.joints)
-    apart = pieces(region, SMALLEST) if count > 1 else []
+    apart = connected_parts(region, SMALLEST) if count > 1 else []
     looks = colour_looks(first.place, light)
     shares = shares_in(seen.rgb, region, looks) * count
     for piece in apart:
@@ -156,23 +119,5 @@ def light_in(seen: Seen) -> str:
 
 def shares_in(rgb: np.ndarray, region: np.ndarray, looks: Looks) -> np.ndarray:
     """The share of a region's pixels, away from its border where it is large enough, that looks like each name."""
-    pixels = rgb[core(region)]
+    pixels = rgb[interior(region, FEW)]
     return colour_shares(pixels[:: max(len(pixels) // MOST_PIXELS, 1)] / 255, looks.rgb, looks.index)
-
-
-def share_found(checks: Sequence[PromptCheck], surroundings: bool = False) -> Interval | None:
-    """Of the things that captions name, the share that is there; None where they name none."""
-    return ratio([check.counts(surroundings)[:2] for check in checks])
-
-
-def share_in_colour(checks: Sequence[PromptCheck], surroundings: bool = False) -> Interval | None:
-    """Of the things whose colour is said, the share that is there in that colour; None where none is said."""
-    return ratio([check.counts(surroundings)[2:] for check in checks])
-
-
-def ratio(counts: Sequence[tuple[int, int]]) -> Interval | None:
-    """Sum of the second counts over that of the first, with the interval over pictures."""
-    every, some = zip(*counts, strict=True) if counts else ((), ())
-    if not sum(every):
-        return None
-    return bootstrap([every, some], lambda columns: columns[1].sum(-1) / np.maximum(columns[0].sum(-1), 1), seed=0)

@@ -1,20 +1,25 @@
 """Where on a picture of the tiny world a thing's colour is: the pixels of its class, or a part of them."""
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from zeroconv.world.mentions import Place
 
-__all__ = ["core", "pieces", "region_of"]
+__all__ = ["region_of"]
 
 Mask = NDArray[np.bool_]
 
-NECK, HIPS, SHOULDERS = 1, (8, 11), (2, 5)
-LEGS = ((8, 9, 10), (11, 12, 13))
-"""OpenPose's joints; hip, knee and ankle of both legs."""
+RIGHT_SHOULDER, LEFT_SHOULDER, RIGHT_HIP, LEFT_HIP = 2, 5, 8, 11
+LEGS = ((RIGHT_HIP, 9, 10), (LEFT_HIP, 12, 13))
+"""OpenPose's joints: hip, knee and ankle of both legs."""
+ROOF, WALLS, SHADE = 0.33, 0.55, 0.45
+"""Fractions of the height of a house above which all is roof and below which all is wall, and of a lamp above its foot."""
+THICKNESS = 0.1
+"""Half the width of a leg, and of each third of the torso, beside the length of the torso."""
 FEW = 12
-"""Pixels: a smaller region is taken as it is, with its border, or whole rather than in part."""
+"""Pixels: where a part has fewer, the whole is taken."""
 
 
 def region_of(place: Place, there: Mask, joints: np.ndarray) -> Mask:
@@ -25,16 +30,13 @@ def region_of(place: Place, there: Mask, joints: np.ndarray) -> Mask:
         there: (H, W) the pixels of its class, some.
         joints: (18, 2) of the person in pixels, for clothes.
     """
-    if place == "roof":
-        part = there & ~below(there, 0.33)
-    elif place == "shade":
-        part = there & ~below(there, 0.45)
+    if place in ("roof", "shade"):
+        part = there & ~below(there, ROOF if place == "roof" else SHADE)
     elif place == "walls":
-        part = below(there, 0.55)
-    elif place == "shirt":
-        part = there & torso(there.shape, joints)
-    elif place == "trousers":
-        part = there & legs(there.shape, joints)
+        part = below(there, WALLS)
+    elif place in ("shirt", "trousers"):
+        width = THICKNESS * float(np.linalg.norm(joints[[RIGHT_HIP, LEFT_HIP]].mean(0) - joints[1]))
+        part = there & near_lines(there.shape, torso(joints) if place == "shirt" else legs(joints), max(width, 1))
     else:
         return there
     return part if part.sum() >= FEW else there
@@ -47,45 +49,30 @@ def below(there: Mask, fraction: float) -> Mask:
     return there & (np.arange(len(there))[:, None] >= edge)
 
 
-def torso(shape: tuple[int, ...], joints: np.ndarray) -> Mask:
-    """Between shoulders and hips, without the belt."""
-    shoulders, hips = joints[list(SHOULDERS)], joints[list(HIPS)]
-    top, waist = shoulders.mean(0), hips.mean(0)
-    canvas = np.zeros(shape, np.uint8)
-    corners = [*(shoulders * 0.8 + top * 0.2), *(hips * 0.7 + top * 0.3)]
-    cv2.fillConvexPoly(canvas, cv2.convexHull(np.round(corners).astype(np.int32)), 1)
-    thickness = 2 * limb_width(joints)
-    cv2.line(canvas, pixel(top * 0.8 + waist * 0.2), pixel(top * 0.3 + waist * 0.7), 1, thickness)
-    return canvas.astype(bool)
+Line = tuple[np.ndarray, np.ndarray]
+"""Two ends, (2,) each."""
 
 
-def legs(shape: tuple[int, ...], joints: np.ndarray) -> Mask:
+def torso(joints: np.ndarray) -> list[Line]:
+    """From the shoulders towards the hips, without the belt: at the right, at the left and in the middle."""
+    top, waist = joints[[RIGHT_SHOULDER, LEFT_SHOULDER]].mean(0), joints[[RIGHT_HIP, LEFT_HIP]].mean(0)
+    right = joints[RIGHT_SHOULDER] * 0.8 + top * 0.2, joints[RIGHT_HIP] * 0.7 + top * 0.3
+    left = joints[LEFT_SHOULDER] * 0.8 + top * 0.2, joints[LEFT_HIP] * 0.7 + top * 0.3
+    return [right, left, (top * 0.8 + waist * 0.2, top * 0.3 + waist * 0.7)]
+
+
+def legs(joints: np.ndarray) -> list[Line]:
     """From below the hips to above the shoes."""
-    canvas = np.zeros(shape, np.uint8)
-    for hip, knee, ankle in LEGS:
-        middle = pixel(joints[knee])
-        cv2.line(canvas, pixel(joints[hip] * 0.8 + joints[knee] * 0.2), middle, 1, limb_width(joints))
-        cv2.line(canvas, middle, pixel(joints[knee] * 0.3 + joints[ankle] * 0.7), 1, limb_width(joints))
-    return canvas.astype(bool)
+    thighs = [(joints[hip] * 0.8 + joints[knee] * 0.2, joints[knee]) for hip, knee, _ in LEGS]
+    return thighs + [(joints[knee], joints[knee] * 0.3 + joints[ankle] * 0.7) for _, knee, ankle in LEGS]
 
 
-def limb_width(joints: np.ndarray) -> int:
-    """Pixels inside a leg, from the length of the torso."""
-    return max(round(float(np.linalg.norm(joints[list(HIPS)].mean(0) - joints[NECK])) * 0.2), 2)
-
-
-def pixel(point: np.ndarray) -> tuple[int, int]:
-    """A position as OpenCV takes it."""
-    return int(point[0]), int(point[1])
-
-
-def core(region: Mask) -> Mask:
-    """A region without its border, where neighbouring things show through, unless little were left."""
-    inside = cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE).astype(bool)
-    return inside if inside.sum() >= FEW else region
-
-
-def pieces(region: Mask, smallest: float) -> list[Mask]:
-    """The connected parts of a region that cover at least this share of the picture."""
-    count, index = cv2.connectedComponents(region.astype(np.uint8))
-    return [part for part in (index == number for number in range(1, count)) if part.mean() >= smallest]
+def near_lines(shape: tuple[int, ...], lines: Sequence[Line], distance: float) -> Mask:
+    """The pixels of a picture of this shape (H, W) that are at most `distance` from a line between two points."""
+    pixels = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), 2) + 0.5  # (H, W, 2): x, y
+    near = np.zeros(shape, np.bool_)
+    for start, end in lines:
+        way = end - start
+        along = np.clip((pixels - start) @ way / max(float(way @ way), 1e-9), 0, 1)[..., None]
+        near |= np.linalg.norm(pixels - start - along * way, axis=2) <= distance
+    return near

@@ -106,7 +106,8 @@ def light_of(light: LightName) -> tuple[Floats, Floats, float]:
 TABLES: Final[Mapping[str, Mapping[str, Sequence[RGB]]]] = {
     "wall": {name: (rgb,) for name, rgb in WALLS},
     "leaves": {
-        "green": (LEAVES["green"],), "orange": (LEAVES["autumn"],), "pink": (LEAVES["blossom"],), "dark green": (LEAVES["pine"],),
+        "green": (LEAVES["green"],), "orange": (LEAVES["autumn"],), "pink": (LEAVES["blossom"],),
+        "dark green": (LEAVES["pine"],),
     },
     "ground": {name: (first, second) for name, (first, second, _) in GROUNDS.items()},
 }  # fmt: skip

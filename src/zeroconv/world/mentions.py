@@ -72,7 +72,7 @@ NOUNS: Final[dict[str, tuple[Label, Place]]] = {
 
 COLOURS: Final = tuple(dict.fromkeys([*COLOUR_NAMES, *(name for name, _ in WALLS)]))
 PATTERNS: Final = ("striped", "checkered", "beach", "brick", "wooden", "autumn", "blossom", "pine", "round", "tiled")
-SMALL_WORDS: Final = frozenset("a an and at both in indoors of on room the under with living".split())
+SMALL_WORDS: Final = ("a", "an", "and", "at", "both", "in", "indoors", "living", "of", "on", "room", "the", "under", "with")
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def render(scene: Scene, size: int = 128) -> Rendering:
 
 
 def tone(light: Floats) -> Floats:
-    """sRGB in [0, 1] of exposed linear light, any shape: ACES tone curve (after Krzysztof Narkowicz)."""
+    """The sRGB colours in [0, 1] of exposed linear light, any shape: ACES tone curve (after Krzysztof Narkowicz)."""
     toned = (light * (2.51 * light + 0.03)) / (light * (2.43 * light + 0.59) + 0.14)
     return np.clip(toned, 0, 1) ** np.float32(1 / 2.2)
 

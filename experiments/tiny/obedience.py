@@ -67,10 +67,11 @@ def percent(share: Interval | None) -> str:
 
 def print_rows(checks: Checks, sharp: dict[str, Interval]) -> None:
     """All pictures of each row together."""
-    print("| pictures | things found | in the colour said | surroundings found | as said | mean gradient |")
-    print("|---|---|---|---|---|---|")
+    print("| pictures | things found | in the colour said | of the found | surroundings found | as said | mean gradient |")
+    print("|---" * 7 + "|")
     for name, row in checks.items():
-        shares = [measure(row, where) for where in (False, True) for measure in (share_found, share_in_colour)]
+        shares = [share_found(row), share_in_colour(row), share_in_colour(row, of_found=True)]
+        shares += [share_found(row, surroundings=True), share_in_colour(row, surroundings=True)]
         gradient = f"{sharp[name].value:.2f} [{sharp[name].low:.2f}, {sharp[name].high:.2f}]" if name in sharp else ""
         print("|", name, "|", " | ".join(map(percent, shares)), "|", gradient, "|")
 

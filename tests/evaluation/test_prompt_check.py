@@ -68,9 +68,8 @@ def test_walls_and_roof_are_told_apart_by_their_height() -> None:
 
 def test_clothes_are_where_the_joints_say() -> None:
     joints = np.zeros((18, 2))
-    joints[[1, 2, 5, 8, 11, 9, 12, 10, 13]] = [
-        (32, 10), (26, 10), (38, 10), (28, 30), (36, 30), (28, 42), (36, 42), (28, 54), (36, 54),
-    ]  # fmt: skip
+    places = ((32, 10), (26, 10), (38, 10), (28, 30), (36, 30), (28, 42), (36, 42), (28, 54), (36, 54))
+    joints[[1, 2, 5, 8, 11, 9, 12, 10, 13]] = np.array(places)
     person = room((Label.PERSON, (22, 4, 42, 30), RED), (Label.PERSON, (22, 30, 42, 58), BLUE))
     dressed = replace(person, joints=joints)
     assert verdicts(check_caption("a man in a red shirt and blue trousers", dressed))[1:] == [(True, True), (True, True)]
@@ -101,6 +100,8 @@ def test_shares_are_of_things_not_of_pictures() -> None:
     found, colour = share_found(checks), share_in_colour(checks)
     assert found is not None and found.value == 2 / 4 and found.low <= 0.5 <= found.high
     assert colour is not None and colour.value == 1
+    missed = [check_caption("a red ball and a blue car", ball)]
+    assert [one and one.value for one in (share_in_colour(missed), share_in_colour(missed, of_found=True))] == [0.5, 1]
     walls = share_found(checks, surroundings=True)
     assert walls is not None and walls.value == 1
     assert share_found([]) is share_in_colour([check_caption("a dog", ball)]) is None

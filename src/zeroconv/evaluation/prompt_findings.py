@@ -39,12 +39,12 @@ class PromptCheck:
     findings: tuple[Finding, ...]
     unread: tuple[str, ...]
 
-    def counts(self, surroundings: bool = False) -> tuple[int, int, int, int]:
+    def counts(self, surroundings: bool = False, of_found: bool = False) -> tuple[int, int, int, int]:
         """Things named, of them found, colours said, of them right; of objects, or of what surrounds them.
 
-        Parts such as a roof count by their colour alone.
+        Parts such as a roof count by their colour alone. With `of_found` all that was not found is left out.
         """
-        chosen = [one for one in self.findings if one.mention.is_surrounding == surroundings]
+        chosen = [one for one in self.findings if one.mention.is_surrounding == surroundings and (one.found or not of_found)]
         things = [one.found for one in chosen if not one.mention.is_part]
         colours = [one.in_colour for one in chosen if one.in_colour is not None]
         return len(things), sum(things), len(colours), sum(colours)
@@ -55,9 +55,12 @@ def share_found(checks: Sequence[PromptCheck], surroundings: bool = False) -> In
     return ratio([check.counts(surroundings)[:2] for check in checks])
 
 
-def share_in_colour(checks: Sequence[PromptCheck], surroundings: bool = False) -> Interval | None:
-    """Of the things whose colour is said, the share that is there in that colour; None where none is said."""
-    return ratio([check.counts(surroundings)[2:] for check in checks])
+def share_in_colour(checks: Sequence[PromptCheck], surroundings: bool = False, of_found: bool = False) -> Interval | None:
+    """Of the things whose colour is said, the share that is there in that colour; None where none is said.
+
+    What is not there has no colour and counts as wrong; with `of_found` it does not count.
+    """
+    return ratio([check.counts(surroundings, of_found)[2:] for check in checks])
 
 
 def ratio(counts: Sequence[tuple[int, int]]) -> Interval | None:

@@ -14,7 +14,7 @@ Mask = NDArray[np.bool_]
 RIGHT_SHOULDER, LEFT_SHOULDER, RIGHT_HIP, LEFT_HIP = 2, 5, 8, 11
 LEGS = ((RIGHT_HIP, 9, 10), (LEFT_HIP, 12, 13))
 """OpenPose's joints: hip, knee and ankle of both legs."""
-ROOF, WALLS, SHADE = 0.33, 0.55, 0.45
+ROOF, WALLS, SHADE = 0.2, 0.55, 0.45
 """Fractions of the height of a house above which all is roof and below which all is wall, and of a lamp above its foot."""
 THICKNESS = 0.1
 """Half the width of a leg, and of each third of the torso, beside the length of the torso."""

@@ -95,7 +95,7 @@ def sky_looks() -> Looks:
 def light_of(light: LightName) -> tuple[Floats, Floats, float]:
     """The source's light (3,), the even glow (3,) on upright surfaces, and the exposure."""
     if light == "indoors":
-        lamp = vector(np.mean(list(LAMPS.values()), 0)) * np.float32(LAMP_STRENGTH * NEAR_LAMP)
+        lamp = vector(np.array(list(LAMPS.values())).mean(0)) * np.float32(LAMP_STRENGTH * NEAR_LAMP)
         return lamp, linear(FROM_ABOVE) * np.float32(ABOVE_STRENGTH * (1 + FROM_BELOW) / 2), EXPOSURE
     time: TimeOfDay = light
     weather = WEATHER[time]

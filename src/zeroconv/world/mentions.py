@@ -7,7 +7,7 @@ All other words (a chimney, hair, a pose, a number, a pattern) are handed back a
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from zeroconv.world.captions import GROUND_WORDS, SKY_WORDS
 from zeroconv.world.geometry.palette import COLOUR_NAMES, Label
@@ -19,6 +19,7 @@ __all__ = ["Mention", "ReadCaption", "read_caption"]
 Place = Literal["whole", "walls", "roof", "shirt", "trousers", "shade", "wall", "leaves", "sky", "ground"]
 """Where on the pixels of its class a thing's colour is, and which colours it can have."""
 
+Look = TypeVar("Look", bound=str)
 PARTS: Final = ("roof", "shirt", "trousers")
 """Places of things that have no class of their own: they are part of another thing."""
 SURROUNDINGS: Final = ("sky", "ground", "wall", "floor", "carpet")
@@ -117,7 +118,7 @@ class ReadCaption:
     unread: tuple[str, ...]
 
 
-def core_phrases(words: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def core_phrases(words: Mapping[Look, Sequence[str]]) -> dict[str, Look]:
     """From the words that captions use ("under a blue sky": "day") to what is left of them in every form of a caption."""
     return {re.sub(r"^((under|on|in|an|a|the) )+", "", phrase): look for look, those in words.items() for phrase in those}
 

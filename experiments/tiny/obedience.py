@@ -27,9 +27,9 @@ from zeroconv.sheets import contact_sheet
 from zeroconv.world import HELD_OUT_SEED, Picture, make
 
 BATCH = 8
-CASES = 5
+CASES = 4
 """As many best and worst cases are shown."""
-CELL, WIDTH = 256, 32
+CELL, WIDTH = 192, 32
 """Pixels of a cell, and characters of a line in one."""
 Images = Sequence[Image.Image]
 Checks = dict[str, list[PromptCheck]]
@@ -135,7 +135,7 @@ def judgement(picture: Picture, check: PromptCheck) -> Image.Image:
     wrong = [one.mention.words for one in check.findings if one.found and one.in_colour is False]
     text = [*textwrap.wrap(picture.caption, WIDTH), "", *textwrap.wrap("missing: " + (", ".join(missing) or "nothing"), WIDTH)]
     text += ["", *textwrap.wrap("wrong colour: " + (", ".join(wrong) or "none"), WIDTH)]
-    ImageDraw.Draw(canvas).multiline_text((8, 8), "\n".join(text), "black", ImageFont.load_default(15), spacing=4)
+    ImageDraw.Draw(canvas).multiline_text((8, 8), "\n".join(text), "black", ImageFont.load_default(11), spacing=3)
     return canvas
 
 
@@ -173,10 +173,9 @@ def main() -> None:
     others = [*captions[1:], captions[0]]
     floor = {f"{name}, by the next caption": check_prompts(others, images[name]) for name in ("true", "generated")}
     print_rows({**checks, **floor}, {name: sharpness(those, best) for name, those in images.items()})
-    shown = {name: checks[name] for name in ("reconstructed", "generated")}
-    print_kinds(pictures, shown)
-    print_breakdown("thing", shown, lambda one: one.mention.noun)
-    print_breakdown("colour", shown, lambda one: None if one.mention.is_surrounding else one.mention.colour)
+    print_kinds(pictures, checks)
+    print_breakdown("thing", checks, lambda one: one.mention.noun)
+    print_breakdown("colour", checks, lambda one: None if one.mention.is_surrounding else one.mention.colour)
     unread = Counter(word for check in checks["generated"] for word in check.unread)
     print("\nNot looked for:", ", ".join(f"{word} ({count})" for word, count in unread.most_common()))
     print(write_png(draw_cases(pictures, made, checks["generated"]), args.out / "obedience.png"))

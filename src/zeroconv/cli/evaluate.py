@@ -86,7 +86,7 @@ def evaluate(
             report = evaluation.evaluate(
                 pipeline, network, name, chosen, num_inference_steps=steps,
                 guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
-                batch_size=batch_size, judge=parameters, on_progress=progress,
+                batch_size=batch_size, judge=parameters, of_tiny_world=data.startswith("world:"), on_progress=progress,
             )  # fmt: skip
         written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
         write_png(evaluation.fidelity_sheet(report), out / "sheet.png")

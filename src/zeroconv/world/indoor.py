@@ -45,6 +45,9 @@ FLOORS = ("wooden", "tiled", "checkered", "carpet")
 PICTURE_FRAMES = ((96, 66, 40), (40, 40, 44), (206, 170, 90))
 WINDOW_FRAME = paint((240, 238, 232), shadow=False)
 NIGHT_GLASS, DAY_GLASS = (36, 52, 96), (176, 212, 238)
+LAMPS = {"warm": (1, 0.86, 0.66), "white": (1, 0.97, 0.92)}
+LAMP_STRENGTH, EXPOSURE = 1.45, 0.74
+FROM_ABOVE, ABOVE_STRENGTH = (226, 228, 236), 0.5
 POSE_WEIGHTS = (0.2, 0.14, 0.12, 0.06, 0.14, 0.1, 0.12, 0.12)
 
 
@@ -122,11 +125,11 @@ def _light(draw: Draw, kind: IndoorKind, room: Room) -> Light:
     """A lamp near the ceiling, mostly a warm one."""
     warm = draw.pick((True, False), (0.6, 0.4))
     draw.share()  # once the hour of the day; the stream must still pass it
-    colour = vector([1, 0.86, 0.66] if warm else [1, 0.97, 0.92]) * np.float32(1.45)
+    colour = vector(LAMPS["warm" if warm else "white"]) * np.float32(LAMP_STRENGTH)
     lamp = Lamp(vector([draw.uniform(-1.4, 1.4), 2.45, draw.uniform(-2.2, -0.6)]), np.float32(0.16))
-    above = linear((226, 228, 236)) * np.float32(0.5)
+    above = linear(FROM_ABOVE) * np.float32(ABOVE_STRENGTH)
     below = room.floor.colour * np.float32(0.17) + np.float32(0.07)
-    return Light(lamp, colour, above, below, 0.14 if kind == "still-life" else 0.3, 0.74)
+    return Light(lamp, colour, above, below, 0.14 if kind == "still-life" else 0.3, EXPOSURE)
 
 
 def _on_wall(stage: Stage, draw: Draw, kind: IndoorKind, shell: Shell) -> list[Item]:

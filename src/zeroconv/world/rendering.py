@@ -73,10 +73,15 @@ def render(scene: Scene, size: int = 128) -> Rendering:
     )
 
 
-def _develop(light: Floats, size: int) -> Ints:
-    """8-bit sRGB (S, S, 3) of linear samples (3, N): ACES tone curve (after Krzysztof Narkowicz), mean."""
+def tone(light: Floats) -> Floats:
+    """The sRGB colours in [0, 1] of exposed linear light, any shape: ACES tone curve (after Krzysztof Narkowicz)."""
     toned = (light * (2.51 * light + 0.03)) / (light * (2.43 * light + 0.59) + 0.14)
-    grid = (np.clip(toned, 0, 1) ** np.float32(1 / 2.2)).reshape(3, size, SAMPLES, size, SAMPLES)
+    return np.clip(toned, 0, 1) ** np.float32(1 / 2.2)
+
+
+def _develop(light: Floats, size: int) -> Ints:
+    """8-bit sRGB (S, S, 3) of linear samples (3, N): the mean of their toned colours."""
+    grid = tone(light).reshape(3, size, SAMPLES, size, SAMPLES)
     total = sum(grid[:, :, row, :, column] for row in range(SAMPLES) for column in range(SAMPLES))
     mean = np.asarray(total) * np.float32(1 / SAMPLES**2)
     return (mean.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)

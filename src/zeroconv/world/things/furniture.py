@@ -20,6 +20,8 @@ SHELF_WOOD, SHELF_BACK = paint((140, 94, 58)), paint((100, 68, 44))
 TABLE_WOODS = ((150, 98, 58), (186, 136, 86), (112, 74, 50))
 SIDE_TABLE_WOOD = paint((160, 108, 66), "planks", 5.0)
 SEAT_WOOD = paint((138, 102, 70), "planks", 6)
+SHADE_LIGHT, SHADE_GLOW = (255, 226, 160), 0.8
+"""Colour of the light through a lamp's shade, and its share in what is seen of the shade."""
 LEAVES = paint((64, 132, 62), "leaves", 3.0)
 
 
@@ -39,7 +41,7 @@ def _sofa(draw: Draw, x: float, z: float, colour: str, m: Material) -> Thing:
 
 
 def _lamp(draw: Draw, x: float, z: float, colour: str, m: Material) -> Thing:
-    shade = Material(draw.tint(colour) * 0.5 + linear((255, 226, 160)) * 0.5, glow=0.8)
+    shade = Material(draw.tint(colour) * 0.5 + linear(SHADE_LIGHT) * 0.5, glow=SHADE_GLOW)
     solids = [
         Cone((x, 0, z), (x, 0.03, z), 0.17, 0.17, IRON, Label.LAMP),
         Cone((x, 0, z), (x, 1.4, z), 0.022, 0.022, IRON, Label.LAMP),

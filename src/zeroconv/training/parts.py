@@ -29,7 +29,7 @@ from zeroconv.training.config.defaults import (
     reextract_parameters,
     timesteps_of_step,
 )
-from zeroconv.training.config.groups import OptimizationConfig
+from zeroconv.training.config.optimization import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
@@ -260,9 +260,9 @@ def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair
 def build_held_out_loss(
     config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
 ) -> HeldOutLoss:
-    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on."""
+    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on, all equally often."""
     optimization = config.optimization
-    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)
+    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0).possible
 
     def loss_of(base: StableDiffusion, network: ControlNet) -> TrainingLoss:
         return build_loss(config, base, network, optimization.device)

@@ -1,6 +1,7 @@
 """Time steps are drawn as often as the closed forms say."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -19,7 +20,7 @@ def histogram(distribution: TimestepDistribution, edges: list[int]) -> list[floa
     return [float(((drawn >= low) & (drawn < high)).double().mean()) for low, high in pairwise(edges)]
 
 
-def near(found: list[float], expected: list[float]) -> bool:
+def near(found: Sequence[float], expected: Sequence[float]) -> bool:
     """Within four standard deviations of a share."""
     return all(abs(f - e) <= 4 * math.sqrt(e * (1 - e) / DRAWS) + 1e-9 for f, e in zip(found, expected, strict=True))
 

@@ -282,7 +282,7 @@ def test_time_steps_are_drawn_as_often_as_the_settings_say(tmp_path: Path) -> No
     assert weights(*bias, "timesteps=high-first") == [1.0] * 2 + [3.0] * 2 + [1.0] * 2
     assert weights(*bias, "max_timestep=7") == [1.0] * 6 + [3.0]
     middle = weights("timesteps=logit-normal")
-    assert middle == pytest.approx(middle[::-1]) and middle[5] > 2 * middle[0]
+    assert middle is not None and middle == pytest.approx(middle[::-1]) and middle[5] > 2 * middle[0]
     shifted = weights("timesteps=logit-normal", "logit_mean=1", "logit_std=0.5", *bias)
     assert shifted is not None and shifted.index(max(shifted)) == 7
     for wrong, words in (

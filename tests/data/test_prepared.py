@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from multiprocessing import active_children
@@ -23,6 +24,8 @@ from zeroconv.data import Pair, open_pairs
 from zeroconv.data.latent_cache import LatentCache
 from zeroconv.data.prepared import PreparedCache, Progressed, verify
 from zeroconv.data.prepared.encoders import open_encoders
+from zeroconv.data.prepared.manifest import read_manifest, write_manifest
+from zeroconv.data.prepared.shard_file import ListedRow, Shard, read_shard, write_listing
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
@@ -346,6 +349,27 @@ def test_a_folder_of_a_later_version_or_not_finished_is_refused(copy: Path) -> N
         (copy / "manifest.json").write_text(json.dumps({**values, **change}))
         with pytest.raises(InputError, match=message):
             PreparedCache(copy)
+
+
+def test_what_is_said_of_a_million_pairs_is_read_again(
+    copy: Path, pairs: Path, base_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many bytes as long captions of the largest shard have, and reasons for a tenth of a million pairs."""
+    rows = [ListedRow(f"{i}.png", ["a house " * 1000], "0" * 64, [i, i]) for i in range(4096)]  # 65,536 of 500 letters
+    shard = Shard(rows, "0" * 64, "1" * 64, 10**10, "2" * 64)
+    write_listing(tmp_path, 7, shard)
+    assert (tmp_path / "shard-00007.json").stat().st_size > 30 * 2**20
+    assert read_shard(tmp_path, 7) == shard
+    settings, entries = read_manifest(copy)
+    assert entries is not None
+    reasons = {str(i): f"the picture of pair '{i}' is damaged: {'no room ' * 400}" for i in range(10_000)}
+    whole = [replace(entries[0], broken=reasons), *entries[1:]]
+    write_manifest(tmp_path, settings, whole)
+    assert (tmp_path / "manifest.json").stat().st_size > 30 * 2**20
+    assert read_manifest(tmp_path) == (settings, whole)
+    monkeypatch.setattr("zeroconv.data.prepared.json_file.ROWS_BYTES", 500)
+    with pytest.raises(InputError, match=r"would have [\d,]+ bytes of names, captions and reasons.*--shard-size"):
+        prepare_small(pairs, tmp_path / "more", base_folder)
 
 
 def test_maps_that_training_draws_are_not_kept_and_it_is_said(pairs: Path, base_folder: Path, tmp_path: Path) -> None:

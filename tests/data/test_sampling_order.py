@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroconv.data.sampling_order import SampleRef, StepRandomness, draw_randomness, samples_of_step
-from zeroconv.diffusion import NoiseSchedule
+from zeroconv.diffusion import NoiseSchedule, TimestepDistribution, logit_normal
 
 SHAPE = (2, 3, 3)
+ALL, MIDDLE = TimestepDistribution(range(1000)), logit_normal(range(1000), 0.0, 1.0)
 
 
-def drawn(sample: int, epoch: int, seed: int = 0, dropout: float = 0.5, timesteps: range = range(1000)) -> StepRandomness:
+def drawn(
+    sample: int, epoch: int, seed: int = 0, dropout: float = 0.5, timesteps: TimestepDistribution = ALL
+) -> StepRandomness:
     return draw_randomness(SampleRef(sample, epoch), seed, SHAPE, timesteps, dropout)
 
 
@@ -67,10 +70,11 @@ def test_a_sample_is_found_at_once_among_billions() -> None:
 
 
 def test_time_steps_can_be_kept_to_a_part_of_the_schedule() -> None:
-    high = [drawn(sample, 0, timesteps=range(400, 1000)) for sample in range(500)]
+    high = [drawn(sample, 0, timesteps=TimestepDistribution(range(400, 1000))) for sample in range(500)]
     assert min(one.t for one in high) < 410 and max(one.t for one in high) > 990 and all(400 <= one.t < 1000 for one in high)
-    plain = [drawn(sample, 0) for sample in range(500)]
-    assert all(values(one)[1:] == values(other)[1:] for one, other in zip(high, plain, strict=True))
+    plain, middle = ([drawn(sample, 0, timesteps=some) for sample in range(500)] for some in (ALL, MIDDLE))
+    others = [[values(one)[1:] for one in some] for some in (plain, high, middle)]
+    assert others[0] == others[1] == others[2]
 
 
 @given(step=st.integers(0, 9), share=st.integers(1, 4), world_size=st.integers(1, 4), seed=st.integers(0, 2**31))

@@ -17,6 +17,7 @@ from zeroconv.conditions.raster.side_by_side import join_maps
 from zeroconv.data import FolderPairs, WorldPairs, check, get_map, open_pairs, truth
 from zeroconv.data.readiness import check_ready
 from zeroconv.errors import InputError
+from zeroconv.sheets import contact_sheet, overlay
 from zeroconv.world import make
 
 BOTH = "canny+depth"
@@ -132,6 +133,18 @@ def test_every_map_must_have_its_pictures_size(tmp_path: Path) -> None:
         _ = pairs[2]
     report, sheet = check(tmp_path, BOTH)
     assert report.good == 2 and report.maps == {"canny": 2, "depth": 2} and sheet is not None
+
+
+def test_the_sheet_shows_every_map_of_a_pair(tmp_path: Path) -> None:
+    (write_tree(tmp_path) / "canny" / "1.png").unlink()
+    pictures, canny, depth = ([*map(draw, range(COUNT))] for draw in (picture, lambda i: extract("canny", picture(i)), grey))
+    rows: dict[str, list[Image.Image | None]] = {"picture": [*pictures]}
+    for name, maps in (("depth", depth), ("canny", canny)):
+        rows |= {name: [*maps], f"{name} over the picture": [*map(overlay, pictures, maps)]}
+    rows["canny"][1] = rows["canny over the picture"][1] = None
+    expected = contact_sheet([*rows.values()], row_titles=[*rows], title=tmp_path.name, cell=192)
+    assert check(tmp_path, "depth+canny")[1] == expected
+    assert check(tmp_path, BOTH)[1] != expected  # in the order of the condition
 
 
 def test_scenes_come_with_the_exact_maps_that_the_renderer_knows() -> None:

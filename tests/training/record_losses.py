@@ -18,7 +18,7 @@ import torch
 
 from tests.training.pairs_folder import make_pairs
 from zeroconv.training import TrainConfig, train
-from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.config.optimization import OptimizerName
 
 FOLDER = Path(__file__).parent / "golden"
 STEPS: dict[OptimizerName, int] = {"adamw": 100, "muon": 40}

@@ -188,7 +188,8 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "connection", "condition_encoder", "condition_encoder_channels", "steps", "batch_size", "learning_rate", "optimizer",
         "warmup_steps", "decay_steps", "weight_decay", "max_gradient_norm", "prompt_dropout", "seed", "probe_every",
         "probe_count", "probe_steps", "probe_guidance", "save_every", "device", "licence", "max_broken", "workers",
-        "accumulation", "timesteps", "min_timestep", "max_timestep", "min_snr_gamma", "decay", "ema_decay", "ema_on_cpu",
+        "accumulation", "timesteps", "logit_mean", "logit_std", "timestep_bias_range", "timestep_bias_multiplier",
+        "min_timestep", "max_timestep", "min_snr_gamma", "decay", "ema_decay", "ema_on_cpu",
             "nonfinite", "shard", "unlock_decoder",
         "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
         "track", "cache", "condition_dropout", "buckets", "resolution", "crops", "flip",
@@ -252,7 +253,7 @@ def test_a_batch_is_refused_that_processes_cannot_divide() -> None:
 
 def test_time_steps_are_drawn_from_their_range() -> None:
     def drawn(step: int, **settings: Any) -> range:
-        return timesteps_of_step(TrainConfig.build(steps=9, **settings).optimization, True, 1000, step)
+        return timesteps_of_step(TrainConfig.build(steps=9, **settings).optimization, True, 1000, step).possible
 
     assert drawn(0) == drawn(8) == range(1000)
     assert drawn(0, timesteps="high-first") == range(400, 1000) and drawn(6, timesteps="high-first") == range(1000)
@@ -265,3 +266,36 @@ def test_time_steps_are_drawn_from_their_range() -> None:
         TrainConfig.build(min_timestep=7, max_timestep=7)
     with pytest.raises(InputError, match=r"min_timestep is 1000, and this base's schedule has the time steps 0 … 999"):
         drawn(0, min_timestep=1000)
+
+
+def test_time_steps_are_drawn_as_often_as_the_settings_say(tmp_path: Path) -> None:
+    def weights(*assignments: str, step: int = 0) -> list[float] | None:
+        config = TrainConfig.build(assignments=["steps=9", *assignments])
+        (tmp_path / "run.toml").write_text(config.to_toml(), "utf-8")
+        assert TrainConfig.build(tmp_path / "run.toml") == config
+        found = timesteps_of_step(config.optimization, True, 10, step).weights
+        return None if found is None else found.tolist()
+
+    assert weights() is weights("timesteps=high-first") is None
+    bias = "timestep_bias_range=6,8", "timestep_bias_multiplier=3"
+    assert weights(*bias) == [1.0] * 6 + [3.0] * 2 + [1.0] * 2
+    assert weights(*bias, "timesteps=high-first") == [1.0] * 2 + [3.0] * 2 + [1.0] * 2
+    assert weights(*bias, "max_timestep=7") == [1.0] * 6 + [3.0]
+    middle = weights("timesteps=logit-normal")
+    assert middle is not None and middle == pytest.approx(middle[::-1]) and middle[5] > 2 * middle[0]
+    shifted = weights("timesteps=logit-normal", "logit_mean=1", "logit_std=0.5", *bias)
+    assert shifted is not None and shifted.index(max(shifted)) == 7
+    for wrong, words in (
+        (["logit_mean=1"], r"logit_mean or logit_std without logit-normal"),
+        (["timesteps=logit-normal", "logit_std=0"], r"logit_std.*greater than 0"),
+        (["timestep_bias_range=6,8"], r"expected both, such as"),
+        (["timestep_bias_multiplier=2"], r"expected both, such as"),
+        ([bias[0], "timestep_bias_multiplier=0"], r"timestep_bias_multiplier.*greater than 0"),
+        (["timestep_bias_range=0,1000", bias[1]], r"which holds all of the time steps that are drawn, 0 … 9; expected some"),
+        (["timestep_bias_range=8,6", bias[1]], r"which holds none of the time steps"),
+        (["min_timestep=8", *bias], r"which holds none of the time steps that are drawn, 8 … 9"),
+        (["timestep_bias_range=6", bias[1]], r"timestep_bias_range"),
+    ):
+        with pytest.raises(InputError, match=words) as found:
+            weights(*wrong)
+        assert "\n" not in str(found.value)

@@ -21,6 +21,7 @@ from zeroconv.conditions.networks.transformers import open_network
 from zeroconv.control import ControlNet
 from zeroconv.data import get_maps
 from zeroconv.data.sampling_order import draw_randomness, samples_of_step
+from zeroconv.diffusion import TimestepDistribution
 from zeroconv.training import TrainConfig, Trainer, train
 from zeroconv.training.config.defaults import extractor_parameters
 from zeroconv.training.data.batches import Batches
@@ -103,7 +104,7 @@ def test_every_extractor_runs_inside_training_and_draws_anew(run: Trainer, dpt: 
 def test_the_map_of_a_visit_does_not_depend_on_its_batch(run: Trainer, hed: dict[str, Any]) -> None:
     together = make_others(run, "soft-edge", **hed)(2).condition
     for ref, one in zip(samples_of_step(2, 7, 7, 0), together, strict=True):
-        drawn = draw_randomness(ref, 0, (4, 4, 4), range(1000), 0.5).extraction
+        drawn = draw_randomness(ref, 0, (4, 4, 4), TimestepDistribution(range(1000)), 0.5).extraction
         (alone,) = make_maps(run.batches.config, [run.batches.pairs.open(ref.index, lambda _: None)[1]], [drawn])
         assert np.abs(np.asarray(alone, int) - one.mul(255).permute(1, 2, 0).numpy()).max() < 1.01
 

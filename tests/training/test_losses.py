@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.training.record_losses import AVX2, FOLDER, STEPS, TOLERANCES, compute_losses, describe_machine, file_of, record_in
-from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.config.optimization import OptimizerName
 
 
 def recorded(machine: dict[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.tiny import build_control, copies, unchanged
 from zeroconv.control import ControlNet
-from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.config.optimization import OptimizerName
 from zeroconv.training.optimization.optimizer import new_optimizer
 from zeroconv.training.optimization.weight_average import WeightAverage
 from zeroconv.training.run_folder.state import gather_state, restore_state

@@ -26,6 +26,7 @@ from zeroconv.sheets import contact_sheet, overlay
 __all__ = ["DataReport", "check"]
 
 SHEET_PAIRS = 8
+EXTRACTED = "canny, extracted: there is no map"
 
 
 @dataclass
@@ -85,7 +86,8 @@ def check(source: str | Path, condition: str | None = None, held_out: int = 0) -
         held_out: pairs that training would hold out, one more than which it needs.
 
     Returns:
-        The report, and a sheet of the first pairs: picture, map, one over the other. None when no pair is good.
+        The report, and a sheet of the first pairs: picture, each of its maps, and each over the picture. None when no pair
+        is good.
 
     Raises:
         InputError: when there is no such data, or its layout is not understood.
@@ -129,7 +131,7 @@ class Look:
 
     def __init__(self, unnamed: str) -> None:
         self.unnamed = unnamed
-        self.columns: list[list[Image.Image]] = []
+        self.shown: list[tuple[Image.Image, dict[str, Image.Image]]] = []
         self.odd: dict[str, MapMessages] = {}
         self.edges: dict[str, list[tuple[str, Any, Any]]] = {}
         self.seen: dict[bytes, Row] = {}
@@ -159,9 +161,8 @@ class Look:
             self.odd.setdefault(key, MapMessages(key)).add(row.name, found)
             if key not in UNALIGNED:
                 self.edges.setdefault(key, []).append((row.name, picture, edge_energy(found, key)))
-        if len(self.columns) < SHEET_PAIRS:
-            first = next(iter(maps.values()), None) or conditions.extract("canny", image)
-            self.columns.append([image, first, overlay(image, first)])
+        if len(self.shown) < SHEET_PAIRS:
+            self.shown.append((image, maps))
 
     def messages(self) -> list[Message]:
         """All that looks wrong, one message for each kind."""
@@ -172,11 +173,22 @@ class Look:
         return found + tell_twins(self.twins)
 
     def sheet(self, title: str) -> Image.Image | None:
-        """The first rows to look at; None without any."""
-        if not self.columns:
+        """The first rows to look at, one below the other in a column; None without any.
+
+        The maps of the condition asked for come first. Where no row has a map, Canny edges are shown in their place.
+        """
+        if not self.shown:
             return None
-        rows = [list(row) for row in zip(*self.columns, strict=True)]
-        return contact_sheet(rows, row_titles=["picture", "map", "together"], title=title, cell=192)
+        shown, titles = self.shown, dict[str, str]()
+        if not any(maps for _, maps in shown):
+            shown, titles = [(image, {"canny": conditions.extract("canny", image)}) for image, _ in shown], {"canny": EXTRACTED}
+        asked = self.unnamed.split(PLUS)
+        found = dict.fromkeys(key for _, maps in shown for key in maps)
+        rows: dict[str, list[Image.Image | None]] = {"picture": [image for image, _ in shown]}
+        for key in sorted(found, key=lambda key: asked.index(key) if key in asked else len(asked)):
+            rows[titles.get(key, key)] = [maps.get(key) for _, maps in shown]
+            rows[f"{key} over the picture"] = [overlay(image, maps[key]) if key in maps else None for image, maps in shown]
+        return contact_sheet(list(rows.values()), row_titles=list(rows), title=title, cell=192)
 
 
 def tell_twins(twins: Sequence[tuple[Row, Row]]) -> list[Message]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zeroconv.diffusion import generator
+from zeroconv.diffusion import TimestepDistribution, generator
 
 __all__ = [
     "SampleRef",
@@ -117,7 +117,7 @@ def mix(number: int) -> int:
 
 
 def draw_randomness(
-    ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps: range, prompt_dropout: float
+    ref: SampleRef, seed: int, shape: tuple[int, ...], timesteps: TimestepDistribution, prompt_dropout: float
 ) -> StepRandomness:
     """The draws of a sample in an epoch: the same whatever the batch, the process or the machine.
 
@@ -125,11 +125,11 @@ def draw_randomness(
         ref: the sample.
         seed: of the run.
         shape: of the latents, (C, h, w).
-        timesteps: those that may be drawn, of 0 … T-1; the other draws do not depend on it.
+        timesteps: how often each is drawn; the other draws do not depend on it.
         prompt_dropout: probability of an empty prompt.
     """
     g = generator(seed, "visit", ref.index, ref.epoch)
-    t = int(torch.randint(timesteps.start, timesteps.stop, (), generator=g))
+    t = timesteps.draw(g)
     epsilon = torch.randn(shape, generator=g)
     empty = bool(torch.rand((), generator=g) < prompt_dropout)
     return StepRandomness(t, epsilon, empty, np.random.default_rng(int(torch.randint(2**62, (), generator=g))))

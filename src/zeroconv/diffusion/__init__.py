@@ -7,6 +7,7 @@ from zeroconv.diffusion.randomness import generator, keyed_noise
 from zeroconv.diffusion.samplers import SAMPLERS, Sampler, build_scheduler, canonical_sampler
 from zeroconv.diffusion.sampling import initial_noise, sample_latents
 from zeroconv.diffusion.schedule import NoiseSchedule
+from zeroconv.diffusion.timesteps import TimestepDistribution, logit_normal
 
 __all__ = [
     "SAMPLERS",
@@ -14,12 +15,14 @@ __all__ = [
     "Denoiser",
     "NoiseSchedule",
     "Sampler",
+    "TimestepDistribution",
     "build_scheduler",
     "canonical_sampler",
     "denoising_loss",
     "generator",
     "initial_noise",
     "keyed_noise",
+    "logit_normal",
     "sample_latents",
     "snr_weight",
     "training_target",

@@ -127,7 +127,7 @@ def model_card(
         commands="\n".join(commands(config, ours, at, contract)),
         zeroconv_python="\n".join(zeroconv_lines(ours, at, config.variant == "lora", contract)),
         diffusers_python="\n".join(diffusers_lines(config, name, at, contract)) if theirs else "",
-        details="\n".join(details(config, licence)),
+        details="\n".join(details(config, licence, bool(metrics))),
     )
     return card.content + "\n"
 
@@ -186,8 +186,8 @@ def map_lines(config: ControlNetConfig, contract: Condition | None) -> list[str]
     return lines
 
 
-def details(config: ControlNetConfig, licence: str | None) -> list[str]:
-    """Form, origin and licence."""
+def details(config: ControlNetConfig, licence: str | None, is_measured: bool) -> list[str]:
+    """Form, origin and licence; of a Union also what measures do not tell, where there are some."""
     encoder = CONDITION_ENCODERS.get(config.condition_encoder)
     lines = [f"- Variant {code(config.variant)}: {VARIANTS[config.variant]}."]
     lines += [f"- Not the usual form: {encoder}."] if encoder else []
@@ -200,6 +200,8 @@ def details(config: ControlNetConfig, licence: str | None) -> list[str]:
         types = UNION_CONDITIONS[: config.union.num_control_type]
         known = "; ".join(f"{index} {' or '.join(names)}" for index, names in enumerate(types))
         lines += [f"- A ControlNet-Union, one network for many conditions, told which by its control type: {known}."]
+        if is_measured:
+            lines += ["- One of them was measured: a Union that was trained further for one may have forgotten the others."]
     if config.connection == "gaussian":
         lines += ["- Its connections began as ordinary convolutions (figure 8 b of the paper), not as zero."]
     if not opens_in_diffusers(config):

@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.checkpoints.formats.controlnet_hints import split_condition
+from zeroconv.checkpoints.formats.controlnet_union import control_type
 from zeroconv.conditions.parameters import without_device
 from zeroconv.control import ControlledUNet, ControlNet
 from zeroconv.control.condition_channels import CHANNELS, read_conditions
@@ -27,7 +29,7 @@ from zeroconv.training.config.defaults import (
     reextract_parameters,
     timesteps_of_step,
 )
-from zeroconv.training.config.groups import OptimizationConfig
+from zeroconv.training.config.optimization import OptimizationConfig
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.loop import TrainingLoss
 from zeroconv.training.optimization.optimizer import new_optimizer
@@ -46,6 +48,8 @@ __all__ = [
     "lock_and_build",
     "open_base",
 ]
+
+ANOTHER = "begin from another, or from the base"
 
 
 def open_base(config: TrainConfig) -> StableDiffusion:
@@ -145,7 +149,7 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
     """A ControlNet initialised from the base, or the one to begin from; the global generator is left as it was.
 
     Raises:
-        InputError: for one to begin from whose weights are not finite.
+        InputError: for one to begin from whose weights are not finite, or that cannot follow the condition.
     """
     model, data = config.model, config.data
     parts = [part.name for part in conditions.get(data.condition).each]
@@ -155,8 +159,11 @@ def build_network(config: TrainConfig, base: StableDiffusion) -> ControlNet:
             network = ControlNet.from_pretrained(model.control, unet=base.unet)
             if name := broken_weight(network):
                 said = f"the ControlNet {model.control!r} holds weights that are not finite (first: {name})"
-                raise InputError(said, field="model.control", hint="begin from another, or from the base")
-            begin_with_conditions(network, parts)
+                raise InputError(said, field="model.control", hint=ANOTHER)
+            if network.config.union is not None and len(parts) == 1:
+                begin_with_union(network, model.control, parts[0])
+            else:
+                begin_with_conditions(network, parts)
         else:
             network = ControlNet.from_unet(
                 base.unet,
@@ -195,7 +202,7 @@ def begin_with_conditions(network: ControlNet, wanted: Sequence[str]) -> None:
     try:
         kept = read_conditions(network, before, wanted)
     except ValueError as error:
-        raise InputError(str(error), field="model.control", hint="begin from another, or from the base") from None
+        raise InputError(str(error), field="model.control", hint=ANOTHER) from None
     said = [f"its channels of {' and '.join(kept)} stay" if kept[0] in before else f"those channels are given to {kept[0]}"]
     if new := [name for name in wanted if name not in kept]:
         said += [f"the channels of {' and '.join(new)} begin at zero, so that at first nothing changes"]
@@ -203,6 +210,34 @@ def begin_with_conditions(network: ControlNet, wanted: Sequence[str]) -> None:
         said += [f"those of {' and '.join(lost)} are let go"]
     followed = " and ".join(before)
     tell(Message(f"{network.name} followed {followed}: {'; '.join(said)}", "control.new-conditions", "info"))
+
+
+def begin_with_union(network: ControlNet, control: str, wanted: str) -> None:
+    """Look whether a ControlNet-Union can learn a condition, and say what becomes of its others.
+
+    It stays a Union: what its token adds to the features is no linear function of their mean over the whole picture, which no
+    condition encoder of an ordinary ControlNet computes.
+
+    Args:
+        network: the one that is opened.
+        control: as what it was asked for.
+        wanted: the condition that it is to follow.
+
+    Raises:
+        InputError: for one that it has no control type for, or another than its name says.
+    """
+    assert network.config.union is not None, "a Union"
+    _, said = split_condition(control)
+    try:
+        control_type(network.config.union, wanted)
+    except InputError as error:
+        raise InputError(str(error), field="model.control", hint=ANOTHER) from None
+    if said and said != wanted:
+        message = f"{control} is a ControlNet-Union told to follow {said}, and the run learns {wanted}"
+        raise InputError(message, field="model.control", hint=f"leave out #{said}, or learn it: condition={said}")
+    name = network.name.partition("#")[0]
+    text = f"{name} is a ControlNet-Union and stays one: it learns {wanted} alone, and may forget its other conditions"
+    tell(Message(text, "control.union", "info"))
 
 
 def build_optimizer(network: ControlNet, optimization: OptimizationConfig, base: StableDiffusion) -> torch.optim.Optimizer:
@@ -225,9 +260,9 @@ def build_probe(config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair
 def build_held_out_loss(
     config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
 ) -> HeldOutLoss:
-    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on."""
+    """The denoising loss on held-out pairs, at time steps that the run learns from its first step on, all equally often."""
     optimization = config.optimization
-    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)
+    timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0).possible
 
     def loss_of(base: StableDiffusion, network: ControlNet) -> TrainingLoss:
         return build_loss(config, base, network, optimization.device)

@@ -55,15 +55,19 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, limit: int = JSON_BYTES) -> dict[str, Any]:
     """A JSON object from a file.
+
+    Args:
+        path: the file.
+        limit: bytes that it may have: a file of a stranger must not fill the memory.
 
     Raises:
         OSError: when it cannot be read.
         ValueError: when it is too long, not JSON, or not an object.
     """
-    if path.stat().st_size > JSON_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {JSON_BYTES}")
+    if path.stat().st_size > limit:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes; expected at most {limit}")
     try:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -82,7 +82,7 @@ class ShardMaker:
 
         Raises:
             OSError: when it cannot be written.
-            InputError: when a map cannot be made of any picture.
+            InputError: when a map cannot be made of any picture, or its captions are longer than can be read again.
         """
         if (kept := self.keep(number)) is not None:
             yield Done(number, kept, kept=True)

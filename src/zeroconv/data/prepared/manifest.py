@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zeroconv.checkpoints.files.atomic import read_json, write_text
+from zeroconv.data.prepared.json_file import read_rows_json, write_rows_json
 from zeroconv.data.prepared.stored_views import ViewSettings, describe_views
 from zeroconv.errors import InputError, shorten
 
@@ -168,7 +168,7 @@ def check_ours(folder: Path) -> None:
     foreign: list[Path] = []
     for path in (folder / MANIFEST, *sorted(folder.glob("shard-*.json"))):
         with suppress(OSError, ValueError):  # not there, or damaged: nobody can tell whose it was
-            found = read_json(path)
+            found = read_rows_json(path)
             if path.name == MANIFEST and found.get("format") == FORMAT:
                 return
             if path.name == MANIFEST or "made_with" not in found:
@@ -187,10 +187,11 @@ def write_manifest(folder: Path, settings: Settings, shards: Sequence[ShardEntry
 
     Raises:
         OSError: when it cannot be written.
+        InputError: when it is too long to be read again.
     """
     found = None if shards is None else [shard.to_json() for shard in shards]
     values = {"format": FORMAT, **settings.to_json(), "complete": shards is not None, "shards": found or []}
-    write_text(folder / MANIFEST, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_rows_json(folder / MANIFEST, values, indent=1)
 
 
 def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
@@ -201,7 +202,7 @@ def read_manifest(folder: Path) -> tuple[Settings, list[ShardEntry] | None]:
     """
     path = folder / MANIFEST
     try:
-        values = read_json(path)
+        values = read_rows_json(path)
         if values.pop("format", None) != FORMAT:
             raise InputError(f"{path} is another program's", field="data.cache", hint="name another folder")
         if values["version"] not in (WHOLE, VIEWS):

@@ -25,7 +25,6 @@ themselves are hashed in the JSON and in the manifest.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,8 +32,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.checkpoints.files.safetensors import write_safetensors
+from zeroconv.data.prepared.json_file import read_rows_json, write_rows_json
 
 __all__ = ["INDEX", "ListedRow", "Shard", "hash_file", "hash_index", "read_shard", "shard_name", "write_listing", "write_shard"]
 
@@ -118,6 +117,7 @@ def write_shard(folder: Path, number: int, tensors: Mapping[str, Tensor], rows: 
 
     Raises:
         OSError: when one cannot be written, naming it.
+        InputError: when the JSON is too long to be read again.
     """
     path = folder / f"{shard_name(number)}.safetensors"
     write_safetensors(path, tensors)
@@ -131,16 +131,17 @@ def write_listing(folder: Path, number: int, shard: Shard) -> None:
 
     Raises:
         OSError: when it cannot be written, naming it.
+        InputError: when it is too long to be read again.
     """
     values: dict[str, Any] = {key: value for key, value in asdict(shard).items() if key not in ("rows", "problems")}
     rows = [{key: value for key, value in asdict(row).items() if value is not None} for row in shard.rows]
-    write_text(folder / f"{shard_name(number)}.json", json.dumps({**values, "rows": rows}, ensure_ascii=False) + "\n")
+    write_rows_json(folder / f"{shard_name(number)}.json", {**values, "rows": rows})
 
 
 def read_shard(folder: Path, number: int) -> Shard | None:
     """What a shard's JSON says; None when it is not there, or cannot be read."""
     try:
-        found = read_json(folder / f"{shard_name(number)}.json")
+        found = read_rows_json(folder / f"{shard_name(number)}.json")
         rows = [ListedRow(**row) for row in found.pop("rows")]
         return Shard(rows, **found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

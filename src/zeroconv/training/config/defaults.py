@@ -4,9 +4,10 @@ from typing import Any
 
 from zeroconv import conditions
 from zeroconv.conditions.parameters import device_parameters
+from zeroconv.diffusion import TimestepDistribution, logit_normal
 from zeroconv.errors import InputError
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config.groups import OptimizationConfig, OptimizerName, Timesteps
+from zeroconv.training.config.optimization import OptimizationConfig, OptimizerName, Timesteps
 from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = [
@@ -114,7 +115,7 @@ def default_timesteps(base: StableDiffusion) -> Timesteps:
     return "uniform" if is_wide(base) else "high-first"
 
 
-def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> range:
+def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: int, step: int) -> TimestepDistribution:
     """The time steps that a step of the training draws from.
 
     Args:
@@ -124,7 +125,7 @@ def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: i
         step: of the training, counted from 0.
 
     Raises:
-        InputError: when the settings leave none of them.
+        InputError: when the settings leave none of them, or would prefer all or none.
     """
     kind = optimization.timesteps or ("uniform" if wide else "high-first")
     is_early = step < UNIFORM_FROM * optimization.steps
@@ -132,4 +133,19 @@ def timesteps_of_step(optimization: OptimizationConfig, wide: bool, timesteps: i
     if lowest >= end:
         message = f"min_timestep is {lowest}, and this base's schedule has the time steps 0 … {timesteps - 1}"
         raise InputError(message, field="optimization.min_timestep")
-    return range(lowest + round(LOWEST_FIRST * (end - lowest)) if kind == "high-first" and is_early else lowest, end)
+    first = lowest + round(LOWEST_FIRST * (end - lowest)) if kind == "high-first" and is_early else lowest
+    drawn = TimestepDistribution(range(first, end))
+    if kind == "logit-normal":
+        drawn = logit_normal(drawn.possible, optimization.logit_mean, optimization.logit_std)
+    if optimization.timestep_bias_range is None or optimization.timestep_bias_multiplier is None:
+        return drawn
+    preferred = range(*optimization.timestep_bias_range)
+    inside = range(max(preferred.start, lowest), min(preferred.stop, end))
+    if not 0 < len(inside) < end - lowest:
+        holds = "all" if inside else "none"
+        message = (
+            f"timestep_bias_range is {preferred.start},{preferred.stop}, which holds {holds} of the time steps that are drawn, "
+            f"{lowest} … {end - 1}; expected some of them"
+        )
+        raise InputError(message, field="optimization.timestep_bias_range")
+    return drawn.scale(preferred, optimization.timestep_bias_multiplier)

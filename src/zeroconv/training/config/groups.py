@@ -1,35 +1,28 @@
 """The groups of settings of a training run, each checked by itself."""
 
-from math import cos, isfinite, pi
+from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
-from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from zeroconv import conditions
 from zeroconv.conditions.several import PLUS
-from zeroconv.schema import Schema
+from zeroconv.training.config.group import Group
+from zeroconv.training.config.optimization import OptimizationConfig
 
 __all__ = [
     "GROUPS",
     "BaseDtype",
     "CheckpointConfig",
     "DataConfig",
-    "Group",
     "ModelConfig",
-    "OptimizationConfig",
-    "OptimizerName",
     "ParallelConfig",
-    "Precision",
     "ProbeConfig",
-    "Timesteps",
     "TrackerName",
 ]
 
-OptimizerName = Literal["adamw", "muon", "adamw8bit", "prodigy"]
-Precision = Literal["fp32", "bf16", "fp16"]
 BaseDtype = Literal["float32", "bfloat16", "float16", "float8", "int8", "int4"]
-Timesteps = Literal["uniform", "high-first"]
 TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
@@ -50,13 +43,6 @@ def flatten(value: object) -> object:
         inner = cast("dict[str, Any]", one) if isinstance(one, dict) else None
         flat |= {key: one} if inner is None else {f"{key}.{name}": each for name, each in inner.items()}
     return flat
-
-
-class Group(Schema):
-    """Settings that belong together."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-    noun: ClassVar[str] = "training setting"
 
 
 class DataConfig(Group):
@@ -161,70 +147,6 @@ class ModelConfig(Group):
     def split(cls, value: object) -> object:
         """Make a list of "8,16,32,64", as it comes from `--set`."""
         return value.split(",") if isinstance(value, str) else value
-
-
-class OptimizationConfig(Group):
-    """How the weights are moved."""
-
-    steps: int = Field(1000, ge=1, description="optimizer steps in all")
-    batch_size: int = Field(8, ge=1, description="samples per optimizer step")
-    accumulation: int = Field(1, ge=1, description="equal parts of a batch that are computed one after the other")
-    learning_rate: float | None = Field(
-        None, gt=0, description="1e-5 for Stable Diffusion, 1e-3 for narrower bases, a fifth of it with unlock_decoder"
-    )
-    optimizer: OptimizerName | None = Field(
-        None,
-        description="adamw as the authors, for Stable Diffusion; muon for narrower bases: fewer samples, slower steps; "
-        "or adamw8bit: less memory; or prodigy, which finds its own learning rate",
-    )
-    fused: bool | None = Field(
-        None, description="AdamW in one pass over the weights: faster, rounded otherwise; for Stable Diffusion if left out"
-    )
-    precision: Precision = Field("fp32", description="what the copy computes in; its weights are float32 always")
-    checkpoint_encoder: bool = Field(False, description="compute the copy's blocks twice: less memory, the same numbers")
-    checkpoint_decoder: bool = Field(False, description="compute the locked decoder's blocks twice, likewise")
-    timesteps: Timesteps | None = Field(
-        None,
-        description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "
-        "for two thirds of the steps, then uniform",
-    )
-    min_timestep: int = Field(0, ge=0, description="lowest time step that is drawn")
-    max_timestep: int | None = Field(None, ge=1, description="time steps are drawn below this; below the schedule's 1000")
-    min_snr_gamma: float | None = Field(None, gt=0, description="weight losses by min(SNR, this) / SNR; 5 in its paper")
-    warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
-    decay_steps: int = Field(0, ge=0, description="steps at the end over which it falls to zero")
-    decay: Literal["linear", "cosine"] = Field("linear", description="how it falls")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW and Prodigy")
-    max_gradient_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
-    ema_decay: float = Field(0, ge=0, lt=1, description="of averaged weights, which are then probed and kept; 0 for none")
-    ema_on_cpu: bool = Field(False, description="keep them in the machine's memory: the weights are copied there at every step")
-    nonfinite: Literal["stop", "skip"] = Field(
-        "stop", description="after a loss or gradient that is not finite: end the run, or leave the batch out"
-    )
-    seed: int = Field(0, ge=0, description="of every draw")
-    device: str = Field("cpu", description="where to train")
-
-    def scale_learning_rate(self, step: int) -> float:
-        """The share of the learning rate at `step` (counted from 0): warm-up, constant, decay."""
-        rise = (step + 1) / max(self.warmup_steps, 1)
-        fall = max(0.0, (self.steps - step) / self.decay_steps) if self.decay_steps else 1.0
-        if self.decay == "cosine" and fall < 1:
-            fall = (1 - cos(pi * fall)) / 2
-        return min(1.0, rise, fall)
-
-    @model_validator(mode="after")
-    def check_parts(self) -> Self:
-        """Refuse a batch that has no such parts."""
-        if self.batch_size % self.accumulation:
-            raise ValueError(f"batch_size {self.batch_size} cannot be computed in {self.accumulation} equal parts")
-        return self
-
-    @model_validator(mode="after")
-    def check_timesteps(self) -> Self:
-        """Refuse a range without a time step."""
-        if self.max_timestep is not None and self.max_timestep <= self.min_timestep:
-            raise ValueError(f"min_timestep is {self.min_timestep} and max_timestep {self.max_timestep}: nothing lies between")
-        return self
 
 
 class ProbeConfig(Group):

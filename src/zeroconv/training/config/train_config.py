@@ -8,16 +8,9 @@ from typing import Any, Self
 
 from zeroconv.conditions import read_value
 from zeroconv.errors import InputError
-from zeroconv.training.config.groups import (
-    GROUPS,
-    CheckpointConfig,
-    DataConfig,
-    Group,
-    ModelConfig,
-    OptimizationConfig,
-    ParallelConfig,
-    ProbeConfig,
-)
+from zeroconv.training.config.group import Group
+from zeroconv.training.config.groups import GROUPS, CheckpointConfig, DataConfig, ModelConfig, ParallelConfig, ProbeConfig
+from zeroconv.training.config.optimization import OptimizationConfig
 
 __all__ = ["TrainConfig"]
 

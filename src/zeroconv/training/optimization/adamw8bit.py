@@ -88,8 +88,12 @@ def store(state: dict[str, Any], moment: str, values: Tensor, signed: bool) -> N
     scale = blocks.abs().amax(dim=1)
     nearest = dynamic_map(signed, str(values.device))[1]
     bits = (blocks / scale.clamp(min=1e-30)[:, None]).bfloat16().view(torch.int16).int() & 0xFFFF
-    state[moment] = nearest.index_select(0, bits.flatten()).view_as(values)
-    state[f"{moment}_scale"] = scale
+    if moment not in state:
+        state[moment] = torch.empty_like(values, dtype=torch.uint8)
+        state[f"{moment}_scale"] = torch.empty_like(scale)
+    # in place: memory of other sizes between what is kept from step to step could not be given back
+    torch.index_select(nearest, 0, bits.flatten(), out=state[moment].view(-1))
+    state[f"{moment}_scale"].copy_(scale)
 
 
 @cache

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zeroconv.errors import InputError
-from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.config.optimization import OptimizerName
 from zeroconv.training.optimization.adamw8bit import AdamW8bit
 from zeroconv.training.optimization.muon import Muon
 

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from zeroconv.control import ControlNet
 from zeroconv.control.low_rank import lora_layers
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.training.config.groups import OptimizerName
+from zeroconv.training.config.optimization import OptimizerName
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch
 from zeroconv.training.optimization.adamw8bit import moment_bytes

@@ -2,7 +2,8 @@
 
 import torch
 
-from zeroconv.training.config.groups import BaseDtype, Precision
+from zeroconv.training.config.groups import BaseDtype
+from zeroconv.training.config.optimization import Precision
 from zeroconv.training.config.train_config import TrainConfig
 
 __all__ = ["NAMES", "base_dtype", "compute_dtype"]

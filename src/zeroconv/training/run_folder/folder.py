@@ -265,7 +265,7 @@ class RunFolder:
     def write_readme(self, config: TrainConfig, text: str) -> None:
         """Say what the folder holds and the exact command that uses it."""
         base, condition = config.model.base, config.data.condition
-        opens = "opens in diffusers with `ControlNetModel.from_pretrained`"
+        opens = "opens in diffusers by the lines in its `README.md`"
         if config.model.unlock_decoder:
             opens = (
                 "holds the control together with the base's decoder that was trained with it; diffusers has no class for that"

@@ -122,7 +122,7 @@ def open_clip(weights: str | Path = TINY_CLIP, device: str = "cpu") -> ClipExtra
     """
     from zeroconv.checkpoints.hub.download import pinned_name
 
-    folder = assets() / TINY_CLIP if str(weights) == TINY_CLIP else find_folder(weights, "CLIP")
+    folder = find_folder(assets() / TINY_CLIP if str(weights) == TINY_CLIP else weights, "CLIP")
     config = read_json(folder / "config.json")
     if config.get("model_type") != "clip":
         kind = config.get("model_type")

@@ -88,10 +88,11 @@ class Mixed(nn.Module):
         return torch.cat([*found, self.get_submodule("branch_pool")(pooled)], 1)
 
 
-def chain(name: str, *steps: tuple[int, Kernel] | tuple[int, Kernel, int]) -> Branch:
-    """Convolutions called `name_1`, `name_2`, …; one alone is called `name`."""
+def chain(name: str, *steps: tuple[int, Kernel], stride: int = 1) -> Branch:
+    """Convolutions called `name_1`, `name_2`, …, the last one with a stride; one alone is called `name`."""
     names = [name] if len(steps) == 1 else [f"{name}_{number}" for number in range(1, len(steps) + 1)]
-    return [[(one, *(*step, 1)[:3])] for one, step in zip(names, steps, strict=True)]
+    strides = [1] * (len(steps) - 1) + [stride]
+    return [[(one, *step, pace)] for one, step, pace in zip(names, steps, strides, strict=True)]
 
 
 def fork(name: str, *steps: tuple[int, Kernel]) -> Branch:
@@ -127,10 +128,13 @@ class InceptionV3(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        halved_b = [chain("branch3x3", (384, THREE, 2)), chain("branch3x3dbl", (64, ONE), (96, THREE), (96, THREE, 2))]
+        halved_b = [
+            chain("branch3x3", (384, THREE), stride=2),
+            chain("branch3x3dbl", (64, ONE), (96, THREE), (96, THREE), stride=2),
+        ]
         halved_d = [
-            chain("branch3x3", (192, ONE), (320, THREE, 2)),
-            chain("branch7x7x3", (192, ONE), (192, ACROSS), (192, DOWN), (192, THREE, 2)),
+            chain("branch3x3", (192, ONE), (320, THREE), stride=2),
+            chain("branch7x7x3", (192, ONE), (192, ACROSS), (192, DOWN), (192, THREE), stride=2),
         ]
         layers: dict[str, nn.Module] = {
             "Conv2d_1a_3x3": Convolution(3, 32, THREE, 2),

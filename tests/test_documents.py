@@ -90,6 +90,12 @@ def test_the_python_of_the_page_on_conditions_runs(monkeypatch: pytest.MonkeyPat
     run_python("docs/conditions/README.md", tmp_path, **names)
 
 
+@pytest.mark.filterwarnings("ignore::zeroconv.messages.MessageWarning")  # a page's example has few pictures
+def test_the_python_of_the_page_on_measuring_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python("docs/measuring.md", tmp_path)
+
+
 def test_the_python_of_every_other_page_is_python() -> None:
     for page in PAGES:
         compile("\n".join(blocks("python", TEXT[page])), page, "exec")

@@ -81,8 +81,8 @@ def kernel_distance(
     """`scale MMD²` and its 95 % interval, from the jackknife over the pictures of both sets.
 
     A bootstrap would draw pictures twice, and a pair of equal ones is what the unbiased estimate must not see. Leaving out one
-    picture at a time is exact here, for it changes three sums (B. Efron, C. Stein, 1981). When the two sets are of one
-    distribution the law is not normal and the interval is too wide rather than too narrow.
+    picture at a time is exact here, for it changes three sums. Its variance is too large rather than too small (B. Efron, C.
+    Stein, "The jackknife estimate of variance", 1981), most of all where both sets are of one distribution.
 
     Args:
         found: (N, D).

@@ -18,7 +18,7 @@ WIDTH = 44  # of the names
 
 FOLDERS = {
     "src": "",
-    "src/zeroconv/assets": "What comes with the package: the tiny base, its ControlNets, the annotator, the demo's pictures",
+    "src/zeroconv/assets": "What comes with the package: the tiny base, ControlNets, annotator and CLIP, the demo's pictures",
     "tests": "",
     "examples": "Small programs that use the library; each is run by a test",
     "experiments": "Runnable files behind published numbers and weights",

@@ -10,6 +10,7 @@ import pytest
 import typer
 from PIL import Image
 
+from zeroconv.checkpoints import embedded_names
 from zeroconv.cli import main
 from zeroconv.cli.app import app
 from zeroconv.conditions import extract
@@ -89,6 +90,12 @@ def test_the_python_of_the_page_on_conditions_runs(monkeypatch: pytest.MonkeyPat
     run_python("docs/conditions/README.md", tmp_path, **names)
 
 
+@pytest.mark.filterwarnings("ignore::zeroconv.messages.MessageWarning")  # a page's example has few pictures
+def test_the_python_of_the_page_on_measuring_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python("docs/measuring.md", tmp_path)
+
+
 def test_the_python_of_every_other_page_is_python() -> None:
     for page in PAGES:
         compile("\n".join(blocks("python", TEXT[page])), page, "exec")
@@ -117,8 +124,7 @@ def test_the_readme_is_short() -> None:
 def test_the_measured_table_is_the_one_of_the_results() -> None:
     results = (ROOT / "docs" / "results" / "tiny.md").read_text("utf-8")
     rows = re.findall(r"^\| `tiny-.*\|$", TEXT["README.md"], flags=re.MULTILINE)
-    embedded = [path for path in (ROOT / "src" / "zeroconv" / "assets").glob("tiny-*") if path.name != "tiny-annotator"]
-    assert len(rows) == len(embedded) and all(row in results for row in rows)
+    assert len(rows) == len(embedded_names("ControlNet")) and all(row in results for row in rows)
 
 
 def test_make_targets_exist() -> None:

@@ -32,12 +32,13 @@ def read_and_check(folder: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package that comes with a base, two ControlNets and an annotator."""
+    """A package that comes with a base, two ControlNets, an annotator and a CLIP."""
     for name, mark in (("small", "model_index.json"), ("small-b", "config.json"), ("small-a", "config.json")):
         (tmp_path / "assets" / name).mkdir(parents=True)
         (tmp_path / "assets" / name / mark).write_text("{}", "utf-8")
-    (tmp_path / "assets" / "tiny-annotator").mkdir()
-    (tmp_path / "assets" / "tiny-annotator" / "config.json").write_text("{}", "utf-8")
+    for name in ("tiny-annotator", "tiny-clip"):
+        (tmp_path / "assets" / name).mkdir()
+        (tmp_path / "assets" / name / "config.json").write_text("{}", "utf-8")
     monkeypatch.setattr("zeroconv.checkpoints.hub.resolve.assets", lambda: tmp_path / "assets")
     return tmp_path / "assets"
 
@@ -45,7 +46,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names_lead_to_what_comes_with_the_package(shipped: Path) -> None:
     assert embedded_names("base") == ["small"]
     assert embedded_names("ControlNet") == ["small-a", "small-b"]
-    assert embedded_names("annotator") == ["tiny-annotator"]
+    assert embedded_names("annotator") == ["tiny-annotator"] and embedded_names("CLIP") == ["tiny-clip"]
     assert resolve("small", "base") == shipped / "small" and resolve("small-a", "ControlNet") == shipped / "small-a"
 
 

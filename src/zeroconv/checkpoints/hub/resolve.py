@@ -5,7 +5,9 @@ from pathlib import Path
 
 from zeroconv.checkpoints.files.atomic import read_json
 
-MARKS = {"base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json"}
+MARKS = {"base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json", "CLIP": "config.json"}
+JUDGES = {"tiny-annotator": "annotator", "tiny-clip": "CLIP"}
+"""Embedded networks that read pictures and make none, with their kinds."""
 
 
 def assets() -> Path:
@@ -17,7 +19,7 @@ def embedded_names(kind: str) -> list[str]:
     """Names of the bases or ControlNets that come with the package."""
     mark = MARKS[kind]
     folders = (path for path in assets().glob("*") if (path / mark).is_file())
-    return sorted(path.name for path in folders if kind == "base" or (path.name == "tiny-annotator") == (kind == "annotator"))
+    return sorted(path.name for path in folders if kind == "base" or JUDGES.get(path.name, "ControlNet") == kind)
 
 
 def resolve(name_or_path: str | Path, kind: str) -> Path:
@@ -25,7 +27,7 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
 
     Args:
         name_or_path: such as "tiny", "tiny-canny", a path, "owner/name" or "owner/name@revision".
-        kind: "base", "ControlNet" or "annotator".
+        kind: "base", "ControlNet", "annotator" or "CLIP".
 
     Returns:
         The folder; or a file: the user's, or the one that a repository on the hub consists of (see `hub.download`).
@@ -42,13 +44,13 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
     if not folder.exists():
         from zeroconv.checkpoints.hub.download import download, is_hub_id  # here, because the hub's client takes half a second
 
-        if kind != "annotator" and is_hub_id(str(name_or_path)):
+        if kind not in JUDGES.values() and is_hub_id(str(name_or_path)):
             return download(str(name_or_path), kind).path
         raise FileNotFoundError(
             f"no {kind} called {str(name_or_path)!r}: expected a folder in the diffusers layout, a .safetensors file, "
             f"owner/name on the hub, or one of {', '.join(known)}"
         )
-    if folder.is_file() and kind != "annotator":
+    if folder.is_file() and kind not in JUDGES.values():
         return folder
     run = folder / "controlnet"  # a training run keeps its network here
     if kind == "ControlNet" and not (folder / mark).is_file() and (run / mark).is_file():

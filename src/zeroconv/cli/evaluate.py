@@ -1,7 +1,7 @@
 """`zeroconv evaluate`: how well pictures obey their conditions, those of a ControlNet or of any folder."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,17 @@ def evaluate(
     ] = "dpm++2m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
+    steps_curve: Annotated[
+        str, typer.Option(metavar="STEPS,...", help="Fidelity at these numbers of steps too, on 32 pairs; or none.")
+    ] = "2,4,8,12,20",
+    conflict: Annotated[
+        bool, typer.Option("--conflict", help="Also with prompts of other pairs, which contradict the maps.")
+    ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Make the I-th of N parts of the pictures alone.")] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="This process, or Ray: the cluster of RAY_ADDRESS, if set.")
+    ] = "local",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the pictures in --out and make them anew.")] = False,
     judge: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Who reads maps back, such as method=dpt.")] = [],  # noqa: B006
     maps: Annotated[Path | None, typer.Option(help="Of FOLDER: its maps by stem; those of its manifest if left out.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Of FOLDER: the true pictures by stem; theirs is the ceiling.")] = None,
@@ -52,7 +63,7 @@ def evaluate(
     """Measure how well pictures obey their maps.
 
     Of FOLDER: its pictures, whatever made them. With --control: pictures made with it, without it, and the best that this
-    base could do.
+    base could do; run again, it goes on where it stopped.
     """
     parameters = dict(map(parse_assignment, judge))
     of_folder: dict[str, Any] = {
@@ -75,5 +86,17 @@ def evaluate(
         control, out, data=data, condition=condition, count=count, judge=parameters or None, as_json=as_json, runtime=runtime,
         base=lambda: parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype),
         num_inference_steps=steps, guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
-        batch_size=batch_size,
+        batch_size=batch_size, curve=parse_curve(steps_curve), conflict=conflict, shard=shard, engine=engine, fresh=fresh,
     )  # fmt: skip
+
+
+def parse_curve(text: str) -> tuple[int, ...]:
+    """Numbers of steps from "2,4,8", or none.
+
+    Raises:
+        typer.BadParameter: when they cannot be read.
+    """
+    words = [] if text == "none" else [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= 999 for word in words):
+        raise typer.BadParameter(f"got --steps-curve {text!r}; expected numbers of steps from 1 to 999, such as 2,4,8, or none")
+    return tuple(map(int, words))

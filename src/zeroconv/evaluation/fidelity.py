@@ -13,11 +13,11 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pairs, get_maps
+from zeroconv.data import Pairs
 from zeroconv.diffusion import canonical_sampler
 from zeroconv.errors import InputError, NothingAskedError
 from zeroconv.evaluation.report import Example, FidelityReport, Row
-from zeroconv.evaluation.samples import HeldOut, fit_pair
+from zeroconv.evaluation.samples import HeldOut
 from zeroconv.generation import ControlPipeline
 
 __all__ = ["Score", "evaluate", "measure"]
@@ -87,10 +87,8 @@ def evaluate(
     rows, examples = list[Row](), list[Example]()
     for first in range(0, len(pairs), batch_size):
         last = min(first + batch_size, len(pairs))
-        fitted = [fit_pair(pairs[i], pipeline.base.size) for i in range(first, last)]
-        maps = get_maps(fitted, known.name, [extract] * len(fitted))
-        batch = HeldOut(fitted, maps, range(seed + first, seed + last))
-        batch = batch.select([i for i, image in enumerate(maps) if known.nothing_asked(image) is None])
+        batch = HeldOut.of(pairs, range(first, last), pipeline.base.size, known.name, extract, seed)
+        batch = batch.select([i for i, image in enumerate(batch.maps) if known.nothing_asked(image) is None])
         if batch.pairs:
             measured = measure(batch, pipeline, network, partial(known.metrics, **parameters), scale, request)
             rows += [row for row, _ in measured]

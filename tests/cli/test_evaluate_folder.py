@@ -24,6 +24,7 @@ def test_a_folder_is_judged_beside_the_truth_and_another(run: Run) -> None:
     assert result.json["comparisons"][0]["ahead"] == 1
     assert result.json["messages"][0]["code"] == "evaluate.few"
     files = result.json["files"]
+    assert [Path(file).name for file in files] == ["report.json", "report.html"]
     assert json.loads(Path(files[0]).read_text("utf-8"))["sets"] == sets
     shown = run(*words)
     assert shown.code == 0 and "edge F1 over 3 pictures" in shown.out and "pictures minus against: +" in shown.out
@@ -96,3 +97,22 @@ def test_a_folder_or_a_control_but_not_both(run: Run) -> None:
     assert run("evaluate", "a", "--out", "a").code == 2
     empty = run("evaluate", ".", "--maps", "a")
     assert empty.code == 1 and "holds no pictures" in empty.err
+
+
+def test_a_control_is_evaluated_in_parts_and_gone_on_with(run: Run, base_folder: Path, control_folder: Path) -> None:
+    words = ["evaluate", "--control", control_folder, "--base", base_folder, "--data", "world:2", "--steps", 1, "--out", "o"]
+    words += ["--batch-size", 1, "--steps-curve", "1"]
+    first = run(*words, "--shard", "1/2", "--json")
+    assert first.code == 0 and (first.json["made"], first.json["done"], first.json["pairs"]) == (2, 1, 2), first.err
+    assert "2 of 2 pairs are done: the same without --shard measures them" in run(*words, "--shard", "2/2").out
+    report = run(*words, "--conflict", "--json").json
+    assert report["pictures"] == 2 and len(report["conflicting_rows"]) == 2
+    assert report["steps_curve"][0] == {"steps": 1, **report["controlled"], "pictures": 2}
+    other = run(*words, "--seed", 1)
+    assert other.code == 1 and "with seed 0, and 1 is asked for" in other.err and "--fresh" in other.err
+    assert "script" not in Path("o/report.html").read_text("utf-8") and Path("o/sheet.png").is_file()
+    judged = run("evaluate", "o/pictures/with-control", "--truth", "o/pictures/truth", "--out", "again", "--json")
+    assert judged.code == 0 and judged.json["condition"] == "canny"
+    assert run(*words, "--shard", "1/1", "--fresh", "--seed", 1, "--json").json["made"] == 4
+    assert run(*words, "--steps-curve", "0").code == run(*words, "--engine", "dask").code == 2
+    assert "expected NUMBER/OF" in run(*words, "--shard", "3/2").err

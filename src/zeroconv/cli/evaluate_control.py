@@ -59,9 +59,11 @@ def evaluate_control(
         from zeroconv.data import FolderPairs, open_pairs
         from zeroconv.data.map_messages import look_at_maps
         from zeroconv.diffusion import canonical_sampler
+        from zeroconv.evaluation import page
         from zeroconv.evaluation.folders import (
             FolderMaker,
             MakingJob,
+            PictureFolder,
             Plan,
             Shard,
             make_pictures,
@@ -98,8 +100,9 @@ def evaluate_control(
             with Progress("measured pair") as progress:
                 report = measure_pictures(maker, judge=judge, on_progress=progress)
             values = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
-            files = write_report(out, values)
-            files.append(write_png(evaluation.fidelity_sheet(report.fidelity), out / "sheet.png"))
+            sheet = write_png(evaluation.fidelity_sheet(report.fidelity), out / "sheet.png")
+            truth = PictureFolder.open(pictures / "truth")
+            files = [*write_report(out, values, page.render_page(page.page_of_pictures(report, truth))), sheet]
             print_report(values, report.lines(), files, as_json)
             return
     done = sum(map(maker.is_done, range(plan.count)))

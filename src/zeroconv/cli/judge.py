@@ -34,7 +34,7 @@ def judge_pictures(
     if out.resolve() == folder.resolve():
         raise typer.BadParameter("--out is the folder of the pictures; expected another one")
     with output_folder(out):
-        from zeroconv.evaluation import folders
+        from zeroconv.evaluation import folders, page
 
         with Progress("picture") as progress:
             report = folders.judge_folder(
@@ -42,5 +42,5 @@ def judge_pictures(
                 sizes=folders.Sizes(pixels, mode), count=count, on_progress=progress,
             )  # fmt: skip
         values = {**report.to_dict(), "folder": str(folder)}
-        files = write_report(out, values)
+        files = write_report(out, values, page.render_page(page.page_of_folder(report)))
     print_report(values, report.lines(), files, as_json)

@@ -13,8 +13,13 @@ from zeroconv.cli.console import print_json
 __all__ = ["print_report", "write_report"]
 
 
-def write_report(out: Path, values: Mapping[str, Any]) -> list[Path]:
-    """Write `report.json`.
+def write_report(out: Path, values: Mapping[str, Any], page: str) -> list[Path]:
+    """Write `report.json` and `report.html`.
+
+    Args:
+        out: where to.
+        values: of the one.
+        page: the other.
 
     Returns:
         What was written.
@@ -23,7 +28,8 @@ def write_report(out: Path, values: Mapping[str, Any]) -> list[Path]:
         OSError: when it cannot be written.
     """
     write_text(out / "report.json", json.dumps(values, indent=2, allow_nan=False) + "\n")
-    return [out / "report.json"]
+    write_text(out / "report.html", page)
+    return [out / "report.json", out / "report.html"]
 
 
 def print_report(values: Mapping[str, Any], lines: Sequence[str], files: Sequence[Path], as_json: bool) -> None:

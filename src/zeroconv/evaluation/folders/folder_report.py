@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from zeroconv.evaluation.folders.picture_folder import PictureFolder
@@ -87,6 +88,7 @@ class FolderReport:
         measure: name of its fidelity measure, higher obeys better.
         settings: who judged, and at which size.
         folders: the sets by name, the judged one first.
+        maps: the file of each map by stem.
         rows: one per map.
         left_out: stems whose map asks for nothing, such as a black one, each with the reason.
         notes: what a reader must know, such as that maps were resized.
@@ -98,6 +100,7 @@ class FolderReport:
     measure: str
     settings: Mapping[str, Any]
     folders: Mapping[str, PictureFolder] = field(repr=False)
+    maps: Mapping[str, Path] = field(repr=False)
     rows: Sequence[ScoredRow] = field(repr=False)
     left_out: Mapping[str, str]
     notes: Sequence[str] = ()

@@ -79,7 +79,7 @@ def measure_folders(
     true = judged.get(truth or "")
     numbers = [one for name in judged if name != truth for measurer in measurers for one in measurer(judged[name], true)]
     settings = {"judge": parameters, "size": list(size)}
-    return FolderReport(condition.name, condition.metric, settings, judged, rows, left_out, sizes.lines(), numbers)
+    return FolderReport(condition.name, condition.metric, settings, judged, maps, rows, left_out, sizes.lines(), numbers)
 
 
 def score_pictures(

@@ -56,7 +56,9 @@ def render_case(row: ScoredRow, content: PageContent) -> str:
     for name, picture in pictures.items():
         score = row.scores[name][report.measure]
         mark = " judged" if name == content.judged else ""
-        figures.append(figure(picture, name, f"{score:.3f}", f"of-{slot(content, name)}{mark}"))
+        own_prompt = report.folders[name].entries[row.stem].prompt
+        other = own_prompt if own_prompt != row.prompt else None
+        figures.append(figure(picture, name, f"{score:.3f}", f"of-{slot(content, name)}{mark}", other))
         if name == content.judged:
             own = reextract(known, picture, report.settings["judge"])
             figures += [figure(overlay(picture, one), f"{part.name} found in it") for part, one in own]
@@ -78,14 +80,15 @@ def slot(content: PageContent, name: str) -> int:
     return 2 + others.index(name) % 3
 
 
-def figure(image: Image.Image, caption: str, score: str = "", kind: str = "") -> str:
-    """A picture with its caption."""
+def figure(image: Image.Image, caption: str, score: str = "", kind: str = "", prompt: str | None = None) -> str:
+    """A picture with its caption, and the prompt where it is another than the map's."""
+    said_prompt = f"<q>{escape(prompt)}</q>" if prompt else ""
     number = f"<b>{score}</b>" if score else ""
     said = f"{caption}, {score}" if score else caption
     width, height = image.size
     return (
         f'<figure class="{kind}"><img src="{to_data_uri(image)}" alt="{escape(said)}" width="{width}" height="{height}" '
-        f'loading="lazy"><figcaption>{escape(caption)}{number}</figcaption></figure>'
+        f'loading="lazy"><figcaption>{escape(caption)}{number}{said_prompt}</figcaption></figure>'
     )
 
 

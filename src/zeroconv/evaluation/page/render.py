@@ -45,9 +45,8 @@ def parts(content: PageContent) -> Iterator[str]:
         "every stroke is a picture; the dot is their mean, the bar its 95 % interval",
     )
     if report.compared:
-        yield section(
-            "pairs", "Map by map", "".join(render_comparison(content, report.compare(*pair)) for pair in report.compared)
-        )
+        pairs = "".join(render_comparison(content, report.compare(*pair)) for pair in report.compared)
+        yield section("pairs", "Map by map", f'<div class="pairs">{pairs}</div>')
     if len(content.curve) > 1:
         said = f"{content.curve[0].pictures} pictures at each, with the 95 % band"
         yield section("curve", f"{report.measure} against denoising steps", curve_plot(content.curve, report.measure), said)

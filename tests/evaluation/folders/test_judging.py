@@ -1,6 +1,7 @@
 """Folders with known answers: the truth scores 1, what is drawn elsewhere 0, and two folders differ by what they differ."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from tests.evaluation.folders.drawings import draw, write_maps, write_pictures
 from zeroconv.conditions import extract, get
-from zeroconv.evaluation.folders import Entry, PictureFolder, SetMeasure, Sizes, judge_folder
+from zeroconv.evaluation.folders import Entry, PictureFolder, SetMeasure, Sizes, judge_folder, measure_folders
 from zeroconv.evaluation.folders.manifest import read_manifest, write_manifest
 from zeroconv.evaluation.folders.picture_folder import read_prompts
 from zeroconv.images import open_image, write_png
@@ -102,6 +103,13 @@ def test_a_map_that_asks_for_nothing_is_left_out_of_all(tmp_path: Path) -> None:
     report = judge_folder(write_pictures(tmp_path / "a", [0, 0, 0]), maps=maps)
     assert list(report.left_out) == ["p2"] and len(report.rows) == 2
     assert "1 left out" in report.lines()[0]
+
+
+def test_a_score_that_is_no_number_is_an_error_and_not_a_mean(tmp_path: Path) -> None:
+    broken = replace(get("canny"), score=lambda image, condition: float("nan"))
+    folder, maps = PictureFolder.open(write_pictures(tmp_path / "a", [0])), write_maps(tmp_path / "canny", 1)
+    with pytest.raises(ValueError, match=r"edge F1 of pictures by the map .*p0.png is nan; expected a finite number"):
+        measure_folders({"pictures": folder}, {"p0": maps / "p0.png"}, broken, judge={})
 
 
 def test_numbers_of_whole_sets_are_rows_of_the_report(tmp_path: Path) -> None:

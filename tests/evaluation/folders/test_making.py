@@ -22,6 +22,7 @@ from zeroconv.evaluation import FidelityReport, evaluate
 from zeroconv.evaluation.folders import (
     FolderMaker,
     MakingJob,
+    PictureFolder,
     Plan,
     Shard,
     judge_folder,
@@ -32,6 +33,7 @@ from zeroconv.evaluation.folders import (
 from zeroconv.evaluation.folders import maker as maker_module
 from zeroconv.evaluation.folders.manifest import read_manifest
 from zeroconv.evaluation.folders.plan import ConflictingPrompts, name_stems
+from zeroconv.evaluation.page import page_of_pictures, render_page
 from zeroconv.generation import ControlPipeline, read_metadata, reproduce
 from zeroconv.generation.base import describe_base
 from zeroconv.images import open_image, write_png
@@ -232,3 +234,17 @@ def test_a_cluster_makes_the_same_bytes(base: StableDiffusion, network: ControlN
     assert make_pictures(here.maker(), str(data)) == 4
     assert files(tmp_path / "ray") == files(tmp_path / "here")
     assert make_pictures(job.maker(), str(data), job=job) == 0
+
+
+def test_several_conditions_of_one_control_are_kept_and_judged_side_by_side(base: StableDiffusion, tmp_path: Path) -> None:
+    both = build_control(base.unet, seed=3, conditioning_channels=6)
+    both.config = replace(both.config, condition="canny+soft-edge")
+    pairs, plan = squares(2), Plan("canny+soft-edge", 2, 1, 4.0)
+    memory = evaluate(ControlPipeline(base), both, plan.condition, pairs, num_inference_steps=1, guidance_scale=4.0)
+    maker = FolderMaker(plan, tmp_path, ControlPipeline(base), both, pairs)
+    make_pictures(maker, "squares")
+    report = measure_pictures(maker)
+    assert report.fidelity.to_dict() == memory.to_dict()
+    assert open_image(tmp_path / "maps" / "square-0.png").size == (128, 64)
+    page = render_page(page_of_pictures(report, PictureFolder.open(tmp_path / "truth")))
+    assert "map: soft-edge" in page and "soft-edge found in it" in page

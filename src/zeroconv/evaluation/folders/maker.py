@@ -25,7 +25,7 @@ from zeroconv.evaluation.folders.plan import (
 from zeroconv.evaluation.samples import HeldOut
 from zeroconv.generation import ControlPipeline
 from zeroconv.generation.png_metadata import write_pictures
-from zeroconv.images import write_png
+from zeroconv.images import decode, write_png
 
 __all__ = ["FolderMaker", "Made"]
 
@@ -74,7 +74,9 @@ class FolderMaker:
         if not (self.file(TRUTH, row).is_file() and self.file(MAPS, row).is_file()):
             return False
         there = [file.is_file() for file in self.files_of(row)]
-        return all(there) or (not any(there) and self.asks_nothing(self.condition.open_map(self.file(MAPS, row))))
+        if all(there) or any(there):
+            return all(there)
+        return self.asks_nothing(decode(self.file(MAPS, row)).convert(self.condition.contract.mode))
 
     def asks_nothing(self, image: Image.Image) -> bool:
         """Whether a map asks for nothing."""

@@ -1,5 +1,6 @@
 """Sets of pictures judged against the same maps, whoever made them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -96,16 +97,22 @@ def score_pictures(
 
     Raises:
         NothingAskedError: when the map asks for nothing.
-        InputError: when it is no map of this condition.
+        InputError: when it is no map of this condition, or a score is not finite.
     """
     if (nothing := condition.nothing_asked(image)) is not None:
         raise NothingAskedError(nothing.text, field="maps")
     try:
-        return {name: score(picture, image) for name, picture in pictures.items()}
+        found = {name: score(picture, image) for name, picture in pictures.items()}
     except NothingAskedError:
         raise
     except InputError as error:
         raise InputError(f"the map {where}: {error}", field="maps") from error
+    for name, scores in found.items():
+        for measure, value in scores.items():
+            if not math.isfinite(value):
+                said = f"{measure} of {name} by the map {where} is {value}; expected a finite number"
+                raise InputError(said, field="judge", hint="look at the picture and its map, or name another judge")
+    return found
 
 
 def open_map(file: Path, condition: Condition, size: tuple[int, int]) -> Image.Image:

@@ -24,6 +24,7 @@ def test_evaluate_writes_report_and_sheet(run: Run, base_folder: Path, control_f
     lines = [json.dumps({"file_name": f"{i}.png", "text": "a red house"}) for i in range(3)]
     (data / "metadata.jsonl").write_text("\n".join(lines), "utf-8")
     words = ["--control", control_folder, "--data", data, "--count", 2, "--steps", 1, "--out", "report"]
+    words += ["--steps-curve", "none"]
     result = run("evaluate", *words, "--json")  # base and condition are those the control names
     assert result.code == 0, result.err
     report = result.json
@@ -33,7 +34,8 @@ def test_evaluate_writes_report_and_sheet(run: Run, base_folder: Path, control_f
         assert 0 <= report[name]["low"] <= report[name]["value"] <= report[name]["high"] <= 1
     files = report.pop("files")
     assert {**json.loads(Path(files[0]).read_text("utf-8")), "messages": []} == report
-    assert open_image(files[1]).width > 1000
+    assert [Path(file).name for file in files] == ["report.json", "report.html", "sheet.png"]
+    assert open_image(files[2]).width > 1000
 
 
 def test_a_judge_is_named_and_all_that_it_measures_is_told(
@@ -44,6 +46,7 @@ def test_a_judge_is_named_and_all_that_it_measures_is_told(
     line = {"file_name": "0.png", "text": "a red house", "depth": "0-depth.png"}
     Path("data/metadata.jsonl").write_text(json.dumps(line), "utf-8")
     words = ["--control", control_folder, "--condition", "depth", "--data", "data", "--steps", 1, "--out", "report"]
+    words += ["--steps-curve", "none"]
     plain = run("evaluate", *words, "--json")
     assert plain.code == 0 and "is read by the embedded annotator" in plain.err
     assert list(plain.json["others"]) == ["RMSE", "correlation"]

@@ -46,7 +46,7 @@ def workers_of(parent: int) -> list[int]:
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if above == parent and words.startswith(b"ray::make_shard"):
+        if above == parent and words.startswith(b"ray::make_part"):
             found.append(pid)
     return found
 

@@ -1,21 +1,13 @@
 """The prompt check: on painted pictures whose answer is known, on true scenes, and in an evaluation."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tests.evaluation.test_known_answers import BLANK, Lossless
-from tests.tiny import build_control
-from zeroconv.data import WorldPairs
-from zeroconv.evaluation import evaluate
 from zeroconv.evaluation.prompt_check import Seen, check_caption, check_prompts, light_in
-from zeroconv.evaluation.prompt_findings import PromptCheck, PromptReport, share_found, share_in_colour
+from zeroconv.evaluation.prompt_findings import PromptCheck, share_found, share_in_colour
 from zeroconv.evaluation.regions import near_lines, region_of
-from zeroconv.generation import ControlPipeline
-from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.world import make
 from zeroconv.world.appearance import colour_looks
 from zeroconv.world.geometry.palette import Label
@@ -117,30 +109,3 @@ def test_true_scenes_have_what_their_captions_name_and_not_what_others_name() ->
         high, low = share(true), share(other)
         assert high is not None and high.value >= ceiling
         assert low is not None and low.value <= floor
-
-
-class Shows(ControlPipeline):
-    """A pipeline that shows the true scene with a control and nothing without."""
-
-    def __init__(self, base: StableDiffusion, pairs: WorldPairs) -> None:
-        super().__init__(base)
-        self.truths = {pair.caption: pair.image for pair in (pairs[i] for i in range(len(pairs)))}
-
-    def __call__(self, prompt: Any, controls: Any = (), *args: Any, **request: Any) -> Any:
-        return SimpleNamespace(images=[self.truths[text] if controls else BLANK for text in prompt])
-
-
-def test_an_evaluation_of_scenes_says_what_of_their_captions_is_there(base: StableDiffusion) -> None:
-    lossless, pairs = Lossless(**vars(base)), WorldPairs(3, 910_000_000, "canny", size=64)
-    pipeline, network = Shows(lossless, pairs), build_control(base.unet, seed=3)
-    report = evaluate(pipeline, network, "canny", pairs, num_inference_steps=1, batch_size=2, of_tiny_world=True)
-    assert isinstance(report.prompts, PromptReport)
-    assert len(report.prompts.controlled) == len(report.rows) == 3
-    objects = report.to_dict()["prompt_check"]["objects"]
-    for row in objects.values():
-        assert row["uncontrolled"]["value"] == 0 < row["controlled"]["value"] == row["ceiling"]["value"]
-    lines = report.lines()
-    assert any(line.startswith("  named things found") for line in lines)
-    assert any(line.startswith("  in the right colour") for line in lines)
-    plain = evaluate(pipeline, network, "canny", pairs, num_inference_steps=1)
-    assert plain.to_dict()["prompt_check"] is None and not any("named" in line for line in plain.lines())

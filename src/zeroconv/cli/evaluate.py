@@ -1,44 +1,28 @@
-"""`zeroconv evaluate`: how well the pictures of a ControlNet obey their conditions."""
+"""`zeroconv evaluate`: how well pictures obey their conditions, those of a ControlNet or of any folder."""
 
-import json
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from zeroconv.checkpoints.files.atomic import write_text
-from zeroconv.cli.bases import (
-    Device,
-    Kind,
-    Lora,
-    Prediction,
-    Runtime,
-    Vae,
-    open_base,
-    parse_base,
-    parse_runtime,
-    read_base_name,
-)
-from zeroconv.cli.console import Progress, print_json
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Runtime, Vae, parse_base, read_base_name
+from zeroconv.cli.evaluate_control import evaluate_control
 from zeroconv.cli.extract import parse_assignment
-from zeroconv.cli.folders import output_folder
-from zeroconv.messages import Message, tell
-
-if TYPE_CHECKING:
-    from zeroconv.control import ControlNet
+from zeroconv.cli.judge import judge_pictures
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    control: Annotated[str, typer.Option(help="Name, folder or run of the ControlNet.")],
+    folder: Annotated[Path | None, typer.Argument(help="Pictures to judge, whatever made them.", show_default=False)] = None,
+    control: Annotated[str | None, typer.Option(help="Or the ControlNet to make them with: name, folder or run.")] = None,
     data: Annotated[str, typer.Option(help="Held-out pairs: a folder, or world:COUNT@FIRST_SEED.")] = "world:200@900000000",
-    out: Annotated[Path, typer.Option(help="Folder for report.json and sheet.png.")] = Path("outputs/evaluation"),
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("outputs/evaluation"),
     base: Annotated[str | None, typer.Option(help="The base; the one the ControlNet names if left out.")] = None,
-    condition: Annotated[str | None, typer.Option(help="The condition; the one it names if left out.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="The first so many pairs alone.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="The condition; the one that the ControlNet, manifest or folder of maps names.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="The first so many pairs or pictures alone.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 7.5,
     scale: Annotated[float, typer.Option(help="Strength of the control.")] = 1.0,
@@ -48,7 +32,31 @@ def evaluate(
     ] = "dpm++2m",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
+    steps_curve: Annotated[
+        str, typer.Option(metavar="STEPS,...", help="Fidelity at these numbers of steps too, on 32 pairs; or none.")
+    ] = "2,4,8,12,20",
+    conflict: Annotated[
+        bool, typer.Option("--conflict", help="Also with prompts of other pairs, which contradict the maps.")
+    ] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Make the I-th of N parts of the pictures alone.")] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="This process, or Ray: the cluster of RAY_ADDRESS, if set.")
+    ] = "local",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the pictures in --out and make them anew.")] = False,
     judge: Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Who reads maps back, such as method=dpt.")] = [],  # noqa: B006
+    maps: Annotated[Path | None, typer.Option(help="Of FOLDER: its maps by stem; those of its manifest if left out.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Of FOLDER: the true pictures by stem; theirs is the ceiling.")] = None,
+    against: Annotated[Path | None, typer.Option(help="Of FOLDER: other pictures of the same maps and prompts.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Of FOLDER: STEM.txt files, or a list with stem and prompt.")] = None,
+    size: Annotated[str | None, typer.Option(help="Of FOLDER: judge all at this size, PIXELS or WIDTHxHEIGHT.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="Of FOLDER: how maps of another shape were fitted: crop, stretch or fill.")
+    ] = None,
+    features: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Measure whole sets on these: inception:FILE, tiny-clip, or any CLIP.")
+    ] = [],  # noqa: B006
+    aesthetic: Annotated[str | None, typer.Option(help="A linear head on the CLIP of --features, such as LAION's.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Real pictures that sets are compared with; the true ones.")] = None,
     lora: Lora = [],  # noqa: B006
     vae: Vae = None,
     prediction: Prediction = None,
@@ -57,52 +65,45 @@ def evaluate(
     runtime: Runtime = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
-    """Measure fidelity with the control, without it, and of the best this base could do."""
-    started = time.monotonic()
-    how = parse_runtime(runtime)
-    with output_folder(out):
-        from zeroconv import evaluation
-        from zeroconv.control import ControlNet
-        from zeroconv.data import FolderPairs, Subset, open_pairs
-        from zeroconv.data.map_messages import look_at_maps
-        from zeroconv.generation import ControlPipeline
-        from zeroconv.images import write_png
+    """Measure how well pictures obey their maps.
 
-        asked = parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype)
-        pipeline = ControlPipeline(open_base(asked))
-        if how is not None:
-            pipeline.optimize(runtime=how)
-        network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
-        name = condition or network.config.condition
-        if name is None:
-            raise ValueError(f"{control} does not say which condition it follows: name it with --condition")
-        parameters = dict(map(parse_assignment, judge)) if judge else None
-        warn_of_judge(name, network, parameters, data)
-        pairs = open_pairs(data, name)
-        for message in look_at_maps(pairs) if isinstance(pairs, FolderPairs) else ():
-            tell(message)
-        chosen = Subset(pairs, range(min(count or len(pairs), len(pairs))))
-        with Progress("pair") as progress:
-            report = evaluation.evaluate(
-                pipeline, network, name, chosen, num_inference_steps=steps,
-                guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
-                batch_size=batch_size, judge=parameters, of_tiny_world=data.startswith("world:"), on_progress=progress,
-            )  # fmt: skip
-        written = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
-        write_png(evaluation.fidelity_sheet(report), out / "sheet.png")
-        write_text(out / "report.json", json.dumps(written, indent=2, allow_nan=False) + "\n")
-    if as_json:
-        print_json({**written, "files": [str(out / "report.json"), str(out / "sheet.png")]})
+    Of FOLDER: its pictures, whatever made them. With --control: pictures made with it, without it, and the best that this
+    base could do; run again, it goes on where it stopped.
+    """
+    parameters = dict(map(parse_assignment, judge))
+    of_folder: dict[str, Any] = {
+        "maps": maps,
+        "truth": truth,
+        "against": against,
+        "prompts": prompts,
+        "size": size,
+        "resize": resize,
+    }
+    sets: dict[str, Any] = {"features": features, "aesthetic": aesthetic, "reference": reference}
+    if folder is not None and control is None:
+        judge_pictures(folder, out, **of_folder, **sets, condition=condition, judge=parameters, count=count, as_json=as_json)
         return
-    for line in (*report.lines(), str(out / "report.json"), str(out / "sheet.png")):
-        typer.echo(line)
+    if folder is not None or control is None:
+        raise typer.BadParameter("expected a FOLDER of pictures, or --control NAME to make them with")
+    for name, value in of_folder.items():
+        if value is not None:
+            raise typer.BadParameter(f"--{name} is about a FOLDER of pictures; there is none")
+    evaluate_control(
+        control, out, data=data, condition=condition, count=count, judge=parameters or None, as_json=as_json,
+        runtime=runtime, **sets,
+        base=lambda: parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype),
+        num_inference_steps=steps, guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
+        batch_size=batch_size, curve=parse_curve(steps_curve), conflict=conflict, shard=shard, engine=engine, fresh=fresh,
+    )  # fmt: skip
 
 
-def warn_of_judge(condition: str, network: "ControlNet", judge: Mapping[str, Any] | None, data: str) -> None:
-    """Say so when the embedded annotator judges pictures that need not be of the tiny world."""
-    from zeroconv.conditions import get
+def parse_curve(text: str) -> tuple[int, ...]:
+    """Numbers of steps from "2,4,8", or none.
 
-    parameters = network.config.extract if judge is None else judge
-    warning = get(condition).domain_warning(parameters, "--judge method=…")
-    if warning and not data.startswith("world:"):
-        tell(Message(warning, "judge.domain"))
+    Raises:
+        typer.BadParameter: when they cannot be read.
+    """
+    words = [] if text == "none" else [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and 1 <= int(word) <= 999 for word in words):
+        raise typer.BadParameter(f"got --steps-curve {text!r}; expected numbers of steps from 1 to 999, such as 2,4,8, or none")
+    return tuple(map(int, words))

@@ -3,7 +3,7 @@
 from zeroconv.evaluation.fidelity import evaluate
 from zeroconv.evaluation.gap import bootstrap_share, share_of_gap
 from zeroconv.evaluation.prompt_check import check_prompts
-from zeroconv.evaluation.prompt_findings import Finding, PromptCheck, PromptReport, share_found, share_in_colour
+from zeroconv.evaluation.prompt_findings import Finding, PromptCheck, share_found, share_in_colour
 from zeroconv.evaluation.report import Example, FidelityReport, Row
 from zeroconv.evaluation.samples import HeldOut, reconstruct
 from zeroconv.evaluation.sheet import badge, fidelity_sheet
@@ -16,7 +16,6 @@ __all__ = [
     "HeldOut",
     "Interval",
     "PromptCheck",
-    "PromptReport",
     "Row",
     "badge",
     "bootstrap_mean",

@@ -5,7 +5,7 @@ from the same seed and prompt, and the autoencoder's reconstruction of the true 
 can be expected to beat.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,13 +13,11 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pairs, get_maps
+from zeroconv.data import Pairs
 from zeroconv.diffusion import canonical_sampler
 from zeroconv.errors import InputError, NothingAskedError
-from zeroconv.evaluation.prompt_check import check_prompts
-from zeroconv.evaluation.prompt_findings import PromptReport
 from zeroconv.evaluation.report import Example, FidelityReport, Row
-from zeroconv.evaluation.samples import HeldOut, fit_pair
+from zeroconv.evaluation.samples import HeldOut
 from zeroconv.generation import ControlPipeline
 
 __all__ = ["Score", "evaluate", "measure"]
@@ -45,7 +43,6 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 8,
     judge: Mapping[str, Any] | None = None,
-    of_tiny_world: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FidelityReport:
     """Measure a ControlNet on held-out pairs.
@@ -67,7 +64,6 @@ def evaluate(
         batch_size: pairs computed together.
         judge: who reads the maps back, such as `{"method": "depth-anything"}`; as the ControlNet's were extracted in
             training, if left out.
-        of_tiny_world: the pairs are scenes of the tiny world: check too whether the things that captions name are there.
         on_progress: called with (pairs done, pairs in all).
 
     Raises:
@@ -89,19 +85,14 @@ def evaluate(
         "sampler": canonical_sampler(sampler),
     }
     rows, examples = list[Row](), list[Example]()
-    prompts = PromptReport([], [], [])
     for first in range(0, len(pairs), batch_size):
         last = min(first + batch_size, len(pairs))
-        fitted = [fit_pair(pairs[i], pipeline.base.size) for i in range(first, last)]
-        maps = get_maps(fitted, known.name, [extract] * len(fitted))
-        batch = HeldOut(fitted, maps, range(seed + first, seed + last))
-        batch = batch.select([i for i, image in enumerate(maps) if known.nothing_asked(image) is None])
+        batch = HeldOut.of(pairs, range(first, last), pipeline.base.size, known.name, extract, seed)
+        batch = batch.select([i for i, image in enumerate(batch.maps) if known.nothing_asked(image) is None])
         if batch.pairs:
             measured = measure(batch, pipeline, network, partial(known.metrics, **parameters), scale, request)
             rows += [row for row, _ in measured]
             examples += [example for _, example in measured[: EXAMPLES - len(examples)]]
-            if of_tiny_world:
-                prompts += check_batch(measured)
         if on_progress is not None:
             on_progress(last, len(pairs))
     if not rows:
@@ -109,8 +100,7 @@ def evaluate(
     settings = {
         **request, "scale": scale, "seed": seed, "base": pipeline.base.name, "control": network.name, "judge": parameters,
     }  # fmt: skip
-    left_out = len(pairs) - len(rows)
-    return FidelityReport(known.name, known.metric, settings, rows, left_out, examples, prompts if of_tiny_world else None)
+    return FidelityReport(known.name, known.metric, settings, rows, len(pairs) - len(rows), examples)
 
 
 def measure(
@@ -131,12 +121,5 @@ def measure(
             raise InputError(f"the map of {pair.name}: {error}", field="data") from error
         measures = {name: (value, others[0][name], others[1][name]) for name, value in first.items()}
         row = Row(pair.name, pair.caption, batch.seeds[i], *next(iter(measures.values())), measures)
-        measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i], ceiling[i])))
+        measured.append((row, Example(pair.image, image, uncontrolled[i], controlled[i])))
     return measured
-
-
-def check_batch(measured: Sequence[tuple[Row, Example]]) -> PromptReport:
-    """The prompt checks of one batch."""
-    captions, examples = [row.prompt for row, _ in measured], [example for _, example in measured]
-    kinds = zip(*((one.controlled, one.uncontrolled, one.ceiling) for one in examples), strict=True)
-    return PromptReport(*(check_prompts(captions, images) for images in kinds))

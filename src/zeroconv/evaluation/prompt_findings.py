@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from zeroconv.metrics.bootstrap import Interval, bootstrap
 from zeroconv.world.mentions import Mention
 
-__all__ = ["Finding", "PromptCheck", "PromptReport", "share_found", "share_in_colour"]
+__all__ = ["Finding", "PromptCheck", "share_found", "share_in_colour"]
 
 
 @dataclass(frozen=True)
@@ -69,48 +68,3 @@ def ratio(counts: Sequence[tuple[int, int]]) -> Interval | None:
     if not sum(every):
         return None
     return bootstrap([every, some], lambda columns: columns[1].sum(-1) / np.maximum(columns[0].sum(-1), 1), seed=0)
-
-
-@dataclass(frozen=True)
-class PromptReport:
-    """The prompt checks of an evaluation, one for each pair.
-
-    Attributes:
-        controlled: of the pictures with the control.
-        uncontrolled: of those without.
-        ceiling: of the autoencoder's reconstructions of the truth.
-    """
-
-    controlled: Sequence[PromptCheck]
-    uncontrolled: Sequence[PromptCheck]
-    ceiling: Sequence[PromptCheck]
-
-    def __add__(self, other: "PromptReport") -> "PromptReport":
-        """The checks of both."""
-        both = (
-            (self.controlled, other.controlled), (self.uncontrolled, other.uncontrolled), (self.ceiling, other.ceiling),
-        )  # fmt: skip
-        return PromptReport(*([*first, *second] for first, second in both))
-
-    def shares(self, surroundings: bool = False) -> dict[str, dict[str, Interval | None]]:
-        """Things found and colours right, of each kind of picture."""
-        kinds = {"controlled": self.controlled, "uncontrolled": self.uncontrolled, "ceiling": self.ceiling}
-        measures = {"found": share_found, "in_colour": share_in_colour}
-        return {name: {kind: share(those, surroundings) for kind, those in kinds.items()} for name, share in measures.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-
-        def plain(shares: dict[str, dict[str, Interval | None]]) -> dict[str, Any]:
-            return {name: {kind: one and one.to_dict() for kind, one in row.items()} for name, row in shares.items()}
-
-        return {"objects": plain(self.shares()), "surroundings": plain(self.shares(surroundings=True))}
-
-    def lines(self) -> list[str]:
-        """The result for a person."""
-        names = {"found": "named things found", "in_colour": "in the right colour"}
-        return [
-            f"  {names[name]:20} {row['controlled']}, without {row['uncontrolled']}, ceiling {row['ceiling']}"
-            for name, row in self.shares().items()
-            if row["ceiling"] is not None
-        ]

@@ -6,7 +6,6 @@ from typing import Any
 from PIL import Image
 
 from zeroconv.evaluation.gap import bootstrap_share
-from zeroconv.evaluation.prompt_findings import PromptReport
 from zeroconv.metrics.bootstrap import Interval, bootstrap_mean
 
 __all__ = ["Example", "FidelityReport", "Row"]
@@ -44,14 +43,12 @@ class Example:
         condition: its map.
         uncontrolled: made without the control.
         controlled: made with it.
-        ceiling: the autoencoder's reconstruction of the true picture.
     """
 
     truth: Image.Image
     condition: Image.Image
     uncontrolled: Image.Image
     controlled: Image.Image
-    ceiling: Image.Image
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,6 @@ class FidelityReport:
         rows: one per pair.
         left_out: pairs whose map asks for nothing, such as a black one.
         examples: pictures of the first few pairs.
-        prompts: whether the things that captions name are there, of scenes of the tiny world.
     """
 
     condition: str
@@ -74,7 +70,6 @@ class FidelityReport:
     rows: list[Row]
     left_out: int
     examples: list[Example] = field(repr=False)
-    prompts: PromptReport | None = None
 
     @property
     def controlled(self) -> Interval:
@@ -123,7 +118,6 @@ class FidelityReport:
                 name: dict(zip(("controlled", "uncontrolled", "ceiling"), (one.to_dict() for one in three), strict=True))
                 for name, three in self.others.items()
             },
-            "prompt_check": self.prompts.to_dict() if self.prompts else None,
             "settings": self.settings,
             "rows": [asdict(row) for row in self.rows],
         }
@@ -139,5 +133,4 @@ class FidelityReport:
             f"  ceiling          {self.ceiling}  (the autoencoder's reconstruction of the truth)",
             f"  gap closed       {closed}",
             *(f"  {name:15}  {a.value:.3f}, without {b.value:.3f}, ceiling {c.value:.3f}" for name, (a, b, c) in others),
-            *(self.prompts.lines() if self.prompts else ()),
         ]

@@ -1,6 +1,6 @@
 """Held-out pairs and the three pictures that are made of each: with control, without it, and the best possible."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,8 @@ from PIL import Image
 
 from zeroconv.conditions import fit_map
 from zeroconv.control import ControlNet
-from zeroconv.data import Pair
-from zeroconv.generation import Control, ControlPipeline
+from zeroconv.data import Pair, Pairs, get_maps
+from zeroconv.generation import Control, ControlPipeline, Output
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.images import fit, normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
@@ -40,10 +40,35 @@ class HeldOut:
         """Some of them."""
         return HeldOut([self.pairs[i] for i in indices], [self.maps[i] for i in indices], [self.seeds[i] for i in indices])
 
+    @classmethod
+    def of(cls, pairs: Pairs, rows: range, side: int, condition: str, extract: Mapping[str, Any], first_seed: int) -> "HeldOut":
+        """Some pairs of a data set, cut to a square; pair i has the seed `first_seed + i`.
+
+        Args:
+            pairs: the data set.
+            rows: which pairs.
+            side: of the pictures in pixels.
+            condition: of the maps.
+            extract: how the maps of pairs that have none are extracted.
+            first_seed: of pair 0.
+
+        Raises:
+            InputError: as the pairs, or when one has no map and none can be extracted.
+        """
+        fitted = [fit_pair(pairs[i], side) for i in rows]
+        maps = get_maps(fitted, condition, [extract] * len(fitted))
+        return cls(fitted, maps, [first_seed + i for i in rows])
+
     def generate(
         self, pipeline: ControlPipeline, network: ControlNet | None = None, scale: float = 1.0, **request: Any
     ) -> list[Image.Image]:
-        """Make a picture for each pair.
+        """Make a picture for each pair; arguments as `run`."""
+        return self.run(pipeline, network, scale, **request)[0].images
+
+    def run(
+        self, pipeline: ControlPipeline, network: ControlNet | None = None, scale: float = 1.0, **request: Any
+    ) -> tuple[Output, list[Control]]:
+        """Make a picture for each pair, and say with which controls.
 
         Args:
             pipeline: the base.
@@ -54,7 +79,7 @@ class HeldOut:
         controls = [] if network is None else [Control(network, self.maps, scale=scale, checked=self.maps)]
         prompts = [pair.caption for pair in self.pairs]
         # A caption is what somebody wrote about a picture: its parentheses are no weights, here as in training.
-        return pipeline(prompts, controls, seed=self.seeds, size=self.size, plain_prompt=True, **request).images
+        return pipeline(prompts, controls, seed=self.seeds, size=self.size, plain_prompt=True, **request), controls
 
     def reconstruct(self, base: StableDiffusion) -> list[Image.Image]:
         """The true pictures through the autoencoder: no picture of this base can be expected to obey better."""

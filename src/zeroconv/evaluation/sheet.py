@@ -1,15 +1,17 @@
 """Pictures of a fidelity report: the map, the picture without control, the picture with it, and their scores."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from PIL import Image, ImageDraw, ImageFont
 
 from zeroconv import conditions
+from zeroconv.conditions import Condition
 from zeroconv.evaluation.report import FidelityReport
 from zeroconv.images import resize
 from zeroconv.sheets import contact_sheet, overlay
 
-__all__ = ["badge", "fidelity_sheet"]
+__all__ = ["badge", "fidelity_sheet", "reextract"]
 
 CELL: Final = 256
 BACKGROUND: Final = (24, 26, 32)
@@ -41,17 +43,16 @@ def badge(image: Image.Image, text: str, colour: tuple[int, int, int] = (255, 25
 def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Image:
     """Truth, maps, without and with control, and what the controlled picture's own maps say, one row per pair."""
     known = conditions.get(report.condition)
-    given = {key: value for key, value in report.settings.get("judge", {}).items() if key in conditions.defaults(known)}
     rows: list[list[Image.Image | None]] = []
     for row, example in zip(report.rows, report.examples, strict=False):
-        own = [conditions.extract(part.name, example.controlled, **known.of_part(part, given)) for part in known.each]
+        own = reextract(known, example.controlled, report.settings.get("judge", {}))
         rows.append(
             [
                 example.truth,
                 *(one for _, one in known.split(example.condition)),
                 badge(example.uncontrolled, f"{row.uncontrolled:.2f}"),
                 badge(example.controlled, f"{row.controlled:.2f}"),
-                *(overlay(example.controlled, one) for one in own),
+                *(overlay(example.controlled, one) for _, one in own),
             ]
         )
     heads = ["held-out picture", *(f"condition: {part.name}" for part in known.each), "without control", "with control"]
@@ -63,3 +64,15 @@ def fidelity_sheet(report: FidelityReport, title: str | None = None) -> Image.Im
         title=title or f"{report.settings['control']} on {report.settings['base']}",
         footer="\n".join(report.lines()),
     )
+
+
+def reextract(known: Condition, picture: Image.Image, judge: Mapping[str, Any]) -> list[tuple[Condition, Image.Image]]:
+    """The maps of a picture, as its judge sees it, each with its condition.
+
+    Args:
+        known: the condition, or several.
+        picture: that was made.
+        judge: parameters of the score; those that the extractor has too are taken.
+    """
+    given = {key: value for key, value in judge.items() if key in conditions.defaults(known)}
+    return [(part, conditions.extract(part.name, picture, **known.of_part(part, given))) for part in known.each]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.version import __version__
 
-__all__ = ["PictureMetadata", "SavedImages", "fingerprint", "read_metadata", "reproduce", "save_images"]
+__all__ = ["PictureMetadata", "SavedImages", "fingerprint", "read_metadata", "reproduce", "save_images", "write_pictures"]
 
 
 class ControlRecord(BaseModel):
@@ -124,10 +125,36 @@ def save_images(output: Output, controls: Sequence[Control], folder: str | Path,
             path = folder / f"map-{record.condition or 'condition'}-{record.map_sha256[:8]}.png"
             if path not in maps:
                 maps[write_png(control.condition_map(index), path)] = None
-        settings = metadata.model_dump(mode="json")
-        path = choose_path(folder, f"seed-{request.seed}", metadata)
-        pictures.append(write_png(image, path, parameters_text(request, [r.condition for r in metadata.controls]), settings))
+        pictures.append(write_picture(image, choose_path(folder, f"seed-{request.seed}", metadata), metadata))
     return SavedImages(pictures, list(maps))
+
+
+def write_pictures(output: Output, controls: Sequence[Control], files: Sequence[Path], base: StableDiffusion) -> int:
+    """Write pictures under names of their own; those that are there stay as they are.
+
+    Args:
+        output: what a `ControlPipeline` returned.
+        controls: the controls it was called with.
+        files: one for each picture; missing folders are made.
+        base: the base of the pipeline.
+
+    Returns:
+        How many were written.
+
+    Raises:
+        OSError: when a file cannot be written, naming it.
+    """
+    missing = [index for index, file in enumerate(files) if not file.is_file()]
+    for index in missing:
+        metadata = PictureMetadata.of(output.requests[index], controls, index, base)
+        write_picture(output.images[index], files[index], metadata)
+    return len(missing)
+
+
+def write_picture(image: Image.Image, path: Path, metadata: PictureMetadata) -> Path:
+    """Write a picture with what makes it again."""
+    text = parameters_text(metadata.request, [record.condition for record in metadata.controls])
+    return write_png(image, path, text, metadata.model_dump(mode="json"))
 
 
 def choose_path(folder: Path, stem: str, metadata: PictureMetadata) -> Path:

@@ -1,24 +1,47 @@
-"""Shards made by the workers of a Ray cluster (Moritz et al., 2018, arXiv 1712.05889).
+"""Parts of a work, such as shards, made by the workers of a Ray cluster (Moritz et al., 2018, arXiv 1712.05889).
 
-One task makes one shard. Ray Data would cut the rows into blocks of its own, whose borders depend on the cluster, and a block
-that is computed a second time would have to be told from the first; shards cut by row numbers need none of that, since a
-task that Ray starts again on another worker writes the same bytes under the same name.
+One task makes one part: of a data set a shard, of an evaluation a batch of pictures. Ray Data would cut the rows into blocks
+of its own, whose borders depend on the cluster, and a block that is computed a second time would have to be told from the
+first; parts cut by row numbers need none of that, since a task that Ray starts again on another worker writes the same bytes
+under the same name.
 """
 
 import os
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from zeroconv.data.prepared.job import Job
-from zeroconv.data.prepared.maker import Done, ShardMaker
 from zeroconv.errors import InputError, shorten
 
-__all__ = ["run_ray"]
+__all__ = ["Job", "Maker", "run_ray"]
+
+Result = TypeVar("Result", covariant=True)
+
+
+class Maker(Protocol[Result]):
+    """What makes the parts of a work in one process."""
+
+    def make(self, number: int) -> "Iterator[int | Result]":
+        """Make a part, unless it is there: 1 for each row that was made, and at last the part."""
+        ...
+
+
+class Job(Protocol[Result]):
+    """What workers are told once; it is sent to them, and equal to itself there."""
+
+    @property
+    def device(self) -> str:
+        """Where the work is done, such as "cuda"."""
+        ...
+
+    def maker(self) -> Maker[Result]:
+        """A maker for one worker."""
+        ...
+
 
 RETRIES = 3  # of a task whose worker dies
-MAKERS: list[tuple[Job, ShardMaker]] = []
+MAKERS: list[tuple[Job[Any], Maker[Any]]] = []
 """The maker of a worker's process, which is given one task after the other."""
 
 
@@ -36,20 +59,20 @@ def import_ray() -> Any:
     return ray
 
 
-def run_ray(job: Job, numbers: Sequence[int], workers: int) -> Generator[Done]:
-    """Make shards as tasks of Ray: on the cluster that `RAY_ADDRESS` names, else on one of this machine that ends with them.
+def run_ray(job: Job[Result], numbers: Sequence[int], workers: int) -> Generator[Result]:
+    """Make parts as tasks of Ray: on the cluster that `RAY_ADDRESS` names, else on one of this machine that ends with them.
 
     Args:
         job: what is made.
-        numbers: of the shards.
+        numbers: of the parts.
         workers: how many work at a time on this machine; a cluster has its own number.
 
     Yields:
-        Each shard when it is done.
+        Each part when it is done.
 
     Raises:
         InputError: when ray is not installed, or the data cannot be used.
-        OSError: when a shard cannot be written, or its worker died again and again.
+        OSError: when a part cannot be written, or its worker died again and again.
     """
     ray = import_ray()
     here: dict[str, Any] = {"address": "local", "num_cpus": workers, "include_dashboard": False}
@@ -58,7 +81,7 @@ def run_ray(job: Job, numbers: Sequence[int], workers: int) -> Generator[Done]:
         if ours:
             ray.init(log_to_driver=False, logging_level="error", **({} if "RAY_ADDRESS" in os.environ else here))
         on_gpu = job.device.startswith("cuda")
-        task = ray.remote(make_shard).options(num_cpus=1, num_gpus=int(on_gpu), max_retries=RETRIES)
+        task = ray.remote(make_part).options(num_cpus=1, num_gpus=int(on_gpu), max_retries=RETRIES)
         told = ray.put(job)
         waiting = [task.remote(told, number) for number in numbers]
         while waiting:
@@ -75,8 +98,8 @@ def run_ray(job: Job, numbers: Sequence[int], workers: int) -> Generator[Done]:
             ray.shutdown()
 
 
-def make_shard(job: Job, number: int) -> Done | Exception:
-    """Make a shard in a worker; an error that a user can mend is given back, as Ray would raise it with its whole history."""
+def make_part(job: Job[Any], number: int) -> Any:
+    """Make a part in a worker; an error that a user can mend is given back, as Ray would raise it with its whole history."""
     torch.set_num_threads(1)
     if not MAKERS or MAKERS[0][0] != job:
         MAKERS[:] = [(job, job.maker())]
@@ -84,5 +107,4 @@ def make_shard(job: Job, number: int) -> Done | Exception:
         *_, done = MAKERS[0][1].make(number)
     except (ValueError, OSError) as error:
         return error
-    assert isinstance(done, Done)
     return done

@@ -83,7 +83,7 @@ def test_scores_and_distances_are_those_of_the_features(true: PictureFolder, gre
     other = write_folder(
         tmp_path / "other", [Image.fromarray(make(920_000_100 + i, size=64).rgb) for i in range(3)], [None] * 3, 50
     )
-    rows = by_name(feature_measurer(clip)(true, other))
+    rows = by_name(measure(clip, true, other))
     found = clip.extract([true.open_picture(stem) for stem in true.stems])
     wanted = clip.extract([other.open_picture(stem) for stem in other.stems])
     with listen(told.append):

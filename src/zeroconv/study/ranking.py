@@ -177,7 +177,7 @@ def compare(means: Numbers, averages: Sequence[MethodRank]) -> list[Comparison]:
 
 
 def wilcoxon(differences: Numbers) -> float:
-    """p of the two-sided signed-rank test that differences lie around 0 (Wilcoxon, "Individual comparisons…", 1945).
+    """The two-sided p value that differences lie around 0, by signed ranks (Wilcoxon, "Individual comparisons…", 1945).
 
     Differences of 0 are left out, as Wilcoxon did. Exact, with ties too, for up to `MOST_EXACT` others: the probability of
     every sum of ranks if a fair coin chose each sign.

@@ -31,7 +31,7 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
         InputError: when FastAPI is not installed.
     """
     try:
-        from fastapi import FastAPI, HTTPException, Response
+        from fastapi import FastAPI, Response
         from fastapi.exceptions import RequestValidationError
         from fastapi.responses import JSONResponse
     except ImportError as error:
@@ -61,8 +61,8 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
     def handle_mistake(_: "Request", error: Any) -> "Response":
         return refuse(500, f"unexpected {type(error).__name__}: whoever runs the study finds more in its log")
 
-    api.add_exception_handler(404, handle_http)
-    api.add_exception_handler(HTTPException, handle_http)
+    for status in (400, 404, 405):
+        api.add_exception_handler(status, handle_http)
     api.add_exception_handler(InputError, handle_input)
     api.add_exception_handler(RequestValidationError, handle_validation)
     api.add_exception_handler(OSError, handle_disk)

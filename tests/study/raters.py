@@ -28,7 +28,8 @@ def make_study(path: Path, methods: Sequence[str], *, items: int = 3, has_maps: 
         )
         for i in range(items)
     ]
-    create_study(path, StudyPlan(**{"kind": "ranking", "methods": tuple(methods), "raters": 2, **plan}), made, KEY)
+    settings: dict[str, Any] = {"kind": "ranking", "methods": tuple(methods), "raters": 2, **plan}
+    create_study(path, StudyPlan(**settings), made, KEY)
 
 
 def methods_of(study: Study) -> dict[str, str]:
@@ -43,7 +44,7 @@ def prefer(study: Study, question: Question, best_first: Sequence[str]) -> dict[
     return {name: len(best_first) - best_first.index(known[name]) for name in question.pictures}
 
 
-def ballots(ranks: Sequence[Sequence[Sequence[int]]], methods: Sequence[str]) -> list[Vote]:
+def ballots(ranks: Any, methods: Sequence[str]) -> list[Vote]:
     """Votes on quality.
 
     Args:

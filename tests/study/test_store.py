@@ -184,7 +184,7 @@ def test_pictures_are_the_pixels_that_were_given_and_nothing_else(made: Make) ->
     known = methods_of(study)
     for row in study.database.read("SELECT item, method, picture FROM result"):
         content = study.picture(row["picture"])
-        assert content == noise(row["item"] * 3 + row["method"])
+        assert content is not None and content == noise(row["item"] * 3 + row["method"])
         with Image.open(io.BytesIO(content)) as image:
             assert image.info == {} and image.format == "PNG"
     assert len(known) == 6 and all(len(name) == 22 for name in known)

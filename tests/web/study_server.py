@@ -32,7 +32,8 @@ class Served:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        if self.process is not None and self.process.returncode is None:
+            self.kill()
 
     @property
     def url(self) -> str:

@@ -102,7 +102,6 @@ def test_votes_outlive_a_killed_server(tmp_path: Path) -> None:
                 {known[name]: rank for name, rank in ranks.items()} for ranks in said
             ]
         assert served.kill(signal.SIGTERM) in (0, -signal.SIGTERM)
-        served.start()
 
 
 def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
@@ -112,10 +111,11 @@ def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
     state = call(f"{api}/begin", {})[1]
     assert state["begun"] and (state["done"], state["total"]) == (0, 6)
     first = study.questions(study.raters()[0])[0]
-    ballot = {"place": 0, "ranks": prefer(study, first, METHODS)}
+    ranks = prefer(study, first, METHODS)
+    ballot = {"place": 0, "ranks": ranks}
     assert call(f"{api}/votes", ballot)[1]["done"] == 1
     assert call(f"{api}/votes", ballot)[1]["done"] == 1  # sent again: the answer was lost on its way
-    turned = {"place": 0, "ranks": {name: 4 - rank for name, rank in ballot["ranks"].items()}}
+    turned = {"place": 0, "ranks": {name: 4 - rank for name, rank in ranks.items()}}
     status, error, _ = call(f"{api}/votes", turned)
     assert status == 409 and error["field"] == "place"
     assert call(api)[1]["question"]["place"] == 1 and call(api)[1]["question"]["aspect"] == "fidelity"

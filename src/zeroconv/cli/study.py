@@ -61,13 +61,13 @@ def create(
             raise InputError("a ranking has no teaching", field="teaching", hint="--kind discrimination has")
         taught = trials = 0
         stems = pick(stems, count)
-        if maps is None:
-            tell(Message("without --maps raters are asked for quality alone", "study.no-maps", "info"))
     texts = read_prompts(prompts) if prompts else {}
-    if prompts and (bare := [stem for stem in stems if stem not in texts]):
-        tell(Message(f"{len(bare)} of {len(stems)} have no prompt, such as {bare[0]}", "study.no-prompt"))
     plan = StudyPlan(kind=kind, methods=tuple(folders), raters=raters, teaching=taught, trials=trials, title=title)
     create_study(file, plan, read_items(stems, folders, maps=maps, prompts=texts, size=size))
+    if kind == "ranking" and maps is None:
+        tell(Message("without --maps raters are asked for quality alone", "study.no-maps", "info"))
+    if prompts and (bare := [stem for stem in stems if stem not in texts]):
+        tell(Message(f"{len(bare)} of {len(stems)} have no prompt, such as {bare[0]}", "study.no-prompt"))
     with Study(file) as made:
         each = made.raters()[0].total
         say(f"{file}: {len(stems)} items of {len(folders)} methods, {raters} raters with {each} questions each")

@@ -158,8 +158,8 @@ def discrimination_lines(result: DiscriminationResult) -> list[str]:
     """Precision and its tests."""
     precision = format_mean(result.precision, result.deviation)
     found = [f"which model made this: precision {precision} over {result.raters} raters, 0.50 is guessing"]
-    found.append(f"  {result.correct} of {result.votes} right; guessing? binomial test {format_p(result.p_binomial)}")
+    found.append(f"  over votes: {result.correct} of {result.votes} right, binomial test {format_p(result.p_binomial)}")
     if result.p_raters is not None:
-        found.append(f"  t test over raters {format_p(result.p_raters)}")
+        found.append(f"  over raters: t test {format_p(result.p_raters)}")
     found += [f"  {one.method}: recognized in {one.recognized} of {one.shown} trials" for one in result.models]
     return found

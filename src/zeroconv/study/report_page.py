@@ -9,7 +9,7 @@ from zeroconv.study.report import StudyReport, discrimination_lines, format_mean
 
 __all__ = ["report_page"]
 
-ROW, LEFT, WIDE = 34, 150, 560  # pixels of the drawing: height of a row, room for names, width of the scale
+ROW, LEFT, WIDE = 34, 190, 560  # pixels of the drawing: height of a row, room for names, width of the scale
 SIGNIFICANT = 0.05
 STYLE = """
 :root { --paper: #f6f5f1; --card: #fffefb; --ink: #23252b; --soft: #676a73; --line: #dedbd2; --accent: #0b6e58; }
@@ -26,7 +26,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 table { border-collapse: collapse; width: 100%; margin-top: 0.8rem; font-size: 0.93rem; }
 th, td { text-align: right; padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+th, td:not(:first-child) { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; min-width: 9rem; overflow-wrap: break-word; }
 tr.clear td { font-weight: 650; }
 svg { display: block; width: 100%; height: auto; margin-top: 0.4rem; }
 svg text { fill: var(--ink); font-size: 14px; }
@@ -79,7 +80,8 @@ def ranking_section(result: RankingResult) -> str:
 def discrimination_section(result: DiscriminationResult) -> str:
     """Precision, its tests, and the trials by model."""
     rows = ((one.method, str(one.shown), str(one.recognized)) for one in result.models)
-    notes = paragraphs(discrimination_lines(result)[: -len(result.models)])
+    how = f"Precision ± standard deviation over {result.raters} raters; 0.50 is guessing"
+    notes = paragraphs([how, *discrimination_lines(result)[1 : -len(result.models)]])
     number = escape(format_mean(result.precision, result.deviation))
     return (
         f'<section>\n<h2>Which model made this?</h2>\n<p class="number">{number}</p>\n{notes}\n'
@@ -114,7 +116,7 @@ def drawing(result: RankingResult) -> str:
     parts += [f'<text class="soft" x="{x(i)}" y="{height - 8}" text-anchor="middle">{i}</text>' for i in range(1, count + 1)]
     for place, one in enumerate(result.methods):
         y, spread = ROW * place + ROW / 2, one.deviation or 0.0
-        name = one.method if len(one.method) <= 18 else f"{one.method[:17]}…"
+        name = one.method if len(one.method) <= 22 else f"{one.method[:21]}…"
         parts.append(f'<text x="0" y="{y + 5}">{escape(name)}</text>')
         parts.append(f'<line class="whisker" x1="{x(one.mean - spread)}" x2="{x(one.mean + spread)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot" cx="{x(one.mean)}" cy="{y}" r="6"/>')

@@ -13,7 +13,8 @@ ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 WAYS = ("mouse", "keyboard", "touch")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
 REST = 400  # milliseconds: longer than the page takes no choice after a new question
-LONG = 300_000  # of patience, while a server is killed on a busy machine
+ENOUGH = 1500  # seconds
+SHORT, LONG = 30_000, 300_000  # of patience, while a server is killed on a busy machine
 
 
 def find_chromium() -> str | None:
@@ -47,7 +48,7 @@ async def rate_all(url: str, raters: Mapping[str, Callable[[Any], Any]], kept: A
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(ENOUGH), asyncio.TaskGroup() as group:
                 for number, (token, taste) in enumerate(raters.items()):
                     group.create_task(rate(browser, f"{url}/study/{token}", token, number, taste, kept))
         finally:
@@ -63,42 +64,62 @@ async def rate(browser: Any, link: str, token: str, number: int, taste: Callable
     page = await context.new_page()
     page.on("pageerror", lambda error: kept.errors.append(str(error)))
     page.on("console", lambda said: kept.errors.append(said.text) if "Content Security" in said.text else None)
-    states = asyncio.Queue[Any]()
 
-    async def listen(reply: Any) -> None:
-        if "/api/study/" in reply.url and "/pictures/" not in reply.url and reply.status == 200:
-            try:
-                state = await reply.json()
-            except Exception:  # the page was left, or the server killed, in the middle of it
-                return
-            if reply.url.endswith("/votes"):
-                sent = json.loads(reply.request.post_data)
-                kept.votes[token, sent["place"]] = sent
-            await states.put(state)
+    def listen(reply: Any) -> None:
+        if reply.url.endswith("/votes") and reply.status == 200:
+            sent = json.loads(reply.request.post_data)
+            kept.votes[token, sent["place"]] = sent
 
     page.on("response", listen)
-    await insist(lambda: page.goto(link))
-    state = await states.get()
+    await come(page, link, "h2", lambda: page.goto(link))
     done = -1
-    while state["done"] < state["total"]:
-        if not state["begun"]:
+    while (state := await ask(context, link))["done"] < state["total"]:
+        here = f"text=Question {state['done'] + 1} of {state['total']}"
+        if state["done"] == done:
+            await asyncio.sleep(0.1)  # the vote is on its way
+        elif not state["begun"]:
             await page.click("text=Begin" if state["kind"] == "ranking" else "#next")
-        elif state["done"] > done:
+            await page.wait_for_selector(here)
+        else:
             done = state["done"]
             if done and (done + number) % 5 == 0:
-                await insist(page.reload)  # in the middle of a study
+                await come(page, link, here, page.reload)  # in the middle of a study
             elif done and (done + number) % 7 == 0:
-                await insist(lambda: page.goto("about:blank"))
-                await insist(page.go_back)
-            await page.wait_for_selector(f"text=Question {done + 1} of {state['total']}")
+                await page.goto("about:blank")
+                await come(page, link, here, page.go_back)
+            await page.wait_for_selector(here)
             await page.wait_for_timeout(REST)
             await answer(page, state["question"], taste(state["question"]), way)
             await (page.keyboard.press("Enter") if way == "keyboard" else page.dblclick("#next"))
-        state = await states.get()
-        while not states.empty():
-            state = states.get_nowait()
     await page.wait_for_selector("text=Thank you!")
     await context.close()
+
+
+async def ask(context: Any, link: str) -> Any:
+    """What the server says of a rater, once it is there."""
+    while True:
+        try:
+            reply = await context.request.get(link.replace("/study/", "/api/study/"))
+            return await reply.json()
+        except Exception:  # killed just now
+            await asyncio.sleep(0.2)
+
+
+async def come(page: Any, link: str, sign: str, go: Callable[[], Any]) -> None:
+    """Open a page as somebody does who opens his link again when it does not come, or not whole."""
+    while True:
+        try:
+            await go()
+            await page.wait_for_selector(sign, timeout=SHORT)
+        except Exception:  # the server is killed just now
+            await asyncio.sleep(0.3)
+        else:
+            return
+
+        async def follow() -> None:
+            await page.goto(link)
+
+        go = follow
 
 
 async def answer(page: Any, question: Any, said: Any, way: str) -> None:
@@ -113,15 +134,3 @@ async def answer(page: Any, question: Any, said: Any, way: str) -> None:
         else:
             button = page.locator(".card").nth(place).locator(".ranks button").nth(said[name] - 1)
             await (button.tap() if way == "touch" else button.click())
-
-
-async def insist(go: Callable[[], Any]) -> None:
-    """Open a page as somebody does who tries again when it does not come."""
-    for _ in range(200):
-        try:
-            await go()
-        except Exception:
-            await asyncio.sleep(0.3)
-        else:
-            return
-    raise TimeoutError("the page did not come")

@@ -106,9 +106,9 @@ def serve(
         from zeroconv.web.study import StudyServer
 
         server = StudyServer(opened, port, host, url)
-        print_links(opened, server.url)
-        say(f"Serving {file} at {server.url} until Ctrl-C.")
         try:
+            print_links(opened, server.url)
+            say(f"Serving {file} at {server.url} until Ctrl-C.")
             server.run()
         except KeyboardInterrupt:
             return

@@ -17,7 +17,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("version", "errors", "messages", "data_uri", "run_files"),
-    ("diffusion", "checkpoints", "metrics", "schema", "picture_files"),
+    ("diffusion", "checkpoints", "metrics", "schema", "picture_files", "database"),
     ("images",),
     ("sheets",),
     ("stable_diffusion", "conditions", "world"),
@@ -25,6 +25,7 @@ FLOORS = (
     ("conversion", "publishing", "runtime"),
     ("generation",),
     ("evaluation",),
+    ("study",),
     ("training",),
     ("web",),
     ("cli",),
@@ -272,6 +273,9 @@ def test_the_libraries_own_loaders_open_tokenizers_alone() -> None:
         ("pyarrow", {"checkpoints", "data"}),
         ("ray", {"data"}),
         ("openvino", {"runtime"}),
+        ("scipy", {"study"}),
+        ("fastapi", {"web"}),
+        ("uvicorn", {"web"}),
     ],
 )
 def test_packages_that_one_room_alone_knows(package: str, rooms: set[str]) -> None:
@@ -285,6 +289,7 @@ def test_direct_dependencies_are_the_declared_ones() -> None:
     declared |= {"pyarrow", "datasets"}  # the extra `datasets`
     declared |= {"wandb", "trackio"}  # extras of their names
     declared |= {"ray", "openvino"}  # extras of their names
+    declared |= {"fastapi", "uvicorn", "scipy"}  # the extra `serve`
     used = {name for module in INSIDE for name in outside(module)} - set(sys.stdlib_module_names)
     assert used == declared
 

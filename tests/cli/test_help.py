@@ -27,10 +27,13 @@ def test_every_command_explains_itself_as_it_is_frozen(run: Run, name: str, flag
     assert result.out == (FOLDER / f"{name}.txt").read_text("utf-8"), "changed on purpose? `make helptexts` freezes it again"
 
 
+def commands_in(text: str) -> set[str]:
+    return set(re.findall(r"^  ([a-z]+)", text.partition("Commands:")[2], flags=re.MULTILINE))
+
+
 def test_every_command_is_frozen(run: Run) -> None:
-    listed = set(re.findall(r"^  ([a-z]+)", run("--help").out.partition("Commands:")[2], flags=re.MULTILINE))
-    inner = set(re.findall(r"^  ([a-z]+)", run("data", "--help").out.partition("Commands:")[2], flags=re.MULTILINE))
-    assert {"zeroconv", *listed, *(f"data-{name}" for name in inner)} == COMMANDS.keys()
+    inner = {f"{group}-{name}" for group in ("data", "study") for name in commands_in(run(group, "--help").out)}
+    assert {"zeroconv", *commands_in(run("--help").out), *inner} == COMMANDS.keys()
     assert {path.stem for path in FOLDER.glob("*.txt")} == COMMANDS.keys()
 
 

@@ -7,6 +7,7 @@ import typer
 from zeroconv.cli import convert, demo, evaluate, extract, generate, info, train, watch
 from zeroconv.cli.data import data
 from zeroconv.cli.errors import Commands
+from zeroconv.cli.study import study
 from zeroconv.version import __version__
 
 __all__ = ["app"]
@@ -45,3 +46,4 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("convert")(convert.convert)
 app.command("info")(info.info)
 app.add_typer(data, name="data")
+app.add_typer(study, name="study")

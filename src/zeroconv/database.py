@@ -1,0 +1,151 @@
+"""State that outlives the process: a SQLite file, written ahead (WAL), whose every change is on the disk when it returns."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zeroconv.errors import InputError
+
+__all__ = ["Database", "Row", "Schema"]
+
+Row = sqlite3.Row
+PATIENCE = 20.0  # seconds that a change waits for the change of another process
+ONLY_OWNER = 0o600
+SETTINGS = (
+    "PRAGMA synchronous = FULL",  # a commit waits for the disk: what was answered survives the machine, too
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",  # a file of a stranger calls no function
+    "PRAGMA cell_size_check = ON",
+)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a file holds.
+
+    Attributes:
+        name: of such a file in messages, such as "user study".
+        application: a number that marks such files, in the header that SQLite keeps for it.
+        version: of the tables; a file of another one is refused.
+        tables: SQL that makes them.
+    """
+
+    name: str
+    application: int
+    version: int
+    tables: str
+
+
+class Database:
+    """A file of tables. Threads may share it: their statements take turns.
+
+    Args:
+        path: of the file, which must exist.
+        schema: what it must hold.
+
+    Raises:
+        InputError: there is no such file, or it holds something else.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        if not path.is_file():
+            raise InputError(f"there is no {schema.name} at {path}", field="path")
+        self.path, self.schema, self.lock = path, schema, threading.RLock()
+        with self.in_one_line():
+            self.connection = connect(path)
+        try:
+            with self.in_one_line():
+                found = [self.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+                if found[0] != schema.application:
+                    raise InputError(f"{path} is no {schema.name}", field="path")
+                if found[1] != schema.version:
+                    message = f"{path} is a {schema.name} of format {found[1]}; expected format {schema.version}"
+                    raise InputError(message, field="path", hint="use the version of zeroconv that made it")
+                for setting in SETTINGS:
+                    self.connection.execute(setting)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, schema: Schema) -> "Database":
+        """An empty one, which only its owner can read.
+
+        Raises:
+            OSError: something is there already, or it cannot be written.
+        """
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
+        connection = connect(path)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(schema.tables)
+            connection.execute(f"PRAGMA user_version = {schema.version}")
+            connection.execute(f"PRAGMA application_id = {schema.application}")
+        finally:
+            connection.close()
+        return cls(path, schema)
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self.lock:
+            self.connection.close()
+
+    def read(self, query: str, *values: Any) -> list[Row]:
+        """The rows of a query.
+
+        Raises:
+            OSError: when the file cannot be read now.
+            InputError: when it is damaged.
+        """
+        with self.lock, self.in_one_line():
+            return self.connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """A change of all or nothing: the block is done alone, and on the disk when it ends well.
+
+        Raises:
+            OSError: when the file cannot be written; nothing has changed then.
+            sqlite3.IntegrityError: when it breaks a rule of the tables; nothing has changed then.
+        """
+        with self.lock, self.in_one_line():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk has rolled it back already
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def in_one_line(self) -> Generator[None]:
+        """SQLite's errors as those of files; a broken rule of the tables stays what it is."""
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot use {self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{self.path} is damaged, or no {self.schema.name} ({error})", field="path") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file that exists, with every statement on its own unless a change was begun."""
+    name = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+    connection.row_factory = sqlite3.Row
+    return connection

@@ -123,7 +123,7 @@ def test_maps_are_left_out_by_the_visit_and_everything_else_is_as_before(setting
         assert torch.equal(batch.condition, some.batches(step).condition)
         assert torch.equal(torch.cat([some.batches(step, part, 7).condition for part in range(7)]), batch.condition)
     assert set(zeros) == {(False, False), (True, False), (False, True), (True, True)}
-    assert 0.25 < np.mean(zeros) < 0.55
+    assert 0.25 < np.mean(np.asarray(zeros)) < 0.55
 
 
 def test_prepared_maps_are_those_of_the_pictures(settings: Settings, folder: Path, base_folder: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_of_a_picture_with_itself_and_with_its_opposite() -> None:
 
 def test_small_or_unlike_pictures_are_refused() -> None:
     small = np.zeros((SMALLEST - 1, 300))
-    with pytest.raises(ValueError, match="176 pixels or more"):
+    with pytest.raises(ValueError, match="176 pixels or more each way"):
         ms_ssim(small, small)
     with pytest.raises(ValueError, match="of one shape"):
         ms_ssim(np.zeros((200, 200)), np.zeros((200, 201)))

@@ -9,13 +9,18 @@ from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Runtime, Vae, par
 from zeroconv.cli.evaluate_control import evaluate_control
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.judge import judge_pictures
+from zeroconv.cli.protocols import choose_options, follow, written_options
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
+    ctx: typer.Context,
     folder: Annotated[Path | None, typer.Argument(help="Pictures to judge, whatever made them.", show_default=False)] = None,
     control: Annotated[str | None, typer.Option(help="Or the ControlNet to make them with: name, folder or run.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="As it says: paper, controlnet++, controlnet++-corrected or tiny.")
+    ] = None,
     data: Annotated[str, typer.Option(help="Held-out pairs: a folder, or world:COUNT@FIRST_SEED.")] = "world:200@900000000",
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("outputs/evaluation"),
     base: Annotated[str | None, typer.Option(help="The base; the one the ControlNet names if left out.")] = None,
@@ -30,6 +35,7 @@ def evaluate(
     sampler: Annotated[
         str, typer.Option(help="ddim, dpm++2m, dpm++2m-sde, dpm++sde, euler, euler-a, heun, unipc or lcm; Karras behind it.")
     ] = "dpm++2m",
+    negative: Annotated[str, typer.Option(help="What not to see.")] = "",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
     steps_curve: Annotated[
@@ -70,7 +76,7 @@ def evaluate(
     Of FOLDER: its pictures, whatever made them. With --control: pictures made with it, without it, and the best that this
     base could do; run again, it goes on where it stopped.
     """
-    parameters = dict(map(parse_assignment, judge))
+    parameters, followed = dict(map(parse_assignment, judge)), follow(protocol)
     of_folder: dict[str, Any] = {
         "maps": maps,
         "truth": truth,
@@ -81,18 +87,22 @@ def evaluate(
     }
     sets: dict[str, Any] = {"features": features, "aesthetic": aesthetic, "reference": reference}
     if folder is not None and control is None:
-        judge_pictures(folder, out, **of_folder, **sets, condition=condition, judge=parameters, count=count, as_json=as_json)
+        judge_pictures(
+            folder, out, **of_folder, **sets, condition=condition, judge=parameters, count=count, as_json=as_json,
+            device=device, followed=followed,
+        )  # fmt: skip
         return
     if folder is not None or control is None:
         raise typer.BadParameter("expected a FOLDER of pictures, or --control NAME to make them with")
     for name, value in of_folder.items():
         if value is not None:
             raise typer.BadParameter(f"--{name} is about a FOLDER of pictures; there is none")
+    made = {"steps": steps, "guidance": guidance, "scale": scale, "weighting": weighting, "sampler": sampler, "seed": seed}
+    made |= {"negative": negative, "data": data, "count": count}
     evaluate_control(
-        control, out, data=data, condition=condition, count=count, judge=parameters or None, as_json=as_json,
-        runtime=runtime, **sets,
+        control, out, condition=condition, judge=parameters or None, as_json=as_json, runtime=runtime, followed=followed,
         base=lambda: parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype),
-        num_inference_steps=steps, guidance_scale=guidance, scale=scale, weighting=weighting, sampler=sampler, seed=seed,
+        **sets, **choose_options(followed, made, written_options(ctx)),
         batch_size=batch_size, curve=parse_curve(steps_curve), conflict=conflict, shard=shard, engine=engine, fresh=fresh,
     )  # fmt: skip
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from zeroconv.cli.bases import open_base, parse_runtime
 from zeroconv.cli.console import Progress
 from zeroconv.cli.folders import output_folder
+from zeroconv.cli.protocols import choose_reference, open_sets
 from zeroconv.cli.reports import print_report, write_report
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from zeroconv.control import ControlNet
+    from zeroconv.evaluation.protocols import FollowedProtocol
     from zeroconv.generation import BaseRequest
 
 __all__ = ["evaluate_control"]
@@ -35,6 +37,7 @@ def evaluate_control(
     shard: str | None,
     engine: str,
     fresh: bool,
+    followed: "FollowedProtocol | None",
     as_json: bool,
     **request: Any,
 ) -> None:
@@ -55,6 +58,7 @@ def evaluate_control(
         shard: which part of the pictures is made, without measuring them.
         engine: "local" or "ray".
         fresh: remove the pictures that are there.
+        followed: the protocol, if one was named.
         as_json: whether one JSON object is printed.
         **request: of `zeroconv.evaluation.folders.Plan`.
     """
@@ -89,9 +93,15 @@ def evaluate_control(
         if name is None:
             raise InputError(f"{control} does not say which condition it follows: name it with --condition", field="condition")
         known = conditions.get(name)
-        measurers = open_measurers(features, aesthetic, data.startswith("world:"), asked.device or "cpu")
+        scored = known
+        if followed is None:
+            measurers = open_measurers(features, aesthetic, data.startswith("world:"), asked.device or "cpu")
+        else:
+            judge = followed.choose_judge(known.name, judge)
+            scored, reference = followed.rule.judged, choose_reference(followed, reference, out)
+            measurers = open_sets(followed, features, aesthetic, judge, asked.device)
         compared = PictureFolder.open(reference) if reference else None
-        conditions.reextract_parameters(name, judge, network.config.extract)
+        conditions.reextract_parameters(scored, judge, network.config.extract)
         warn_of_judge(name, network, judge, data)
         pairs = open_pairs(data, name)
         for message in look_at_maps(pairs) if isinstance(pairs, FolderPairs) else ():
@@ -107,12 +117,18 @@ def evaluate_control(
             made = make_pictures(maker, data, shard=part, job=job, on_progress=progress)
         if shard is None:
             with Progress("measured pair") as progress:
-                report = measure_pictures(maker, judge=judge, measurers=measurers, reference=compared, on_progress=progress)
+                report = measure_pictures(
+                    maker, condition=scored, judge=judge, measurers=measurers, reference=compared, on_progress=progress
+                )
             values = {**report.to_dict(), "data": data, "seconds": round(time.monotonic() - started, 1)}
+            lines = report.lines()
+            if followed is not None:
+                followed.check_report(report.sets, (pipeline.base.size, pipeline.base.size), plan.count)
+                values["protocol"], lines = followed.to_dict(), [*lines, *followed.lines()]
             sheet = write_png(evaluation.fidelity_sheet(report.fidelity), out / "sheet.png")
             truth = PictureFolder.open(pictures / "truth")
-            files = [*write_report(out, values, page.render_page(page.page_of_pictures(report, truth))), sheet]
-            print_report(values, report.lines(), files, as_json)
+            files = [*write_report(out, values, page.render_page(page.page_of_pictures(report, truth, followed))), sheet]
+            print_report(values, lines, files, as_json)
             return
     done = sum(map(maker.is_done, range(plan.count)))
     values = {"shard": [part.number, part.of], "made": made, "pairs": plan.count, "done": done, "folder": str(pictures)}

@@ -15,7 +15,9 @@ from zeroconv.errors import InputError
 from zeroconv.messages import Message
 from zeroconv.metrics.geometry import align, depth_scores
 
-__all__ = ["DEPTH", "METHODS", "depth", "depth_map", "depth_metrics", "inverse_depth", "predict_inverse_depth"]
+__all__ = [
+    "DEPTH", "METHODS", "annotate_depth", "depth", "depth_map", "depth_metrics", "inverse_depth", "predict_inverse_depth",
+]  # fmt: skip
 
 METHODS = ("tiny", *methods_of("depth"))
 

@@ -161,18 +161,18 @@ def draw_parameters(
     return {**drawn, **given}
 
 
-def reextract_parameters(name: str, asked: Mapping[str, Any] | None, extract: Mapping[str, Any]) -> dict[str, Any]:
+def reextract_parameters(name: str | Condition, asked: Mapping[str, Any] | None, extract: Mapping[str, Any]) -> dict[str, Any]:
     """How the condition of a generated picture is extracted again for its score.
 
     Args:
-        name: which condition.
+        name: which condition, or itself, which may have a score of another's.
         asked: parameters of its score, such as `method`; None takes those of `extract` that the score has too.
         extract: parameters of `extract`, such as those that a ControlNet was trained with.
 
     Raises:
         InputError: for one that the score does not have.
     """
-    condition = get(name)
+    condition = get(name) if isinstance(name, str) else name
     known = [condition.key(part, key) for part in condition.each for key in score_parameters(part)]
     if asked is None:
         return {key: extract[key] for key in known if key in extract}

@@ -19,8 +19,8 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
     `l_M^w_M Π_j cs_j^w_j`: the contrast and structure `cs_j = (2 sab + C2) / (sa² + sb² + C2)` of each scale and the
     luminance of the coarsest, means over the windows of `ssim`; a scale is the finer one's means over 2 x 2 pixels. A scale
     below 0 counts as 0. At the coarsest scale the windows over the mirrored border count too, as torchmetrics has it, with
-    which figures are published; the authors leave them out. Z. Wang, E. Simoncelli, A. Bovik, "Multiscale structural similarity for image quality assessment",
-    2003, https://doi.org/10.1109/ACSSC.2003.1292216
+    which figures are published; the authors leave them out. Z. Wang, E. Simoncelli, A. Bovik, "Multiscale structural
+    similarity for image quality assessment", 2003, https://doi.org/10.1109/ACSSC.2003.1292216
 
     Args:
         a: one picture.
@@ -30,7 +30,9 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
         ValueError: when their shapes differ, or a side is shorter than 176 pixels.
     """
     if a.shape != b.shape or min(a.shape) < SMALLEST:
-        raise ValueError(f"MS-SSIM is of two pictures of one shape, {SMALLEST} pixels or more each way; got {a.shape}, {b.shape}")
+        raise ValueError(
+            f"MS-SSIM is of two pictures of one shape, {SMALLEST} pixels or more each way; got {a.shape}, {b.shape}"
+        )
     a, b, product = a.astype(np.float64), b.astype(np.float64), 1.0
     for scale, weight in enumerate(WEIGHTS):
         similarity, structure = compare(a, b)

@@ -12,10 +12,9 @@ from torch.nn import functional as F
 from zeroconv.conditions.networks.batching import run_in_batches
 from zeroconv.conditions.networks.transformers import open_network, to_input
 
-__all__ = ["learned_depth", "stretch"]
+__all__ = ["learned_depth", "predict_depth", "stretch"]
 
 
-@torch.inference_mode()
 def learned_depth(
     images: Sequence[Image.Image], method: str = "depth-anything", weights: str | Path | None = None, device: str = "cpu"
 ) -> list[np.ndarray]:
@@ -31,6 +30,14 @@ def learned_depth(
         FileNotFoundError: when the weights are not here and cannot be fetched.
         ValueError: when they are not of this method.
     """
+    return [stretch(one) for one in predict_depth(images, method, weights, device)]
+
+
+@torch.inference_mode()
+def predict_depth(
+    images: Sequence[Image.Image], method: str = "depth-anything", weights: str | Path | None = None, device: str = "cpu"
+) -> list[np.ndarray]:
+    """As `learned_depth`, in the network's own unit: (H, W) float32, near is larger."""
     network = open_network(method, weights, device)
     pixels = [to_input(image, network) for image in images]
     found = run_in_batches(pixels, lambda batch: network.model(batch).predicted_depth[:, None])
@@ -39,9 +46,9 @@ def learned_depth(
 
 
 def enlarge(found: Tensor, size: tuple[int, int], metric: bool) -> np.ndarray:
-    """What a network answered, (1, 1, h, w), at a size (H, W), from 0 to 1."""
+    """What a network answered, (1, 1, h, w), at a size (H, W); distances in metres become their inverses."""
     depth = F.interpolate(found, size=size, mode="bicubic", align_corners=False)[0, 0].float().cpu().numpy()
-    return stretch(1 / np.maximum(depth, 1e-3) if metric else depth)  # such networks answer in metres
+    return 1 / np.maximum(depth, 1e-3) if metric else depth
 
 
 def stretch(depth: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from zeroconv import conditions
+from zeroconv.conditions import Condition
 from zeroconv.errors import InputError
 from zeroconv.evaluation.folders.folder_report import FolderReport
 from zeroconv.evaluation.folders.maker import FolderMaker
@@ -81,6 +82,7 @@ class GeneratedReport:
 def measure_pictures(
     maker: FolderMaker,
     *,
+    condition: Condition | None = None,
     judge: Mapping[str, Any] | None = None,
     measurers: Sequence[Measurer] = (),
     reference: PictureFolder | None = None,
@@ -90,6 +92,7 @@ def measure_pictures(
 
     Args:
         maker: whose pictures.
+        condition: that of the maps with another measure than its own.
         judge: who reads the maps back; as the ControlNet's were extracted in training, if left out.
         measurers: of whole sets.
         reference: real pictures that measurers compare with; the true ones of the pairs if left out.
@@ -98,8 +101,8 @@ def measure_pictures(
     Raises:
         InputError: when pictures are missing, all maps ask for nothing, or as `measure_folders`.
     """
-    plan, known = maker.plan, maker.condition
-    parameters = conditions.reextract_parameters(known.name, judge, maker.network.config.extract)
+    plan, known = maker.plan, condition or maker.condition
+    parameters = conditions.reextract_parameters(known, judge, maker.network.config.extract)
     missing = [row for row in range(plan.count) if not maker.is_done(row)]
     if missing:
         count = f"{len(missing)} of {plan.count} pairs"

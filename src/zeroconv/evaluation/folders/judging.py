@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from zeroconv.conditions import Condition
 from zeroconv.errors import InputError
 from zeroconv.evaluation.folders.folder_report import FolderReport
 from zeroconv.evaluation.folders.measuring import Measurer, measure_folders
@@ -24,7 +25,7 @@ def judge_folder(
     folder: Path,
     *,
     maps: Path | None = None,
-    condition: str | None = None,
+    condition: str | Condition | None = None,
     truth: Path | None = None,
     against: Path | None = None,
     prompts: Path | None = None,
@@ -40,7 +41,7 @@ def judge_folder(
     Args:
         folder: the pictures, with or without a manifest.
         maps: the folder of their maps; those that the manifest names if left out.
-        condition: of the maps; what the manifest or the name of the folder of maps says if left out.
+        condition: of the maps; what the manifest or the name of the folder of maps says if left out. Its score measures.
         truth: the folder of the true pictures, by the same stems: what they reach is the ceiling.
         against: another folder of pictures of the same maps and prompts, which is judged too and compared.
         prompts: of the pictures, as `read_prompts` takes them, if their makers do not say them.
@@ -55,7 +56,7 @@ def judge_folder(
         InputError: for whatever of it is not there, or does not belong together, naming it.
     """
     pictures = PictureFolder.open(folder)
-    known = find_condition(pictures, maps, condition)
+    known = condition if isinstance(condition, Condition) else find_condition(pictures, maps, condition)
     if warning := known.domain_warning(judge or {}, "--judge method=…"):
         tell(Message(warning, "judge.domain"))
     found = find_maps(pictures, maps, known)

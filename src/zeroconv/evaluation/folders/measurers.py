@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["feature_measurer", "measure_prompts", "open_extractor", "open_measurers", "prompts_of"]
 
 AT_ONCE = 32  # pictures that are open together
+FEWEST = 3  # pictures of which a kernel distance has an interval
 INCEPTION = "inception"
 DISTANCES = {
     INCEPTION: {"FID": "frechet", "KID": "kid", "sliced Wasserstein": "sliced-wasserstein"},
@@ -137,7 +138,7 @@ def feature_measurer(extractor: "FeatureExtractor", head: "AestheticHead | None"
                 rows.append(row_of_measurement("diversity", measures.measure_diversity(found, prompts, clip)))
         if clip is not None and head is not None:
             rows.append(row_of_measurement("aesthetic score", measures.measure_aesthetic_score(found, head, clip)))
-        if reference is None or min(len(pictures.files), len(reference.files)) < 2:
+        if reference is None or min(len(pictures.files), len(reference.files)) < FEWEST:
             return rows
         warn_of_twins(pictures, reference)
         for name, metric in DISTANCES[INCEPTION if clip is None else "clip"].items():

@@ -42,7 +42,7 @@ def measure_folders(
     Args:
         folders: the sets by name, the judged one first; each has a picture for every map.
         maps: the file of each map by stem.
-        condition: of the maps.
+        condition: of the maps, with the measure that counts.
         judge: who reads the maps back, such as `{"method": "depth-anything"}`; the condition's own way if left out.
         truth: the name of the set of true pictures, which may be of any size; the others must be of one.
         sizes: how other sizes are brought together.
@@ -55,7 +55,7 @@ def measure_folders(
             for nothing.
     """
     sizes = sizes or Sizes()
-    parameters = conditions.reextract_parameters(condition.name, judge, {})
+    parameters = conditions.reextract_parameters(condition, judge, {})
     size = sizes.size or common_size({name: folder for name, folder in folders.items() if name != truth})
     score = partial(condition.metrics, **parameters)
     rows, left_out = list[ScoredRow](), dict[str, str]()
@@ -79,7 +79,7 @@ def measure_folders(
     if not rows:
         raise InputError(f"all {len(maps)} {condition.name} maps ask for nothing: there is nothing to obey", field="maps")
     stems = [row.stem for row in rows]
-    judged = {name: folder.select(stems) for name, folder in folders.items()}
+    judged = {name: folder.select(stems).with_maps(maps) for name, folder in folders.items()}
     compared = reference or judged.get(truth or "")
     numbers = [
         replace(one, of=name)

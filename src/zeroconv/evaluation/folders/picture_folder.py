@@ -104,6 +104,10 @@ class PictureFolder:
         entries = {stem: replace(entry, prompt=prompts[stem]) for stem, entry in self.entries.items()}
         return replace(self, entries=entries)
 
+    def with_maps(self, maps: Mapping[str, Path]) -> "PictureFolder":
+        """The same, with the file of each picture's map."""
+        return replace(self, entries={stem: replace(entry, map=maps[stem]) for stem, entry in self.entries.items()})
+
 
 def files_by_stem(folder: Path, what: str, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
     """The pictures that lie directly in a folder, in the order of their names.

@@ -61,6 +61,7 @@ class Plan:
         batch_size: pairs computed together.
         curve: numbers of steps at which fidelity is measured too, on the first pairs.
         conflict: whether pictures are also made from conflicting prompts.
+        negative_prompt: of the unconditional side.
     """
 
     condition: str
@@ -74,6 +75,7 @@ class Plan:
     batch_size: int = 8
     curve: tuple[int, ...] = ()
     conflict: bool = False
+    negative_prompt: str = ""
 
     @property
     def batches(self) -> int:
@@ -99,11 +101,12 @@ class Plan:
     def request(self, steps: int) -> dict[str, Any]:
         """What the pipeline is asked for, with so many steps."""
         given = {"guidance_scale": self.guidance_scale, "weighting": self.weighting, "sampler": self.sampler}
-        return {"num_inference_steps": steps, **given}
+        negative = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        return {"num_inference_steps": steps, **given, **negative}
 
     def settings(self) -> dict[str, Any]:
         """What every picture depends on: not how many there are, nor how many are computed together."""
-        left_out = {"count", "batch_size", "curve", "conflict"}
+        left_out = {"count", "batch_size", "curve", "conflict", *(() if self.negative_prompt else ("negative_prompt",))}
         return {key: value for key, value in asdict(self).items() if key not in left_out}
 
 
@@ -127,7 +130,9 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         before = read_json(path)
     except ValueError as error:
         raise InputError(str(error), field="out", hint="name another --out, or begin anew with --fresh") from error
-    for key, value in json.loads(json.dumps(settings)).items():
+    now = json.loads(json.dumps(settings))
+    for key in {**now, **before}:
+        value = now.get(key)
         if before.get(key) != value:
             found = f"{folder} has pictures with {key} {before.get(key)!r:.80}, and {value!r:.80} is asked for"
             raise InputError(found, field="out", hint="name another --out, or begin anew with --fresh")

@@ -8,6 +8,7 @@ from zeroconv.evaluation.folders.folder_report import FolderReport
 from zeroconv.evaluation.folders.generated import CEILING, CONTROLLED, GeneratedReport, StepsPoint
 from zeroconv.evaluation.folders.judging import AGAINST, PICTURES, TRUTH
 from zeroconv.evaluation.folders.picture_folder import PictureFolder
+from zeroconv.evaluation.protocols import FollowedProtocol
 
 __all__ = ["PageContent", "page_of_folder", "page_of_pictures"]
 
@@ -26,6 +27,7 @@ class PageContent:
         lead: the main number beside the fidelity, and what it is.
         curve: fidelity against steps.
         settings: how it was made and measured, in groups.
+        protocol: that was followed; None where none was named.
     """
 
     title: str
@@ -37,9 +39,10 @@ class PageContent:
     lead: tuple[str, str] | None = None
     curve: Sequence[StepsPoint] = ()
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    protocol: FollowedProtocol | None = None
 
 
-def page_of_folder(report: FolderReport) -> PageContent:
+def page_of_folder(report: FolderReport, protocol: FollowedProtocol | None = None) -> PageContent:
     """The page of a folder that was judged."""
     shown = [name for name in report.folders if name != TRUTH]
     folders = {name: str(folder.path) for name, folder in report.folders.items()}
@@ -53,15 +56,17 @@ def page_of_folder(report: FolderReport) -> PageContent:
         lead = f"{share:.0%}", "of what the true pictures reach"
     settings = {"pictures": folders, "judging": plain(report.settings)}
     truth = report.folders.get(TRUTH)
-    return PageContent(folders[PICTURES], report, PICTURES, TRUTH if truth else None, shown, truth, lead, settings=settings)
+    ceiling = TRUTH if truth else None
+    return PageContent(folders[PICTURES], report, PICTURES, ceiling, shown, truth, lead, settings=settings, protocol=protocol)
 
 
-def page_of_pictures(report: GeneratedReport, truth: PictureFolder) -> PageContent:
+def page_of_pictures(report: GeneratedReport, truth: PictureFolder, protocol: FollowedProtocol | None = None) -> PageContent:
     """The page of a ControlNet whose pictures were made.
 
     Args:
         report: what was measured.
         truth: the true pictures.
+        protocol: that was followed.
     """
     share, made = report.fidelity.share, dict(report.fidelity.settings)
     title = f"{made.pop('control')} on {made.pop('base')}"
@@ -72,7 +77,7 @@ def page_of_pictures(report: GeneratedReport, truth: PictureFolder) -> PageConte
     shown = [name for name in report.sets.folders if name != CEILING]
     judge = made.pop("judge")
     settings = {"pictures": plain(made), "judging": plain({**report.sets.settings, "judge": judge})}
-    return PageContent(title, report.sets, CONTROLLED, CEILING, shown, truth, lead, report.curve, settings)
+    return PageContent(title, report.sets, CONTROLLED, CEILING, shown, truth, lead, report.curve, settings, protocol)
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, str]:

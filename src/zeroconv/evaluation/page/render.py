@@ -8,6 +8,7 @@ from zeroconv.evaluation.folders.folder_report import Comparison, SetMeasure
 from zeroconv.evaluation.page.cases import extreme_rows, render_case, slot
 from zeroconv.evaluation.page.content import PageContent
 from zeroconv.evaluation.page.plots import Scale, curve_plot, row_plot, scatter_plot, tick_row
+from zeroconv.evaluation.page.protocol_notes import render_protocol, summarize_protocol
 from zeroconv.version import __version__
 
 __all__ = ["render_page"]
@@ -37,6 +38,9 @@ def parts(content: PageContent) -> Iterator[str]:
     report = content.report
     yield render_head(content)
     yield "<main>"
+    if content.protocol is not None:
+        title, said = f"Protocol {content.protocol.protocol.name}", summarize_protocol(content.protocol)
+        yield section("protocol", title, render_protocol(content.protocol), said)
     plots = "".join(render_measure(content, measure) for measure in report.measures)
     yield section(
         "scores",

@@ -6,7 +6,8 @@ __all__ = ["TINY"]
 
 MEASURES = {
     "canny": "edge F1", "soft-edge": "edge SSIM", "scribble": "stroke F2", "lineart": "line agreement",
-    "depth": "depth delta1", "normal": "normals met", "segmentation": "mean IoU", "pose": "PCK@0.05",
+    "depth": "depth delta1", "normal": "normals met (1 - mean angle / 90°)",
+    "segmentation": "mean IoU", "pose": "joints met (PCK@0.05)",
 }  # fmt: skip
 ANNOTATED = ("depth", "normal", "segmentation", "pose")
 
@@ -24,7 +25,7 @@ TINY = Protocol(
     conditions=tuple(
         ConditionProtocol(
             condition=name,
-            judge={},
+            judge={"method": "tiny"} if name in ANNOTATED else {},
             measure=measure,
             source_judge="the embedded annotator" if name in ANNOTATED else "the condition's own extractor",
         )

@@ -20,8 +20,8 @@ def references(tmp_path: Path) -> Path:
     return tmp_path / "others"
 
 
-def test_a_control_by_the_protocol_of_the_tiny_world(run: Run, references: Path) -> None:
-    words = ["--control", "tiny-canny", "--protocol", "tiny", "--count", 3, "--steps", 1, "--guidance", 4]
+def test_a_control_by_the_protocol_of_the_tiny_world(run: Run, references: Path, control_folder: Path) -> None:
+    words = ["--control", control_folder, "--protocol", "tiny", "--count", 3, "--steps", 1, "--guidance", 4]
     words += ["--steps-curve", "none", "--reference", references, "--out", "report"]
     result = run("evaluate", *words)
     assert result.code == 0, result.err
@@ -32,12 +32,13 @@ def test_a_control_by_the_protocol_of_the_tiny_world(run: Run, references: Path)
         "denoising steps": ("1", "12"),  # guidance is written, and the protocol's
         "references": (str(references), "world:400@930000000"),
         "pictures": ("3", "200"),
+        "size": ("64x64", "128x128"),
     }
     assert (report["settings"]["guidance_scale"], report["settings"]["sampler"]) == (4, "dpm++2m")
     measured = {one["name"] for one in report["set_measures"]}
     assert measured == {"named things found", "in the right colour", "CLIP score", "CMMD", "Fréchet distance"}
     page = Path("report/report.html").read_text("utf-8")
-    assert "Protocol tiny" in page and "deviates in 3 settings" in page and "world:400@930000000" in page
+    assert "Protocol tiny" in page and "deviates in 4 settings" in page and "world:400@930000000" in page
 
 
 def test_a_folder_by_a_published_protocol_with_a_network_of_its_layout(run: Run, tmp_path: Path) -> None:

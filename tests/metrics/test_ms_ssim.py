@@ -13,8 +13,8 @@ def test_equal_to_torchmetrics(seed: int, shape: tuple[int, int]) -> None:
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as of_torchmetrics
 
     a, b = noisy_pair(seed, shape)
-    tensors = (torch.from_numpy(one).double()[None, None] / 255 for one in (a, b))
-    known = float(of_torchmetrics(*tensors, data_range=1.0, normalize="relu"))
+    first, second = (torch.from_numpy(one).double()[None, None] / 255 for one in (a, b))
+    known = float(of_torchmetrics(first, second, data_range=1.0, normalize="relu"))
     assert ms_ssim(a, b) == pytest.approx(known, abs=1e-6)
     assert ms_ssim(a, b) == pytest.approx(ms_ssim(b, a), abs=1e-12)
 

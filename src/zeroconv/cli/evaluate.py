@@ -37,6 +37,7 @@ def evaluate(
     ] = "dpm++2m",
     negative: Annotated[str, typer.Option(help="What not to see.")] = "",
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first pair.")] = 0,
+    per_map: Annotated[int, typer.Option("--pictures-per-map", min=1, help="Made of each pair, with seeds of their own.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs computed together.")] = 8,
     steps_curve: Annotated[
         str, typer.Option(metavar="STEPS,...", help="Fidelity at these numbers of steps too, on 32 pairs; or none.")
@@ -98,7 +99,7 @@ def evaluate(
         if value is not None:
             raise typer.BadParameter(f"--{name} is about a FOLDER of pictures; there is none")
     made = {"steps": steps, "guidance": guidance, "scale": scale, "weighting": weighting, "sampler": sampler, "seed": seed}
-    made |= {"negative": negative, "data": data, "count": count}
+    made |= {"negative": negative, "per_map": per_map, "data": data, "count": count}
     evaluate_control(
         control, out, condition=condition, judge=parameters or None, as_json=as_json, runtime=runtime, followed=followed,
         base=lambda: parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype),

@@ -107,7 +107,8 @@ def evaluate_control(
         for message in look_at_maps(pairs) if isinstance(pairs, FolderPairs) else ():
             tell(message)
         request["sampler"] = canonical_sampler(request["sampler"])
-        plan = Plan(known.name, min(count or len(pairs), len(pairs)), **request)
+        pictures_of_all = min(count or len(pairs), len(pairs)) * request["pictures_per_map"]
+        plan = Plan(known.name, pictures_of_all, **request)
         pictures = out / "pictures"
         if fresh:
             remove_pictures(pictures)

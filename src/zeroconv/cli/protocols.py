@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_judging", "choose_options", "choose_reference", "follow", "open_sets", "written_options"]
 
-NAMES = {"steps": "num_inference_steps", "guidance": "guidance_scale", "negative": "negative_prompt"}
+NAMES = {
+    "steps": "num_inference_steps", "guidance": "guidance_scale", "negative": "negative_prompt", "per_map": "pictures_per_map",
+}  # fmt: skip
 """Options by the names of the plan."""
 
 

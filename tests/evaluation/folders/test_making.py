@@ -69,6 +69,26 @@ def files(folder: Path) -> Mapping[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
 
 
+def test_several_pictures_of_each_map_and_a_negative_prompt(
+    base: StableDiffusion, network: ControlNet, whole: FolderMaker, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, count=4, pictures_per_map=2, negative_prompt="blurry")
+    maker = make(base, network, tmp_path / "pictures", plan)
+    report = measure_pictures(maker).sets
+    first = whole.stems[0]
+    assert maker.stems[:2] == [first, f"{first}-2"] and [row.stem for row in report.rows] == maker.stems[:4]
+    assert [row.seed for row in report.rows] == [5, 6, 7, 8]
+    maps = [report.maps[stem].read_bytes() for stem in maker.stems[:4]]
+    assert maps[0] == maps[1] != maps[2] == maps[3]
+    made = [maker.file("with-control", row) for row in range(2)]
+    assert open_image(made[0]).tobytes() != open_image(made[1]).tobytes()
+    assert read_metadata(made[0]).request.negative_prompt == "blurry"
+    assert set(whole.plan.settings()) == set(plan.settings()) - {"pictures_per_map", "negative_prompt"}
+    for other in (replace(plan, negative_prompt=""), replace(plan, pictures_per_map=1)):  # what is left out differs too
+        with pytest.raises(InputError, match=r"has pictures with (negative_prompt 'blurry'|pictures_per_map 2)"):
+            make(base, network, tmp_path / "pictures", other)
+
+
 def test_the_report_is_that_of_pictures_in_memory(base: StableDiffusion, network: ControlNet, whole: FolderMaker) -> None:
     request: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 4.0, "seed": 5, "batch_size": 2}
     memory = evaluate(ControlPipeline(base), network, "canny", PAIRS, **request)

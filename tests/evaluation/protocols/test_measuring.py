@@ -96,7 +96,7 @@ def test_what_is_left_out_or_another_network_deviates() -> None:
 def test_options_deviate_when_they_are_written_and_differ() -> None:
     followed = FollowedProtocol(get_protocol("tiny"))
     options = {"sampler": "DPM++ 2M", "steps": 20, "guidance": 3.0, "scale": 1.0, "weighting": "uniform", "seed": 0}
-    options["negative"] = ""
+    options |= {"negative": "", "per_map": 1}
     settled = followed.settle(options, {"sampler", "guidance"})
     assert (settled["steps"], settled["guidance"], settled["sampler"]) == (12, 3.0, "DPM++ 2M")
     assert list(followed.deviations.values()) == [Deviation("guidance scale", "3", "4")]

@@ -120,8 +120,9 @@ def measure_pictures(
     folders = {CONTROLLED: opened(WITH), UNCONTROLLED: opened(WITHOUT), CEILING: opened(RECONSTRUCTION)}
     if plan.conflict:
         folders[CONFLICTING] = opened(CONFLICT)
+    true = opened(TRUTH, stems[:: plan.pictures_per_map])  # once for each map
     report = measure_folders(
-        folders, maps, known, judge=parameters, measurers=measurers, reference=reference or opened(TRUTH),
+        folders, maps, known, judge=parameters, measurers=measurers, reference=reference or true,
         on_progress=on_progress,
     )  # fmt: skip
     compared = [(CONTROLLED, UNCONTROLLED), *([(CONFLICTING, CONTROLLED)] if plan.conflict else [])]

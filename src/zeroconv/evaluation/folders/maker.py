@@ -12,7 +12,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.control import ControlNet
-from zeroconv.data import Pairs
+from zeroconv.data import Pairs, Subset
 from zeroconv.evaluation.folders.plan import (
     MAPS,
     RECONSTRUCTION,
@@ -55,6 +55,8 @@ class FolderMaker:
     """
 
     def __init__(self, plan: Plan, folder: Path, pipeline: ControlPipeline, network: ControlNet, pairs: Pairs) -> None:
+        if plan.pictures_per_map > 1:
+            pairs = Subset(pairs, [row for row in range(len(pairs)) for _ in range(plan.pictures_per_map)])
         self.plan, self.folder, self.pipeline, self.network, self.pairs = plan, folder, pipeline, network, pairs
         self.condition = conditions.get(plan.condition)
         self.stems = name_stems(pairs.names)

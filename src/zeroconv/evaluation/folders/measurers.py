@@ -52,7 +52,7 @@ def measure_prompts(pictures: PictureFolder, reference: PictureFolder | None = N
         opened = [pictures.open_picture(stem) for stem in stems]
         checks += check_prompts(prompts[first : first + len(opened)], opened)
     shares = {"named things found": share_found(checks), "in the right colour": share_in_colour(checks)}
-    procedure = {"metric": "prompt check", "counts": {"found": len(checks)}}
+    procedure: dict[str, object] = {"metric": "prompt check", "counts": {"found": len(checks)}}
     return [row_of(name, share, procedure=procedure) for name, share in shares.items() if share is not None]
 
 

@@ -51,17 +51,18 @@ class Plan:
 
     Attributes:
         condition: of the maps.
-        count: the first so many pairs.
+        count: how many pictures: of the first so many pairs, or fewer with several pictures of each map.
         num_inference_steps: denoising steps.
         guidance_scale: β of classifier-free guidance.
         scale: strength of the control.
         weighting: of the connections.
         sampler: its canonical name.
-        seed: of the first pair; pair i has `seed + i`.
+        seed: of the first pair; picture i has `seed + i`.
         batch_size: pairs computed together.
         curve: numbers of steps at which fidelity is measured too, on the first pairs.
         conflict: whether pictures are also made from conflicting prompts.
         negative_prompt: of the unconditional side.
+        pictures_per_map: made of each pair, one behind the other, each with its own seed.
     """
 
     condition: str
@@ -76,6 +77,7 @@ class Plan:
     curve: tuple[int, ...] = ()
     conflict: bool = False
     negative_prompt: str = ""
+    pictures_per_map: int = 1
 
     @property
     def batches(self) -> int:
@@ -106,8 +108,10 @@ class Plan:
 
     def settings(self) -> dict[str, Any]:
         """What every picture depends on: not how many there are, nor how many are computed together."""
-        left_out = {"count", "batch_size", "curve", "conflict", *(() if self.negative_prompt else ("negative_prompt",))}
-        return {key: value for key, value in asdict(self).items() if key not in left_out}
+        left_out = {"count", "batch_size", "curve", "conflict"}
+        later = {"negative_prompt": "", "pictures_per_map": 1}  # folders made before say nothing of them
+        given = {key: value for key, value in asdict(self).items() if key not in left_out}
+        return {key: value for key, value in given.items() if key not in later or value != later[key]}
 
 
 def curve_folder(steps: int) -> str:

@@ -22,7 +22,10 @@ REQUESTED = {
 }  # fmt: skip
 """What a picture of ours, or a manifest, says of how it was made, by the names of the options."""
 
-WORDS = {"steps": "denoising steps", "guidance": "guidance scale", "negative": "negative prompt", "scale": "control strength"}
+WORDS = {
+    "steps": "denoising steps", "guidance": "guidance scale", "negative": "negative prompt", "scale": "control strength",
+    "per_map": "pictures of each map",
+}  # fmt: skip
 NO_DEVIATIONS = frozenset(("device", "batch_size"))
 
 
@@ -136,7 +139,7 @@ class FollowedProtocol:
         Args:
             report: what was measured.
             size: of the pictures as they were made.
-            count: of the pairs; the pictures that are there if left out.
+            count: of the pictures that were asked for; those that are there if left out.
         """
         folder = next(iter(report.folders.values()))
         stems = [*report.left_out, *folder.stems]

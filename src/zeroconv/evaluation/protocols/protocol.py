@@ -165,4 +165,8 @@ class Protocol:
     def making(self) -> dict[str, Any]:
         """How pictures are made, by the names of the options of `zeroconv evaluate`."""
         names = ("sampler", "steps", "guidance", "scale", "weighting", "seed")
-        return {**{name: getattr(self, name) for name in names}, "negative": self.negative_prompt}
+        return {
+            **{name: getattr(self, name) for name in names},
+            "negative": self.negative_prompt,
+            "per_map": self.pictures_per_map,
+        }

@@ -50,7 +50,7 @@ def judge_pictures(
             measurers = folders.open_measurers(features, aesthetic, device=device or "cpu")
         else:
             known, sizes, judge = choose_judging(followed, folder, maps, condition, sizes, judge)
-            measurers = open_sets(followed, features, aesthetic, judge, device)
+            measurers = open_sets(followed, features, aesthetic, judge, device, sizes)
             reference = choose_reference(followed, reference, out)
         with Progress("picture") as progress:
             report = folders.judge_folder(

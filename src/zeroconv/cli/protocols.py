@@ -85,11 +85,12 @@ def open_sets(
     aesthetic: str | None,
     judge: Mapping[str, Any],
     device: str | None,
+    sizes: "Sizes | None" = None,
 ) -> "list[Measurer]":
     """What the protocol measures of whole sets, as `open_protocol_measurers`."""
     from zeroconv.evaluation.protocols import open_protocol_measurers
 
-    return open_protocol_measurers(followed, features, aesthetic, judge, device or "cpu")
+    return open_protocol_measurers(followed, features, aesthetic, judge, sizes, device or "cpu")
 
 
 def choose_reference(followed: "FollowedProtocol", given: Path | None, out: Path) -> Path | None:

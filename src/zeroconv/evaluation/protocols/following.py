@@ -147,6 +147,10 @@ class FollowedProtocol:
         per_map, wanted = len(stems) / max(len(maps), 1), self.protocol.pictures_per_map
         if wanted > 1 or per_map > 1.05:  # two scenes may have one map, such as nobody's pose
             self.deviate("pictures of each map", round(per_map, 2), wanted)
+        if per_map > 1.05:
+            self.unchecked.append(
+                "that the pictures of a map are independent, which they are not: the intervals are too narrow"
+            )
         if self.protocol.pictures is not None:
             self.deviate("pictures", count or len(stems), self.protocol.pictures * wanted)
         self.deviate("size", f"{size[0]}x{size[1]}", f"{self.protocol.size[0]}x{self.protocol.size[1]}")

@@ -47,7 +47,12 @@ def find_judge(judge: Mapping[str, Any]) -> None:
 
 
 def open_protocol_measurers(
-    followed: FollowedProtocol, given: Sequence[str], aesthetic: str | None, judge: Mapping[str, Any], device: str = "cpu"
+    followed: FollowedProtocol,
+    given: Sequence[str],
+    aesthetic: str | None,
+    judge: Mapping[str, Any],
+    sizes: Sizes | None = None,
+    device: str = "cpu",
 ) -> list[Measurer]:
     """Everything that a protocol measures of whole sets.
 
@@ -57,6 +62,7 @@ def open_protocol_measurers(
             one is measured too; `NO_FEATURES` leaves out what is not named.
         aesthetic: the file of the linear head.
         judge: who reads maps back.
+        sizes: how pictures and maps are brought together where they are read back.
         device: such as "cpu" or "cuda".
 
     Raises:
@@ -87,7 +93,8 @@ def open_protocol_measurers(
         found.append(in_groups(measurer) if features.groups else measurer)
     found += [feature_measurer(open_any(one, device)) for one in others]
     if followed.rule.pooled_iou:
-        found.append(pooled_measurer(get(followed.condition), judge, Sizes(protocol.size, protocol.resize)))
+        own = Sizes() if sizes is None else Sizes(sizes.size, sizes.mode)  # what it resizes was told already
+        found.append(pooled_measurer(get(followed.condition), judge, own))
     return found
 
 

@@ -32,15 +32,21 @@ def render_protocol(followed: FollowedProtocol) -> str:
         "What the source does not say": protocol.choices,
         "Faults of the source": faults,
     }
+    folded = "".join(bullets(name, lines) for name, lines in lists.items() if lines) + render_sources(protocol.sources)
     return (
-        f"<p>{escape(protocol.about)} {escape(judge)}</p>{table}"
-        f"{''.join(bullets(name, lines) for name, lines in lists.items() if lines)}{render_sources(protocol.sources)}"
+        f"<p>{words(protocol.about)} {words(judge)}</p>{table}"
+        f"<details><summary>Taken for granted, faults, sources</summary>{folded}</details>"
     )
+
+
+def words(text: str) -> str:
+    """Text without the marks of code."""
+    return escape(text.replace("`", ""))
 
 
 def bullets(name: str, lines: Sequence[str]) -> str:
     """A list with its heading."""
-    return f"<h3>{escape(name)}</h3><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return f"<h3>{escape(name)}</h3><ul>{''.join(f'<li>{words(line)}</li>' for line in lines)}</ul>"
 
 
 def render_sources(sources: Sequence[Source]) -> str:

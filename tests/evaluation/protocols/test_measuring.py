@@ -81,6 +81,28 @@ def test_weights_that_are_not_here_are_named(
         open_protocol_measurers(followed, given, aesthetic, {})
 
 
+@pytest.mark.parametrize(
+    ("name", "condition", "said"),
+    [
+        ("paper", "segmentation", "oneformer needs the weights 'shi-labs/oneformer_ade20k_swin_tiny"),
+        ("controlnet++", "segmentation", "mask2former needs the weights 'facebook/mask2former-swin-small-ade-semantic"),
+        ("controlnet++", "depth", "dpt needs the weights 'Intel/dpt-large"),
+        ("controlnet++-corrected", "soft-edge", "ZEROCONV_HED"),
+    ],
+)
+def test_judges_that_are_not_here_are_named_before_anything_is_made(
+    name: str, condition: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("ZEROCONV_HED", raising=False)
+    followed = FollowedProtocol(get_protocol(name))
+    judge = followed.choose_judge(condition, None)
+    with pytest.raises(FileNotFoundError, match=said):
+        open_protocol_measurers(followed, ["none"], None, judge)
+
+
 def test_what_is_left_out_or_another_network_deviates() -> None:
     followed = FollowedProtocol(get_protocol("paper"), "segmentation")
     assert len(open_protocol_measurers(followed, ["tiny-clip", "none"], None, {})) == 2  # with the tiny world's prompt check

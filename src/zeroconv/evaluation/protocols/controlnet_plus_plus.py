@@ -16,7 +16,7 @@ CANNY = ConditionProtocol(
     judge={"tolerance": 0},
     measure="edge F1",
     source_judge="Canny of kornia with 0.1 and 0.2, F1 of pixels without tolerance over the four pictures of a map",
-    difference="edges are read by OpenCV's Canny with 100 and 200, thinner and fewer than kornia's: make the maps with "
+    difference="edges are read by OpenCV's Canny with 100 and 200, which are others than kornia's: make the maps with "
     "`zeroconv extract canny`; each picture has its own F1",
 )
 SOFT_EDGE = ConditionProtocol(
@@ -50,7 +50,7 @@ SEGMENTATION = ConditionProtocol(
     judge={"method": "mask2former"},
     measure="mean IoU",
     source_judge="Mask2Former Swin-L of mmseg for ADE20K, DeepLabv3 R101 for COCO-Stuff, mIoU over all pictures",
-    difference="Mask2Former is Swin-S (`--judge weights=` takes another), which reads worse; COCO-Stuff is not judged; "
+    difference="Mask2Former is the smaller Swin-S (`--judge weights=` takes another); COCO-Stuff is not judged; "
     "`mean IoU` is per picture, with an interval, and `pooled mIoU` over all, as in the source",
     pooled_iou=True,
 )
@@ -60,7 +60,7 @@ PER_PROCESS = Fault(
     "Not reproduced: pair i has the seed 42 + i, whoever makes it.",
 )
 NAMED_SSIM = Fault(
-    "What is reported as SSIM of HED and lineart is MS-SSIM, which is higher or lower by several points.",
+    "What is reported as SSIM of HED and lineart is MS-SSIM, which is another number.",
     "Called MS-SSIM; SSIM stands beside it.",
 )
 CANNY_CV2 = Fault(

@@ -26,8 +26,8 @@ PAPER = Protocol(
             judge={"method": "oneformer"},
             measure="mean IoU",
             source_judge="OneFormer",
-            difference="the paper does not name OneFormer's backbone: here it is Swin-T, which reads a little worse than the "
-            "larger ones, also on the true pictures (`--judge weights=` takes another)",
+            difference="the paper does not name OneFormer's backbone: here it is Swin-T, the smallest its authors published "
+            "(`--judge weights=` takes another); the score of the true pictures says what it reads",
         ),
     ),
     features=(

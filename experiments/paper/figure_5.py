@@ -30,14 +30,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "no control": {"scale": 0.0},
     "no CFG": {"guidance_scale": 1.0},
     "CFG, both sides": {},
-    "CFG, ε_c only (γ = β)": {"weighting": "condition-only"},
+    "CFG, conditional side": {"weighting": "condition-only"},
     "CFG-RW": {"weighting": "resolution"},
     "decay": {"weighting": "decay"},
-    "γ = 1": {"control_guidance_scale": 1.0},
-    "γ = 2": {"control_guidance_scale": 2.0},
-    "γ = 8": {"control_guidance_scale": 8.0},
+    "control guidance 1": {"control_guidance_scale": 1.0},
+    "control guidance 2": {"control_guidance_scale": 2.0},
+    "control guidance 8": {"control_guidance_scale": 8.0},
 }
-"""What differs from guidance 4 with the condition on both sides; γ is the guidance on the control."""
+"""What differs from guidance 4 with the condition on both sides."""
 TRUTH, REFERENCE = "true pictures", "no CFG"
 NAMES = ("condition", "prompt", "setting", "scenes", "steps")
 PAGE, IMAGES = PAGES / "figure-5.md", PAGES.parent / "images"

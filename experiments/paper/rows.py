@@ -13,6 +13,7 @@ from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
 __all__ = ["PAGES", "Rows", "difference", "ratio", "short", "write_page"]
 
 PAGES = Path(__file__).parents[2] / "docs" / "results"
+DIGITS = 4
 Row = dict[str, Any]
 
 
@@ -45,7 +46,12 @@ class Rows:
         }  # fmt: skip
         self.rows[self.key(row)] = row
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
+
+
+def shorten(value: Any) -> Any:
+    """Numbers of pictures with as many digits as any table can use."""
+    return [one if one is None else round(one, DIGITS) for one in value] if isinstance(value, list) else value
 
 
 def write_page(page: Path, head: str, script: str, lines: Sequence[str]) -> None:

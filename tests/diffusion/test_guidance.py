@@ -1,5 +1,7 @@
 """Guidance on the prompt and on the control is a denoiser around a denoiser (section 3.4)."""
 
+from typing import Any
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_guidance_on_the_control_is_that_on_the_prompt_and_a_line_to_the_control
     seed: int, scale: float, control_scale: float
 ) -> None:
     z, without, prompted, controlled = (numbers(2, 4, 3, 3, seed=seed + i) for i in range(4))
-    inner, alike = Known(without, prompted, controlled), {"atol": 1e-4, "rtol": 1e-4}
+    inner, alike = Known(without, prompted, controlled), dict[str, Any](atol=1e-4, rtol=1e-4)
     by_prompt = CFGDenoiser(Known(without, prompted), scale)(z, T, 0)
     assert torch.equal(ControlGuidanceDenoiser(inner, scale, 0.0)(z, T, 0), by_prompt)
     wanted = by_prompt + control_scale * (controlled - prompted)

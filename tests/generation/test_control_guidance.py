@@ -14,7 +14,7 @@ from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
 
-CLOSE = {"atol": 1e-4, "rtol": 1e-4}
+CLOSE: dict[str, Any] = {"atol": 1e-4, "rtol": 1e-4}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def network(base: StableDiffusion) -> ControlNet:
 
 
 def make(base: StableDiffusion, network: ControlNet, prompt: Any = "a red house", scale: float = 1.0, **given: Any) -> Tensor:
-    settings = {"num_inference_steps": 3, "guidance_scale": 4.0, "seed": 7, **given}
+    settings: dict[str, Any] = {"num_inference_steps": 3, "guidance_scale": 4.0, "seed": 7, **given}
     pipeline = ControlPipeline(base).optimize(runtime=settings.pop("runtime", "torch"))
     controls = [Control(network, build_map(), scale=scale)] if scale else []
     return pipeline(prompt, controls, size=(64, 64), **settings).latents

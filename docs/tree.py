@@ -25,6 +25,7 @@ FOLDERS = {
     "experiments/conditions": "The pictures of the pages on conditions, extractors against the truth, and any picture",
     "experiments/convergence": "How many samples it takes until a control has taken hold, recipe against recipe",
     "experiments/hed": "HED with its published weights: converted, held against an independent reading, looked at",
+    "experiments/paper": "Figures of the paper, repeated on the tiny base: `docs/results` says with what result",
     "experiments/tiny": "How the embedded weights were made: `docs/results/tiny.md` says with what result",
     "benchmarks": "What costs how much, side by side in one run",
     "docs": "",

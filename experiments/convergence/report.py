@@ -105,7 +105,7 @@ def plot(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     """All curves, a panel for each condition, as SVG."""
     longest = max(samples for rows in groups.values() for row in rows for samples, _ in row["curve"])
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(CONDITIONS)} {HEIGHT + 30}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(CONDITIONS)} {HEIGHT + 40}"'
         ' font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
@@ -132,11 +132,13 @@ def plot(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
                 lines = (" ".join(place(*point) for point in shares(row)) for row in rows)
                 parts += [f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.6"/>' for line in lines]
     seen = [recipe for recipe in RECIPES if any(key[1] == recipe for key in groups)]
+    columns = -(-len(seen) // 2)
     for i, recipe in enumerate(seen):
-        x = MARGIN + i * (WIDTH * len(CONDITIONS) - MARGIN) / len(RECIPES)
+        x = MARGIN + i % columns * (WIDTH * len(CONDITIONS) - MARGIN) / max(columns, 5)
+        y = HEIGHT + 12 + 16 * (i // columns)
         colour = COLOURS[list(RECIPES).index(recipe)]
-        parts.append(f'<rect x="{x:.0f}" y="{HEIGHT + 6}" width="14" height="4" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 18:.0f}" y="{HEIGHT + 12}">{recipe}</text>')
+        parts.append(f'<rect x="{x:.0f}" y="{y - 6}" width="14" height="4" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 18:.0f}" y="{y}">{recipe}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 

@@ -21,7 +21,7 @@ from zeroconv.data.buckets import View, choose_bucket
 from zeroconv.data.prepared import PreparedCache, Progressed, verify
 from zeroconv.data.prepared.encoders import open_encoders
 from zeroconv.data.prepared.job import Job
-from zeroconv.data.prepared.ray_engine import make_shard
+from zeroconv.data.prepared.ray_engine import make_part
 from zeroconv.data.prepared.stored_views import ViewSettings
 from zeroconv.errors import InputError
 from zeroconv.images import normalize, to_tensor
@@ -139,7 +139,7 @@ def test_any_number_of_workers_and_interruptions_write_the_same_bytes(
 
 def test_a_worker_of_ray_makes_them_too(pairs: Path, straight: Path, tmp_path: Path) -> None:
     job = pickle.loads(pickle.dumps(Job(PreparedCache(straight).settings, tmp_path)))
-    assert [make_shard(job, number).entry for number in range(3)] == PreparedCache(straight).entries  # pyright: ignore
+    assert [make_part(job, number).entry for number in range(3)] == PreparedCache(straight).entries  # pyright: ignore
     assert content(tmp_path).items() < content(straight).items()
 
 

@@ -11,6 +11,7 @@ from zeroconv.control import ActiveControl, ControlledUNet, ControlNet, StepWind
 from zeroconv.diffusion import CFGDenoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.generation import Control, ControlledDenoiser, ControlPipeline
 from zeroconv.generation.denoiser import activate, stack_maps
+from zeroconv.generation.guidance import Guidance
 from zeroconv.images import to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -38,7 +39,7 @@ def test_without_controls_it_is_the_plain_unet_bit_by_bit(unet: Any, inputs: Inp
 def test_a_control_of_scale_0_is_bitwise_nothing(unet: Any, network: ControlNet, inputs: Inputs) -> None:
     z_t, t, text, _ = inputs
     control = Control(network, build_map(), scale=0.0)
-    off = activate([control], network, [stack_maps(control, network, range(2))], "uniform", guided=False)
+    off = activate([control], network, [stack_maps(control, network, range(2))], "uniform", Guidance())
     calls, plain = count_calls(network), ControlledDenoiser(ControlledUNet(unet), text)
     assert torch.equal(ControlledDenoiser(ControlledUNet(unet), text, [off])(z_t, t[0], 0), plain(z_t, t[0], 0))
     assert calls == []

@@ -15,6 +15,7 @@ from zeroconv.cli.folders import output_folder
 __all__ = ["demo"]
 
 GUIDANCE = 4.0  # the tiny base likes less than Stable Diffusion's 7.5
+WEIGHTING = "condition-only"  # the map on the conditional side of guidance: followed best on this base, and sharpest
 
 
 def demo(
@@ -46,8 +47,9 @@ def demo(
             plain = pipeline(piece.prompt, on_step=lambda done, _, before=before: progress(before + done, total), **request)
             before += steps
             obeyed = pipeline(
-                piece.prompt, [control], on_step=lambda done, _, before=before: progress(before + done, total), **request
-            )
+                piece.prompt, [control], weighting=WEIGHTING,
+                on_step=lambda done, _, before=before: progress(before + done, total), **request,
+            )  # fmt: skip
             made.append(Made(piece, control, obeyed, plain))
         report = show(made, opened, out)
         report["seconds"] = round(time.monotonic() - started, 1)

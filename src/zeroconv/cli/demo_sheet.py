@@ -120,7 +120,8 @@ def show(made: Sequence[Made], base: StableDiffusion, out: Path) -> dict[str, An
     footer = (
         "Each score compares the map that is found in the picture with the one that was given; 1 is a perfect match. "
         f"Base {request.base.name}, seeds {request.seed} to {made[-1].controlled.requests[0].seed}, "
-        f"{request.num_inference_steps} steps, guidance {request.guidance_scale:g}."
+        f"{request.num_inference_steps} steps, guidance {request.guidance_scale:g}, weighting "
+        f"{request.weighting}."
     )
     write_png(sheet_of(made, scores, footer), out / "sheet.png")
     return {
@@ -128,6 +129,7 @@ def show(made: Sequence[Made], base: StableDiffusion, out: Path) -> dict[str, An
         "steps": request.num_inference_steps,
         "guidance_scale": request.guidance_scale,
         "sampler": request.sampler,
+        "weighting": request.weighting,
         "sheet": "sheet.png",
         "pictures": pictures,
     }

@@ -28,7 +28,7 @@ Files = list[Path]
 OPTIONS = {
     "guidance_scale": "--guidance", "num_inference_steps": "--steps", "num_images": "--num-images", "seed": "--seed",
     "weighting": "--weighting", "sampler": "--sampler", "size.0": "--size", "size.1": "--size",
-    "control_every": "--control-every", "encoder_every": "--encoder-every",
+    "control_guidance_scale": "--control-guidance", "control_every": "--control-every", "encoder_every": "--encoder-every",
 }  # fmt: skip
 """What users type for a field of the request."""
 
@@ -63,6 +63,9 @@ def generate(
     num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="With seed, seed + 1, ...")] = 1,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
     guidance: Annotated[float, typer.Option(help="Guidance scale; 1 is none.")] = 7.5,
+    control_guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale of the controls themselves; 1 is their plain effect.")
+    ] = None,
     weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
     sampler: Annotated[
         str, typer.Option(help="ddim, dpm++2m, dpm++2m-sde, dpm++sde, euler, euler-a, heun, unipc or lcm; Karras behind it.")
@@ -110,6 +113,7 @@ def generate(
         "num_images": num_images,
         "num_inference_steps": steps,
         "guidance_scale": guidance,
+        "control_guidance_scale": control_guidance,
         "weighting": weighting,
         "sampler": sampler,
         "plain_prompt": plain_prompt,

@@ -1,7 +1,7 @@
 """Loss, guidance, sampling and keyed noise, for any callable denoiser (section 3.3)."""
 
 from zeroconv.diffusion.denoiser import Denoiser
-from zeroconv.diffusion.guidance import CFGDenoiser
+from zeroconv.diffusion.guidance import CFGDenoiser, ControlGuidanceDenoiser
 from zeroconv.diffusion.objective import denoising_loss, snr_weight, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
 from zeroconv.diffusion.samplers import SAMPLERS, Sampler, build_scheduler, canonical_sampler
@@ -12,6 +12,7 @@ from zeroconv.diffusion.timesteps import TimestepDistribution, logit_normal
 __all__ = [
     "SAMPLERS",
     "CFGDenoiser",
+    "ControlGuidanceDenoiser",
     "Denoiser",
     "NoiseSchedule",
     "Sampler",

@@ -13,6 +13,7 @@ from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting, condition_side_only
 from zeroconv.errors import InputError
 from zeroconv.generation.control import Control
+from zeroconv.generation.guidance import Guidance
 from zeroconv.images import to_tensor
 from zeroconv.runtime.choice import UNetRunner
 from zeroconv.stable_diffusion import AddedConditions
@@ -116,19 +117,20 @@ def stack_maps(control: Control, network: ControlNet, rows: range) -> Tensor:
 
 
 def activate(
-    controls: Sequence[Control], network: ControlNet, maps: Sequence[Tensor], weighting: Weighting, guided: bool
+    controls: Sequence[Control], network: ControlNet, maps: Sequence[Tensor], weighting: Weighting, guidance: Guidance
 ) -> ActiveControl:
     """A control as it acts on a batch, with everything that no step changes computed once.
 
     Under guidance the unconditional rows come first, and the control acts on them only if it may: the weightings but
-    "uniform", and networks that give means over the picture (ControlNet 1.1 "shuffle"), act on the conditional rows alone.
+    "uniform", and networks that give means over the picture (ControlNet 1.1 "shuffle"), act on the conditional rows alone. If
+    the controls have a guidance scale of their own, every one acts on the last rows alone.
 
     Args:
         controls: what it is, for all pictures; several of a ControlNet-Union that act alike, each with its condition.
         network: the ControlNet, on the device and in the dtype to compute with; of several the first one's.
         maps: of each control, see `stack_maps`.
         weighting: of the connections.
-        guided: whether each picture has an unconditional row.
+        guidance: which rows there are.
 
     Raises:
         InputError: when there are not as many layer weights as connections.
@@ -147,10 +149,11 @@ def activate(
             raise InputError(message, field="layers")
         weights = weights * torch.tensor([float(weight) for weight in control.layers], dtype=weights.dtype)
     mask = to_tensor(control.mask.convert("L").convert("RGB"))[None, :1].to(features) if control.mask else None
-    both_sides = not (condition_side_only(weighting) or network.config.global_pool_conditions)
-    if guided and both_sides:
+    one_side = condition_side_only(weighting) or network.config.global_pool_conditions or guidance.control_scale is not None
+    guided = guidance.sides > 1
+    if guided and not one_side:
         features = torch.cat([features, features])
-    acting = slice(len(maps[0]), None) if guided and not both_sides else None
+    acting = slice((guidance.sides - 1) * len(maps[0]), None) if guided and one_side else None
     return ActiveControl(network, features, weights, mask, acting, control.window, embedding)
 
 

@@ -36,6 +36,7 @@ def parameters_text(request: GenerationRequest, conditions: Sequence[str | None]
         "Steps": request.num_inference_steps,
         "Sampler": sampler_title(request.sampler),
         "CFG scale": request.guidance_scale,
+        **({} if request.control_guidance_scale is None else {"Control CFG scale": request.control_guidance_scale}),
         "Seed": request.seed,
         "Size": f"{width}x{height}",
         "Model": quote(request.base.name),

@@ -11,13 +11,14 @@ from torch import Tensor
 from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
-from zeroconv.diffusion import CFGDenoiser, Denoiser, build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion import build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control, describe_controls
 from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
+from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
@@ -107,6 +108,7 @@ class ControlPipeline:
         plain_prompt: bool = False,
         control_every: int = 1,
         encoder_every: int = 1,
+        control_guidance_scale: float | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Output:
         """Make pictures.
@@ -128,6 +130,7 @@ class ControlPipeline:
             control_every: the controls are computed in every so many-th step, and their last residuals added in the others: an
                 approximation, see docs/results/approximations.md.
             encoder_every: so are encoder and controls together.
+            control_guidance_scale: γ of guidance on the controls, see `ControlGuidanceDenoiser`; none if left out.
             batch_size: pictures computed together: faster on a GPU, equal up to rounding.
             on_step: called with (steps done, steps of the whole call).
 
@@ -151,15 +154,18 @@ class ControlPipeline:
             "plain_prompt": plain_prompt,
             "control_every": control_every,
             "encoder_every": encoder_every,
+            "control_guidance_scale": control_guidance_scale,
             "size": self.picture_size(size, controls),
             "base": describe_base(self.base),
         }
         described = describe_controls(controls, count)
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
+        messages = Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
         for control in controls:
             control.network.check_base(self.base.unet)
-            for message in control.idle_reasons(num_inference_steps):
-                tell(message)
+            messages += control.idle_reasons(num_inference_steps)
+        for message in messages:
+            tell(message)
         asked = [word for _, word in self.base.options.get("embeddings", ())]
         for word in unused_words([*prompts, negative_prompt], asked):
             tell(Message(f"the embedding {word!r} is in no prompt: it has no effect", "no-effect.embedding"))
@@ -220,9 +226,9 @@ class ControlPipeline:
         """Latents (B, C, h, w) of the pictures `rows`, which differ in prompt, seed and maps alone; a network per control."""
         base, request = self.base, requests[0]
         assert request.size is not None, "the pictures' size was settled before"
-        guided, steps = request.guidance_scale != 1, request.num_inference_steps
-        prompts, seeds = [one.prompt for one in requests], [one.seed for one in requests]
-        written = [request.negative_prompt] * len(rows) + prompts if guided else prompts
+        seeds, steps = [one.seed for one in requests], request.num_inference_steps
+        guidance = Guidance(request.guidance_scale, request.control_guidance_scale if controls else None)
+        written = guidance.prompts(requests)
         if not request.plain_prompt:
             written = [without_tags(prompt) for prompt in written]
         text = base.encode_text(written, weighted=not request.plain_prompt)
@@ -234,16 +240,14 @@ class ControlPipeline:
                     maps.append(stack_maps(controls[index], networks[index], rows))
             with under_field(f"controls.{group[0]}"):
                 acting = [controls[index] for index in group]
-                active.append(activate(acting, networks[group[0]], maps, request.weighting, guided))
+                active.append(activate(acting, networks[group[0]], maps, request.weighting, guidance))
         added = base.added_conditions(text, *request.size)
         decoder = find_decoder(controls, networks)
         reuse = Reuse(request.control_every, request.encoder_every)
-        denoiser: Denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
-        if guided:
-            denoiser = CFGDenoiser(denoiser, request.guidance_scale)
+        denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
         scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
-        return sample_latents(denoiser, z, scheduler, steps, seeds, on_step)
+        return sample_latents(guidance.wrap(denoiser), z, scheduler, steps, seeds, on_step)
 
 
 def generate(
@@ -284,6 +288,7 @@ def generate(
         plain_prompt=request.plain_prompt,
         control_every=request.control_every,
         encoder_every=request.encoder_every,
+        control_guidance_scale=request.control_guidance_scale,
         size=size,
         on_step=on_step,
     )

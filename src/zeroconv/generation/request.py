@@ -21,7 +21,7 @@ ResizeMode = Literal["crop", "stretch", "fill"]
 Strength = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
 """Far beyond any use, and far from where latents overflow."""
 Side = Annotated[int, Field(gt=0, le=16384)]
-USUAL = {"guidance_scale": "1 to 15", "scale": "0 to 2", "weight": "0 to 1"}
+USUAL = {"guidance_scale": "1 to 15", "control_guidance_scale": "1 to 10", "scale": "0 to 2", "weight": "0 to 1"}
 """What is usual, said when a number is refused."""
 NUMBER_ERRORS = ("finite_number", "greater_than_equal", "less_than_equal")
 
@@ -113,6 +113,7 @@ class GenerationRequest(Request):
     num_images: int = Field(default=1, ge=1, description="how many pictures")
     num_inference_steps: int = Field(default=20, ge=1, le=999, description="denoising steps")
     guidance_scale: Strength = Field(default=7.5, description="of classifier-free guidance; 1 is none")
+    control_guidance_scale: Strength | None = Field(default=None, description="of guidance on the controls; none if left out")
     weighting: Weighting = Field(default="uniform", description="of the connections")
     sampler: Sampler = "dpm++2m"
     control_every: int = Field(default=1, ge=1, le=999, description="controls are computed in every so many-th step")

@@ -128,7 +128,7 @@ class FolderReport:
 
     def lines(self) -> list[str]:
         """The result for a person."""
-        width = max(map(len, (*self.folders, *self.measures)))
+        width = max(map(len, (*self.folders, *self.measures, *(one.name for one in self.set_measures))))
         left_out = f", {len(self.left_out)} left out whose maps ask for nothing" if self.left_out else ""
         lines = [f"{self.measure} over {len(self.rows)} pictures, with 95 % intervals{left_out}"]
         lines += [f"  {name:{width}}  {self.interval(name)}" for name in self.folders]
@@ -136,8 +136,14 @@ class FolderReport:
         for measure in self.measures[1:]:
             values = (f"{name} {self.interval(name, measure).value:.3f}" for name in self.folders)
             lines.append(f"  {measure:{width}}  {', '.join(values)}")
-        lines += [f"  {one.name:{width}}  {one.of} {one}" for one in self.set_measures]
-        return [*lines, *(f"  note: {note}" for note in self.notes)]
+        return [*lines, *self.set_lines(width), *(f"  note: {note}" for note in self.notes)]
+
+    def set_lines(self, width: int) -> list[str]:
+        """The numbers about whole sets for a person, a line for each measure, whose name takes so many characters."""
+        by_name: dict[str, list[str]] = {}
+        for one in self.set_measures:
+            by_name.setdefault(one.name, []).append(f"{one.of} {one}")
+        return [f"  {name:{width}}  {', '.join(values)}" for name, values in by_name.items()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

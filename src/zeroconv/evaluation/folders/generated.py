@@ -60,7 +60,7 @@ class GeneratedReport:
         lines = self.fidelity.lines()
         if CONFLICTING in self.sets.folders:
             lines.append(f"  {CONFLICTING}: {self.sets.interval(CONFLICTING)}; {self.sets.compare(CONFLICTING, CONTROLLED)}")
-        lines += [f"  {one.name}: {one.of} {one}" for one in self.sets.set_measures]
+        lines += self.sets.set_lines(19)
         if self.curve:
             points = (f"{point.fidelity.value:.3f} at {point.steps}" for point in self.curve)
             lines.append(f"  steps            {', '.join(points)}  (over {self.curve[0].pictures} pictures)")

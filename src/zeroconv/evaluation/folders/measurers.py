@@ -1,6 +1,6 @@
 """Numbers about whole sets of pictures, as rows of a report: what of their prompts is there, scores, distances."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,7 +172,7 @@ def row_of_measurement(name: str, measured: "Measurement", lower: bool = False) 
     return SetMeasure(name, measured.value, better="lower" if lower else "higher", procedure=procedure)
 
 
-def row_of(name: str, interval: Interval, lower: bool = False, procedure: dict[str, object] | None = None) -> SetMeasure:
+def row_of(name: str, interval: Interval, lower: bool = False, procedure: Mapping[str, object] | None = None) -> SetMeasure:
     """An interval as a row."""
     better = "lower" if lower else "higher"
     return SetMeasure(name, interval.value, interval.low, interval.high, better, procedure or {})

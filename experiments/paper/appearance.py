@@ -1,0 +1,27 @@
+"""What guidance does to the look of a picture, in three numbers that need no network: sharpness, colour, clipping.
+
+Too much guidance makes pictures hard and garish (Ho and Salimans, 2022, appendix; Saharia et al., *Imagen*, 2022, section
+2.3, on saturation). Each number is compared with that of the true pictures through the autoencoder, which the base imitates.
+"""
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["APPEARANCE", "appearance"]
+
+APPEARANCE = ("sharpness", "colour", "clipped")
+EDGE_OF_RANGE = 2  # grey levels of 255
+
+
+def appearance(image: Image.Image) -> dict[str, float]:
+    """The three numbers of a picture.
+
+    Returns:
+        "sharpness": mean absolute step of the grey level from pixel to pixel, in grey levels of 255. "colour": mean distance
+        of the largest channel from the smallest, [0, 255]. "clipped": share of channel values at an end of the range, [0, 1].
+    """
+    rgb = np.asarray(image.convert("RGB"), np.float64)
+    grey = rgb @ np.asarray([0.299, 0.587, 0.114])
+    steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1)]
+    clipped = (rgb <= EDGE_OF_RANGE) | (rgb >= 255 - EDGE_OF_RANGE)
+    return {"sharpness": float(np.mean(steps)), "colour": float(np.ptp(rgb, axis=2).mean()), "clipped": float(clipped.mean())}

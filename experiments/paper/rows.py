@@ -1,0 +1,83 @@
+"""Rows of an experiment in a file of JSON lines, each made once, and the part of a page that is written from them."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
+
+__all__ = ["PAGES", "Rows", "difference", "ratio", "short", "write_page"]
+
+PAGES = Path(__file__).parents[2] / "docs" / "results"
+DIGITS = 4
+Row = dict[str, Any]
+
+
+class Rows:
+    """The rows of a file, by the values that name a row.
+
+    Args:
+        path: of the file; rows are appended.
+        names: the keys that name a row.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path, self.names = path, names
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        self.rows = {self.key(row): row for row in map(json.loads, lines)}
+
+    def key(self, row: Row) -> tuple[Any, ...]:
+        """What names a row."""
+        return tuple(row[name] for name in self.names)
+
+    def find(self, **named: Any) -> Row | None:
+        """The row of this name, if it was made."""
+        return self.rows.get(self.key(named))
+
+    def add(self, row: Row) -> None:
+        """Append a row, dated, with what it was computed by."""
+        row |= {
+            "date": datetime.now(UTC).date().isoformat(), "torch": torch.__version__,
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }  # fmt: skip
+        self.rows[self.key(row)] = row
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
+
+
+def shorten(value: Any) -> Any:
+    """Numbers of pictures with as many digits as any table can use."""
+    return [one if one is None else round(one, DIGITS) for one in value] if isinstance(value, list) else value
+
+
+def write_page(page: Path, head: str, script: str, lines: Sequence[str]) -> None:
+    """Put lines between a page's marks; what people wrote around them stays.
+
+    Args:
+        page: the page.
+        head: how it begins if it is new.
+        script: the module that writes.
+        lines: of the part between the marks.
+    """
+    begin, end = f"<!-- written by {script} -->", "<!-- end -->"
+    before, _, rest = (page.read_text("utf-8") if page.exists() else head).partition(begin)
+    page.write_text(before + "\n".join([begin, "", *lines, "", end]) + (rest.partition(end)[2] or "\n"), "utf-8")
+
+
+def ratio(values: Sequence[float], reference: Sequence[float]) -> Interval:
+    """The mean of one number per picture as a multiple of the true pictures' mean, scenes resampled together."""
+    return bootstrap([values, reference], lambda columns: columns[0].mean(axis=-1) / columns[1].mean(axis=-1), 0)
+
+
+def difference(values: Sequence[float], others: Sequence[float]) -> Interval:
+    """The mean difference of the same scenes."""
+    return bootstrap_mean([value - other for value, other in zip(values, others, strict=True)])
+
+
+def short(interval: Interval, form: str = ".2f") -> str:
+    """A number with its interval."""
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"

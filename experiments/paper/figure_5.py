@@ -1,7 +1,7 @@
 """Figure 5: classifier-free guidance and where the condition goes, on the tiny base, and guidance on the control beside it.
 
     python -m experiments.paper.figure_5
-    python -m experiments.paper.figure_5 --conditions canny --scenes 100 --steps 20
+    python -m experiments.paper.figure_5 --scenes 100 --steps 20
 
 Every setting draws the same held-out scenes from the same seeds, without a prompt and with the scene's caption. A setting
 that is done is a row of docs/results/figure-5.jsonl and is not drawn again; then the tables of docs/results/figure-5.md and
@@ -9,12 +9,10 @@ the sheets in docs/images are written anew. One core of an Intel Xeon takes 8 mi
 """
 
 import argparse
-import shutil
-from pathlib import Path
 from typing import Any
 
 from experiments.paper.appearance import APPEARANCE, appearance
-from experiments.paper.rows import PAGES, Rows, difference, ratio, short, write_page
+from experiments.paper.rows import PAGES, Rows, begin, difference, ratio, short, write_page
 from experiments.paper.scenes import SHOWN, Maps, draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 
@@ -112,20 +110,10 @@ def sheet(args: argparse.Namespace, prompt: str) -> Image.Image | None:
 
 def main() -> None:
     """Draw what is missing, then write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("outputs/figure-5"), help="folder for pictures")
-    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
-    parser.add_argument("--scenes", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--fresh", action="store_true", help="forget what was drawn")
-    args = parser.parse_args()
-    path = PAGE.with_suffix(".jsonl")
-    if args.fresh:
-        shutil.rmtree(args.out, ignore_errors=True)
-        path.unlink(missing_ok=True)
-    rows, pipeline = Rows(path, NAMES), open_tiny()
+    args, rows = begin(__doc__, PAGE, NAMES)
+    pipeline = open_tiny()
     lines = [f"{args.scenes} scenes, {args.steps} steps, guidance {GUIDANCE:g}.", ""]
-    for condition in args.conditions:
+    for condition in CONDITIONS:
         fill(args, rows, pipeline, condition)
     for condition in CONDITIONS:
         lines += [line for prompt in PROMPTS for line in table(args, rows, condition, prompt)]

@@ -11,12 +11,10 @@ minutes for all.
 """
 
 import argparse
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from experiments.paper.rows import PAGES, Rows, short, write_page
+from experiments.paper.rows import PAGES, Rows, begin, short, write_page
 from experiments.paper.scenes import SHOWN, Maps, draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 
@@ -119,17 +117,8 @@ def sheet(args: argparse.Namespace, couple: str) -> Image.Image | None:
 
 def main() -> None:
     """Draw what is missing, then write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("outputs/figure-6"), help="folder for pictures")
-    parser.add_argument("--scenes", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--fresh", action="store_true", help="forget what was drawn")
-    args = parser.parse_args()
-    path = PAGE.with_suffix(".jsonl")
-    if args.fresh:
-        shutil.rmtree(args.out, ignore_errors=True)
-        path.unlink(missing_ok=True)
-    rows, pipeline = Rows(path, NAMES), open_tiny()
+    args, rows = begin(__doc__, PAGE, NAMES)
+    pipeline = open_tiny()
     lines = [f"{args.scenes} scenes, {args.steps} steps.", ""]
     for couple in COUPLES:
         fill(args, rows, pipeline, couple)

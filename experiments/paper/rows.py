@@ -1,6 +1,8 @@
 """Rows of an experiment in a file of JSON lines, each made once, and the part of a page that is written from them."""
 
+import argparse
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +12,7 @@ import torch
 
 from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
 
-__all__ = ["PAGES", "Rows", "difference", "ratio", "short", "write_page"]
+__all__ = ["PAGES", "Rows", "begin", "difference", "ratio", "short", "write_page"]
 
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 DIGITS = 4
@@ -47,6 +49,27 @@ class Rows:
         self.rows[self.key(row)] = row
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
+
+
+def begin(doc: str | None, page: Path, names: Sequence[str]) -> tuple[argparse.Namespace, Rows]:
+    """The options of a figure, and what was measured for its page before.
+
+    Args:
+        doc: what `--help` says.
+        page: the figure's.
+        names: that tell rows apart.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("outputs") / page.stem, help="folder for pictures")
+    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--fresh", action="store_true", help="forget what was drawn")
+    args = parser.parse_args()
+    path = page.with_suffix(".jsonl")
+    if args.fresh:
+        shutil.rmtree(args.out, ignore_errors=True)
+        path.unlink(missing_ok=True)
+    return args, Rows(path, names)
 
 
 def shorten(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Draw the samples of the embedded base that `docs/results/tiny.md` shows: sixteen prompts, one seed each.
 
-    python experiments/tiny/sample_sheet.py --out docs/images/tiny-samples.png
+    python experiments/tiny/sample_sheet.py --out docs/images/tiny-samples.webp
 
 15 steps, guidance 4, seeds 0 to 15. One CPU core: about a minute.
 """
@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from zeroconv import ControlPipeline, StableDiffusion
-from zeroconv.images import write_png
 
 COLUMNS = 8
 PROMPTS = (
@@ -39,14 +38,16 @@ def main() -> None:
     """Generate and lay out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="tiny")
-    parser.add_argument("--out", type=Path, default=Path("outputs/tiny-samples.png"))
+    parser.add_argument("--out", type=Path, default=Path("outputs/tiny-samples.webp"))
     args = parser.parse_args()
     pipe = ControlPipeline(StableDiffusion.from_pretrained(args.base))
     seeds = list(range(len(PROMPTS)))
     pictures = pipe(list(PROMPTS), seed=seeds, num_inference_steps=15, guidance_scale=4.0).images
     framed = [np.pad(np.asarray(picture), ((2, 2), (2, 2), (0, 0)), constant_values=255) for picture in pictures]
     rows = [np.concatenate(framed[i : i + COLUMNS], axis=1) for i in range(0, len(framed), COLUMNS)]
-    print(write_png(Image.fromarray(np.concatenate(rows)), args.out))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(rows)).save(args.out, quality=88)
+    print(args.out)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from zeroconv.web.headers import HEADERS, LOOPBACK
+
 __all__ = ["Guard"]
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 PATIENCE = 20.0  # seconds for the body of a slow client
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    b"content-security-policy": POLICY.encode(),
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-resource-policy": b"same-origin",
-    b"cross-origin-opener-policy": b"same-origin",
-    b"x-robots-tag": b"noindex",
-    b"cache-control": b"no-store",
-}
+OWN_HEADERS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 READING = ("GET", "HEAD")
 
 
@@ -53,7 +41,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 own = list[tuple[bytes, bytes]](message.get("headers", ()))
                 names = {name.lower() for name, _ in own}
-                message = {**message, "headers": [*own, *(pair for pair in HEADERS.items() if pair[0] not in names)]}
+                message = {**message, "headers": [*own, *(pair for pair in OWN_HEADERS.items() if pair[0] not in names)]}
             await send(message)
 
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]

@@ -9,14 +9,12 @@ from importlib.resources import files
 from typing import Any
 
 from zeroconv.run_files import REQUESTS
+from zeroconv.web.headers import HEADERS, LOOPBACK
 from zeroconv.web.run_view import RunView
 
 __all__ = ["WatchServer"]
 
 ADDRESS = "127.0.0.1"
-NAMES = ("127.0.0.1", "localhost", "[::1]")
-"""What a browser may call this machine. A page of another name that was made to lead here (DNS rebinding) is refused; the
-port may be another one, as behind `ssh -L`."""
 TOKEN_HEADER = "X-Zeroconv-Token"
 LONGEST_BODY = 1024  # bytes; what is asked for stands in the address
 PATIENCE = 20  # seconds for a slow client
@@ -24,16 +22,6 @@ PATIENCE = 20  # seconds for a slow client
 ASSETS = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
 
 
@@ -132,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
     def is_host_known(self) -> bool:
         """Whether the browser calls this machine by a name that always means it."""
         hosts = self.headers.get_all("Host") or []
-        return len(hosts) == 1 and without_port(hosts[0]) in NAMES
+        return len(hosts) == 1 and without_port(hosts[0]) in LOOPBACK
 
     def is_own_page(self) -> bool:
         """Whether a page of this server asks, where the browser says which one does."""

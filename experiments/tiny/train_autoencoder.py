@@ -4,7 +4,8 @@
     python experiments/tiny/train_autoencoder.py … --start FOLDER/vae --decoder-only    (latents stay what they are)
 
 Loss: L1 + half the L1 of gradients + twice the squared error of 4 x 4 means + 1e-6 KL. AdamW 2e-3, warm-up, cosine,
-weight average. The same command resumes; every draw is keyed by (seed, step). With 8 channels a linear map reaches
+weight average. `--edges` adds what makes the decoder draw edges it cannot place to the pixel, instead of blurring them: the
+L1 between mean gradient magnitudes of 4 x 4 pixels. The same command resumes; every draw is keyed by (seed, step). With 8 channels a linear map reaches
 25.35 dB, this network 28.6 dB on 64 held-out scenes after 75k pictures (36 minutes, 2 threads of a Zen 5 CPU, bf16).
 """
 
@@ -54,13 +55,26 @@ def reconstruction_loss(made: Tensor, truth: Tensor) -> Tensor:
     return error.abs().mean() + 0.5 * gradients + 2 * functional.avg_pool2d(error, 4).pow(2).mean()
 
 
+def gradient_magnitude(x: Tensor) -> Tensor:
+    """(B, 3, H, W) to (B, 3, H - 1, W - 1): lengths of the differences of neighbouring pixels."""
+    across, down = x.diff(dim=-1)[..., :-1, :], x.diff(dim=-2)[..., :-1]
+    return (across.square() + down.square() + 1e-6).sqrt()
+
+
+def edge_loss(made: Tensor, truth: Tensor) -> Tensor:
+    """How much the local amount of edges differs, wherever in 4 x 4 pixels they are."""
+    difference = gradient_magnitude(made) - gradient_magnitude(truth)
+    return functional.avg_pool2d(difference, 4, stride=2).abs().mean()
+
+
 @torch.no_grad()
-def held_out(vae: AutoencoderKL, truth: Tensor) -> tuple[float, float, list[float]]:
-    """PSNR in dB over held-out scenes, the latents' spread, and that of each channel."""
+def held_out(vae: AutoencoderKL, truth: Tensor) -> tuple[float, float, float, list[float]]:
+    """PSNR in dB over held-out scenes, the share of the true gradient, the latents' spread, and that of each channel."""
     z = torch.cat([vae.encode(x).latent_dist.mean for x in truth.split(16)])
     made = torch.cat([vae.decode(part).sample for part in z.split(16)]).clamp(-1, 1)
     error = ((made - truth) / 2).pow(2).mean((1, 2, 3))
-    return (-10 * error.log10()).mean().item(), z.std().item(), z.std((0, 2, 3)).tolist()
+    sharpness = gradient_magnitude(made).mean() / gradient_magnitude(truth).mean()
+    return (-10 * error.log10()).mean().item(), sharpness.item(), z.std().item(), z.std((0, 2, 3)).tolist()
 
 
 def train(args: argparse.Namespace) -> None:
@@ -103,6 +117,7 @@ def train(args: argparse.Namespace) -> None:
             z = posterior.mean.detach() if args.decoder_only else posterior.mean + posterior.std * noise
             made = vae.decode(z).sample
         loss = reconstruction_loss(made.float(), batch)
+        loss = loss + args.edges * edge_loss(made.float(), batch) if args.edges else loss
         loss = loss if args.decoder_only else loss + 1e-6 * posterior.kl().mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -111,8 +126,8 @@ def train(args: argparse.Namespace) -> None:
         step += 1
         torch._foreach_lerp_(list(average.parameters()), list(vae.parameters()), 1 - min(0.998, (1 + step) / (10 + step)))
         if step % args.every == 0 or step == args.steps:
-            psnr, spread, channels = held_out(average, truth)
-            row = {"step": step, "pictures": step * args.batch, "psnr": psnr, "channel_spread": channels}
+            psnr, sharpness, spread, channels = held_out(average, truth)
+            row = {"step": step, "pictures": step * args.batch, "psnr": psnr, "sharpness": sharpness, "channel_spread": channels}
             print(json.dumps(row), flush=True)
             average.register_to_config(scaling_factor=average.config.scaling_factor if args.decoder_only else 1 / spread)
         if time.monotonic() - saved > 150 or step == args.steps:
@@ -141,6 +156,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs=4, default=(16, 32, 64, 64))
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--edges", type=float, default=0.0, help="weight of the local amount of edges")
     parser.add_argument("--bf16", action="store_true", help="faster where the processor has it")
     parser.add_argument("--every", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)

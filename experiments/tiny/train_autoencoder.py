@@ -1,7 +1,7 @@
 """Train the autoencoder of the tiny base: f8, 8 latent channels, 128 x 128 pictures.
 
     python experiments/tiny/train_autoencoder.py --shards DATA/train --held DATA/held --out RUN --steps 9400
-    python experiments/tiny/train_autoencoder.py … --start FOLDER/vae --decoder-only    (latents stay what they are)
+    python experiments/tiny/train_autoencoder.py … --start FOLDER/vae --decoder-only    (on the latents that `prepare` stored)
 
 Loss: L1 + half the L1 of gradients + twice the squared error of 4 x 4 means + 1e-6 KL. AdamW 2e-3, warm-up, cosine,
 weight average. `--edges` adds what makes the decoder draw edges it cannot place to the pixel, instead of blurring them: the
@@ -32,6 +32,12 @@ def pictures(folder: Path) -> list[np.ndarray]:
     """The pictures of every shard that has them, (N, 128, 128, 3) uint8 each."""
     opened = (np.load(path) for path in sorted(folder.glob("*.npz")) if path.stem.isdigit())
     return [shard["rgb"] for shard in opened if "rgb" in shard]
+
+
+def stored_latents(folder: Path) -> list[np.ndarray]:
+    """Scaled latents of every shard with pictures and of their mirror images, (2, N, C, 16, 16) float16 each."""
+    shards = [path for path in sorted(folder.glob("*.npz")) if path.stem.isdigit() and "rgb" in np.load(path)]
+    return [np.load(path.with_suffix(".latents.npy"), mmap_mode="r") for path in shards]
 
 
 def signed(rgb: np.ndarray) -> Tensor:
@@ -87,7 +93,9 @@ def train(args: argparse.Namespace) -> None:
     count = sum(map(len, shards))
     offsets = np.cumsum([0, *map(len, shards)])
     truth = signed(pictures(args.held)[0][:HELD_OUT]).to(args.device)
+    latents: list[np.ndarray] = []
     if args.decoder_only:
+        latents = stored_latents(args.shards)
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     trained = [p for p in vae.parameters() if p.requires_grad]
@@ -112,13 +120,16 @@ def train(args: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = args.lr * min(1, (step + 1) / 100) * cosine
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=args.bf16):
-            posterior = vae.encode(batch).latent_dist
-            noise = torch.randn(posterior.mean.shape, generator=g).to(args.device)
-            z = posterior.mean.detach() if args.decoder_only else posterior.mean + posterior.std * noise
-            made = vae.decode(z).sample
-        loss = reconstruction_loss(made.float(), batch)
+            if args.decoder_only:
+                rows = zip(mirrored.int().tolist(), which, chosen, strict=True)
+                z = torch.from_numpy(np.stack([latents[s][m, i - offsets[s]] for m, s, i in rows])).to(args.device).float()
+                made, penalty = vae.decode(z / vae.config.scaling_factor).sample, 0.0
+            else:
+                posterior = vae.encode(batch).latent_dist
+                noise = torch.randn(posterior.mean.shape, generator=g).to(args.device)
+                made, penalty = vae.decode(posterior.mean + posterior.std * noise).sample, 1e-6 * posterior.kl().mean()
+        loss = reconstruction_loss(made.float(), batch) + penalty
         loss = loss + args.edges * edge_loss(made.float(), batch) if args.edges else loss
-        loss = loss if args.decoder_only else loss + 1e-6 * posterior.kl().mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()

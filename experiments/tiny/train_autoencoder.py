@@ -3,10 +3,11 @@
     python experiments/tiny/train_autoencoder.py --shards DATA/train --held DATA/held --out RUN --steps 9400
     python experiments/tiny/train_autoencoder.py … --start FOLDER/vae --decoder-only    (on the latents that `prepare` stored)
 
-Loss: L1 + half the L1 of gradients + twice the squared error of 4 x 4 means + 1e-6 KL. AdamW 2e-3, warm-up, cosine,
-weight average. `--edges` adds what makes the decoder draw edges it cannot place to the pixel, instead of blurring them: the
-L1 between mean gradient magnitudes of 4 x 4 pixels. The same command resumes; every draw is keyed by (seed, step). With 8 channels a linear map reaches
-25.35 dB, this network 28.6 dB on 64 held-out scenes after 75k pictures (36 minutes, 2 threads of a Zen 5 CPU, bf16).
+Loss: L1 + half the L1 of gradients + twice the squared error of 4 x 4 means + 1e-6 KL. `--edges` adds what makes a decoder
+draw edges that it cannot place to the pixel, where it would blur them: the L1 between mean gradient magnitudes of 4 x 4
+pixels. AdamW 2e-3, warm-up, cosine, weight average. The same command resumes; every draw is keyed by (seed, step). With 8
+channels a linear map reaches 25.35 dB, this network 28.6 dB on 64 held-out scenes after 75k pictures (36 minutes, 2 threads
+of a Zen 5 CPU, bf16).
 """
 
 import argparse
@@ -138,7 +139,13 @@ def train(args: argparse.Namespace) -> None:
         torch._foreach_lerp_(list(average.parameters()), list(vae.parameters()), 1 - min(0.998, (1 + step) / (10 + step)))
         if step % args.every == 0 or step == args.steps:
             psnr, sharpness, spread, channels = held_out(average, truth)
-            row = {"step": step, "pictures": step * args.batch, "psnr": psnr, "sharpness": sharpness, "channel_spread": channels}
+            row = {
+                "step": step,
+                "pictures": step * args.batch,
+                "psnr": psnr,
+                "sharpness": sharpness,
+                "channel_spread": channels,
+            }
             print(json.dumps(row), flush=True)
             average.register_to_config(scaling_factor=average.config.scaling_factor if args.decoder_only else 1 / spread)
         if time.monotonic() - saved > 150 or step == args.steps:

@@ -1,4 +1,4 @@
-"""Independent oracle: diffusers' image-to-image and inpainting pipelines make the same latents from the same picture and noise."""
+"""Independent oracle: diffusers' image-to-image and inpainting make the same latents from the same picture."""
 
 from typing import Any
 

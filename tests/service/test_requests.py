@@ -112,7 +112,7 @@ def test_a_data_uri_becomes_a_kept_picture(tmp_path: Path) -> None:
         ({"controls": [{"network": "tiny-canny#x", "image": "y"}]}, "controls.0.network"),
         ({"controls": [{"network": "tiny-depth", "image": "y", "extract": {"weights": "/x"}}]}, "controls.0.extract.weights"),
         ({"controls": [{"network": "tiny-depth", "image": "y", "extract": {"device": "cuda"}}]}, "controls.0.extract.device"),
-        ({"controls": [{"network": "tiny-canny", "image": "y", "extract": {"resolution": 1e9}}]}, "controls.0.extract.resolution"),
+        ({"controls": [{"network": "tiny-canny", "image": "y", "extract": {"low": 1e9}}]}, "controls.0.extract.low"),
     ],
 )  # fmt: skip
 def test_networks_are_listed_names_and_bases_open_in_one_way(values: dict[str, Any], field: str) -> None:

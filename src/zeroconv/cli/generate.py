@@ -15,6 +15,7 @@ from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
+from zeroconv.cli.sampling import Guidance, Images, Negative, Out, SamplerName, Seed, Settings, Steps, WeightingName
 from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ Files = list[Path]
 OPTIONS = {
     "guidance_scale": "--guidance", "num_inference_steps": "--steps", "num_images": "--num-images", "seed": "--seed",
     "weighting": "--weighting", "sampler": "--sampler", "size.0": "--size", "size.1": "--size",
+    "init_image": "--init", "mask_image": "--init-mask", "strength": "--strength", "factor": "--factor",
+    "tile": "--tile", "tile_overlap": "--overlap",
     "control_guidance_scale": "--control-guidance", "control_every": "--control-every", "encoder_every": "--encoder-every",
 }  # fmt: skip
 """What users type for a field of the request."""
@@ -55,21 +58,24 @@ def generate(
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]]; may repeat.")] = [],  # noqa: B006
     image: Annotated[Files, typer.Option(help="A picture for a control to extract its map from.")] = [],  # noqa: B006
     condition: Annotated[Files, typer.Option(metavar="[NAME=]PATH", help="A ready map for a control; or NAME=none.")] = [],  # noqa: B006
-    assignments: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")] = [],  # noqa: B006
+    assignments: Settings = [],  # noqa: B006
     mask: Annotated[Files, typer.Option(help="Where a control acts: white yes, black no.")] = [],  # noqa: B006
-    negative: Annotated[str, typer.Option(help="What not to see.")] = "",
+    init: Annotated[Path | None, typer.Option(metavar="PICTURE", help="Start from this picture, not from noise.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="How far from --init: share of the steps run, 0.75 if left out.")
+    ] = None,
+    init_mask: Annotated[Path | None, typer.Option(help="Where --init is painted anew: white yes, black stays.")] = None,
+    negative: Negative = "",
     plain_prompt: Annotated[bool, typer.Option("--plain-prompt", help="(word:1.3), [word] and BREAK are mere words.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture.")] = 0,
-    num_images: Annotated[int, typer.Option("--num-images", "-n", min=1, help="With seed, seed + 1, ...")] = 1,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="Guidance scale; 1 is none.")] = 7.5,
+    seed: Seed = 0,
+    num_images: Images = 1,
+    steps: Steps = 20,
+    guidance: Guidance = 7.5,
     control_guidance: Annotated[
         float | None, typer.Option(help="Guidance scale of the controls themselves; 1 is their plain effect.")
     ] = None,
-    weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
-    sampler: Annotated[
-        str, typer.Option(help="ddim, dpm++2m, dpm++2m-sde, dpm++sde, euler, euler-a, heun, unipc or lcm; Karras behind it.")
-    ] = "dpm++2m",
+    weighting: WeightingName = "uniform",
+    sampler: SamplerName = "dpm++2m",
     size: Annotated[str | None, typer.Option(help="PIXELS or WIDTHxHEIGHT; the base's own if left out.")] = None,
     resize: Annotated[
         str | None,
@@ -84,14 +90,15 @@ def generate(
     device: Device = None,
     dtype: Kind = None,
     runtime: Runtime = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures and maps.")] = Path("outputs"),
+    out: Out = Path("outputs"),
     again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make pictures that follow a prompt and maps.
 
     Each --control takes the next --image (a picture: its map is extracted) or --condition (a ready map). One of several
-    conditions takes an --image, --condition NAME=PATH for each map, or both; NAME=none leaves a map out.
+    conditions takes an --image, --condition NAME=PATH for each map, or both; NAME=none leaves a map out. Where there is
+    neither, the maps are extracted from --init.
     """
     started = time.monotonic()
     if again is not None:
@@ -99,7 +106,12 @@ def generate(
         return
     if prompt is None:
         raise typer.BadParameter("expected --prompt TEXT, or --again PICTURE")
-    controls = parse_controls(control, in_order(ctx.meta["zeroconv.sources"], image, condition), mask)
+    if init is None and init_mask is not None:
+        raise typer.BadParameter("--init-mask says where a picture is painted anew; expected --init PICTURE too")
+    sources = in_order(ctx.meta["zeroconv.sources"], image, condition)
+    if control and not sources and init is not None:
+        sources = [Source(init, False)]
+    controls = parse_controls(control, sources, mask)
     if assignments and not any(one.get("image") for one in controls):
         raise typer.BadParameter("--set says how maps are extracted from --image; there is none")
     for one in controls:
@@ -121,6 +133,9 @@ def generate(
         "encoder_every": encoder_every,
         "size": parse_size(size) if size else None,
         "resize": parse_mode(resize),
+        "init_image": init and str(init),
+        "mask_image": init_mask and str(init_mask),
+        **({} if strength is None else {"strength": strength}),
     }
     with output_folder(out):
         from zeroconv import generation
@@ -129,7 +144,7 @@ def generate(
         with name_options():
             request = generation.GenerationRequest(**values, base=asked)
         opened = open_base(request.base)
-        with Progress("step") as progress:
+        with name_options(), Progress("step") as progress:
             output, steering = generation.generate(request, opened, runtime=how, on_step=progress)
         saved = generation.save_images(output, steering, out, opened)
     finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)

@@ -2,6 +2,7 @@
 
 from zeroconv.diffusion.denoiser import Denoiser
 from zeroconv.diffusion.guidance import CFGDenoiser, ControlGuidanceDenoiser
+from zeroconv.diffusion.known_latents import KnownLatents, count_run_steps
 from zeroconv.diffusion.objective import denoising_loss, snr_weight, training_target
 from zeroconv.diffusion.randomness import generator, keyed_noise
 from zeroconv.diffusion.samplers import SAMPLERS, Sampler, build_scheduler, canonical_sampler
@@ -14,11 +15,13 @@ __all__ = [
     "CFGDenoiser",
     "ControlGuidanceDenoiser",
     "Denoiser",
+    "KnownLatents",
     "NoiseSchedule",
     "Sampler",
     "TimestepDistribution",
     "build_scheduler",
     "canonical_sampler",
+    "count_run_steps",
     "denoising_loss",
     "generator",
     "initial_noise",

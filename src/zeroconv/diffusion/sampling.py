@@ -1,4 +1,4 @@
-"""From noise to latents, over the schedulers of diffusers, for any callable denoiser."""
+"""From noise, or a picture under noise, to latents, over the schedulers of diffusers, for any callable denoiser."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zeroconv.diffusion.denoiser import Denoiser
+from zeroconv.diffusion.known_latents import KnownLatents, count_run_steps
 from zeroconv.diffusion.randomness import generator
 from zeroconv.errors import InputError
 
@@ -30,6 +31,7 @@ def sample_latents(
     steps: int,
     seeds: Sequence[int],
     on_step: Callable[[int, int], None] | None = None,
+    known: KnownLatents | None = None,
 ) -> Tensor:
     """Latents, (B, C, h, w).
 
@@ -39,7 +41,8 @@ def sample_latents(
         scheduler: from `build_scheduler`.
         steps: number of denoising steps, 1 … 999 (1 … 50 for lcm).
         seeds: one per picture; ancestral samplers draw their noise by (seed, step).
-        on_step: called with (step, steps) after each step.
+        on_step: called with (step, steps) after each step that is run.
+        known: latents of a picture to start from; steps are then counted from the first one that is run.
 
     Raises:
         InputError: when `steps` is out of range.
@@ -50,15 +53,21 @@ def sample_latents(
     if not 1 <= steps <= most:
         raise InputError(f"got {steps} steps; expected 1 to {most} for this sampler", field="num_inference_steps")
     scheduler.set_timesteps(steps, device=z.device)
-    z = z * scheduler.init_noise_sigma
+    noise, times = z, scheduler.timesteps
+    if known is None:
+        z = noise * scheduler.init_noise_sigma
+    else:
+        z, times = known.begin(scheduler, noise, steps)
+        steps = count_run_steps(steps, known.strength)
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
-    times = scheduler.timesteps
     calls = 2 if len(times) > steps else 1  # Heun looks twice in a step, but once in the last one
     for i, t in enumerate(times):
         step = i // calls
         prediction = denoiser(scheduler.scale_model_input(z, t), t, step)
         drawn = {"generator": [generator(seed, "step", step) for seed in seeds]} if takes_generator else {}
         z = scheduler.step(prediction, t, z, **drawn).prev_sample
+        if known is not None:
+            z = known.keep(z, scheduler, noise, times[i + 1] if i + 1 < len(times) else None)
         if on_step is not None and (i + 1 == len(times) or (i + 1) // calls > step):
             on_step(step + 1, steps)
     if not torch.isfinite(z).all():

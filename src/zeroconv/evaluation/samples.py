@@ -10,7 +10,8 @@ from zeroconv.conditions import fit_map
 from zeroconv.control import ControlNet
 from zeroconv.data import Pair, Pairs, get_maps
 from zeroconv.generation import Control, ControlPipeline, Output
-from zeroconv.generation.broken_networks import decode_images, name_broken_network
+from zeroconv.generation.autoencoding import decode_images
+from zeroconv.generation.broken_networks import name_broken_network
 from zeroconv.images import fit, normalize, to_tensor
 from zeroconv.stable_diffusion import StableDiffusion
 

@@ -3,15 +3,11 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from PIL import Image
-from torch import Tensor
-
 from zeroconv.control import ControlNet
-from zeroconv.images import to_images
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.broken_weights import broken_part, broken_weight
 
-__all__ = ["decode_images", "name_broken_network"]
+__all__ = ["name_broken_network"]
 
 
 @contextmanager
@@ -31,15 +27,3 @@ def name_broken_network(base: StableDiffusion, networks: Sequence[ControlNet] = 
         if said := broken_part(base):
             raise FloatingPointError(said) from error
         raise
-
-
-def decode_images(base: StableDiffusion, latents: Tensor) -> list[Image.Image]:
-    """Pictures of latents (B, C, h, w), by the base's autoencoder.
-
-    Raises:
-        FloatingPointError: when they are not finite.
-    """
-    pictures = base.decode(latents)
-    if not bool(pictures.isfinite().all()):
-        raise FloatingPointError("the autoencoder gives pictures that are not finite: use float32, or another one with --vae")
-    return to_images(pictures)

@@ -24,7 +24,7 @@ from zeroconv.generation.request import ControlRequest
 from zeroconv.images import open_map, to_tensor
 from zeroconv.messages import Message
 
-__all__ = ["Control", "describe_controls"]
+__all__ = ["Control", "Picture", "describe_controls", "to_mask"]
 
 FAINT = 1e-3
 """Strength below which a control has no visible effect."""

@@ -117,7 +117,12 @@ def stack_maps(control: Control, network: ControlNet, rows: range) -> Tensor:
 
 
 def activate(
-    controls: Sequence[Control], network: ControlNet, maps: Sequence[Tensor], weighting: Weighting, guidance: Guidance
+    controls: Sequence[Control],
+    network: ControlNet,
+    maps: Sequence[Tensor],
+    weighting: Weighting,
+    guidance: Guidance,
+    box: tuple[int, int, int, int] | None = None,
 ) -> ActiveControl:
     """A control as it acts on a batch, with everything that no step changes computed once.
 
@@ -131,11 +136,14 @@ def activate(
         maps: of each control, see `stack_maps`.
         weighting: of the connections.
         guidance: which rows there are.
+        box: the part of the pictures that the batch is of: left, top, right, bottom in pixels; None is all of it.
 
     Raises:
         InputError: when there are not as many layer weights as connections.
     """
     control, embedding, scale = controls[0], None, controls[0].scale
+    if box is not None:
+        maps = [one[..., box[1] : box[3], box[0] : box[2]] for one in maps]
     if len(controls) == 1:
         features = network.encode_condition(maps[0])
     else:
@@ -148,7 +156,8 @@ def activate(
             message = f"got {len(control.layers)} layer weights; this ControlNet has {len(weights)} connections"
             raise InputError(message, field="layers")
         weights = weights * torch.tensor([float(weight) for weight in control.layers], dtype=weights.dtype)
-    mask = to_tensor(control.mask.convert("L").convert("RGB"))[None, :1].to(features) if control.mask else None
+    shown = control.mask and control.mask.convert("L").crop(box)
+    mask = to_tensor(shown)[None, :1].to(features) if shown else None
     one_side = condition_side_only(weighting) or network.config.global_pool_conditions or guidance.control_scale is not None
     guided = guidance.sides > 1
     if guided and not one_side:

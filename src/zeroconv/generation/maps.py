@@ -11,7 +11,7 @@ from zeroconv import conditions
 from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.conditions.condition import Condition
 from zeroconv.conditions.parameters import with_defaults
-from zeroconv.conditions.raster.resizing import NEAREST, resize_map
+from zeroconv.conditions.raster.resizing import LANCZOS, NEAREST, resize_map
 from zeroconv.conditions.user_maps import check_user_map
 from zeroconv.control import ControlNet
 from zeroconv.data_uri import picture_name
@@ -35,6 +35,8 @@ def make_controls(
     base: StableDiffusion,
     size: tuple[int, int],
     resize: ResizeMode | None = None,
+    hole: Image.Image | None = None,
+    opened: dict[str, ControlNet] | None = None,
 ) -> list[Control]:
     """Open every ControlNet once and make its map.
 
@@ -43,11 +45,13 @@ def make_controls(
         base: the base.
         size: of the pictures, width and height.
         resize: how pictures, maps and masks of another size are fitted. None cuts pictures and refuses maps and masks.
+        hole: where the pictures are painted anew, for maps of inpainting that are made from a picture.
+        opened: networks of this base that are open already, by name; those that are not are added.
 
     Raises:
         InputError: for a network or picture that cannot be opened, a map of another size, a base that does not fit.
     """
-    opened: dict[str, ControlNet] = {}
+    opened = {} if opened is None else opened
     controls: list[Control] = []
     for index, request in enumerate(requests):
         with name_field(f"controls.{index}.network"):
@@ -58,7 +62,7 @@ def make_controls(
             with name_field(f"controls.{index}.mask"):
                 mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
         with name_field(f"controls.{index}.{'condition' if request.condition else 'image' if request.image else 'maps'}"):
-            image = make_map(network, request, size, resize)
+            image = make_map(network, request, size, resize, hole)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers, checked=image))
     return controls
 
@@ -101,7 +105,13 @@ def check_condition(network: ControlNet, extracted: bool) -> None:
         with_defaults(known, network.config.extract)
 
 
-def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int], resize: ResizeMode | None) -> Image.Image:
+def make_map(
+    network: ControlNet,
+    request: ControlRequest,
+    size: tuple[int, int],
+    resize: ResizeMode | None,
+    hole: Image.Image | None = None,
+) -> Image.Image:
     """The ready map of a request, or the one extracted from its picture, as the network's maps were in training.
 
     Of a network of several conditions each map is either of both, and they stand side by side.
@@ -133,7 +143,7 @@ def make_map(network: ControlNet, request: ControlRequest, size: tuple[int, int]
         if part.name in ready:
             made = open_fitted(str(source), partial(part.open_map, size=size), "map", part, size, resize)
         else:
-            made = extract_map(network, request, part, size, resize)
+            made = extract_map(network, request, part, size, resize, hole)
         check_user_map(part, made, picture_name(source))
         maps[part.name] = made
     return join_named(maps, known, request.network)
@@ -156,7 +166,12 @@ def open_joined(known: Condition, request: ControlRequest, size: tuple[int, int]
 
 
 def extract_map(
-    network: ControlNet, request: ControlRequest, known: Condition, size: tuple[int, int], resize: ResizeMode | None
+    network: ControlNet,
+    request: ControlRequest,
+    known: Condition,
+    size: tuple[int, int],
+    resize: ResizeMode | None,
+    hole: Image.Image | None,
 ) -> Image.Image:
     """The map of a picture, with the parameters of the network's training where the request says no others.
 
@@ -166,6 +181,7 @@ def extract_map(
         known: the condition, or the one of several.
         size: of the pictures.
         resize: how the picture is fitted.
+        hole: white where the picture is painted anew, if that is known.
 
     Raises:
         ValueError: when only the user can know the map.
@@ -174,6 +190,8 @@ def extract_map(
     whole = conditions.get(str(network.config.condition))
     learnt, asked = whole.of_part(known, network.config.extract), whole.of_part(known, request.extract)
     parameters, what, name = {**learnt, **asked}, request.network, picture_name(request.image)
+    if known.needs_mask and hole is not None:
+        return known.extract(resize_map(open_image(request.image), size, LANCZOS, resize or "crop"), mask=hole)
     if known.needs_mask:
         option = f"--condition {whole.key(known, '').replace('.', '=PATH')}".strip()
         raise ValueError(f"{what} fills a hole, and only you know where: give it as {option}, RGBA and transparent there")

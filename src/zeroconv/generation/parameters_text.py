@@ -40,6 +40,8 @@ def parameters_text(request: GenerationRequest, conditions: Sequence[str | None]
         "Seed": request.seed,
         "Size": f"{width}x{height}",
         "Model": quote(request.base.name),
+        **({} if request.init_image is None else {"Denoising strength": request.strength}),
+        **({} if request.tile is None else {"Tile": request.tile}),
     }
     for index, control in enumerate(request.controls):
         unit = {

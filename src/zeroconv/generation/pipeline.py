@@ -8,28 +8,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zeroconv.control import ActiveControl, ControlNet
-from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
-from zeroconv.diffusion import build_scheduler, initial_noise, sample_latents
-from zeroconv.errors import InputError, under_field
-from zeroconv.generation.base import check_base_name, describe_base, open_base
+from zeroconv.diffusion import Denoiser
+from zeroconv.errors import InputError
+from zeroconv.generation.autoencoding import decode_images
+from zeroconv.generation.base import describe_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
-from zeroconv.generation.broken_networks import decode_images, name_broken_network
-from zeroconv.generation.control import Control, describe_controls
-from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
+from zeroconv.generation.broken_networks import name_broken_network
+from zeroconv.generation.control import Control, Picture, describe_controls
 from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
-from zeroconv.generation.maps import make_controls
+from zeroconv.generation.latents import make_latents, place_tiles
 from zeroconv.generation.prompt_tags import without_tags
-from zeroconv.generation.request import GenerationRequest
+from zeroconv.generation.request import DEFAULT_STRENGTH, GenerationRequest
+from zeroconv.generation.starting import StartingPicture, idle_strength
 from zeroconv.messages import Message, listen, tell
 from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet, usual_runtime
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
 from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
 
-__all__ = ["ControlPipeline", "Output", "Runtime", "generate"]
+__all__ = ["ControlPipeline", "Output", "Runtime"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,16 @@ class ControlPipeline:
 
     Args:
         base: the locked base.
+
+    Attributes:
+        watch: wraps the denoiser of each batch, for whoever wants to see what it predicts.
     """
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
         self.runtime: Runtime | None = None
         self.runners: dict[Runtime, UNetRunner] = {}
+        self.watch: Callable[[Denoiser], Denoiser] = lambda denoiser: denoiser
 
     def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
         """Run base and ControlNets this way from now on: the same pictures up to rounding.
@@ -109,6 +112,11 @@ class ControlPipeline:
         control_every: int = 1,
         encoder_every: int = 1,
         control_guidance_scale: float | None = None,
+        init_image: Picture | None = None,
+        strength: float = DEFAULT_STRENGTH,
+        mask_image: Picture | None = None,
+        tile: int | None = None,
+        tile_overlap: int | None = None,
         on_step: Callable[[int, int], None] | None = None,
     ) -> Output:
         """Make pictures.
@@ -124,7 +132,8 @@ class ControlPipeline:
             num_images: how many, for a single prompt.
             negative_prompt: the prompt of the unconditional side.
             sampler: one of `zeroconv.diffusion.SAMPLERS`, in any spelling, such as "DPM++ 2M Karras".
-            size: width and height in pixels; that of the maps, else the base's own, if left out.
+            size: width and height in pixels; that of `init_image`, of the maps or, if there is neither, the base's own, if left
+                out.
             plain_prompt: whether every letter of the prompts is meant; otherwise `(word:1.3)`, `[word]` and `BREAK` weight and
                 divide them as in Stable Diffusion web UI, and long prompts are read to their end.
             control_every: the controls are computed in every so many-th step, and their last residuals added in the others: an
@@ -132,10 +141,17 @@ class ControlPipeline:
             encoder_every: so are encoder and controls together.
             control_guidance_scale: γ of guidance on the controls, see `ControlGuidanceDenoiser`; none if left out.
             batch_size: pictures computed together: faster on a GPU, equal up to rounding.
+            init_image: a picture to start from (image-to-image) in place of noise alone; one of another size is resized and cut
+                to `size`. Controls begin and end by the share of the steps that are run.
+            strength: the share of the steps that is run from it on, above 0 and at most 1: little keeps the picture.
+            mask_image: where `init_image` is painted anew (inpainting), of the pictures' size: white is, black keeps its
+                pixels to the bit, grey mixes both.
+            tile: pixels a side of the overlapping tiles in which large pictures are denoised; the whole picture if left out.
+            tile_overlap: pixels that neighbouring tiles share at least; half a tile if left out.
             on_step: called with (steps done, steps of the whole call).
 
         Raises:
-            InputError: for a map of the wrong size, an unknown name, or a number out of range.
+            InputError: for a map or mask of the wrong size, an unknown name, or a number out of range.
             ValueError: for a ControlNet that was made for another base.
         """
         count = num_images if isinstance(prompt, str) else len(prompt)
@@ -144,7 +160,8 @@ class ControlPipeline:
             message = f"{count} pictures are asked for, {batch_size} at a time; expected 1 or more of both"
             raise InputError(message, field=wrong)
         prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
-        seeds = read_seeds(seed, count)
+        seeds, start = read_seeds(seed, count), StartingPicture.read(init_image, strength, mask_image)
+        pixels = self.picture_size(size, controls, start)
         shared: dict[str, Any] = {
             "negative_prompt": negative_prompt,
             "num_inference_steps": num_inference_steps,
@@ -155,15 +172,21 @@ class ControlPipeline:
             "control_every": control_every,
             "encoder_every": encoder_every,
             "control_guidance_scale": control_guidance_scale,
-            "size": self.picture_size(size, controls),
+            "size": pixels,
             "base": describe_base(self.base),
+            "tile": tile,
+            "tile_overlap": tile_overlap,
+            "strength": strength,
+            **({} if start is None else start.describe(pixels)),
         }
         described = describe_controls(controls, count)
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
-        messages = Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
+        run = num_inference_steps if start is None else start.steps_run(num_inference_steps)
+        messages = idle_strength(strength) if start is None else start.messages(num_inference_steps)
+        messages += Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
         for control in controls:
             control.network.check_base(self.base.unet)
-            messages += control.idle_reasons(num_inference_steps)
+            messages += control.idle_reasons(run) if run else []
         for message in messages:
             tell(message)
         asked = [word for _, word in self.base.options.get("embeddings", ())]
@@ -173,16 +196,17 @@ class ControlPipeline:
         networks = [control.network for control in controls]
         with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
             batches = split_batches([self.count_windows(request) for request in requests], batch_size)
-            runner = self.runner(num_inference_steps)
+            runner = self.runner(run)
             if isinstance(runner, FastestUNet):
-                runner.expect(num_inference_steps * len(batches))
+                runner.expect(run * len(batches) * len(place_tiles(requests[0], self.base)))
             for rows in batches:
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
                 with name_broken_network(self.base, networks):
-                    latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
+                    asked = requests[rows.start : rows.stop]
+                    latents.append(make_latents(self.base, runner, asked, controls, ready, rows, start, report, self.watch))
         with name_broken_network(self.base, networks):
-            images = [picture for z in latents for picture in decode_images(self.base, z)]
-        return Output(images, requests, torch.cat(latents))
+            images = [picture for z in latents for picture in decode_images(self.base, z, tile is not None)]
+        return Output(images if start is None else start.finish(images), requests, torch.cat(latents))
 
     def count_windows(self, request: GenerationRequest) -> int:
         """How many windows of tokens the prompts of a picture fill: beside longer ones it would get empty windows too."""
@@ -193,12 +217,15 @@ class ControlPipeline:
             words = [expand_words(without_tags(prompt), self.base.embeddings) for prompt in prompts]
             return max(count_windows(prompt, self.base.prompt_encoders) for prompt in words)
 
-    def picture_size(self, size: tuple[int, int] | None, controls: Sequence[Control]) -> tuple[int, int]:
-        """Width and height of the pictures: as asked, else that of the first map, else the base's own.
+    def picture_size(
+        self, size: tuple[int, int] | None, controls: Sequence[Control], start: StartingPicture | None = None
+    ) -> tuple[int, int]:
+        """Width and height of the pictures: as asked, else that of `start`, of the first map, or the base's own.
 
         Raises:
             InputError: when a map or mask has another size.
         """
+        size = size if start is None else start.check_size(self.base, size)
         width, height = size or (self.base.size, self.base.size)
         if size is None and controls:
             width, height = controls[0].picture_size(controls[0].condition_map(0))
@@ -214,82 +241,3 @@ class ControlPipeline:
                     )
         self.base.latent_shape(width, height)
         return width, height
-
-    def make_latents(
-        self,
-        requests: Sequence[GenerationRequest],
-        controls: Sequence[Control],
-        networks: Sequence[ControlNet],
-        rows: range,
-        on_step: Callable[[int, int], None] | None,
-    ) -> Tensor:
-        """Latents (B, C, h, w) of the pictures `rows`, which differ in prompt, seed and maps alone; a network per control."""
-        base, request = self.base, requests[0]
-        assert request.size is not None, "the pictures' size was settled before"
-        seeds, steps = [one.seed for one in requests], request.num_inference_steps
-        guidance = Guidance(request.guidance_scale, request.control_guidance_scale if controls else None)
-        written = guidance.prompts(requests)
-        if not request.plain_prompt:
-            written = [without_tags(prompt) for prompt in written]
-        text = base.encode_text(written, weighted=not request.plain_prompt)
-        active: list[ActiveControl] = []
-        for group in run_together(controls, networks):
-            maps: list[Tensor] = []
-            for index in group:
-                with under_field(f"controls.{index}"):
-                    maps.append(stack_maps(controls[index], networks[index], rows))
-            with under_field(f"controls.{group[0]}"):
-                acting = [controls[index] for index in group]
-                active.append(activate(acting, networks[group[0]], maps, request.weighting, guidance))
-        added = base.added_conditions(text, *request.size)
-        decoder = find_decoder(controls, networks)
-        reuse = Reuse(request.control_every, request.encoder_every)
-        denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
-        z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
-        scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
-        return sample_latents(guidance.wrap(denoiser), z, scheduler, steps, seeds, on_step)
-
-
-def generate(
-    request: GenerationRequest,
-    base: StableDiffusion | None = None,
-    *,
-    runtime: Runtime | None = None,
-    on_step: Callable[[int, int], None] | None = None,
-) -> tuple[Output, list[Control]]:
-    """From a request to its pictures, and the controls that steered them.
-
-    Args:
-        request: what is asked for.
-        base: the base, if it is open already; otherwise it is opened as `request.base` says.
-        runtime: see `ControlPipeline.optimize`; the usual one if left out.
-        on_step: as in `ControlPipeline`.
-
-    Raises:
-        InputError: when something in the request cannot be used, naming its field.
-    """
-    if base is None:
-        base = open_base(request.base)
-    else:
-        check_base_name(request, base)
-    size = request.size or (base.size, base.size)
-    controls = make_controls(request.controls, base, size, request.resize)
-    pipeline = ControlPipeline(base)
-    output = (pipeline if runtime is None else pipeline.optimize(runtime=runtime))(
-        request.prompt,
-        controls,
-        weighting=request.weighting,
-        num_inference_steps=request.num_inference_steps,
-        guidance_scale=request.guidance_scale,
-        seed=request.seed,
-        num_images=request.num_images,
-        negative_prompt=request.negative_prompt,
-        sampler=request.sampler,
-        plain_prompt=request.plain_prompt,
-        control_every=request.control_every,
-        encoder_every=request.encoder_every,
-        control_guidance_scale=request.control_guidance_scale,
-        size=size,
-        on_step=on_step,
-    )
-    return output, controls

@@ -15,12 +15,14 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
-from zeroconv.data_uri import PNG_URI, is_data_uri
+from zeroconv.data_uri import is_data_uri
 from zeroconv.generation.base import describe_base, open_base
 from zeroconv.generation.control import Control
+from zeroconv.generation.earlier_metadata import upgrade
 from zeroconv.generation.file_places import FilePlaces, recorded_places
+from zeroconv.generation.from_request import generate
 from zeroconv.generation.parameters_text import parameters_text
-from zeroconv.generation.pipeline import Output, generate
+from zeroconv.generation.pipeline import Output
 from zeroconv.generation.request import BaseRequest, GenerationRequest
 from zeroconv.images import open_map, read_settings, write_png
 from zeroconv.messages import Message, tell
@@ -176,9 +178,12 @@ def dump_content(metadata: PictureMetadata) -> dict[str, Any]:
     """The metadata with pixels in place of files, which another version of Pillow compresses otherwise.
 
     Raises:
-        ValueError: when a mask is damaged.
+        ValueError: when a picture is damaged.
     """
     content = metadata.model_dump(exclude={"places"})
+    for name in {"init_image", "mask_image"} & content["request"].keys():
+        picture = content["request"][name]
+        content["request"][name] = picture and open_map(picture).tobytes()
     for control in content["request"]["controls"]:
         control["condition"] = None  # its pixels are `map_sha256`
         control["mask"] = control["mask"] and open_map(control["mask"]).convert("L").tobytes()
@@ -201,10 +206,11 @@ def read_metadata(path: str | Path) -> PictureMetadata:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"the settings in {path} are incomplete or damaged: {place} {first['msg']}") from error
-    pictures = [picture for control in metadata.request.controls for picture in (control.condition, control.mask)]
+    pictures = [metadata.request.init_image, metadata.request.mask_image]
+    pictures += [picture for control in metadata.request.controls for picture in (control.condition, control.mask)]
     pictures += [one for control in metadata.request.controls for one in (control.image, *control.maps.values())]
     if not all(picture is None or is_data_uri(picture) for picture in pictures):
-        raise ValueError(f"the settings in {path} are damaged: they name a map that is not in the picture")
+        raise ValueError(f"the settings in {path} are damaged: they name a picture that is not in them")
     return metadata
 
 
@@ -261,32 +267,3 @@ def fingerprint(network: nn.Module) -> str:
         start = tensor.detach().flatten()[:64].float().cpu()
         digest.update(f"{name}{tuple(tensor.shape)}".encode() + start.numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def upgrade(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of earlier versions, where request, fingerprints and maps stood side by side, in today's layout.
-
-    Raises:
-        KeyError: when something is missing.
-    """
-    shared = ("prompt", "negative_prompt", "seed", "num_inference_steps", "guidance_scale", "sampler", "weighting", "size")
-    options: dict[str, Any] = dict(settings.get("base_options", {}))
-    loras = [{"path": path, "weight": weight} for path, weight in options.pop("loras", ())]
-    base = {"dtype": settings.get("dtype", "float32"), "device": settings.get("device", "cpu"), "loras": loras, **options}
-    controls = [
-        {
-            "network": entry["control"],
-            "condition": PNG_URI + entry["map"],
-            "mask": PNG_URI + entry["mask"] if entry["mask"] else None,
-            **{name: entry[name] for name in ("scale", "start", "end", "layers")},
-        }
-        for entry in settings["controls"]
-    ]
-    request = {**{name: settings[name] for name in shared}, "base": {"name": settings["base"], **base}, "controls": controls}
-    marks = [{name: entry[name] for name in ("condition", "fingerprint", "map_sha256")} for entry in settings["controls"]]
-    return {
-        "request": request,
-        "version": settings["version"],
-        "base_fingerprint": settings["base_fingerprint"],
-        "controls": marks,
-    }

@@ -6,7 +6,14 @@ with embedded maps is complete in itself. `GenerationRequest.model_json_schema()
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from zeroconv.control.weighting import StepWindow, Weighting
 from zeroconv.diffusion import Sampler, canonical_sampler
@@ -21,9 +28,17 @@ ResizeMode = Literal["crop", "stretch", "fill"]
 Strength = Annotated[float, Field(ge=-10_000, le=10_000, allow_inf_nan=False)]
 """Far beyond any use, and far from where latents overflow."""
 Side = Annotated[int, Field(gt=0, le=16384)]
-USUAL = {"guidance_scale": "1 to 15", "control_guidance_scale": "1 to 10", "scale": "0 to 2", "weight": "0 to 1"}
+DEFAULT_STRENGTH = 0.75
+"""How far from its picture image-to-image goes, as in Stable Diffusion web UI."""
+USUAL = {
+    "strength": "0.3 to 0.8",
+    "guidance_scale": "1 to 15",
+    "control_guidance_scale": "1 to 10",
+    "scale": "0 to 2",
+    "weight": "0 to 1",
+}
 """What is usual, said when a number is refused."""
-NUMBER_ERRORS = ("finite_number", "greater_than_equal", "less_than_equal")
+NUMBER_ERRORS = ("finite_number", "greater_than", "greater_than_equal", "less_than_equal")
 
 
 class Request(Schema):
@@ -120,6 +135,13 @@ class GenerationRequest(Request):
     encoder_every: int = Field(default=1, ge=1, le=999, description="encoder and controls are, in every so many-th step")
     size: tuple[Side, Side] | None = Field(default=None, description="width and height; the base's own if left out")
     resize: ResizeMode | None = Field(default=None, description="how maps of another size are fitted; refused if left out")
+    init_image: str | None = Field(default=None, description="a picture to start from: a path or data: URI; noise if left out")
+    strength: float = Field(
+        default=DEFAULT_STRENGTH, gt=0, le=1, allow_inf_nan=False, description="share of the steps run from the init_image on"
+    )
+    mask_image: str | None = Field(default=None, description="of the init_image: white is painted anew, black stays")
+    tile: Side | None = Field(default=None, multiple_of=8, ge=64, description="pixels a side of the tiles of large pictures")
+    tile_overlap: int | None = Field(default=None, multiple_of=8, ge=0, description="pixels neighbours share; half a tile")
 
     @field_validator("base", mode="before")
     @classmethod
@@ -136,14 +158,42 @@ class GenerationRequest(Request):
         except InputError as error:
             raise InputError(str(error)) from None  # pydantic adds the field
 
+    @model_validator(mode="after")
+    def check(self) -> Self:
+        """A mask has its picture, and tiles are wider than what they share."""
+        if self.mask_image is not None and self.init_image is None:
+            raise missing_picture()
+        if self.tile_overlap is not None and self.tile_overlap >= (self.tile or 0):
+            tile = "there are no tiles" if self.tile is None else f"tiles have {self.tile}"
+            raise InputError(f"tile_overlap is {self.tile_overlap} pixels, and {tile}; expected less", field="tile_overlap")
+        return self
+
+    @model_serializer(mode="wrap")
+    def leave_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is for pictures to start from, and for tiles, where there are none: as before there were any."""
+        values: dict[str, Any] = handler(self)
+        idle = ("init_image", "strength", "mask_image") if self.init_image is None else ()
+        for name in (*idle, *(("tile", "tile_overlap") if self.tile is None else ())):
+            values.pop(name, None)
+        return values
+
     def without_pictures(self) -> dict[str, Any]:
-        """As JSON for reports: of the pictures of the controls only whether there is a mask, as `masked`."""
+        """As JSON for reports: of the pictures only whether there is a mask, as `masked`."""
+        pictures = {"image", "condition", "maps", "mask", "extract"}
         values = self.model_dump(
-            mode="json", exclude={"controls": {"__all__": {"image", "condition", "maps", "mask", "extract"}}}
+            mode="json", exclude={"init_image": True, "mask_image": True, "controls": {"__all__": pictures}}
         )
+        if self.init_image is not None:
+            values["masked"] = self.mask_image is not None
         for entry, control in zip(values["controls"], self.controls, strict=True):
             entry["masked"] = control.mask is not None
         return values
+
+
+def missing_picture() -> InputError:
+    """The error for a mask without its picture."""
+    said = "mask_image says where init_image is painted anew, and there is no init_image"
+    return InputError(said, field="mask_image", hint="give both, or neither")
 
 
 def input_error(error: ValidationError) -> InputError:

@@ -211,7 +211,7 @@ def is_shaped(error: Any) -> bool:
         ({"prompt": "a", "controls": [{"network": "/etc/passwd", "image": "x"}]}, 422, "controls.0.network"),
         (b'{"prompt": "a", "guidance_scale": NaN}', 422, "guidance_scale"),
         (b'{"prompt": "\\ud800"}', 422, "prompt"),
-        pytest.param(b'{"prompt": "a", "\\ud800": 1}', 422, chr(0xD800), id="half a letter"),
+        pytest.param(b'{"prompt": "a", "\\ud800": 1}', 422, None, id="half a letter"),
     ],
 )
 def test_a_request_that_cannot_be_used_names_its_field(api: str, values: Any, status: int, field: str | None) -> None:
@@ -310,7 +310,8 @@ def test_a_reader_that_is_killed_costs_one_answer(api: str, server: ServiceServe
 
 def test_others_need_a_token(server: ServiceServer, small: Small) -> None:
     service = server.service
-    for arguments in ({"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"urls": ("https://a.example",)}):
+    reaches: list[dict[str, Any]] = [{"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"urls": ("https://a.example",)}]
+    for arguments in reaches:
         with pytest.raises(InputError) as caught:
             ServiceServer(service, **arguments)
         assert caught.value.field == "token_file"
@@ -348,8 +349,9 @@ def test_a_full_queue_says_when_to_come_again(api: str, small: Small, server: Se
     first = call(f"{api}/generations", body(small, num_inference_steps=LONG), X_Client="full")[1]["id"]
     queue = server.service.board.turns.queue
     queue.capacity, before = 2, queue.capacity
+    answers: list[Any] = []
     try:
-        answers = [call(f"{api}/generations", body(small), X_Client="full") for _ in range(3)]
+        answers += [call(f"{api}/generations", body(small), X_Client="full") for _ in range(3)]
         assert answers[-1][0] == 429 and int(answers[-1][2]["Retry-After"]) >= 1 and is_shaped(answers[-1][1])
     finally:
         queue.capacity = before

@@ -68,7 +68,8 @@ def test_each_tile_sees_its_part_of_the_map(base: StableDiffusion, network: Cont
 
 
 def test_tiles_of_noise_alone_and_of_a_batch(base: StableDiffusion) -> None:
-    pipe, shared = ControlPipeline(base), {"size": (104, 64), "tile": 64, "tile_overlap": 16, "num_inference_steps": 2}
+    shared: dict[str, Any] = {"size": (104, 64), "tile": 64, "tile_overlap": 16, "num_inference_steps": 2}
+    pipe = ControlPipeline(base)
     together, again = (pipe("a red house", num_images=2, batch_size=size, **shared) for size in (2, 1))
     torch.testing.assert_close(together.latents, again.latents, atol=1e-4, rtol=1e-4)
     assert torch.equal(again.latents[1], pipe("a red house", seed=1, **shared).latents[0])

@@ -47,6 +47,8 @@ def upscale(
 ) -> None:
     """Enlarge a picture by image-to-image in overlapping tiles that are joined at each step."""
     started, how = time.monotonic(), parse_runtime(runtime)
+    if assignments and not control:
+        raise typer.BadParameter("--set says how the maps of --control are extracted; there is none")
     controls = parse_controls(control, [Source(picture, False)] if control else [], [])
     for one in controls:
         one["extract"] = dict(map(parse_assignment, assignments))

@@ -66,7 +66,9 @@ def main() -> None:
     large: list[Image.Image] = []
     for factor in args.factors:
         size = enlarged_size(picture.size, factor)
-        large.append(keep(paint(PROMPT, init_image=picture, size=size, strength=0.2, tile=128)))
+        lines = Control(canny, extract("canny", resize(picture, size)))
+        tiled = partial(paint, init_image=picture, size=size, strength=0.25, tile=128, guidance_scale=1.0)
+        large.append(keep(tiled("", [lines]), lines))  # no prompt: each tile would paint all of it
     edges_over = overlay(picture, along.condition_map(0))
     rows = [[picture, *varied], [edges_over, mask, *painted], [resize(picture, large[-1].size), *large]]
     titles = [

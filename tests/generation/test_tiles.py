@@ -59,10 +59,10 @@ def test_a_single_tile_is_plain_image_to_image_bit_for_bit(base: StableDiffusion
 def test_each_tile_sees_its_part_of_the_map(base: StableDiffusion, network: ControlNet) -> None:
     seen: list[Tensor] = []
     network.controlnet_cond_embedding.register_forward_hook(lambda _module, args, _output: seen.append(args[0][0]))
-    size, tiles = (104, 72), cut_tiles((13, 9), 8, 2)
+    size, tiles = (104, 72), cut_tiles((13, 9), 8, 4)
     condition = build_map(*size)
     made = ControlPipeline(base)("", [Control(network, condition)], size=size, tile=64, init_image=build_map(52, 36), **STEPS)
-    assert made.images[0].size == size and len(tiles) == len(seen) == 4
+    assert made.images[0].size == size and len(tiles) == len(seen) == 6
     for tile, part in zip(tiles, seen, strict=True):
         assert to_image(part).tobytes() == condition.crop(tile.box(8)).tobytes()
 
@@ -89,6 +89,7 @@ def border_steps(picture: Image.Image, tiles: list[Tile]) -> tuple[float, float]
     return float(np.mean(at)), float(np.mean(elsewhere))
 
 
+@pytest.mark.slow
 def test_no_border_of_a_tile_shows() -> None:
     """On the tiny base, far from its picture; without an overlap the borders do show."""
     picture = Image.fromarray(make(HELD_OUT_SEED, kind="house").rgb)
@@ -108,7 +109,7 @@ def test_the_autoencoder_in_tiles_is_the_autoencoder(base: StableDiffusion, monk
     monkeypatch.setattr(autoencoding, "SHARED", 32)
     picture = build_map(32, 32).resize((160, 136), Image.Resampling.BICUBIC)
     whole, tiled = (encode_picture(base, picture, way) for way in (False, True))
-    assert tiled.shape == whole.shape and 0 < (tiled - whole).abs().mean() < 0.1 * whole.abs().mean()
+    assert tiled.shape == whole.shape and 0 < (tiled - whole).abs().mean() < 0.3 * whole.abs().mean()
     one, parts = (np.asarray(decode_images(base, whole, way)[0], np.float64) for way in (False, True))
     assert 0 < np.abs(one - parts).mean() < 4
     small = numbers(1, 4, 8, 8)

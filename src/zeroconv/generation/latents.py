@@ -85,5 +85,5 @@ def place_tiles(request: GenerationRequest, base: StableDiffusion) -> list[Tile]
     unit = base.vae_scale_factor
     _, height, width = base.latent_shape(*request.size)
     side = max(width, height) if request.tile is None else request.tile // unit
-    overlap = side // 4 if request.tile_overlap is None else request.tile_overlap // unit
+    overlap = side // 2 if request.tile_overlap is None else request.tile_overlap // unit
     return cut_tiles((width, height), side, overlap)

@@ -142,7 +142,7 @@ class ControlPipeline:
             mask_image: where `init_image` is painted anew (inpainting), of the pictures' size: white is, black keeps its
                 pixels to the bit, grey mixes both.
             tile: pixels a side of the overlapping tiles in which large pictures are denoised; the whole picture if left out.
-            tile_overlap: pixels that neighbouring tiles share at least; a quarter of a tile if left out.
+            tile_overlap: pixels that neighbouring tiles share at least; half a tile if left out.
             on_step: called with (steps done, steps of the whole call).
 
         Raises:

@@ -141,9 +141,7 @@ class GenerationRequest(Request):
     )
     mask_image: str | None = Field(default=None, description="of the init_image: white is painted anew, black stays")
     tile: Side | None = Field(default=None, multiple_of=8, ge=64, description="pixels a side of the tiles of large pictures")
-    tile_overlap: int | None = Field(
-        default=None, multiple_of=8, ge=0, description="pixels neighbours share; a quarter of a tile"
-    )
+    tile_overlap: int | None = Field(default=None, multiple_of=8, ge=0, description="pixels neighbours share; half a tile")
 
     @field_validator("base", mode="before")
     @classmethod

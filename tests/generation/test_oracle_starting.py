@@ -77,7 +77,7 @@ def test_image_to_image_of_xl_with_a_control(xl: StableDiffusion) -> None:
     shared: dict[str, Any] = {"num_inference_steps": 6, "guidance_scale": 5.0, "strength": 0.5}
     controls = [Control(network, build_map(), 0.7)]
     ours = ControlPipeline(xl)(PROMPT, controls, negative_prompt="sea", init_image=PICTURE, seed=7, sampler="euler", **shared)
-    second = {"text_encoder_2": xl.text_encoder_2, "tokenizer_2": xl.tokenizer_2, "add_watermarker": False}
+    second: dict[str, Any] = {"text_encoder_2": xl.text_encoder_2, "tokenizer_2": xl.tokenizer_2, "add_watermarker": False}
     pipe = pipeline_xl.StableDiffusionXLControlNetImg2ImgPipeline(
         **parts(xl, "euler"), **second, controlnet=diffusers_twin(network, xl.unet)
     )

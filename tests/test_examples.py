@@ -32,6 +32,7 @@ def test_every_example_has_a_test() -> None:
         "controlnet_any_unet",
         "train_tiny",
         "generate",
+        "from_pictures",
         "compose_two",
         "teaching_controlnet",
     }
@@ -51,6 +52,12 @@ def test_zero_convolution_mlp(run: Run) -> None:
     assert printed[2] == "step 1: gradient in zero_out, copy, zero_in"
     begin, end = (float(number) for number in re.findall(r"\d+\.\d+", printed[-1]))
     assert end < begin / 5
+
+
+def test_from_pictures(run: Run) -> None:
+    printed = run("from_pictures", "--steps", "2", "--factors", "1", "--out", "out").split()
+    assert len(printed) == 8 and printed[-1] == "out/sheet.webp"
+    assert all(Image.open(path).size == (128, 128) for path in printed[:-1])
 
 
 def test_teaching_controlnet(run: Run) -> None:

@@ -70,6 +70,5 @@ def test_what_does_not_fit_is_one_line(run: Run, base_folder: Path, photo: Path)
     assert odd.code == 1 and odd.err.startswith("error: --init is 120x90 pixels; expected multiples of 8: say the size")
     alone = run(*words, "--init-mask", photo)
     assert alone.code == 2 and "expected --init PICTURE too" in alone.err
-    for resize in ("crop", "fill"):
-        fitted = run(*words, "--init", photo, "--size", 64, "--resize", resize, "--strength", 1, "--json")
-        assert fitted.code == 0 and open_image(fitted.json["pictures"][0]).size == (64, 64), fitted.err
+    fitted = run(*words, "--init", photo, "--size", 64, "--resize", "fill", "--strength", 1, "--json")
+    assert fitted.code == 0 and open_image(fitted.json["pictures"][0]).size == (64, 64), fitted.err

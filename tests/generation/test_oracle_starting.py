@@ -45,7 +45,13 @@ def compare(ours: Output, pipe: Any, **request: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "strength", "guidance"), [("ddim", 0.6, 7.5), ("dpm++2m", 1.0, 1.0), ("euler", 0.35, 1.0), ("heun", 0.5, 1.0)]
+    ("sampler", "strength", "guidance"),
+    [
+        ("ddim", 0.6, 7.5),
+        pytest.param("dpm++2m", 1.0, 1.0, marks=pytest.mark.slow),
+        pytest.param("euler", 0.35, 1.0, marks=pytest.mark.slow),
+        ("heun", 0.5, 1.0),
+    ],
 )
 def test_image_to_image_without_control(base: StableDiffusion, sampler: Sampler, strength: float, guidance: float) -> None:
     shared: dict[str, Any] = {"num_inference_steps": 8, "guidance_scale": guidance, "strength": strength}
@@ -71,7 +77,7 @@ def test_image_to_image_of_xl_with_a_control(xl: StableDiffusion) -> None:
     shared: dict[str, Any] = {"num_inference_steps": 6, "guidance_scale": 5.0, "strength": 0.5}
     controls = [Control(network, build_map(), 0.7)]
     ours = ControlPipeline(xl)(PROMPT, controls, negative_prompt="sea", init_image=PICTURE, seed=7, sampler="euler", **shared)
-    second = {"text_encoder_2": xl.text_encoder_2, "tokenizer_2": xl.tokenizer_2, "add_watermarker": False}
+    second: dict[str, Any] = {"text_encoder_2": xl.text_encoder_2, "tokenizer_2": xl.tokenizer_2, "add_watermarker": False}
     pipe = pipeline_xl.StableDiffusionXLControlNetImg2ImgPipeline(
         **parts(xl, "euler"), **second, controlnet=diffusers_twin(network, xl.unet)
     )
@@ -79,7 +85,14 @@ def test_image_to_image_of_xl_with_a_control(xl: StableDiffusion) -> None:
     compare(ours, pipe, image=PICTURE, control_image=build_map(), **asked, **shared)
 
 
-@pytest.mark.parametrize(("sampler", "strength"), [("ddim", 1.0), ("dpm++2m", 0.5), ("euler", 0.75)])
+@pytest.mark.parametrize(
+    ("sampler", "strength"),
+    [
+        pytest.param("ddim", 1.0, marks=pytest.mark.slow),
+        ("dpm++2m", 0.5),
+        pytest.param("euler", 0.75, marks=pytest.mark.slow),
+    ],
+)
 def test_inpainting_with_a_control(base: StableDiffusion, sampler: Sampler, strength: float) -> None:
     network = build_control(base.unet, seed=1)
     shared: dict[str, Any] = {"num_inference_steps": 6, "guidance_scale": 4.0, "strength": strength}

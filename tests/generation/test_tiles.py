@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.tiny import build_control, build_map, numbers
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
-from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation import Control, ControlPipeline, autoencoding
 from zeroconv.generation.autoencoding import decode_images, decode_tiles, encode_picture
 from zeroconv.generation.tiled_denoiser import Tile, TiledDenoiser, cut_tiles
 from zeroconv.generation.upscaling import enlarged_size
@@ -68,49 +68,50 @@ def test_each_tile_sees_its_part_of_the_map(base: StableDiffusion, network: Cont
 
 
 def test_tiles_of_noise_alone_and_of_a_batch(base: StableDiffusion) -> None:
-    pipe, shared = ControlPipeline(base), {"size": (104, 64), "tile": 64, "tile_overlap": 16, "num_inference_steps": 2}
+    shared: dict[str, Any] = {"size": (104, 64), "tile": 64, "tile_overlap": 16, "num_inference_steps": 2}
+    pipe = ControlPipeline(base)
     together, again = (pipe("a red house", num_images=2, batch_size=size, **shared) for size in (2, 1))
     torch.testing.assert_close(together.latents, again.latents, atol=1e-4, rtol=1e-4)
     assert torch.equal(again.latents[1], pipe("a red house", seed=1, **shared).latents[0])
 
 
-def border_ratio(picture: Image.Image, tiles: list[Tile]) -> float:
-    """The mean step between neighbouring pixels where a tile begins or ends, over that of all others."""
+def border_steps(picture: Image.Image, tiles: list[Tile]) -> tuple[float, float]:
+    """How much larger the step between two pixels is than its eight neighbours, where tiles end, and between other latents."""
     pixels = np.asarray(picture.convert("RGB"), np.float64)
-    across = np.abs(np.diff(pixels, axis=1)).mean(axis=(0, 2))  # (W - 1,)
-    down = np.abs(np.diff(pixels, axis=0)).mean(axis=(1, 2))
     at: list[float] = []
-    rest: list[float] = []
-    for steps, ends in ((across, [(tile.columns.start, tile.columns.stop) for tile in tiles]),
-                        (down, [(tile.rows.start, tile.rows.stop) for tile in tiles])):  # fmt: skip
-        borders = {8 * end - 1 for pair in ends for end in pair} & set(range(len(steps)))
-        at += [float(steps[i]) for i in borders]
-        rest += [float(steps[i]) for i in range(len(steps)) if i not in borders]
-    return float(np.mean(at) / np.mean(rest))
+    elsewhere: list[float] = []
+    for axis, parts in ((1, [tile.columns for tile in tiles]), (0, [tile.rows for tile in tiles])):
+        steps = np.abs(np.diff(pixels, axis=axis)).mean(axis=(1 - axis, 2))
+        ends = {8 * end for part in parts for end in (part.start, part.stop)}
+        for i in range(8, len(steps) - 4, 8):
+            near = np.delete(steps[i - 5 : i + 4], 4)
+            (at if i in ends else elsewhere).append(float(steps[i - 1] / near.mean()))
+    return float(np.mean(at)), float(np.mean(elsewhere))
 
 
+@pytest.mark.slow
 def test_no_border_of_a_tile_shows() -> None:
-    """On the tiny base at full strength, where tiles differ the most; without an overlap the borders do show."""
+    """On the tiny base, far from its picture; without an overlap the borders do show."""
     picture = Image.fromarray(make(HELD_OUT_SEED, kind="house").rgb)
     pipe = ControlPipeline(StableDiffusion.from_pretrained("tiny"))
-    ratios: list[float] = []
-    for overlap in (0, 64):
-        made = pipe(
-            "a red house on snow", init_image=picture, size=(256, 256), strength=1.0, num_inference_steps=6,
-            guidance_scale=4.0, seed=7, tile=128, tile_overlap=overlap,
-        ).images[0]  # fmt: skip
-        ratios.append(border_ratio(made, cut_tiles((32, 32), 16, overlap // 8)))
-    print(ratios)
-    assert ratios[1] < 1.25 and ratios[0] > 1.5 * ratios[1]
+    shared: dict[str, Any] = {"size": (256, 256), "num_inference_steps": 6, "guidance_scale": 4.0, "strength": 0.5}
+    found: list[tuple[float, float]] = []
+    for overlap in (0, 32):
+        made = pipe("a red house on snow", init_image=picture, seed=7, tile=128, tile_overlap=overlap, **shared).images[0]
+        found.append(border_steps(made, cut_tiles((32, 32), 16, overlap // 8)))
+    (cut, between), (joined, elsewhere) = found
+    assert cut > 1.5 * between and joined < 1.2 * elsewhere, found
 
 
-def test_the_autoencoder_in_tiles_is_the_autoencoder(base: StableDiffusion) -> None:
+def test_the_autoencoder_in_tiles_is_the_autoencoder(base: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a few grey levels: the statistics of its group normalisation are those of a tile."""
-    picture = build_map(64, 64).resize((640, 520), Image.Resampling.BICUBIC)
+    monkeypatch.setattr(autoencoding, "LARGEST", 128)
+    monkeypatch.setattr(autoencoding, "SHARED", 32)
+    picture = build_map(32, 32).resize((160, 136), Image.Resampling.BICUBIC)
     whole, tiled = (encode_picture(base, picture, way) for way in (False, True))
-    assert tiled.shape == whole.shape and (tiled - whole).abs().mean() < 0.1 * whole.abs().mean()
+    assert tiled.shape == whole.shape and 0 < (tiled - whole).abs().mean() < 0.3 * whole.abs().mean()
     one, parts = (np.asarray(decode_images(base, whole, way)[0], np.float64) for way in (False, True))
-    assert np.abs(one - parts).mean() < 2.0
+    assert 0 < np.abs(one - parts).mean() < 4
     small = numbers(1, 4, 8, 8)
     torch.testing.assert_close(decode_tiles(base, small), base.decode(small))
     assert decode_images(base, small, True)[0].tobytes() == decode_images(base, small)[0].tobytes()

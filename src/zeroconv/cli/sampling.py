@@ -7,7 +7,7 @@ import typer
 
 __all__ = ["Guidance", "Images", "Negative", "Out", "SamplerName", "Seed", "Settings", "Steps", "WeightingName"]
 
-Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="For maps of --image.")]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="How maps are extracted.")]
 Negative = Annotated[str, typer.Option(help="What not to see.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture.")]
 Images = Annotated[int, typer.Option("--num-images", "-n", min=1, help="With seed, seed + 1, ...")]

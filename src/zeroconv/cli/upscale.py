@@ -20,11 +20,11 @@ __all__ = ["upscale"]
 
 def upscale(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A PNG, JPEG or WebP file.")],
-    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What it shows.")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="What each tile shows.")] = "",
     factor: Annotated[float, typer.Option(help="Of its sides, 1 to 8.")] = 2.0,
     strength: Annotated[float, typer.Option(help="Share of the steps that is run: how much may change.")] = 0.35,
     tile: Annotated[int | None, typer.Option(help="Pixels a side of a tile; the base's own size if left out.")] = None,
-    overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share; half a tile if left out.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share; half a tile if left out.")] = None,
     base: Annotated[str, typer.Option(help="Name, folder, file or hub id of the base.")] = "tiny",
     control: Annotated[list[str], typer.Option(help="NAME[:SCALE[:START-END]], its map from PICTURE; may repeat.")] = [],  # noqa: B006
     assignments: Settings = [],  # noqa: B006
@@ -47,6 +47,8 @@ def upscale(
 ) -> None:
     """Enlarge a picture by image-to-image in overlapping tiles that are joined at each step."""
     started, how = time.monotonic(), parse_runtime(runtime)
+    if assignments and not control:
+        raise typer.BadParameter("--set says how the maps of --control are extracted; there is none")
     controls = parse_controls(control, [Source(picture, False)] if control else [], [])
     for one in controls:
         one["extract"] = dict(map(parse_assignment, assignments))

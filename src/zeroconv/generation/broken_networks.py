@@ -1,6 +1,6 @@
 """When pictures cease to be finite: the network whose weights are the reason is named."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from PIL import Image
@@ -33,13 +33,15 @@ def name_broken_network(base: StableDiffusion, networks: Sequence[ControlNet] = 
         raise
 
 
-def decode_images(base: StableDiffusion, latents: Tensor) -> list[Image.Image]:
-    """Pictures of latents (B, C, h, w), by the base's autoencoder.
+def decode_images(
+    base: StableDiffusion, latents: Tensor, decode: Callable[[Tensor], Tensor] | None = None
+) -> list[Image.Image]:
+    """Pictures of latents (B, C, h, w), by the base's autoencoder, or by `decode`; see `StableDiffusion.decode`.
 
     Raises:
         FloatingPointError: when they are not finite.
     """
-    pictures = base.decode(latents)
+    pictures = base.decode(latents, decode)
     if not bool(pictures.isfinite().all()):
         raise FloatingPointError("the autoencoder gives pictures that are not finite: use float32, or another one with --vae")
     return to_images(pictures)

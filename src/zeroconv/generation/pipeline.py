@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, SupportsIndex
+from typing import Any, Literal, Self, SupportsIndex
 
 import torch
 from PIL import Image
@@ -14,7 +14,7 @@ from zeroconv.control.weighting import Weighting
 from zeroconv.diffusion import build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
-from zeroconv.generation.batching import count_steps, read_seeds, split_batches
+from zeroconv.generation.batching import count_steps, read_seeds, split_batches, windows_of
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control, describe_controls
 from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
@@ -23,11 +23,12 @@ from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
 from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import GenerationRequest
-from zeroconv.messages import Message, listen, tell
-from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet, usual_runtime
+from zeroconv.messages import Message, tell
+from zeroconv.runtime.choice import FastestUNet, Runtime
+from zeroconv.runtime.offload import OffloadKind
+from zeroconv.runtime.ways import Ways
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.stable_diffusion.prompt_encoding import count_windows
-from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
+from zeroconv.stable_diffusion.textual_inversion import unused_words
 
 __all__ = ["ControlPipeline", "Output", "Runtime", "generate"]
 
@@ -61,30 +62,35 @@ class ControlPipeline:
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
-        self.runtime: Runtime | None = None
-        self.runners: dict[Runtime, UNetRunner] = {}
+        self.ways = Ways(base)
 
-    def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
-        """Run base and ControlNets this way from now on: the same pictures up to rounding.
+    def optimize(
+        self,
+        dtype: torch.dtype | None = None,
+        runtime: Runtime | None = "plan",
+        vae_tile: int | None = None,
+        weights: Literal["int8"] | None = None,
+        offload: OffloadKind | None = None,
+    ) -> Self:
+        """Run base and ControlNets this way from now on: the same pictures up to rounding, or in less memory.
 
         Args:
             dtype: also compute in this type, such as bfloat16; that changes the base.
             runtime: "plan", "openvino" (`pip install "zeroconv[openvino]"`), "auto" for whichever is the fastest where there
-                are steps enough to find out, or "torch".
+                are steps enough to find out, or "torch"; None leaves it at the usual way.
+            vae_tile: decode larger pictures in tiles of so many pixels, with a small error.
+            weights: "int8" stores those of U-Net and text encoders in 8 bits, with an error; that changes the base, for good.
+            offload: let weights wait in the CPU's memory, by whole networks ("model") or layers ("sequential").
 
         Raises:
-            InputError: for "openvino" where it is not installed.
+            InputError: for "openvino" where it is not installed, a tile of another size than multiples of 8 from 64 on,
+                offloading without a GPU, or a way that does not fit another.
         """
-        self.base.to(self.base.device, dtype)
-        self.runtime, self.runners = runtime, {}
+        self.base.to(self.ways.device, dtype)
+        if weights is not None:
+            self.base.quantize()
+        self.ways = Ways.of(self.base, runtime, vae_tile, offload)
         return self
-
-    def runner(self, steps: int) -> UNetRunner:
-        """What runs the U-Net for pictures of so many denoising steps."""
-        way = self.runtime or usual_runtime(self.base.unet, steps)
-        if way not in self.runners:
-            self.runners[way] = run_unet(self.base.unet, way)
-        return self.runners[way]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
@@ -171,27 +177,20 @@ class ControlPipeline:
             tell(Message(f"the embedding {word!r} is in no prompt: it has no effect", "no-effect.embedding"))
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
-        with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
-            batches = split_batches([self.count_windows(request) for request in requests], batch_size)
-            runner = self.runner(num_inference_steps)
+        waiting = self.ways.waiting
+        with self.ways.denoising(), prepare_for_inference(networks, waiting, self.base.dtype) as ready:
+            batches = split_batches([windows_of(request, self.base) for request in requests], batch_size)
+            runner = self.ways.runner(num_inference_steps)
             if isinstance(runner, FastestUNet):
                 runner.expect(num_inference_steps * len(batches))
             for rows in batches:
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
                 with name_broken_network(self.base, networks):
                     latents.append(self.make_latents(requests[rows.start : rows.stop], controls, ready, rows, report))
-        with name_broken_network(self.base, networks):
-            images = [picture for z in latents for picture in decode_images(self.base, z)]
+        decode = self.ways.autoencoder(num_inference_steps).decode
+        with name_broken_network(self.base, networks), self.ways.use(self.base.vae):
+            images = [picture for z in latents for picture in decode_images(self.base, z, decode)]
         return Output(images, requests, torch.cat(latents))
-
-    def count_windows(self, request: GenerationRequest) -> int:
-        """How many windows of tokens the prompts of a picture fill: beside longer ones it would get empty windows too."""
-        if request.plain_prompt:
-            return 1
-        prompts = [request.prompt] if request.guidance_scale == 1 else [request.prompt, request.negative_prompt]
-        with listen(lambda _: None):  # what is wrong about them is told when they are encoded
-            words = [expand_words(without_tags(prompt), self.base.embeddings) for prompt in prompts]
-            return max(count_windows(prompt, self.base.prompt_encoders) for prompt in words)
 
     def picture_size(self, size: tuple[int, int] | None, controls: Sequence[Control]) -> tuple[int, int]:
         """Width and height of the pictures: as asked, else that of the first map, else the base's own.
@@ -231,7 +230,9 @@ class ControlPipeline:
         written = guidance.prompts(requests)
         if not request.plain_prompt:
             written = [without_tags(prompt) for prompt in written]
-        text = base.encode_text(written, weighted=not request.plain_prompt)
+        with self.ways.use(*base.networks[2:]):
+            text = base.encode_text(written, weighted=not request.plain_prompt)
+        self.ways.keep(*networks)
         active: list[ActiveControl] = []
         for group in run_together(controls, networks):
             maps: list[Tensor] = []
@@ -244,8 +245,8 @@ class ControlPipeline:
         added = base.added_conditions(text, *request.size)
         decoder = find_decoder(controls, networks)
         reuse = Reuse(request.control_every, request.encoder_every)
-        denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
-        z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
+        denoiser = ControlledDenoiser(self.ways.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
+        z = initial_noise(base.latent_shape(*request.size), seeds).to(self.ways.device, base.dtype)
         scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
         return sample_latents(guidance.wrap(denoiser), z, scheduler, steps, seeds, on_step)
 
@@ -253,8 +254,10 @@ class ControlPipeline:
 def generate(
     request: GenerationRequest,
     base: StableDiffusion | None = None,
-    *,
     runtime: Runtime | None = None,
+    vae_tile: int | None = None,
+    offload: OffloadKind | None = None,
+    *,
     on_step: Callable[[int, int], None] | None = None,
 ) -> tuple[Output, list[Control]]:
     """From a request to its pictures, and the controls that steered them.
@@ -263,6 +266,8 @@ def generate(
         request: what is asked for.
         base: the base, if it is open already; otherwise it is opened as `request.base` says.
         runtime: see `ControlPipeline.optimize`; the usual one if left out.
+        vae_tile: see there.
+        offload: see there.
         on_step: as in `ControlPipeline`.
 
     Raises:
@@ -274,8 +279,8 @@ def generate(
         check_base_name(request, base)
     size = request.size or (base.size, base.size)
     controls = make_controls(request.controls, base, size, request.resize)
-    pipeline = ControlPipeline(base)
-    output = (pipeline if runtime is None else pipeline.optimize(runtime=runtime))(
+    pipeline = ControlPipeline(base).optimize(runtime=runtime, vae_tile=vae_tile, offload=offload)
+    output = pipeline(
         request.prompt,
         controls,
         weighting=request.weighting,

@@ -28,6 +28,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 ROWS: dict[str, dict[str, Any]] = {
     "fp32": {},
+    "fp32, pack_base": {"pack_base": True},
     "fp32, base in bfloat16": {"base_dtype": "bfloat16"},
     "fp32, base in int8": {"base_dtype": "int8"},
     "fp32, checkpoint_encoder": {"checkpoint_encoder": True},
@@ -43,7 +44,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 TUNED = {"U-Net, all of it": "", "U-Net, encoder and middle": "encoder"}
 """Rows that train the U-Net itself and no ControlNet: what the paper may have compared with."""
-LOOPS = {"ours, fp32": {}, "ours, bf16": {"precision": "bf16"}}
+LOOPS = {"ours, fp32": {}, "ours, fp32, pack_base": {"pack_base": True}, "ours, bf16": {"precision": "bf16"}}
 CLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
 NARROW = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 RATE = 1e-5

@@ -191,7 +191,7 @@ def test_every_setting_has_a_short_name_and_both_are_accepted(tmp_path: Path) ->
         "accumulation", "timesteps", "logit_mean", "logit_std", "timestep_bias_range", "timestep_bias_multiplier",
         "min_timestep", "max_timestep", "min_snr_gamma", "decay", "ema_decay", "ema_on_cpu",
             "nonfinite", "shard", "unlock_decoder",
-        "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder",
+        "precision", "base_dtype", "fused", "checkpoint_encoder", "checkpoint_decoder", "pack_base",
         "track", "cache", "condition_dropout", "buckets", "resolution", "crops", "flip",
     }  # fmt: skip
     given: dict[str, Any] = {"data": "world:9", "probe_steps": 3, "save_every": 7, "batch_size": 5, "rank": 4}

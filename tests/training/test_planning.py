@@ -15,6 +15,7 @@ import torch
 from tests.durability.runs import NANO, QUIET, ROOT
 from tests.tiny import SD15, build_inputs, build_unet
 from tests.training.conftest import Settings
+from zeroconv.runtime.packed_modules import packed_bytes
 from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
 from zeroconv.training import TrainConfig
 from zeroconv.training.data.batches import Batch
@@ -100,6 +101,7 @@ def test_settings_move_the_expected_memory_as_they_should(settings: Settings) ->
     assert expected(checkpoint_decoder=True).activations < plain.activations
     assert expected(checkpoint_encoder=True).activations < plain.activations
     assert expected(accumulation=4).activations < 0.5 * plain.activations
+    assert expected(pack_base=True).base == plain.base + packed_bytes(unet)
     assert expected(base_dtype="bfloat16").base < 0.6 * plain.base
     assert expected(optimizer="adamw8bit").optimizer < plain.optimizer
 

@@ -99,8 +99,12 @@ class PackedConvolution:
     def pack(self, size: torch.Size) -> Tensor:
         """The weights in the order for features of a size."""
         padding, stride, dilation, groups = self.geometry
-        weight = self.weight.contiguous()
+        weight = self.ordered_weight()
         return torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, list(size))
+
+    def ordered_weight(self) -> Tensor:
+        """The weights as they are computed with, (C', C, k, k)."""
+        return self.weight.contiguous()
 
 
 class PackedLinear:

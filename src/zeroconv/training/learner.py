@@ -8,7 +8,7 @@ from torch import Tensor
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.optimization.weight_average import WeightAverage
-from zeroconv.training.parts import build_loss, build_optimizer, check_size, encoders_of, lock_and_build
+from zeroconv.training.parts import build_loss, build_optimizer, check_packing, check_size, encoders_of, lock_and_build
 from zeroconv.training.precision.loss_scale import LossScale
 from zeroconv.training.processes import Processes
 from zeroconv.training.run_folder.state import restore_state, strip_prefix
@@ -46,6 +46,7 @@ class Learner:
         device = processes.device(optimization.device)
         self.base, network = lock_and_build(config, opened)
         check_size(config, self.base, size)
+        check_packing(config, self.base)
         self.network = network.to(device).train()
         self.network.check_base(self.base.unet)
         self.encoders = encoders_of(self.base)

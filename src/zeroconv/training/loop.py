@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zeroconv.control import ActiveControl, ControlledUNet, ControlNet
 from zeroconv.diffusion import NoiseSchedule, denoising_loss, snr_weight, training_target
+from zeroconv.runtime.packed_modules import with_packed_convolutions
 from zeroconv.training.data.batches import Batch
 from zeroconv.training.divided_tensors import whole
 from zeroconv.training.precision.compute_copy import ComputeCopy
@@ -51,6 +52,7 @@ class TrainingLoss(nn.Module):
         dtype: that the network computes in; its weights stay as they are.
         recompute_encoder: keep the inputs of the network's blocks alone for the backward pass.
         recompute_decoder: likewise of the locked decoder's.
+        pack_base: compute with convolutions of the base that are packed for the CPU, see `with_packed_convolutions`.
     """
 
     def __init__(
@@ -63,13 +65,15 @@ class TrainingLoss(nn.Module):
         dtype: torch.dtype = torch.float32,
         recompute_encoder: bool = False,
         recompute_decoder: bool = False,
+        pack_base: bool = False,
     ) -> None:
         super().__init__()
         self.network = network  # before its views: a parameter has the first name it is met under
         acting = recompute_blocks(network, ENCODER) if recompute_encoder else network
         is_cast = any(kind != torch.float32 for kind in (dtype, unet.unet.dtype))
         self.acting: Any = ComputeCopy(acting, dtype) if is_cast else acting
-        self.unet = ControlledUNet(recompute_blocks(unet.unet, ["up_blocks"])) if recompute_decoder else unet
+        packed = ControlledUNet(with_packed_convolutions(unet.unet)) if pack_base else unet
+        self.unet = ControlledUNet(recompute_blocks(packed.unet, ["up_blocks"])) if recompute_decoder else packed
         self.schedule, self.prediction_type, self.min_snr_gamma = schedule, prediction_type, min_snr_gamma
 
     def forward(self, batch: Batch) -> Tensor:

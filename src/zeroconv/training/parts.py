@@ -17,6 +17,7 @@ from zeroconv.diffusion import NoiseSchedule
 from zeroconv.errors import InputError
 from zeroconv.generation import ControlPipeline
 from zeroconv.messages import Message, tell
+from zeroconv.runtime.packed_modules import packed_bytes
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.broken_weights import broken_weight
 from zeroconv.training.config.defaults import (
@@ -44,6 +45,8 @@ __all__ = [
     "build_optimizer",
     "build_probe",
     "build_schedule",
+    "check_packing",
+    "check_size",
     "encoders_of",
     "lock_and_build",
     "open_base",
@@ -107,6 +110,27 @@ def check_size(config: TrainConfig, base: StableDiffusion, size: tuple[int, int]
         raise InputError(message, field="optimization.precision", hint="take fp32, or larger pictures")
 
 
+def check_packing(config: TrainConfig, base: StableDiffusion) -> None:
+    """Refuse to pack a base that cannot be packed.
+
+    Args:
+        config: the settings.
+        base: locked, in the type it is kept in.
+
+    Raises:
+        InputError: naming the setting that is in the way.
+    """
+    if not config.optimization.pack_base:
+        return
+    if config.parallel.shard == "all":
+        raise InputError("pack_base keeps the base's convolutions whole, and shard=all divides them", field="parallel.shard")
+    if not packed_bytes(base.unet):
+        message = f"pack_base finds nothing to pack in a base of {base_dtype(config)} weights on {base.device.type}"
+        raise InputError(
+            message, field="optimization.pack_base", hint="it is for float32 on a CPU, or bfloat16 where that has it"
+        )
+
+
 def build_schedule(base: StableDiffusion) -> NoiseSchedule:
     """The noise schedule a base was trained with.
 
@@ -137,6 +161,7 @@ def build_loss(config: TrainConfig, base: StableDiffusion, network: ControlNet, 
         compute_dtype(config),
         optimization.checkpoint_encoder,
         optimization.checkpoint_decoder,
+        optimization.pack_base,
     )
 
 
@@ -261,7 +286,8 @@ def build_held_out_loss(
     config: TrainConfig, base: StableDiffusion, pairs: Sequence[Pair], maps: Sequence[Image.Image]
 ) -> HeldOutLoss:
     """The denoising loss on held-out pairs, at time steps that the run learns from its first step on, all equally often."""
-    optimization = config.optimization
+    unpacked = config.optimization.model_copy(update={"pack_base": False})  # a few batches do not pay for packing
+    config, optimization = config.model_copy(update={"optimization": unpacked}), unpacked
     timesteps = timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0).possible
 
     def loss_of(base: StableDiffusion, network: ControlNet) -> TrainingLoss:

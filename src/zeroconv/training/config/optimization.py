@@ -34,6 +34,11 @@ class OptimizationConfig(Group):
     precision: Precision = Field("fp32", description="what the copy computes in; its weights are float32 always")
     checkpoint_encoder: bool = Field(False, description="compute the copy's blocks twice: less memory, the same numbers")
     checkpoint_decoder: bool = Field(False, description="compute the locked decoder's blocks twice, likewise")
+    pack_base: bool = Field(
+        False,
+        description="on a CPU keep the locked base's convolutions in the processor's own order too: faster, rounded otherwise, "
+        "up to twice the base's memory more",
+    )
     timesteps: Timesteps | None = Field(
         None,
         description="uniform as the authors, for Stable Diffusion; high-first for narrower bases: the upper 60 % "

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from zeroconv.control import ControlNet
 from zeroconv.control.low_rank import lora_layers
+from zeroconv.runtime.packed_modules import packed_bytes
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training.config.optimization import OptimizerName
 from zeroconv.training.config.train_config import TrainConfig
@@ -34,7 +35,7 @@ class StepMemory:
     """Bytes at the highest point of a step, beside the program itself (about half a gigabyte).
 
     Attributes:
-        base: weights of the locked U-Net, the autoencoder and the text encoders.
+        base: weights of the locked U-Net, packed ones too, of the autoencoder and of the text encoders.
         weights: of the network that learns, in float32.
         gradients: of them.
         optimizer: its moments.
@@ -70,6 +71,7 @@ def estimate_memory(
     weights = bytes_of(network.parameters())
     locked = sum(bytes_of([*one.parameters(), *one.buffers()]) for one in base.networks if one is not None)
     optimization = config.optimization
+    locked += packed_bytes(base.unet) if optimization.pack_base else 0
     average = weights if optimization.ema_decay and not (optimization.ema_on_cpu and optimization.device != "cpu") else 0
     peak = step_peak(config, base, network, size)
     return StepMemory(locked, weights, weights, optimizer_bytes(network, optimizer), average, max(peak - weights, 0))

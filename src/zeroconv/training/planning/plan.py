@@ -23,7 +23,7 @@ from zeroconv.training.config.defaults import (
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.run_data import RunData
 from zeroconv.training.loop import optimize
-from zeroconv.training.parts import build_loss, build_optimizer, check_size, lock_and_build, open_base
+from zeroconv.training.parts import build_loss, build_optimizer, check_packing, check_size, lock_and_build, open_base
 from zeroconv.training.planning.memory import StepMemory, estimate_memory, optimizer_bytes, sample_batch
 from zeroconv.training.precision.dtypes import base_dtype
 from zeroconv.training.run_folder.checkpoints import KEPT
@@ -104,6 +104,7 @@ def plan_run(config: TrainConfig) -> RunPlan:
     data.check_files()
     base, network = lock_and_build(config, opened())
     check_size(config, base, data.size)
+    check_packing(config, base)
     optimization = config.optimization
     timesteps_of_step(optimization, is_wide(base), base.scheduler_config["num_train_timesteps"], 0)  # refused if there are none
     name = optimization.optimizer or default_optimizer(base)

@@ -50,3 +50,21 @@ def test_openvino_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatc
         refused = run(*command, "--runtime", "openvino")
         assert refused.code != 0 and 'pip install "zeroconv[openvino]"' in " ".join(refused.err.split())
         assert "Traceback" not in refused.err
+
+
+def test_less_memory(run: Run, base_folder: Path) -> None:
+    words = ("generate", "--base", str(base_folder), "--prompt", "a", "--size", "128", "--steps", "2")
+    ways = {"plain": (), "tiles": ("--vae-tiles", "64"), "int8": ("--weights", "int8")}
+    assert all(run(*words, *options, "--out", name).code == 0 for name, options in ways.items())
+    plain, *others = (np.asarray(Image.open(f"{name}/seed-0.png"), dtype=np.int16) for name in ways)
+    assert all(0 < np.abs(plain - other).mean() < 16 for other in others)
+    assert "the same pixels" in run("generate", "--again", "int8/seed-0.png", "--out", "again").err
+    for options, message in (
+        (("--vae-tiles", "60"), "--vae-tiles is 60; expected a multiple of 8 from 64 on"),
+        (("--weights", "int4"), "got --weights 'int4'; expected int8"),
+        (("--offload", "disk"), "got --offload 'disk'; expected model or sequential"),
+        (("--offload", "model", "--device", "cpu"), "offload model is for a GPU; the device is cpu"),
+        (("--weights", "int8", "--runtime", "auto"), "the base's weights are in 8 bits, which auto does not run"),
+    ):
+        refused = run(*words, *options)
+        assert refused.code != 0 and message in " ".join(refused.err.split()) and "Traceback" not in refused.err

@@ -13,11 +13,12 @@ from torch import Tensor
 from tests.tiny import build_control, build_map, numbers
 from zeroconv.control import ControlNet
 from zeroconv.errors import InputError
-from zeroconv.generation import Control, ControlPipeline, autoencoding
-from zeroconv.generation.autoencoding import decode_images, decode_tiles, encode_picture
+from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation.autoencoding import decode_images, encode_picture
 from zeroconv.generation.tiled_denoiser import Tile, TiledDenoiser, cut_tiles
 from zeroconv.generation.upscaling import enlarged_size
 from zeroconv.images import to_image
+from zeroconv.runtime import ways
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.world import HELD_OUT_SEED, make
 
@@ -103,18 +104,18 @@ def test_no_border_of_a_tile_shows() -> None:
     assert cut > 1.5 * between and joined < 1.2 * elsewhere, found
 
 
-def test_the_autoencoder_in_tiles_is_the_autoencoder(base: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To a few grey levels: the statistics of its group normalisation are those of a tile."""
-    monkeypatch.setattr(autoencoding, "LARGEST", 128)
-    monkeypatch.setattr(autoencoding, "SHARED", 32)
+def test_large_pictures_in_tiles_are_decoded_in_tiles(base: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a few grey levels; a picture that is no larger than a tile is the same to the bit."""
+    monkeypatch.setattr(ways, "USUAL_TILE", 64)
     picture = build_map(32, 32).resize((160, 136), Image.Resampling.BICUBIC)
-    whole, tiled = (encode_picture(base, picture, way) for way in (False, True))
-    assert tiled.shape == whole.shape and 0 < (tiled - whole).abs().mean() < 0.3 * whole.abs().mean()
-    one, parts = (np.asarray(decode_images(base, whole, way)[0], np.float64) for way in (False, True))
-    assert 0 < np.abs(one - parts).mean() < 4
+    whole, tiled = (ways.Ways(base).autoencoder(1, way) for way in (False, True))
+    assert whole.tile is None and tiled.tile == 64
+    latents, parts = (encode_picture(base, picture, one) for one in (whole, tiled))
+    assert parts.shape == latents.shape and 0 < (parts - latents).abs().mean() < 0.1 * latents.abs().mean()
+    one, other = (np.asarray(decode_images(base, latents, way)[0], np.float64) for way in (whole, tiled))
+    assert 0 < np.abs(one - other).mean() < 4
     small = numbers(1, 4, 8, 8)
-    torch.testing.assert_close(decode_tiles(base, small), base.decode(small))
-    assert decode_images(base, small, True)[0].tobytes() == decode_images(base, small)[0].tobytes()
+    assert decode_images(base, small, tiled)[0].tobytes() == decode_images(base, small)[0].tobytes()
 
 
 def test_an_enlarged_size_is_a_multiple_of_8_and_never_smaller_than_asked_for() -> None:

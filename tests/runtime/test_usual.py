@@ -53,10 +53,10 @@ def test_memory_of_the_machine_and_of_a_container(monkeypatch: pytest.MonkeyPatc
 
 def test_a_pipeline_takes_the_usual_way_until_it_is_told_another() -> None:
     pipeline = ControlPipeline(StableDiffusion.from_pretrained("tiny"))
-    assert isinstance(pipeline.runner(PAYS), PlannedUNet) and isinstance(pipeline.runner(PAYS - 1), ControlledUNet)
+    assert isinstance(pipeline.ways.runner(PAYS), PlannedUNet) and isinstance(pipeline.ways.runner(PAYS - 1), ControlledUNet)
     usual, fewer = (pipeline("a house", num_inference_steps=steps).latents for steps in (PAYS, PAYS - 1))
     pipeline.optimize(runtime="torch")
-    assert isinstance(pipeline.runner(PAYS), ControlledUNet)
+    assert isinstance(pipeline.ways.runner(PAYS), ControlledUNet)
     plain = pipeline("a house", num_inference_steps=PAYS).latents
     assert not torch.equal(usual, plain) and float((usual - plain).norm() / plain.norm()) < 1e-4
     assert torch.equal(pipeline("a house", num_inference_steps=PAYS - 1).latents, fewer)

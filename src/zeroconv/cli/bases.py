@@ -24,6 +24,7 @@ __all__ = [
     "Prediction",
     "Runtime",
     "Vae",
+    "Weights",
     "open_base",
     "parse_base",
     "parse_runtime",
@@ -42,6 +43,7 @@ Runtime = Annotated[
         help="plan (packed), torch, openvino (compiled), auto (the fastest); plan on a CPU from 8 steps on, else torch."
     ),
 ]
+Weights = Annotated[str | None, typer.Option(help="int8: U-Net, text encoders and controls in 8 bits, for less memory.")]
 
 KINDS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -83,6 +85,7 @@ def parse_base(
     device: str | None = None,
     dtype: str | None = None,
     embeddings: Sequence[str] = (),
+    weights: str | None = None,
 ) -> "BaseRequest":
     """What the options ask for.
 
@@ -98,10 +101,14 @@ def parse_base(
     parse_dtype(kind)
     if prediction not in (None, "epsilon", "v_prediction"):
         raise typer.BadParameter(f"got --prediction {prediction!r}; expected epsilon or v_prediction")
+    if weights not in (None, "int8"):
+        raise typer.BadParameter(f"got --weights {weights!r}; expected int8")
     words = [dict(zip(("path", "word"), parse_embedding(text), strict=True)) for text in embeddings]
-    values: dict[str, Any] = {"name": name, "vae": vae and str(vae), "prediction_type": prediction, "loras": parsed}
+    values: dict[str, Any] = {"name": name, "vae": vae and str(vae), "prediction_type": prediction, "weights": weights}
     try:
-        return BaseRequest.model_validate({**values, "embeddings": words, "device": str(place), "dtype": KINDS[kind]})
+        return BaseRequest.model_validate(
+            {**values, "loras": parsed, "embeddings": words, "device": str(place), "dtype": KINDS[kind]}
+        )
     except InputError as error:
         if not str(error).startswith("weight"):
             raise

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Runtime, Vae, parse_base, read_base_name
+from zeroconv.cli.bases import Device, Kind, Lora, Prediction, Runtime, Vae, Weights, parse_base, read_base_name
 from zeroconv.cli.evaluate_control import evaluate_control
 from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.judge import judge_pictures
@@ -70,6 +70,7 @@ def evaluate(
     device: Device = None,
     dtype: Kind = None,
     runtime: Runtime = None,
+    weights: Weights = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure how well pictures obey their maps.
@@ -102,7 +103,9 @@ def evaluate(
     made |= {"negative": negative, "per_map": per_map, "data": data, "count": count}
     evaluate_control(
         control, out, condition=condition, judge=parameters or None, as_json=as_json, runtime=runtime, followed=followed,
-        base=lambda: parse_base(base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype),
+        base=lambda: parse_base(
+            base or read_base_name(control) or "tiny", vae, lora, prediction, device, dtype, weights=weights
+        ),
         **sets, **choose_options(followed, made, written_options(ctx)),
         batch_size=batch_size, curve=parse_curve(steps_curve), conflict=conflict, shard=shard, engine=engine, fresh=fresh,
     )  # fmt: skip

@@ -83,12 +83,15 @@ def evaluate_control(
         )
         from zeroconv.generation import ControlPipeline
         from zeroconv.images import write_png
+        from zeroconv.stable_diffusion.eight_bits import quantize
 
         part, asked = Shard.parse(shard) if shard else Shard(), base()
         pipeline = ControlPipeline(open_base(asked))
         if how is not None:
             pipeline.optimize(runtime=how)
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
+        if asked.weights is not None:
+            quantize(network)
         name = condition or network.config.condition
         if name is None:
             raise InputError(f"{control} does not say which condition it follows: name it with --condition", field="condition")

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand
 
-from zeroconv.cli.bases import Device, Embedding, Kind, Lora, Prediction, Runtime, Vae, open_base, parse_base, parse_runtime
+from zeroconv.cli.bases import (
+    Device,
+    Embedding,
+    Kind,
+    Lora,
+    Prediction,
+    Runtime,
+    Vae,
+    Weights,
+    open_base,
+    parse_base,
+    parse_runtime,
+)
 from zeroconv.cli.console import Progress, print_json, say
 from zeroconv.cli.controls import MODES, Source, parse_controls, parse_mode, parse_size
 from zeroconv.cli.extract import parse_assignment
@@ -32,6 +44,7 @@ OPTIONS = {
     "init_image": "--init", "mask_image": "--init-mask", "strength": "--strength", "factor": "--factor",
     "tile": "--tile", "tile_overlap": "--overlap",
     "control_guidance_scale": "--control-guidance", "control_every": "--control-every", "encoder_every": "--encoder-every",
+    "vae_tile": "--vae-tiles", "offload": "--offload",
 }  # fmt: skip
 """What users type for a field of the request."""
 
@@ -90,6 +103,14 @@ def generate(
     device: Device = None,
     dtype: Kind = None,
     runtime: Runtime = None,
+    weights: Weights = None,
+    vae_tiles: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Decode larger pictures in tiles of this size, for less memory.")
+    ] = None,
+    offload: Annotated[
+        str | None,
+        typer.Option(metavar="[model|sequential]", help="Keep weights off the GPU but while a network, or a layer, computes."),
+    ] = None,
     out: Out = Path("outputs"),
     again: Annotated[Path | None, typer.Option(help="Make this saved picture again; other options are ignored.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -117,6 +138,8 @@ def generate(
     for one in controls:
         one["extract"] = dict(map(parse_assignment, assignments)) if one.get("image") else {}
     how = parse_runtime(runtime)
+    if offload is not None and offload != "model" and offload != "sequential":
+        raise typer.BadParameter(f"got --offload {offload!r}; expected model or sequential")
     values: dict[str, Any] = {
         "prompt": prompt,
         "negative_prompt": negative,
@@ -140,12 +163,14 @@ def generate(
     with output_folder(out):
         from zeroconv import generation
 
-        asked = parse_base(base, vae, lora, prediction, device, dtype, embedding)
+        asked = parse_base(base, vae, lora, prediction, device, dtype, embedding, weights)
         with name_options():
             request = generation.GenerationRequest(**values, base=asked)
         opened = open_base(request.base)
         with name_options(), Progress("step") as progress:
-            output, steering = generation.generate(request, opened, runtime=how, on_step=progress)
+            output, steering = generation.generate(
+                request, opened, runtime=how, vae_tile=vae_tiles, offload=offload, on_step=progress
+            )
         saved = generation.save_images(output, steering, out, opened)
     finish(saved, {"settings": [one.without_pictures() for one in output.requests]}, started, as_json)
 

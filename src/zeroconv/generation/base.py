@@ -25,7 +25,8 @@ def open_base(request: BaseRequest) -> StableDiffusion:
     dtype = getattr(torch, request.dtype or ("float32" if device.type == "cpu" else "float16"))
     options = request.model_dump(include={"vae", "prediction_type", "family", "ema"})
     with name_field("base"):
-        base = StableDiffusion.from_pretrained(request.name, dtype=dtype, **options)
+        stored = request.weights is not None and not request.loras  # no weight is in memory in full
+        base = StableDiffusion.from_pretrained(request.name, dtype=None if stored else dtype, **options)
     for index, lora in enumerate(request.loras):
         with name_field(f"base.loras.{index}"):
             report = base.add_lora(lora.path, lora.weight)
@@ -35,7 +36,7 @@ def open_base(request: BaseRequest) -> StableDiffusion:
     for index, embedding in enumerate(request.embeddings):
         with name_field(f"base.embeddings.{index}"):
             base.add_embedding(embedding.path, embedding.word)
-    return base.to(device)
+    return base.to(device) if request.weights is None else base.quantize(dtype).to(device)
 
 
 def find_device(name: str | None) -> torch.device:

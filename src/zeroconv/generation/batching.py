@@ -5,8 +5,24 @@ from collections.abc import Callable, Sequence
 from typing import SupportsIndex, cast
 
 from zeroconv.errors import InputError
+from zeroconv.generation.prompt_tags import without_tags
+from zeroconv.generation.request import GenerationRequest
+from zeroconv.messages import listen
+from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.prompt_encoding import count_windows
+from zeroconv.stable_diffusion.textual_inversion import expand_words
 
-__all__ = ["count_steps", "read_seeds", "split_batches"]
+__all__ = ["count_steps", "read_seeds", "split_batches", "windows_of"]
+
+
+def windows_of(request: GenerationRequest, base: StableDiffusion) -> int:
+    """How many windows of tokens the prompts of a picture fill: beside longer ones it would get empty windows too."""
+    if request.plain_prompt:
+        return 1
+    prompts = [request.prompt] if request.guidance_scale == 1 else [request.prompt, request.negative_prompt]
+    with listen(lambda _: None):  # what is wrong about them is told when they are encoded
+        words = [expand_words(without_tags(prompt), base.embeddings) for prompt in prompts]
+        return max(count_windows(prompt, base.prompt_encoders) for prompt in words)
 
 
 def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:

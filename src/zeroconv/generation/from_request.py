@@ -9,6 +9,7 @@ from zeroconv.generation.maps import make_controls
 from zeroconv.generation.pipeline import ControlPipeline, Output, Runtime
 from zeroconv.generation.request import GenerationRequest
 from zeroconv.generation.starting import open_start
+from zeroconv.runtime.offload import OffloadKind
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["generate"]
@@ -19,6 +20,8 @@ def generate(
     base: StableDiffusion | ControlPipeline | None = None,
     *,
     runtime: Runtime | None = None,
+    vae_tile: int | None = None,
+    offload: OffloadKind | None = None,
     on_step: Callable[[int, int], None] | None = None,
     opened: dict[str, ControlNet] | None = None,
 ) -> tuple[Output, list[Control]]:
@@ -28,6 +31,8 @@ def generate(
         request: what is asked for.
         base: the base, or a pipeline of it, if it is open already; otherwise it is opened as `request.base` says.
         runtime: see `ControlPipeline.optimize`; the usual one if left out.
+        vae_tile: see there.
+        offload: see there.
         on_step: as in `ControlPipeline`.
         opened: ControlNets of this base that are open already, by name; those that are not are added.
 
@@ -41,7 +46,9 @@ def generate(
     size = request.size or ((base.size, base.size) if start is None else start.check_size(base, None))
     mask = None if start is None else start.mask
     controls = make_controls(request.controls, base, size, request.resize, mask, opened)
-    output = (pipeline if runtime is None else pipeline.optimize(runtime=runtime))(
+    if (runtime, vae_tile, offload) != (None, None, None):
+        pipeline.optimize(runtime=runtime, vae_tile=vae_tile, offload=offload)
+    output = pipeline(
         request.prompt,
         controls,
         weighting=request.weighting,

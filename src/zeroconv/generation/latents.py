@@ -15,15 +15,14 @@ from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import GenerationRequest
 from zeroconv.generation.starting import StartingPicture
 from zeroconv.generation.tiled_denoiser import Tile, TiledDenoiser, cut_tiles
-from zeroconv.runtime.choice import UNetRunner
+from zeroconv.runtime.ways import Ways
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["make_latents", "place_tiles"]
 
 
 def make_latents(
-    base: StableDiffusion,
-    runner: UNetRunner,
+    ways: Ways,
     requests: Sequence[GenerationRequest],
     controls: Sequence[Control],
     networks: Sequence[ControlNet],
@@ -35,8 +34,7 @@ def make_latents(
     """Latents (B, C, h, w) of the pictures `rows`, which differ in prompt, seed and maps alone.
 
     Args:
-        base: the base.
-        runner: of its U-Net.
+        ways: how the base's networks are run.
         requests: of each picture; their size was settled before.
         controls: of the whole call.
         networks: of each control, ready to compute with.
@@ -48,7 +46,7 @@ def make_latents(
     Raises:
         InputError: for a map or layer weights that do not fit a network.
     """
-    request, seeds = requests[0], [one.seed for one in requests]
+    base, request, seeds = ways.base, requests[0], [one.seed for one in requests]
     assert request.size is not None, "the pictures' size was settled before"
     steps = request.num_inference_steps
     run = steps if start is None else start.steps_run(steps)
@@ -56,7 +54,14 @@ def make_latents(
     written = guidance.prompts(requests)
     if not request.plain_prompt:
         written = [without_tags(prompt) for prompt in written]
-    text = base.encode_text(written, weighted=not request.plain_prompt)
+    with ways.use(*base.networks[2:]):
+        text = base.encode_text(written, weighted=not request.plain_prompt)
+    known = None
+    if start is not None:
+        autoencoder = ways.autoencoder(run, request.tile is not None)
+        with ways.use(base.vae):
+            known = start.known_latents(base, request.size, len(requests), autoencoder)
+    ways.keep(*networks)
     decoder = find_decoder(controls, networks)
     maps: list[Tensor] = []
     for index, (control, network) in enumerate(zip(controls, networks, strict=True)):
@@ -73,10 +78,11 @@ def make_latents(
                 active.append(activate(acting, networks[group[0]], parts, request.weighting, guidance, box))
         added = base.added_conditions(text, box[2] - box[0], box[3] - box[1])  # each tile is a picture to the base
         reuse = Reuse(request.control_every, request.encoder_every)
-        denoisers.append(guidance.wrap(ControlledDenoiser(runner, text.hidden_states, active, run, added, decoder, reuse)))
+        denoisers.append(
+            guidance.wrap(ControlledDenoiser(ways.runner(run), text.hidden_states, active, run, added, decoder, reuse))
+        )
     denoiser = denoisers[0] if len(tiles) == 1 else TiledDenoiser(tiles, denoisers)
-    z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
-    known = None if start is None else start.known_latents(base, request.size, len(requests), request.tile is not None)
+    z = initial_noise(base.latent_shape(*request.size), seeds).to(ways.device, base.dtype)
     scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
     return sample_latents(watch(denoiser), z, scheduler, steps, seeds, on_step, known)
 

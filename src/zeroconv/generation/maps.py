@@ -23,6 +23,7 @@ from zeroconv.generation.request import ControlRequest, ResizeMode
 from zeroconv.images import open_image, open_map
 from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.stable_diffusion.eight_bits import quantize
 
 __all__ = ["looks_like_map", "make_controls", "make_map"]
 
@@ -86,6 +87,8 @@ def open_network(name: str, base: StableDiffusion, opened: dict[str, ControlNet]
             return opened[name]
         network = opened[name] = ControlNet.from_pretrained(name, unet=base.unet)
         network.check_base(base.unet)
+        if base.options.get("weights") is not None:
+            quantize(network)
         if network.config.union is not None:
             opened[f"{bare}#"] = network
     return opened[name]

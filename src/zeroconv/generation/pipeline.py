@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, SupportsIndex
+from typing import Any, Literal, Self, SupportsIndex
 
 import torch
 from PIL import Image
@@ -13,20 +13,20 @@ from zeroconv.diffusion import Denoiser
 from zeroconv.errors import InputError
 from zeroconv.generation.autoencoding import decode_images
 from zeroconv.generation.base import describe_base
-from zeroconv.generation.batching import count_steps, read_seeds, split_batches
+from zeroconv.generation.batching import count_steps, read_seeds, split_batches, windows_of
 from zeroconv.generation.broken_networks import name_broken_network
 from zeroconv.generation.control import Control, Picture, describe_controls
 from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.latents import make_latents, place_tiles
-from zeroconv.generation.prompt_tags import without_tags
 from zeroconv.generation.request import DEFAULT_STRENGTH, GenerationRequest
 from zeroconv.generation.starting import StartingPicture, idle_strength
-from zeroconv.messages import Message, listen, tell
-from zeroconv.runtime.choice import FastestUNet, Runtime, UNetRunner, run_unet, usual_runtime
+from zeroconv.messages import Message, tell
+from zeroconv.runtime.choice import FastestUNet, Runtime
+from zeroconv.runtime.offload import OffloadKind
+from zeroconv.runtime.ways import Ways
 from zeroconv.stable_diffusion import StableDiffusion
-from zeroconv.stable_diffusion.prompt_encoding import count_windows
-from zeroconv.stable_diffusion.textual_inversion import expand_words, unused_words
+from zeroconv.stable_diffusion.textual_inversion import unused_words
 
 __all__ = ["ControlPipeline", "Output", "Runtime"]
 
@@ -63,31 +63,36 @@ class ControlPipeline:
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
-        self.runtime: Runtime | None = None
-        self.runners: dict[Runtime, UNetRunner] = {}
+        self.ways = Ways(base)
         self.watch: Callable[[Denoiser], Denoiser] = lambda denoiser: denoiser
 
-    def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
-        """Run base and ControlNets this way from now on: the same pictures up to rounding.
+    def optimize(
+        self,
+        dtype: torch.dtype | None = None,
+        runtime: Runtime | None = "plan",
+        vae_tile: int | None = None,
+        weights: Literal["int8"] | None = None,
+        offload: OffloadKind | None = None,
+    ) -> Self:
+        """Run base and ControlNets this way from now on: the same pictures up to rounding, or in less memory.
 
         Args:
             dtype: also compute in this type, such as bfloat16; that changes the base.
             runtime: "plan", "openvino" (`pip install "zeroconv[openvino]"`), "auto" for whichever is the fastest where there
-                are steps enough to find out, or "torch".
+                are steps enough to find out, or "torch"; None leaves it at the usual way.
+            vae_tile: decode larger pictures in tiles of so many pixels, with a small error.
+            weights: "int8" stores those of U-Net and text encoders in 8 bits, with an error; that changes the base, for good.
+            offload: let weights wait in the CPU's memory, by whole networks ("model") or layers ("sequential").
 
         Raises:
-            InputError: for "openvino" where it is not installed.
+            InputError: for "openvino" where it is not installed, a tile of another size than multiples of 8 from 64 on,
+                offloading without a GPU, or a way that does not fit another.
         """
-        self.base.to(self.base.device, dtype)
-        self.runtime, self.runners = runtime, {}
+        self.base.to(self.ways.device, dtype)
+        if weights is not None:
+            self.base.quantize()
+        self.ways = Ways.of(self.base, runtime, vae_tile, offload)
         return self
-
-    def runner(self, steps: int) -> UNetRunner:
-        """What runs the U-Net for pictures of so many denoising steps."""
-        way = self.runtime or usual_runtime(self.base.unet, steps)
-        if way not in self.runners:
-            self.runners[way] = run_unet(self.base.unet, way)
-        return self.runners[way]
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
@@ -194,28 +199,20 @@ class ControlPipeline:
             tell(Message(f"the embedding {word!r} is in no prompt: it has no effect", "no-effect.embedding"))
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
-        with prepare_for_inference(networks, self.base.device, self.base.dtype) as ready:
-            batches = split_batches([self.count_windows(request) for request in requests], batch_size)
-            runner = self.runner(run)
+        with self.ways.denoising(), prepare_for_inference(networks, self.ways.waiting, self.base.dtype) as ready:
+            batches = split_batches([windows_of(request, self.base) for request in requests], batch_size)
+            runner = self.ways.runner(run)
             if isinstance(runner, FastestUNet):
                 runner.expect(run * len(batches) * len(place_tiles(requests[0], self.base)))
             for rows in batches:
                 report = None if on_step is None else count_steps(on_step, rows.start, len(rows), count)
                 with name_broken_network(self.base, networks):
                     asked = requests[rows.start : rows.stop]
-                    latents.append(make_latents(self.base, runner, asked, controls, ready, rows, start, report, self.watch))
-        with name_broken_network(self.base, networks):
-            images = [picture for z in latents for picture in decode_images(self.base, z, tile is not None)]
+                    latents.append(make_latents(self.ways, asked, controls, ready, rows, start, report, self.watch))
+        autoencoder = self.ways.autoencoder(run, tile is not None)
+        with name_broken_network(self.base, networks), self.ways.use(self.base.vae):
+            images = [picture for z in latents for picture in decode_images(self.base, z, autoencoder)]
         return Output(images if start is None else start.finish(images), requests, torch.cat(latents))
-
-    def count_windows(self, request: GenerationRequest) -> int:
-        """How many windows of tokens the prompts of a picture fill: beside longer ones it would get empty windows too."""
-        if request.plain_prompt:
-            return 1
-        prompts = [request.prompt] if request.guidance_scale == 1 else [request.prompt, request.negative_prompt]
-        with listen(lambda _: None):  # what is wrong about them is told when they are encoded
-            words = [expand_words(without_tags(prompt), self.base.embeddings) for prompt in prompts]
-            return max(count_windows(prompt, self.base.prompt_encoders) for prompt in words)
 
     def picture_size(
         self, size: tuple[int, int] | None, controls: Sequence[Control], start: StartingPicture | None = None

@@ -75,6 +75,7 @@ class BaseRequest(Request):
     vae: str | None = Field(default=None, description="another autoencoder, a file or a folder")
     prediction_type: Literal["epsilon", "v_prediction"] | None = Field(default=None, description="if the base is mistaken")
     family: Literal["sd15", "sd21", "sdxl"] | None = Field(default=None, description="of a file, if its shapes mislead")
+    weights: Literal["int8"] | None = Field(default=None, description="of U-Net, text encoders and controls in 8 bits")
     ema: bool = Field(default=False, description="the averaged weights of a file that holds both")
     loras: tuple[LoRARequest, ...] = Field(default=(), description="merged in this order")
     embeddings: tuple[EmbeddingRequest, ...] = Field(default=(), description="words that are read as vectors of their own")

@@ -20,6 +20,7 @@ from zeroconv.generation.picture_input import open_mask, to_picture
 from zeroconv.generation.request import DEFAULT_STRENGTH, GenerationRequest, missing_picture
 from zeroconv.images import fit, open_image
 from zeroconv.messages import Message
+from zeroconv.runtime.planned_vae import PlannedAutoencoder
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["StartingPicture", "idle_strength", "open_start"]
@@ -91,7 +92,9 @@ class StartingPicture:
             return [Message(f"{said}: the last {run} are run", "strength.steps", "info")]
         return [Message(f"{said} runs none: the picture only passes through the autoencoder", "no-effect.strength")]
 
-    def known_latents(self, base: StableDiffusion, size: tuple[int, int], count: int, tiled: bool) -> KnownLatents:
+    def known_latents(
+        self, base: StableDiffusion, size: tuple[int, int], count: int, autoencoder: PlannedAutoencoder
+    ) -> KnownLatents:
         """The latents that `count` pictures start from, and where they are painted anew.
 
         A latent stands for 8x8 pixels, and is painted anew where any of them is white in the mask.
@@ -100,10 +103,10 @@ class StartingPicture:
             base: the base.
             size: of the pictures.
             count: B.
-            tiled: whether a large picture is encoded in tiles.
+            autoencoder: what encodes the picture.
         """
-        clean = encode_picture(base, fit(self.image, size), tiled)
-        hole = None if self.mask is None else shrink_mask(self.mask, base.vae_scale_factor).to(base.device)
+        clean = encode_picture(base, fit(self.image, size), autoencoder)
+        hole = None if self.mask is None else shrink_mask(self.mask, base.vae_scale_factor).to(clean.device)
         return KnownLatents(clean.expand(count, -1, -1, -1), self.strength, hole)
 
     def finish(self, images: Sequence[Image.Image]) -> list[Image.Image]:

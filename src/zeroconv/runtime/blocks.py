@@ -41,15 +41,18 @@ class ResidualBlock:
 
     Args:
         block: diffusers' `ResnetBlock2D`.
+        prepare: what makes a layer of the plan from a convolution.
 
     Raises:
         UnknownModuleError: for another module, or a form that Stable Diffusion does not have.
     """
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: nn.Module, prepare: Callable[[nn.Module], Any] = pack) -> None:
         if not isinstance(block, ResnetBlock2D) or not is_plain(block, ResnetBlock2D):
             raise UnknownModuleError(type(block).__name__)
-        plain = block.time_embedding_norm == "default" and not block.skip_time_act and block.output_scale_factor == 1
+        untimed = block.time_emb_proj is None and block.time_embedding_norm == "group"  # an autoencoder's decoder
+        known = untimed or block.time_embedding_norm == "default"
+        plain = known and not block.skip_time_act and block.output_scale_factor == 1
         if (
             not plain
             or block.upsample is not None
@@ -59,8 +62,8 @@ class ResidualBlock:
             raise UnknownModuleError("ResnetBlock2D")
         self.key, self.projection = id(block), cast(Any, block.time_emb_proj)
         self.norm1, self.norm2 = Normalization(block.norm1), Normalization(block.norm2)
-        self.conv1, self.conv2 = pack(block.conv1), pack(block.conv2)
-        self.shortcut = None if block.conv_shortcut is None else pack(block.conv_shortcut)
+        self.conv1, self.conv2 = prepare(block.conv1), prepare(block.conv2)
+        self.shortcut = None if block.conv_shortcut is None else prepare(block.conv_shortcut)
         self.folds = isinstance(self.conv1, PackedConvolution) and self.conv1.bias is not None
 
     def __call__(self, x: Tensor, given: StepInputs) -> Tensor:
@@ -73,7 +76,8 @@ class ResidualBlock:
         else:
             h = self.conv1(h) if not self.folds else self.conv1(h, torch.zeros_like(self.conv1.bias))
             h = h + shift[:, :, None, None]
-        h = self.conv2(self.norm2(h))
+        h = self.norm2(h)  # what it was before is let go before the convolution takes memory
+        h = self.conv2(h)
         return h.add_(x if self.shortcut is None else self.shortcut(x))
 
 
@@ -89,8 +93,10 @@ def plan_downsample(module: nn.Module) -> Callable[[Tensor], Tensor]:
     return pack(layer.conv)
 
 
-def plan_upsample(module: nn.Module) -> Callable[[Tensor, tuple[int, int] | None], Tensor]:
-    """Every pixel four times, and a convolution.
+def plan_upsample(
+    module: nn.Module, prepare: Callable[[nn.Module], Any] = pack
+) -> Callable[[Tensor, tuple[int, int] | None], Tensor]:
+    """Every pixel four times, and a convolution, of which `prepare` makes a layer of the plan.
 
     Raises:
         UnknownModuleError: for another form.
@@ -98,7 +104,7 @@ def plan_upsample(module: nn.Module) -> Callable[[Tensor, tuple[int, int] | None
     layer: Any = module
     if not is_plain(module, Upsample2D) or not layer.use_conv or layer.use_conv_transpose or layer.norm is not None:
         raise UnknownModuleError(type(module).__name__)
-    convolve = pack(layer.conv)
+    convolve = prepare(layer.conv)
 
     def run(x: Tensor, size: tuple[int, int] | None) -> Tensor:
         if size is None:

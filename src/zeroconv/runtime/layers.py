@@ -166,6 +166,8 @@ def pack_together(layers: Sequence[nn.Module]) -> Layer | None:
 class Normalization:
     """Group normalization, and SiLU after it where that follows.
 
+    Means and variances are those of the features themselves, or, in a tile, those of a picture that stands for the whole.
+
     Args:
         layer: a `GroupNorm`.
         silu: whether SiLU follows.
@@ -178,9 +180,24 @@ class Normalization:
         if not isinstance(layer, nn.GroupNorm) or not is_plain(layer, nn.GroupNorm):
             raise UnknownModuleError(type(layer).__name__)
         self.layer, self.silu = layer, silu
+        self.measures = False
+        self.moments: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Normalized features, like `x`."""
         layer = self.layer
-        y = functional.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+        if self.measures:
+            self.moments = torch.var_mean(x.float().reshape(len(x), layer.num_groups, -1), dim=2, correction=0)
+        if self.moments is None or self.measures:
+            y = functional.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
+        else:
+            factor, shift = self.affine(*self.moments)
+            y = torch.addcmul(shift.to(x.dtype), x, factor.to(x.dtype))
         return functional.silu(y, inplace=True) if self.silu else y
+
+    def affine(self, variance: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """Factor and summand of each channel, (B, C, 1, 1), from what groups have, (B, groups)."""
+        layer, width = self.layer, self.layer.num_channels // self.layer.num_groups
+        deviation, mean = ((one.repeat_interleave(width, 1)) for one in ((variance + layer.eps).rsqrt(), mean))
+        factor = deviation * layer.weight.float()
+        return factor[:, :, None, None], (layer.bias.float() - mean * factor)[:, :, None, None]

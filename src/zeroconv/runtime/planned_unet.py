@@ -1,7 +1,7 @@
 """The controlled U-Net by plans: each network packed once, proven once, and called as before."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,9 +13,9 @@ from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.controlled_unet import add_controls
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.reuse import Reuse
-from zeroconv.messages import Message, tell
+from zeroconv.runtime.planned import Planned
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
-from zeroconv.runtime.proof import ALLOWED, StepNumbers, difference, without_packing
+from zeroconv.runtime.proof import StepNumbers
 from zeroconv.runtime.weights import Weights
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded, check_supported, decode, embed, encode
 
@@ -42,50 +42,6 @@ class PlainUNet:
     def decode(self, encoded: Encoded, text: Tensor) -> Tensor:
         """See `stable_diffusion.unet.decode`."""
         return decode(self.unet, encoded, text)
-
-
-@dataclass
-class Planned:
-    """A network's plan, and the tensors it was made from.
-
-    Attributes:
-        weights: of the network.
-        plan: a `UNetPlan`, a `ControlNetPlan`, a `DecoderPlan`, or what runs as it is.
-        plain: what runs as it is.
-        name: of the network, for messages.
-        step: the result of one step on random numbers, flat, of the plan or of `plain`; None needs no proof.
-        is_proven: whether the plan was compared with `plain`.
-    """
-
-    weights: Weights
-    plan: Any
-    plain: Any
-    name: str
-    step: Callable[[Any], Tensor] | None
-    is_proven: bool = False
-
-    def prove(self) -> bool:
-        """Whether the plan computes what the network does; if not, the network runs as it is, which is told.
-
-        What runs as it is within a plan is told, too.
-        """
-        self.is_proven = True
-        if self.step is None:
-            return True
-        dtype = next(self.weights.parts[0].parameters()).dtype
-        allowed, found = ALLOWED.get(dtype, 0.0), self.step(self.plan)
-        with without_packing(dtype):
-            error = difference(found, self.step(self.plain))
-        if error > allowed:
-            text = f"{self.name} runs as it is: its plan differs by {error:.1e} of the result, more than {allowed:.0e}"
-            tell(Message(text, "runtime.no-plan"))
-            self.plan = self.plain
-            return False
-        if self.plan.unknown:
-            parts = ", ".join(sorted(self.plan.unknown))
-            text = f"parts of {self.name} run as they are, because no plan computes them: {parts}"
-            tell(Message(text, "runtime.unknown", "info"))
-        return True
 
 
 class PlannedUNet:

@@ -1,12 +1,12 @@
 """The locked base: text, latents and U-Net of a Stable Diffusion of any family."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zeroconv.checkpoints import resolve
 from zeroconv.checkpoints.architecture.families import Family
@@ -14,6 +14,7 @@ from zeroconv.checkpoints.architecture.unet_shape import UNetShape
 from zeroconv.checkpoints.formats.textual_inversion import read_embedding
 from zeroconv.checkpoints.hub.download import pinned_name
 from zeroconv.errors import InputError
+from zeroconv.stable_diffusion.eight_bits import quantize
 from zeroconv.stable_diffusion.folder import open_folder
 from zeroconv.stable_diffusion.lora import LoraReport, add_lora
 from zeroconv.stable_diffusion.prompt_encoding import PromptEncoder, PromptEncoding, encode_prompts, encode_weighted_prompts
@@ -101,10 +102,32 @@ class StableDiffusion:
         """Merge a LoRA into the weights, for good, which raises `revision`, and note it in `options`; several add up.
 
         See `zeroconv.stable_diffusion.lora.add_lora`.
+
+        Raises:
+            InputError: when the weights are in 8 bits, which hold no sums.
         """
+        if self.options.get("weights") is not None:
+            message = f"the base's weights are in 8 bits, to which {path} cannot be added"
+            raise InputError(message, field="base.loras", hint="add LoRAs first")
         report = add_lora(self, path, weight)
         self.options = {**self.options, "loras": [*self.options.get("loras", ()), [str(path), weight]]}
         return report
+
+    def quantize(self, dtype: torch.dtype | None = None) -> Self:
+        """Keep the weights of U-Net and text encoders in 8 bits, for good, and note it in `options`; see `eight_bits`.
+
+        LoRAs are added before.
+
+        Args:
+            dtype: also change the type of what is not in 8 bits.
+        """
+        for network in self.networks:
+            if network is not self.vae:
+                quantize(network, dtype)
+        self.to(self.device, dtype)
+        self.options = {**self.options, "weights": "int8"}
+        self.revision += 1
+        return self
 
     def add_embedding(self, path: str | Path, word: str | None = None) -> None:
         """Teach it a textual-inversion embedding: `word` in a prompt, in any case, is read as the file's vectors.
@@ -138,7 +161,7 @@ class StableDiffusion:
         """Move the networks, and change their type if one is given; SDXL's autoencoder stays in float32 for float16."""
         for network in self.networks:
             kind = vae_dtype(self.vae.config, dtype, self.is_xl) if dtype is not None and network is self.vae else dtype
-            network.to(device) if kind is None else network.to(device, kind)
+            nn.Module.to(network, device, kind)
         return self
 
     @property
@@ -223,13 +246,25 @@ class StableDiffusion:
         return AddedConditions(text.pooled, sizes.expand(len(text.pooled), -1))
 
     @torch.no_grad()
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Scaled latents (B, C, H/8, W/8), the posterior's mean, of images (B, 3, H, W) in [-1, 1]."""
-        latents = self.vae.encode(images.to(self.device, self.vae.dtype)).latent_dist.mean * self.vae.config.scaling_factor
-        return latents.to(self.dtype)
+    def encode_images(self, images: Tensor, encode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Scaled latents (B, C, H/8, W/8), the posterior's mean, of images (B, 3, H, W) in [-1, 1].
+
+        Args:
+            images: of the pictures.
+            encode: the autoencoder's way from images to unscaled latents; its own if left out.
+        """
+        images = images.to(self.vae.device, self.vae.dtype)  # where the autoencoder is now
+        latents = self.vae.encode(images).latent_dist.mean if encode is None else encode(images)
+        return (latents * self.vae.config.scaling_factor).to(self.dtype)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] of scaled latents (B, C, H/8, W/8)."""
-        images = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
+    def decode(self, latents: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] of scaled latents (B, C, H/8, W/8).
+
+        Args:
+            latents: of the pictures.
+            decode: the autoencoder's way from unscaled latents to images, about -1 to 1; its own if left out.
+        """
+        z = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
+        images = self.vae.decode(z).sample if decode is None else decode(z)
         return (images.float() / 2 + 0.5).clamp(0, 1)

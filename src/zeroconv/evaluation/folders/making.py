@@ -34,6 +34,7 @@ from zeroconv.generation.base import describe_base, open_base
 from zeroconv.generation.png_metadata import fingerprint
 from zeroconv.messages import listen
 from zeroconv.runtime.choice import Runtime
+from zeroconv.stable_diffusion.eight_bits import quantize
 
 __all__ = ["Engine", "MakingJob", "Shard", "list_pictures", "make_pictures", "remove_pictures"]
 
@@ -103,6 +104,8 @@ class MakingJob:
             if self.runtime is not None:
                 pipeline.optimize(runtime=self.runtime)
             network = ControlNet.from_pretrained(self.control, unet=pipeline.base.unet)
+            if self.base.weights is not None:
+                quantize(network)
             return FolderMaker(self.plan, self.folder, pipeline, network, open_pairs(self.data, self.plan.condition))
 
 

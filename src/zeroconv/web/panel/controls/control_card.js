@@ -69,7 +69,8 @@ function Window({ control, put }) {
   const said = first >= last ? "no step" : last - first === steps ? "all steps" : `steps ${first + 1} to ${last} of ${steps}`;
   return html`<fieldset class="window"><legend class="visually-hidden">When it acts</legend>
     <${Slider} label="Start" value=${from} min=${0} max=${1} step=${0.05} onInput=${(start) => put({ start: Math.min(start, to - 0.05) })} />
-    <${Slider} label="End" value=${to} min=${0} max=${1} step=${0.05} onInput=${(end) => put({ end: Math.max(end, from + 0.05) })} note=${`Acts in ${said}.`} /></fieldset>`;
+    <${Slider} label="End" value=${to} min=${0} max=${1} step=${0.05} onInput=${(end) => put({ end: Math.max(end, from + 0.05) })} />
+    <small>Acts in ${said}.</small></fieldset>`;
 }
 
 function Details({ control, condition, put }) {

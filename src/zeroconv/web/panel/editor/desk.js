@@ -1,6 +1,7 @@
 // The drawings of this tab by control, and their way to the server: what is drawn is sent before it is used.
 import { sendPicture } from "../lib/api.js";
 import { signal } from "../lib/html.js";
+import { attempt } from "../lib/notices.js";
 import { pngOf, readPicture } from "../lib/pictures.js";
 import { conditionOf, controls, findControl, changeControl, settings, size } from "../state/store.js";
 import { checkControl } from "../controls/checks.js";
@@ -47,9 +48,15 @@ export const openEntry = (control, what) => desk.get(keyOf(control, what));
 const stale = (entry) => (entry.pose ? entry.people.value !== entry.sent : entry.drawing.version.value !== entry.sent);
 const gone = (entry) => entry.what !== "inpaint" && !findControl(entry.control);
 
-// sends what is newer than what the server has
+// sends what is newer than what the server has, one at a time
 export async function save(entry) {
+  await entry.sending?.catch(() => {});
   if (!stale(entry) || gone(entry)) return;
+  entry.sending = send(entry);
+  await entry.sending;
+}
+
+async function send(entry) {
   saving.value++;
   try {
     const version = entry.pose ? entry.people.value : entry.drawing.version.value;
@@ -61,7 +68,7 @@ export async function save(entry) {
     else if (entry.what === "mask") changeControl(entry.control, { mask: id });
     else {
       changeControl(entry.control, { map: id, ready: true, ...(entry.pose && { people: entry.people.value }) });
-      await checkControl(entry.control);
+      attempt(checkControl)(entry.control); // nobody waits for it
     }
   } finally {
     saving.value--;

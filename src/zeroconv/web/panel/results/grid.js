@@ -2,7 +2,7 @@
 import { html, signal, useState } from "../lib/html.js";
 import { Dialog, Select, useId } from "../lib/fields.js";
 import { pictureUrl } from "../lib/api.js";
-import { attempt } from "../lib/notices.js";
+import { attempt, tell } from "../lib/notices.js";
 import { saveAll } from "../editor/desk.js";
 import { cancel, jobs, send } from "../state/jobs.js";
 import { acts, buildRequest, whatIsMissing } from "../state/request.js";
@@ -40,6 +40,7 @@ function parameters() {
 
 async function queue(x, y, xs, ys) {
   await saveAll();
+  if (whatIsMissing()) return tell(whatIsMissing(), { level: "warning" });
   const request = { ...buildRequest(), num_images: 1 };
   const cells = ys.flatMap((row) => xs.map((column) => [column, row]));
   const grid = { id: `grid${Date.now()}`, x: { title: x.title, values: xs }, y: y && { title: y.title, values: ys }, cells: {} };
@@ -49,6 +50,7 @@ async function queue(x, y, xs, ys) {
     const id = await sendPatiently(asked, grid.id);
     grids.value = grids.value.map((one) => (one.id === grid.id ? { ...one, cells: { ...one.cells, [`${column} ${row}`]: id } } : one));
   }
+  return undefined;
 }
 
 // a full queue is waited for
@@ -79,7 +81,7 @@ export function GridDialog() {
   const xs = across?.read(x.text) ?? [];
   const ys = down ? down.read(y.text) : [""];
   const count = xs.length * ys.length;
-  const wrong = [...xs, ...ys].some((one) => Number.isNaN(one)) ? "some values are no numbers" : count > MOST ? `${count} pictures are more than ${MOST}` : count ? whatIsMissing() : "give some values";
+  const wrong = [...xs, ...ys].some((one) => Number.isNaN(one)) ? "some values are no numbers" : count > MOST ? `${count} pictures are more than ${MOST}` : count ? null : "give some values";
   const start = attempt(() => queue(across, down, xs, ys));
   return html`<${Dialog} title="Grid" wide=${grids.value.length > 0} onClose=${() => (gridOpen.value = false)}>
     <p class="small">One picture for each value, everything else as it is set now.</p>

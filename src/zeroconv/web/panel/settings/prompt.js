@@ -13,11 +13,11 @@ const CONTINUOUS = 250; // milliseconds between looks at the clock
 
 export async function generateNow() {
   if (sending.value) return;
-  const missing = whatIsMissing();
-  if (missing) return tell(missing, { level: "warning" });
   sending.value = true;
   try {
     await saveAll();
+    const missing = whatIsMissing();
+    if (missing) return tell(missing, { level: "warning" });
     await send(buildRequest());
     if (!settings.value.lockSeed) dice();
     stage.value = { kind: "result" };

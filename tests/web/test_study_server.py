@@ -19,7 +19,7 @@ from zeroconv.cli import main
 from zeroconv.errors import InputError
 from zeroconv.study import Study
 from zeroconv.web.study import StudyServer
-from zeroconv.web.study.server import public_host
+from zeroconv.web.public_host import public_host
 
 METHODS = ("secret-one", "secret-two", "secret-three")
 

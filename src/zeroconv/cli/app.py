@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from zeroconv.cli import convert, demo, evaluate, extract, generate, info, train, watch
+from zeroconv.cli import convert, demo, evaluate, extract, generate, info, serve, train, watch
 from zeroconv.cli.data import data
 from zeroconv.cli.errors import Commands
 from zeroconv.cli.study import study
@@ -40,6 +40,7 @@ def options(
 app.command("demo")(demo.demo)
 app.command("extract")(extract.extract)
 app.command("generate", cls=generate.Ordered)(generate.generate)
+app.command("serve")(serve.serve)
 app.command("train")(train.train)
 app.command("watch")(watch.watch)
 app.command("evaluate")(evaluate.evaluate)

@@ -35,6 +35,7 @@ def make_controls(
     base: StableDiffusion,
     size: tuple[int, int],
     resize: ResizeMode | None = None,
+    opened: dict[str, ControlNet] | None = None,
 ) -> list[Control]:
     """Open every ControlNet once and make its map.
 
@@ -43,11 +44,12 @@ def make_controls(
         base: the base.
         size: of the pictures, width and height.
         resize: how pictures, maps and masks of another size are fitted. None cuts pictures and refuses maps and masks.
+        opened: networks of this base that are open already, by name; those that are not are added.
 
     Raises:
         InputError: for a network or picture that cannot be opened, a map of another size, a base that does not fit.
     """
-    opened: dict[str, ControlNet] = {}
+    opened = {} if opened is None else opened
     controls: list[Control] = []
     for index, request in enumerate(requests):
         with name_field(f"controls.{index}.network"):

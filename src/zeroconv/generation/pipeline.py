@@ -11,7 +11,7 @@ from torch import Tensor
 from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.reuse import Reuse
 from zeroconv.control.weighting import Weighting
-from zeroconv.diffusion import build_scheduler, initial_noise, sample_latents
+from zeroconv.diffusion import Denoiser, build_scheduler, initial_noise, sample_latents
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.base import check_base_name, describe_base, open_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches
@@ -57,12 +57,16 @@ class ControlPipeline:
 
     Args:
         base: the locked base.
+
+    Attributes:
+        watch: wraps the denoiser of each batch, for whoever wants to see what it predicts.
     """
 
     def __init__(self, base: StableDiffusion) -> None:
         self.base = base
         self.runtime: Runtime | None = None
         self.runners: dict[Runtime, UNetRunner] = {}
+        self.watch: Callable[[Denoiser], Denoiser] = lambda denoiser: denoiser
 
     def optimize(self, dtype: torch.dtype | None = None, runtime: Runtime = "plan") -> Self:
         """Run base and ControlNets this way from now on: the same pictures up to rounding.
@@ -247,34 +251,34 @@ class ControlPipeline:
         denoiser = ControlledDenoiser(self.runner(steps), text.hidden_states, active, steps, added, decoder, reuse)
         z = initial_noise(base.latent_shape(*request.size), seeds).to(base.device, base.dtype)
         scheduler = build_scheduler(request.sampler, base.scheduler_config, steps)
-        return sample_latents(guidance.wrap(denoiser), z, scheduler, steps, seeds, on_step)
+        return sample_latents(self.watch(guidance.wrap(denoiser)), z, scheduler, steps, seeds, on_step)
 
 
 def generate(
     request: GenerationRequest,
-    base: StableDiffusion | None = None,
+    base: StableDiffusion | ControlPipeline | None = None,
     *,
     runtime: Runtime | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    opened: dict[str, ControlNet] | None = None,
 ) -> tuple[Output, list[Control]]:
     """From a request to its pictures, and the controls that steered them.
 
     Args:
         request: what is asked for.
-        base: the base, if it is open already; otherwise it is opened as `request.base` says.
+        base: the base, or a pipeline of it, if it is open already; otherwise it is opened as `request.base` says.
         runtime: see `ControlPipeline.optimize`; the usual one if left out.
         on_step: as in `ControlPipeline`.
+        opened: ControlNets of this base that are open already, by name; those that are not are added.
 
     Raises:
         InputError: when something in the request cannot be used, naming its field.
     """
-    if base is None:
-        base = open_base(request.base)
-    else:
-        check_base_name(request, base)
+    pipeline = base if isinstance(base, ControlPipeline) else ControlPipeline(base or open_base(request.base))
+    base = pipeline.base
+    check_base_name(request, base)
     size = request.size or (base.size, base.size)
-    controls = make_controls(request.controls, base, size, request.resize)
-    pipeline = ControlPipeline(base)
+    controls = make_controls(request.controls, base, size, request.resize, opened)
     output = (pipeline if runtime is None else pipeline.optimize(runtime=runtime))(
         request.prompt,
         controls,

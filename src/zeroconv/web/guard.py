@@ -1,17 +1,52 @@
-"""What stands before every route: known hosts, own pages, short bodies that come in time, and headers that keep others out."""
+"""What stands before every route: known hosts, own pages, who may come in, and bodies that are short and come in time."""
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from zeroconv.web.headers import HEADERS, LOOPBACK
 
-__all__ = ["Guard"]
+__all__ = ["Body", "Guard", "Refusal"]
 
 PATIENCE = 20.0  # seconds for the body of a slow client
+MEMORY = 512 * 2**20  # bytes of bodies that are on their way at a time
 OWN_HEADERS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 READING = ("GET", "HEAD")
+
+
+@dataclass(frozen=True)
+class Body:
+    """What may be sent to a route.
+
+    Attributes:
+        longest: bytes.
+        kinds: content types; one that ends in "/" stands for all that begin so.
+        is_optional: whether nothing, of no kind, may be sent as well.
+    """
+
+    longest: int = 8192
+    kinds: tuple[str, ...] = ("application/json",)
+    is_optional: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not let in.
+
+    Attributes:
+        status: of HTTP.
+        message: one line.
+        headers: beside those of every answer.
+    """
+
+    status: int
+    message: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Headers = dict[bytes, bytes]
 
 
 class Guard:
@@ -21,12 +56,24 @@ class Guard:
         app: the application inside.
         hosts: names that browsers may call this server by, without port, beside those of this machine. A page of another
             name that was made to lead here (DNS rebinding) is refused.
-        longest_body: bytes.
+        body: `body(method, path)`: what may be sent to a route.
+        admit: `admit(scope, headers)`: why somebody may not come in, asked before anything is read; None lets in.
+        describe: a refusal as JSON.
+        note: told the status of every answer.
     """
 
-    def __init__(self, app: Any, hosts: Iterable[str] = (), longest_body: int = 8192) -> None:
-        self.app, self.longest_body = app, longest_body
+    def __init__(
+        self,
+        app: Any,
+        hosts: Iterable[str] = (),
+        body: Callable[[str, str], Body] = lambda method, path: Body(),
+        admit: Callable[[Any, Headers], Refusal | None] = lambda scope, headers: None,
+        describe: Callable[[Refusal], Any] = lambda refusal: {"error": refusal.message},
+        note: Callable[[int], None] = lambda status: None,
+    ) -> None:
+        self.app, self.body, self.admit, self.describe, self.note = app, body, admit, describe, note
         self.hosts = LOOPBACK | {host.lower() for host in hosts}
+        self.held = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request in, or refuse it before anything of it is read."""
@@ -39,6 +86,7 @@ class Guard:
 
         async def send_guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
+                self.note(message["status"])
                 own = list[tuple[bytes, bytes]](message.get("headers", ()))
                 names = {name.lower() for name, _ in own}
                 message = {**message, "headers": [*own, *(pair for pair in OWN_HEADERS.items() if pair[0] not in names)]}
@@ -46,61 +94,104 @@ class Guard:
 
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         if len(hosts) != 1 or without_port(hosts[0]) not in self.hosts:
-            await refuse(send_guarded, 421, "this server is not known by that name")
+            await self.refuse(send_guarded, Refusal(421, "this server is not known by that name"))
+        elif scope["method"] not in READING and not is_own_page(dict(headers), hosts[0]):
+            await self.refuse(send_guarded, Refusal(403, "only the page itself may send something"))
+        elif (refusal := self.admit(scope, dict(headers))) is not None:
+            await self.refuse(send_guarded, refusal)
         elif scope["method"] in READING:
             await self.app(scope, receive, send_guarded)
-        elif not is_own_page(dict(headers), hosts[0]):
-            await refuse(send_guarded, 403, "only the page itself may send something")
         else:
             await self.pass_body(scope, dict(headers), receive, send_guarded)
 
-    async def pass_body(self, scope: Any, headers: dict[bytes, bytes], receive: Any, send: Any) -> None:
+    async def pass_body(self, scope: Any, headers: Headers, receive: Any, send: Any) -> None:
         """Let in a request with its body, once all of that is there."""
-        said = headers.get(b"content-length", b"0")
-        if not said.isdigit() or int(said) > self.longest_body:
-            await refuse(send, 413, f"at most {self.longest_body} bytes may be sent")
+        said, body = headers.get(b"content-length", b"0"), self.body(scope["method"], scope["path"])
+        too_long = Refusal(413, f"at most {body.longest} bytes may be sent")
+        if not said.isdigit() or len(said) > 18 or int(said) > body.longest:
+            await self.refuse(send, too_long)
             return
-        if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-            await refuse(send, 415, "expected application/json")
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
+        is_known = any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in body.kinds)
+        is_empty = not kind and int(said) == 0 and b"transfer-encoding" not in headers
+        if not is_known and not (body.is_optional and is_empty):
+            await self.refuse(send, Refusal(415, f"expected {' or '.join(body.kinds)}".replace("image/", "image/*")))
             return
+        reading = Reading(self, body.longest)
         try:
             async with asyncio.timeout(PATIENCE):
-                body = await read_body(receive, self.longest_body)
+                content = await reading.read(receive)
         except TimeoutError:
-            await refuse(send, 408, f"the request did not come within {PATIENCE:.0f} seconds")
-            return
+            await self.refuse(send, Refusal(408, f"the request did not come within {PATIENCE:.0f} seconds"))
         except OverflowError:
-            await refuse(send, 413, f"at most {self.longest_body} bytes may be sent")
-            return
-        if body is None:
-            return
-        parts = [{"type": "http.request", "body": body, "more_body": False}]
+            await self.refuse(send, too_long)
+        except MemoryError:
+            await self.refuse(send, Refusal(503, "too much is being sent at a time", (("Retry-After", "5"),)))
+        else:
+            if content is not None:
+                parts = [{"type": "http.request", "body": content, "more_body": False}]
 
-        async def receive_again() -> Any:
-            return parts.pop() if parts else await receive()
+                async def receive_again() -> Any:
+                    return parts.pop() if parts else await receive()
 
-        await self.app(scope, receive_again, send)
+                await self.app(scope, receive_again, send)
+        finally:
+            reading.release()
+
+    async def refuse(self, send: Any, refusal: Refusal) -> None:
+        """Answer that something is not done; the connection ends, as there may be more of the request."""
+        content = json.dumps(self.describe(refusal)).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+            (b"connection", b"close"),
+            *((name.lower().encode(), value.encode()) for name, value in refusal.headers),
+        ]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
 
-async def read_body(receive: Any, longest: int) -> bytes | None:
-    """All of a body; None when the client left.
+class Reading:
+    """A body on its way, which counts in the memory of the guard until it was dealt with.
 
-    Raises:
-        OverflowError: it is longer.
+    Args:
+        guard: that reads it.
+        longest: bytes.
     """
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if len(body) > longest:
-            raise OverflowError
-        if not message.get("more_body"):
-            return body
+
+    def __init__(self, guard: Guard, longest: int) -> None:
+        self.guard, self.longest, self.held = guard, longest, 0
+
+    async def read(self, receive: Any) -> bytes | None:
+        """All of it; None when the client left.
+
+        Raises:
+            OverflowError: it is longer.
+            MemoryError: together with others it is too much.
+        """
+        parts: list[bytes] = []
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part: bytes = message.get("body", b"")
+            parts.append(part)
+            self.held += len(part)
+            self.guard.held += len(part)
+            if self.held > self.longest:
+                raise OverflowError
+            if self.guard.held > MEMORY:
+                raise MemoryError
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    def release(self) -> None:
+        """It is done with."""
+        self.guard.held -= self.held
+        self.held = 0
 
 
-def is_own_page(headers: dict[bytes, bytes], host: str) -> bool:
+def is_own_page(headers: Headers, host: str) -> bool:
     """Whether a page of this server asks, where the browser says which one does."""
     origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site", b"same-origin")
     own = origin is None or origin.decode("latin-1") in (f"http://{host}", f"https://{host}")
@@ -111,15 +202,3 @@ def without_port(host: str) -> str:
     """The name in a Host header: "localhost" of "localhost:8766"."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() else host.lower()
-
-
-async def refuse(send: Any, status: int, why: str) -> None:
-    """Answer that something is not done; the connection ends, as there may be more of the request."""
-    body = json.dumps({"error": why}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -3,17 +3,17 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
-
 from zeroconv.errors import InputError
 from zeroconv.study.store import AnsweredError, Study
-from zeroconv.web.guard import LOOPBACK, Guard
+from zeroconv.web.guard import Guard
+from zeroconv.web.headers import LOOPBACK
+from zeroconv.web.public_host import public_host
 from zeroconv.web.study.routes import asset, study_router
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
-__all__ = ["StudyServer", "public_host", "study_app"]
+__all__ = ["StudyServer", "study_app"]
 
 EXTRA = 'pip install "zeroconv[serve]"'
 CONNECTIONS = 512  # at a time; whoever comes then is told to come again
@@ -68,22 +68,6 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
     api.add_exception_handler(OSError, handle_disk)
     api.add_exception_handler(Exception, handle_mistake)
     return Guard(api, hosts)
-
-
-def public_host(url: str) -> str:
-    """The name in a public address, without port.
-
-    Raises:
-        InputError: it is no address of a server.
-    """
-    hint = "expected one such as https://study.example.org"
-    try:
-        found = TypeAdapter(AnyHttpUrl).validate_python(url)
-    except ValidationError as error:
-        raise InputError(f"{url!r} is no address of a server", field="url", hint=hint) from error
-    if not found.host or (found.path or "").strip("/") or found.query or found.fragment or found.username:
-        raise InputError(f"{url!r} is more than the address of a server", field="url", hint=hint)
-    return found.host
 
 
 class StudyServer:

@@ -1,0 +1,235 @@
+"""Every job that waits or runs, as clients and workers see it: its place, its events, whether it is still wanted, its end."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from zeroconv.service.events import EventLog, EventLogs
+from zeroconv.service.failure import BusyError, Failure
+from zeroconv.service.gallery import Gallery
+from zeroconv.service.jobs import Job, JobStore
+from zeroconv.service.metrics import Metrics
+from zeroconv.service.turns import Turns
+from zeroconv.service.wait_times import WaitTimes
+
+__all__ = ["ATTEMPTS", "JobBoard"]
+
+ATTEMPTS = 2  # of a job whose worker dies, or whose server does
+RETRIED = {"code": "job.retried", "text": "the worker died over this job: it is begun once more", "level": "warning"}
+INTERRUPTED = Failure("interrupted", "the server ended twice while this job ran")
+
+
+@dataclass
+class Progress:
+    """What is known of a job that has not ended, beside its row.
+
+    Attributes:
+        deadline: of `time.monotonic`.
+        cancel: tells the worker that runs it to stop; None while nobody runs it.
+        is_cancelled: whether it is not wanted any more.
+        step: denoising steps that are done, of all its pictures.
+        steps: in all.
+        messages: that were told.
+    """
+
+    deadline: float
+    cancel: Callable[[], None] | None = None
+    is_cancelled: bool = False
+    step: int = 0
+    steps: int = 0
+    messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+class JobBoard:
+    """The jobs of a service. Clients and the threads of workers share it.
+
+    Args:
+        jobs: their rows.
+        gallery: of their pictures.
+        turns: in which they wait.
+        times: what they take.
+        metrics: that count them.
+        seconds: from a job's arrival to its deadline.
+    """
+
+    def __init__(
+        self, jobs: JobStore, gallery: Gallery, turns: Turns, times: WaitTimes, metrics: Metrics, seconds: float
+    ) -> None:
+        self.jobs, self.gallery, self.turns, self.times, self.metrics = jobs, gallery, turns, times, metrics
+        self.seconds, self.logs = seconds, EventLogs()
+        self.live: dict[str, Progress] = {}
+        self.lock = threading.RLock()
+        self.stop_at = float("inf")
+
+    def add(self, client: str, request: dict[str, Any]) -> Job:
+        """Queue a new job.
+
+        Raises:
+            BusyError: the queue has no place for this client.
+            OSError: it cannot be kept.
+        """
+        with self.lock:
+            self.require_room(client)
+            job = self.jobs.add(client, request)
+            self.wait(job, 1)
+        return job
+
+    def adopt(self, job: Job) -> None:
+        """Queue a job of an earlier service; one over which the service ended twice has failed."""
+        with self.lock:
+            if job.attempts >= ATTEMPTS:
+                self.jobs.end(job.id, "failed", error=INTERRUPTED)
+            else:
+                self.jobs.put_back(job.id, job.attempts)
+                self.wait(job, 0)
+
+    def wait(self, job: Job, level: int) -> None:
+        """A job takes its place in the queue."""
+        self.live[job.id] = Progress(time.monotonic() + self.seconds)
+        log = self.logs.open(job.id)
+        self.turns.add(job.id, job.client, level)
+        log.add("queued", {"position": self.position(job.id) or 0})
+
+    def require_room(self, client: str) -> None:
+        """That a client may add a job.
+
+        Raises:
+            BusyError: it may not.
+        """
+        if not self.turns.has_room(client):
+            self.metrics.count("zeroconv_refused_total")
+            raise BusyError(f"{len(self.turns)} jobs wait already", self.times.retry_after(0))
+
+    def position(self, job: str) -> int | None:
+        """How many jobs are taken before this one; None for one that does not wait."""
+        order = self.turns.order()
+        return order.index(job) if job in order else None
+
+    def begin(self, job: str, cancel: Callable[[], None]) -> tuple[dict[str, Any], int]:
+        """A worker begins a job.
+
+        Args:
+            job: which.
+            cancel: tells the worker to stop.
+
+        Returns:
+            The request, and how often it was begun by now.
+
+        Raises:
+            OSError: that cannot be kept.
+        """
+        attempts = self.jobs.begin(job)
+        with self.lock:
+            progress = self.live[job]
+            progress.cancel, progress.messages = cancel, []
+        self.logs.open(job).add("started", {})
+        for place, waiting in enumerate(self.turns.order()):
+            if (log := self.logs.get(waiting)) is not None and log.followers:
+                log.add("queued", {"position": place})
+        return self.jobs.get(job).request, attempts
+
+    def note(self, job: str, event: str, data: dict[str, Any]) -> None:
+        """Something happened to a job that runs.
+
+        Raises:
+            OSError: a picture cannot be kept.
+        """
+        progress = self.live[job]
+        if event == "step":
+            progress.step, progress.steps = data["step"], data["steps"]
+            self.metrics.count("zeroconv_steps_total")
+        elif event == "message":
+            progress.messages.append(data)
+        elif event == "result":
+            request = data.pop("request")
+            self.gallery.add(job, data, request)
+            self.metrics.count("zeroconv_pictures_total")
+        self.logs.open(job).add(event, data)
+
+    def end(self, job: str, state: str, error: Failure | None = None, seconds: float | None = None) -> None:
+        """A job has ended.
+
+        Args:
+            job: which.
+            state: "done", "failed" or "cancelled".
+            error: why it failed.
+            seconds: that it ran.
+        """
+        with self.lock:
+            progress = self.live.pop(job, None)
+        self.jobs.end(job, state, None if progress is None else progress.messages, error)
+        self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
+        self.metrics.count("zeroconv_jobs_total", state=state)
+        if state == "done" and seconds is not None:
+            self.times.note(seconds)
+            self.metrics.observe("zeroconv_job_seconds", seconds)
+
+    def retry(self, job: str, attempts: int) -> None:
+        """A job whose worker died waits again, before all others."""
+        self.jobs.put_back(job, attempts)
+        with self.lock:
+            progress = self.live[job]
+            progress.cancel, progress.step = None, 0
+        self.logs.open(job).add("message", RETRIED)
+        self.turns.add(job, "", level=0)
+        self.logs.open(job).add("queued", {"position": 0})
+
+    def is_unwanted(self, job: str) -> bool:
+        """Whether a job that runs was cancelled."""
+        progress = self.live.get(job)
+        return progress is None or progress.is_cancelled
+
+    def is_late(self, job: str) -> bool:
+        """Whether a job is beyond its deadline."""
+        progress = self.live.get(job)
+        return progress is not None and time.monotonic() > progress.deadline
+
+    def cancel(self, name: str) -> str:
+        """Have a job not done, or not any further.
+
+        Returns:
+            Its state then: "cancelled", or how it had ended before.
+
+        Raises:
+            MissingError: there is none.
+        """
+        with self.lock:
+            progress = self.live.get(name)
+            if progress is not None:
+                progress.is_cancelled = True
+                if self.turns.remove(name):
+                    self.end(name, "cancelled")
+                elif progress.cancel is not None:
+                    progress.cancel()
+                    self.jobs.end(name, "cancelled", progress.messages)
+                    self.logs.open(name).add("cancelled", {})
+        return self.jobs.get(name).state
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """A job as plain values, as it stands now.
+
+        Raises:
+            MissingError: there is none.
+        """
+        job, progress = self.jobs.get(name), self.live.get(name)
+        values = {key: getattr(job, key) for key in ("id", "state", "created", "request", "results", "error")}
+        steps = {"step": progress.step, "steps": progress.steps} if progress is not None else {"step": 0, "steps": 0}
+        messages = progress.messages if progress is not None else job.messages
+        return {**values, **steps, "position": self.position(name), "messages": list(messages)}
+
+    def follow(self, name: str) -> EventLog:
+        """What happens to a job; of one that ended long ago, its messages, its results and its end.
+
+        Raises:
+            MissingError: there is none.
+        """
+        if (log := self.logs.get(name)) is not None:
+            return log
+        job, log = self.jobs.get(name), EventLog()
+        for event, rows in (("message", job.messages), ("result", job.results)):
+            for data in rows:
+                log.add(event, data)
+        log.add(job.state, {"error": job.error} if job.state == "failed" else {})
+        return log

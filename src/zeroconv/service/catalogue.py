@@ -1,0 +1,112 @@
+"""What a service offers: its bases, and the ControlNets that fit them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from zeroconv.checkpoints.hub.resolve import embedded_names
+from zeroconv.control import ControlNet
+from zeroconv.errors import name_field
+from zeroconv.generation.base import find_device
+from zeroconv.stable_diffusion import StableDiffusion
+
+__all__ = ["BaseEntry", "Catalogue", "ControlEntry", "read_catalogue"]
+
+
+@dataclass(frozen=True)
+class BaseEntry:
+    """A base.
+
+    Attributes:
+        name: as it is opened.
+        width: of its pictures, in pixels.
+        height: the same.
+        family: "sd15", "sd21" or "sdxl".
+    """
+
+    name: str
+    width: int
+    height: int
+    family: str
+
+
+@dataclass(frozen=True)
+class ControlEntry:
+    """A ControlNet.
+
+    Attributes:
+        name: as it is opened.
+        condition: that it follows, if it says so; of several "canny+depth".
+        bases: those that it fits.
+    """
+
+    name: str
+    condition: str | None
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All of it.
+
+    Attributes:
+        bases: the first is that of requests that name none.
+        controls: in the order of their names, those of the package first.
+        device: of torch, such as "cpu".
+        dtype: of the bases.
+    """
+
+    bases: tuple[BaseEntry, ...]
+    controls: tuple[ControlEntry, ...]
+    device: str
+    dtype: str
+
+    def networks_of(self, base: str) -> dict[str, ControlEntry]:
+        """The ControlNets that fit a base, by name."""
+        return {one.name: one for one in self.controls if base in one.bases}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Catalogue":
+        """From plain values."""
+        controls = tuple(ControlEntry(**{**one, "bases": tuple(one["bases"])}) for one in values["controls"])
+        return cls(tuple(BaseEntry(**one) for one in values["bases"]), controls, values["device"], values["dtype"])
+
+
+def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: str | None) -> Catalogue:
+    """Look at every network once; weights stay where they are until they are used.
+
+    Args:
+        bases: names that were given.
+        controls: names that were given; those of the package that fit come before them.
+        device: of torch; None is the best there is.
+
+    Raises:
+        InputError: one of them cannot be opened, or a given ControlNet fits no base.
+    """
+    opened: dict[str, StableDiffusion] = {}
+    for index, name in enumerate(bases):
+        with name_field(f"base.{index}"):
+            opened[name] = StableDiffusion.from_pretrained(name, dtype=None)
+    entries = tuple(BaseEntry(name, base.size, base.size, base.family.key) for name, base in opened.items())
+    found: list[ControlEntry] = []
+    for index, name in enumerate(dict.fromkeys([*embedded_names("ControlNet"), *controls])):
+        fits: dict[str, str | None] = {}
+        reason: ValueError | OSError | None = None
+        for base_name, base in opened.items():
+            try:
+                network = ControlNet.from_pretrained(name, unet=base.unet)
+                network.check_base(base.unet)
+                if network.config.base in (None, base_name) or name in controls:
+                    fits[base_name] = network.config.condition
+            except (ValueError, OSError) as error:
+                reason = error
+        if fits:
+            found.append(ControlEntry(name, next(iter(fits.values())), tuple(fits)))
+        elif name in controls:
+            with name_field(f"control.{max(0, index - len(embedded_names('ControlNet')))}"):
+                raise reason or ValueError(f"{name} fits none of the bases")
+    place = find_device(device)
+    return Catalogue(entries, tuple(found), str(place), "float32" if place.type == "cpu" else "float16")

@@ -1,0 +1,150 @@
+"""What a request to a service may name: pictures that it holds or that are in the store, and networks that are listed."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zeroconv import conditions
+from zeroconv.data_uri import is_data_uri, read_data_uri
+from zeroconv.errors import InputError
+from zeroconv.generation import BaseRequest, ControlRequest, GenerationRequest
+from zeroconv.service.catalogue import Catalogue
+from zeroconv.service.failure import MissingError
+from zeroconv.service.pictures import PICTURE, PictureStore
+from zeroconv.service.settings import Limits
+
+__all__ = [
+    "PICTURE_FIELDS",
+    "check_limits",
+    "check_names",
+    "check_parameters",
+    "map_pictures",
+    "open_parameters",
+    "store_picture",
+]
+
+PICTURE_FIELDS = ("init_image", "mask_image")
+"""Fields of a request beside those of its controls that hold a picture, of whichever it has."""
+CONTROL_PICTURES = ("image", "condition", "mask")
+CLOSED_FORMATS = ("path", "picture")
+LONGEST_TEXT = 10_000  # letters of a prompt
+LARGEST_NUMBER = 4096  # pixels, of an extractor's parameters
+EXPECTED = f'expected a data: URI, or "{PICTURE}ID" of a picture that was sent before'
+
+
+def map_pictures(request: GenerationRequest, change: Callable[[str, str], str]) -> GenerationRequest:
+    """The same request with every picture replaced.
+
+    Args:
+        request: any.
+        change: `change(picture, field)` gives another text for a picture.
+    """
+    own = {name: change(value, name) for name in PICTURE_FIELDS if (value := getattr(request, name, None)) is not None}
+    controls: list[ControlRequest] = []
+    for index, control in enumerate(request.controls):
+        place = f"controls.{index}"
+        found = {name: getattr(control, name) for name in CONTROL_PICTURES}
+        changed: dict[str, Any] = {name: change(value, f"{place}.{name}") for name, value in found.items() if value is not None}
+        maps = {name: value and change(value, f"{place}.maps.{name}") for name, value in control.maps.items()}
+        controls.append(control.model_copy(update={**changed, "maps": maps}))
+    return request.model_copy(update={**own, "controls": tuple(controls)})
+
+
+def store_picture(picture: str, field: str, store: PictureStore) -> str:
+    """A picture of a request by its place in the store: `picture:ID`.
+
+    Args:
+        picture: a `data:` URI, or `picture:ID`.
+        field: of the request.
+        store: where it is, or is kept from now on.
+
+    Raises:
+        InputError: it is neither, or no readable picture.
+    """
+    try:
+        if is_data_uri(picture):
+            return PICTURE + store.add(read_data_uri(picture).getvalue()).id
+        if picture.startswith(PICTURE):
+            store.path(picture.removeprefix(PICTURE))
+            return picture
+    except (ValueError, MissingError) as error:
+        raise InputError(str(error), field=field) from error
+    raise InputError(f"{field} is {picture!r:.60}", field=field, hint=EXPECTED)
+
+
+def check_names(request: GenerationRequest, catalogue: Catalogue) -> GenerationRequest:
+    """The same request with the base spelt out, once everything it names is listed.
+
+    Raises:
+        InputError: it names a base, network or file that is not listed, or opens a base in a way of its own.
+    """
+    default = catalogue.bases[0].name
+    base = request.base if "base" in request.model_fields_set else BaseRequest(name=default)
+    if base.name not in {one.name for one in catalogue.bases}:
+        known = ", ".join(one.name for one in catalogue.bases)
+        raise InputError(f"base is {base.name!r:.60}; expected one of {known}", field="base.name")
+    usual = BaseRequest(name=base.name, device=catalogue.device, dtype=catalogue.dtype)
+    for name in BaseRequest.model_fields:
+        value = getattr(base, name)
+        if value not in (getattr(usual, name), BaseRequest.model_fields[name].get_default()):
+            raise InputError(f"base.{name} cannot be chosen here", field=f"base.{name}", hint="leave it out")
+    known = catalogue.networks_of(base.name)
+    for index, control in enumerate(request.controls):
+        if control.network not in known:
+            said = f"the network is {control.network!r:.60}; expected one of {', '.join(known)}"
+            raise InputError(said, field=f"controls.{index}.network")
+        check_parameters(known[control.network].condition, control.extract, f"controls.{index}.extract")
+    return request.model_copy(update={"base": BaseRequest(name=base.name)})
+
+
+def check_limits(request: GenerationRequest, limits: Limits) -> None:
+    """That a request asks for no more than is done for one.
+
+    Raises:
+        InputError: naming what is too much.
+    """
+    amounts = [
+        ("num_images", request.num_images, limits.images),
+        ("num_inference_steps", request.num_inference_steps, limits.steps),
+        ("controls", len(request.controls), limits.controls),
+        *(("size", side, limits.longest_side) for side in request.size or ()),
+        *((name, len(getattr(request, name)), LONGEST_TEXT) for name in ("prompt", "negative_prompt")),
+    ]
+    for field, got, most in amounts:
+        if got > most:
+            letters = " letters" if field.endswith("prompt") else ""
+            raise InputError(f"{field} is {got}{letters}; expected {most} at most here", field=field)
+    if request.seed + request.num_images > 2**64:
+        raise InputError(f"seed is {request.seed}; the last picture's would be beyond 2^64", field="seed")
+
+
+def open_parameters(condition: str) -> dict[str, Any]:
+    """The JSON Schema of the parameters of an extractor that requests may set: those that name no file and no device."""
+    schema = conditions.json_schema(conditions.get(condition))
+    found = {name: one for name, one in schema["properties"].items() if not is_closed(name, one)}
+    return {**schema, "properties": found}
+
+
+def is_closed(name: str, schema: Mapping[str, Any]) -> bool:
+    """Whether a parameter is the server's own: a path, a picture, a device."""
+    kinds = [schema, *schema.get("anyOf", ())]
+    return name.rpartition(".")[2] in ("device", "weights") or any(kind.get("format") in CLOSED_FORMATS for kind in kinds)
+
+
+def check_parameters(condition: str | None, parameters: Mapping[str, Any], field: str) -> None:
+    """That parameters of an extractor are of those that requests may set, and not beyond use.
+
+    Raises:
+        InputError: naming the parameter.
+    """
+    known = None if condition is None else conditions.find(condition)
+    if known is None:
+        if parameters:
+            raise InputError("the network does not say which condition it follows, so nothing can be set", field=field)
+        return
+    allowed = open_parameters(known.name)["properties"]
+    for name, value in parameters.items():
+        if name not in allowed:
+            listed = ", ".join(allowed) or "none"
+            raise InputError(f"{condition}: there is no parameter {name!r:.40}; expected {listed}", field=f"{field}.{name}")
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise InputError(f"{name} is {value:g}; expected {LARGEST_NUMBER} at most", field=f"{field}.{name}")

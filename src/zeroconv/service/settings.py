@@ -1,0 +1,60 @@
+"""How a service is set up: where its state is, what it offers, and how much of it one request may take."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+__all__ = ["Limits", "ServiceSettings"]
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that is done for one request, and for all of them.
+
+    Attributes:
+        longest_side: pixels of a picture.
+        steps: denoising steps of a picture.
+        images: pictures of one request.
+        controls: of one request.
+        body_bytes: of a request.
+        queue: jobs that wait; one client may hold as many as places are free.
+        seconds: from a job's arrival to its end.
+        reading_seconds: for the map of a picture, or its settings.
+    """
+
+    longest_side: int = 1024
+    steps: int = 150
+    images: int = 16
+    controls: int = 8
+    body_bytes: int = 32 * 2**20
+    queue: int = 256
+    seconds: float = 1800.0
+    reading_seconds: float = 60.0
+
+    def to_json(self) -> dict[str, float]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What a service is started with.
+
+    Attributes:
+        folder: of its state: `service.sqlite` and the pictures beside it.
+        bases: names of bases that requests may name; the first is the one of requests that name none.
+        controls: ControlNets beside those of the package that fit one of the bases.
+        devices: a worker process for each; None is the best device there is.
+        memory: bytes of networks that a worker keeps; the least recently used goes first.
+        threads: of a worker on a CPU; None leaves it to torch.
+        limits: of requests.
+    """
+
+    folder: Path
+    bases: tuple[str, ...] = ("tiny",)
+    controls: tuple[str, ...] = ()
+    devices: tuple[str | None, ...] = (None,)
+    memory: int = 8 * GIB
+    threads: int | None = None
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,107 @@
+"""The server of the service: on this machine alone, unless a token and its address are named."""
+
+import logging
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from zeroconv.errors import InputError
+from zeroconv.service import Service
+from zeroconv.web.app import EXTRA, service_app
+from zeroconv.web.headers import LOOPBACK
+from zeroconv.web.public_host import public_host
+
+__all__ = ["ServiceServer"]
+
+CONNECTIONS = 2048  # at a time; whoever comes then is told to come again
+GRACE = 5  # seconds that answers may take when the server is to end
+ALL = ("0.0.0.0", "::", "[::]")
+
+
+class ServiceServer:
+    """Serves a service until it is interrupted.
+
+    Args:
+        service: it; started and stopped by whoever made it.
+        port: any free one if 0.
+        host: the address that is listened on.
+        urls: public addresses by which it is reached, if not by that of this machine.
+        token: that is asked for. Whatever is not of this machine alone needs one.
+
+    Attributes:
+        url: where the page is.
+
+    Raises:
+        InputError: the port is taken, or others could reach it without a token, or something is not installed.
+    """
+
+    def __init__(
+        self, service: Service, port: int = 0, host: str = "127.0.0.1", urls: tuple[str, ...] = (), token: str | None = None
+    ) -> None:
+        check_reach(host, urls, token)
+        try:
+            import uvicorn
+        except ImportError as error:
+            raise InputError("the service needs uvicorn, which is not installed", hint=EXTRA) from error
+        hosts = (*map(public_host, urls), *(() if host in ALL else (host,)))
+        is_https = bool(urls) and all(url.startswith("https:") for url in urls)
+        self.config = uvicorn.Config(
+            service_app(service, hosts, token, is_https), host=host.strip("[]"), port=port, log_config=None,
+            log_level="critical", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE, ws="none", lifespan="off", proxy_headers=False,
+        )  # fmt: skip
+        self.service, self.server = service, uvicorn.Server(self.config)
+        try:
+            self.socket: Any = self.config.bind_socket()
+        except SystemExit as error:  # uvicorn's way to say so
+            raise InputError(f"port {port} of {host} cannot be used", field="port", hint="give another --port") from error
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # silent until here, where the line above says it better
+        self.url = (urls[0] if urls else f"http://{host}:{self.socket.getsockname()[1]}").rstrip("/")
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM; requests that have begun are answered."""
+        before = signal.getsignal(signal.SIGTERM)
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main:
+            signal.signal(signal.SIGTERM, interrupt)  # uvicorn raises the signal again when it has ended
+        leave = self.server.handle_exit
+
+        def handle_exit(number: int, frame: FrameType | None) -> None:
+            self.service.board.turns.close()  # whoever follows a job is let go
+            leave(number, frame)
+
+        self.server.handle_exit = handle_exit
+        try:
+            self.server.run(sockets=[self.socket])
+        finally:
+            self.socket.close()
+            if is_main:
+                signal.signal(signal.SIGTERM, before)
+
+    def stop(self) -> None:
+        """End `run`, from another thread."""
+        self.service.board.turns.close()
+        self.server.should_exit = True
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def check_reach(host: str, urls: tuple[str, ...], token: str | None) -> None:
+    """That nobody from elsewhere comes in without a token.
+
+    Raises:
+        InputError: others could.
+    """
+    for url in urls:
+        public_host(url)
+    is_public = host not in LOOPBACK or any(public_host(url) not in LOOPBACK for url in urls)
+    if is_public and token is None:
+        message = f"others can reach {host if host not in LOOPBACK else urls[0]}, and no token is asked for"
+        raise InputError(message, field="token_file", hint="give --token-file FILE")
+    if host in ALL and not urls:
+        message = f"{host} is every address of this machine, and the one that others use is not named"
+        raise InputError(message, field="url", hint="name it, such as --url http://192.168.1.5:7860")

@@ -1,0 +1,79 @@
+"""Who may come in where others than this machine can: whoever shows the token, as a header or, for the page, as a cookie."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from zeroconv.errors import InputError, name_field
+from zeroconv.web.guard import Refusal
+
+__all__ = ["COOKIE", "Token", "read_token"]
+
+COOKIE = "zeroconv"
+SHORTEST = 16  # letters
+LONGEST = 4096  # bytes of the file
+MAKE_ONE = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
+
+def read_token(path: Path) -> str:
+    """The token that a file holds.
+
+    Raises:
+        InputError: there is no such file, or what it holds is too short or has spaces.
+    """
+    with name_field("token_file"), path.open("rb") as file:
+        text = file.read(LONGEST).decode("utf-8", "replace").strip()
+    if len(text) < SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
+        message = f"{path} holds no token: expected {SHORTEST} letters or more without spaces"
+        raise InputError(message, field="token_file", hint=MAKE_ONE)
+    return text
+
+
+@dataclass(frozen=True)
+class Token:
+    """What lets somebody in.
+
+    Attributes:
+        secret: the token.
+        open_paths: addresses that need none.
+    """
+
+    secret: str
+    open_paths: tuple[str, ...] = ()
+
+    @property
+    def cookie(self) -> str:
+        """The value of the cookie, by which nobody learns the token."""
+        return hashlib.sha256(b"zeroconv cookie " + self.secret.encode()).hexdigest()
+
+    def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Refusal | None:
+        """Why a request may not come in; None lets it in."""
+        if scope["path"] in self.open_paths:
+            return None
+        word, _, shown = headers.get(b"authorization", b"").partition(b" ")
+        if word.lower() == b"bearer" and self.is_secret(shown.strip()):
+            return None
+        for part in headers.get(b"cookie", b"").split(b";"):
+            name, _, value = part.strip().partition(b"=")
+            if name == COOKIE.encode() and secrets.compare_digest(value, self.cookie.encode()):
+                return None
+        if scope["path"] == "/" and self.is_shown(scope):
+            return None
+        said = "a token is needed: send it as Authorization: Bearer, or open the page as /?token=TOKEN"
+        return Refusal(401, said, (("WWW-Authenticate", "Bearer"),))
+
+    def is_shown(self, scope: Any) -> bool:
+        """Whether the address of a request has the token in it."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+        return any(self.is_secret(value.encode("utf-8", "replace")) for value in query.get("token", ()))
+
+    def is_secret(self, shown: bytes) -> bool:
+        """Whether somebody shows the token."""
+        return secrets.compare_digest(shown, self.secret.encode())
+
+    def set_cookie(self, is_https: bool) -> str:
+        """The header that gives a browser the cookie."""
+        return f"{COOKIE}={self.cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000{'; Secure' if is_https else ''}"

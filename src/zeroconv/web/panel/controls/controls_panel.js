@@ -29,6 +29,8 @@ export function ControlsPanel() {
     <${AddControl} first=${list.length === 0} /></section>`;
 }
 
+const short = (summary) => summary.replace(/ \(.*\)$/, ""); // without the extractors' names
+
 function AddControl({ first }) {
   const [open, setOpen] = useState(false);
   const add = (network) => (addControl(network), setOpen(false));
@@ -37,7 +39,7 @@ function AddControl({ first }) {
     <ul>${networks.value.map((one) => {
       const condition = conditionOf(one.condition ?? one.conditions?.[0]);
       return html`<li key=${one.name}><button type="button" class="plain" onClick=${() => add(one)}><strong>${condition?.title ?? one.name}</strong>
-        <small>${condition?.summary ?? one.name}</small></button></li>`;
+        <small>${short(condition?.summary ?? one.name)}</small></button></li>`;
     })}</ul>
     ${networks.value.length === 0 && html`<p class="small">The server lists no ControlNet for this base.</p>`}
     ${!first && html`<button type="button" class="plain" onClick=${() => setOpen(false)}>Cancel</button>`}</div>`;

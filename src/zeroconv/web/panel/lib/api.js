@@ -28,7 +28,7 @@ const bytes = (path, blob, type) =>
 export const readOptions = () => ask("/options").then((reply) => reply.json());
 export const sendPicture = (blob) => bytes("/pictures", blob);
 export const extractMap = (body) => json("/extract", "POST", body);
-export const checkMap = (condition, map) => json("/check", "POST", { condition, map }).then((said) => said.warnings);
+export const checkMap = (condition, map) => json("/check", "POST", { condition, map: named(map) }).then((said) => said.warnings);
 export const generate = (request) => json("/generations", "POST", request);
 export const readGeneration = (id) => ask(`/generations/${id}`).then((reply) => reply.json());
 export const cancelGeneration = (id) => ask(`/generations/${id}`, { method: "DELETE" }).then((reply) => reply.json());

@@ -18,7 +18,8 @@ export function tell(text, { level = "info", hint = null, action = null } = {}) 
 export function tellError(error) {
   if (error?.name === "AbortError") return;
   const wait = error.wait ? `try again in ${error.wait} s` : null;
-  tell(`${error.field ? `${error.field}: ` : ""}${error.message}`, { level: "error", hint: error.hint ?? wait });
+  const field = error.field && !error.message.startsWith(error.field) ? `${error.field}: ` : "";
+  tell(field + error.message, { level: "error", hint: error.hint ?? wait });
 }
 
 // runs what a click asked for; what goes wrong is said

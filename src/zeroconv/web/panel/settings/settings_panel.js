@@ -8,8 +8,12 @@ import { options, requestFields, settings, size, base } from "../state/store.js"
 import { startDrawing } from "../editor/editor.js";
 import { Presets } from "./presets_field.js";
 
-const titled = (list) => (list ?? []).map((one) => [one.name, one.title ?? one.name]);
-const sentence = (list, name) => list?.find((one) => one.name === name)?.summary;
+const capital = (text) => text?.replace(/^./, (letter) => letter.toUpperCase());
+const titled = (list) => (list ?? []).map((one) => [one.name, one.title ?? capital(one.name)]);
+const sentence = (list, name) => {
+  const found = list?.find((one) => one.name === name)?.summary;
+  return found && `${capital(found).replace(/\.$/, "")}.`;
+};
 const MOST_STEPS = 100;
 
 export const dice = () => set("seed", Math.floor(Math.random() * 2 ** 32));

@@ -17,7 +17,7 @@ def to_map(strokes: np.ndarray) -> Image.Image:
 
 
 def brightest(rgb: np.ndarray) -> np.ndarray:
-    """The greatest channel of each pixel, (H, W, 3) to (H, W): numpy takes ten times as long for `max(axis=2)`."""
+    """The greatest channel of each pixel, (H, W, 3) to (H, W): numpy takes tens of times as long for `max(axis=2)`."""
     return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 

@@ -5,7 +5,9 @@ READY := .venv/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 # glibc keeps freed tensors for the next ones: 5 % of the time of a test that trains
 MEMORY := MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 MALLOC_TOP_PAD_=67108864
-PYTEST := $(MEMORY) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+# what is compiled is kept: each process that a test starts would compile the package anew where the environment forbids it
+COMPILED := PYTHONDONTWRITEBYTECODE=
+PYTEST := $(MEMORY) $(COMPILED) OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 # Runs a command and shows what it printed only if it failed.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.shelf import Shelf, build_shelf
-from tests.tiny import SDXL, build_base, build_unet
+from tests.tiny import NANO, SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
 
 hypothesis.settings.register_profile("proof", deadline=None, derandomize=True, database=None, max_examples=15)
@@ -47,6 +47,12 @@ def base_folder(base: StableDiffusion) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
     """A tiny base, saved as a diffusers folder and opened from it."""
     return build_base(tmp_path_factory.mktemp("bases") / "random")
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
+    """A base of two levels and 64x64 pixels, for what does not depend on how many levels there are."""
+    return build_base(tmp_path_factory.mktemp("bases") / "nano", config={**NANO, "sample_size": 8})
 
 
 @pytest.fixture(scope="session")

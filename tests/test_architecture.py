@@ -51,18 +51,28 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
 def imports_of(module: str) -> set[str]:
     """Every module that a module names, at the top or inside functions; relative imports are not used here."""
-    found: set[str] = set()
-    for node in ast.walk(tree_of(MODULES[module])):
+    return set(imports_in(MODULES[module]))
+
+
+@cache
+def imports_in(path: Path) -> frozenset[str]:
+    found = set[str]()
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{module} uses a relative import"
+            assert node.level == 0 and node.module, f"{path} uses a relative import"
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             modules = inner & MODULES.keys()
             found |= modules | (set() if modules == inner else {node.module})
-    return found
+    return frozenset(found)
 
 
 def room(module: str) -> str:
@@ -166,7 +176,7 @@ def fetches_by_text(call: ast.Call) -> set[str]:
 
 def fetches(module: str) -> set[str]:
     """What in a module can fetch or send something, by whatever name: packages, functions, `torch.hub`, commands."""
-    nodes = list(ast.walk(tree_of(MODULES[module])))
+    nodes = nodes_of(MODULES[module])
     named = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
     named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)} | names_in(module)
     hub = {"torch.hub" for node in nodes if isinstance(node, ast.Attribute) and spelled(node).startswith("torch.hub")}
@@ -179,7 +189,7 @@ CARD = "zeroconv.publishing.model_card"
 
 
 def test_the_model_card_takes_from_packages_that_fetch_only_what_opens_nothing() -> None:
-    nodes = (node for node in ast.walk(tree_of(MODULES[CARD])) if isinstance(node, ast.ImportFrom))
+    nodes = (node for node in nodes_of(MODULES[CARD]) if isinstance(node, ast.ImportFrom))
     taken = {alias.name for node in nodes if (node.module or "").split(".")[0] in FETCHERS for alias in node.names}
     assert taken == {"quote", "ModelCard", "ModelCardData"}
     used = {spelled(call.func) for module, call in calls() if module == CARD}
@@ -192,7 +202,7 @@ TRACKERS = {f"zeroconv.training.tracking.{name}": {name} for name in ("wandb", "
 
 
 def test_the_server_takes_from_packages_that_fetch_only_what_listens() -> None:
-    nodes = [node for node in ast.walk(tree_of(MODULES[SERVER])) if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in nodes_of(MODULES[SERVER]) if isinstance(node, ast.ImportFrom)]
     taken = {alias.name for node in nodes if (node.module or "").split(".")[0] in FETCHERS for alias in node.names}
     assert taken == {"HTTPStatus", "BaseHTTPRequestHandler", "ThreadingHTTPServer"} and fetches(SERVER) == {"http"}
     assert {module for module in modules_of("web") if fetches(module)} == {SERVER}
@@ -242,7 +252,7 @@ def test_harmless_calls_fetch_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def names_in(module: str) -> set[str]:
     """Every name that a module's code speaks of."""
-    return {node.id for node in ast.walk(tree_of(MODULES[module])) if isinstance(node, ast.Name)}
+    return {node.id for node in nodes_of(MODULES[module]) if isinstance(node, ast.Name)}
 
 
 def pickles_allowed(call: ast.Call) -> bool:
@@ -297,7 +307,7 @@ def test_direct_dependencies_are_the_declared_ones() -> None:
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     for module in sorted(MODULES):
-        for node in ast.walk(tree_of(MODULES[module])):
+        for node in nodes_of(MODULES[module]):
             if isinstance(node, ast.Call):
                 yield module, node
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ from zeroconv.stable_diffusion.vae import open_vae
 Tensors = dict[str, Tensor]
 
 
+@cache
+def unet_of(family: str) -> Any:
+    """A U-Net of a family with the text width of its files; nobody changes it."""
+    return build_unet({**FAMILIES[family], "cross_attention_dim": TEXT[family]})
+
+
 def opens(shelf: Shelf, path: Path) -> bool:
     """Whether some door opens it, with the base that a ControlNet of its family needs, and the VAE that a base lacks."""
     family = path.name.split("-", 1)[0]
-    unet = build_unet({**FAMILIES[family], "cross_attention_dim": TEXT[family]}) if family in TEXT else shelf.base.unet
+    unet = unet_of(family) if family in TEXT else shelf.base.unet
     whole = path.is_file() and any(name.startswith("model.diffusion_model.") for name in read_safetensors(path))
     calls: list[Callable[[], object]] = [
         lambda: ControlNet.from_pretrained(path, unet=unet),

@@ -38,6 +38,12 @@ SD15: dict[str, Any] = {
     "cross_attention_dim": 16,
     "attention_head_dim": 2,
 }
+# The least that has both kinds of blocks, for what does not depend on how many levels there are.
+NANO: dict[str, Any] = {
+    "sample_size": 4, "block_out_channels": (8, 8), "norm_num_groups": 4, "cross_attention_dim": 16, "attention_head_dim": 1,
+    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    "layers_per_block": 1,
+}  # fmt: skip
 # SD 2.1: linear projections, a number of heads for each level.
 SD21: dict[str, Any] = {**SD15, "attention_head_dim": (2, 4, 4, 4), "use_linear_projection": True}
 # SDXL: three levels, none of them with attention first, several transformer layers, pooled text and sizes.

@@ -17,6 +17,7 @@ from zeroconv.cli import main
 from zeroconv.conditions import Condition, registry
 from zeroconv.errors import InputError
 from zeroconv.images import open_image
+from zeroconv.stable_diffusion import StableDiffusion
 
 RECIPE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
@@ -49,7 +50,7 @@ def data_folder(tmp_path: Path) -> Path:
 
 
 def test_one_file_is_enough(
-    posterize: Condition, base_folder: Path, data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    posterize: Condition, nano: StableDiffusion, data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Extract, train, evaluate and generate on the command line."""
 
@@ -64,15 +65,15 @@ def test_one_file_is_enough(
     assert set(np.unique(np.asarray(open_image(tmp_path / "0-posterize.png")))) <= {0, 127, 255}
     few = ("steps=3", "batch_size=2", "probe_count=2", "probe_every=3", "probe_steps=1", "save_every=3")
     settings = [word for one in few for word in ("--set", one)]
-    run("train", "--base", base_folder, "--data", data_folder, "--condition", "posterize", "--out", tmp_path / "run", *settings)
+    run("train", "--base", nano.name, "--data", data_folder, "--condition", "posterize", "--out", tmp_path / "run", *settings)
     report = run(
-        "evaluate", "--control", tmp_path / "run", "--base", base_folder, "--data", data_folder, "--steps", 1,
+        "evaluate", "--control", tmp_path / "run", "--base", nano.name, "--data", data_folder, "--steps", 1,
         "--count", 2, "--out", tmp_path / "report",
     )  # fmt: skip
     assert (report["condition"], report["measure"], report["pictures"]) == ("posterize", "equal pixels", 2)
     for words in (["--image", photo], ["--condition", tmp_path / "0-posterize.png", "--resize", "fill"]):
         made = run(
-            "generate", "--base", base_folder, "--control", tmp_path / "run", *words, "--prompt", "a", "--steps", 1,
+            "generate", "--base", nano.name, "--control", tmp_path / "run", *words, "--prompt", "a", "--steps", 1,
             "--size", 64, "--out", tmp_path / "made",
         )  # fmt: skip
         assert len(made["maps"]) == 1

@@ -218,7 +218,9 @@ def test_strokes_do_not_depend_on_the_size_of_the_picture() -> None:
     assert SCRIBBLE.check(strokes) == []
 
 
-@pytest.mark.parametrize("side", [64, 100, 128, 512, 513, 1000, 2400, 3000, 4000])
+@pytest.mark.parametrize(
+    "side", [64, 100, 128, 512, 513, 1000, 2500, *(pytest.param(side, marks=pytest.mark.slow) for side in (2400, 3000, 4000))]
+)
 def test_the_default_pen_is_inside_its_contract_at_any_size(side: int) -> None:
     """1 % of the side, and 1 to 24 pixels: measured across the upper side of a square, and of a bar for dark lines."""
     square = filled_square().resize((side, side), Image.Resampling.BICUBIC)

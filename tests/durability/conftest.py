@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.runs import NANO, Zygote
-from tests.tiny import SD15, build_base
+from tests.durability.runs import Zygote
+from tests.tiny import NANO, build_base
 from tests.training.conftest import data_folder
 
 __all__ = ["data_folder", "zygote"]
@@ -15,7 +15,7 @@ __all__ = ["data_folder", "zygote"]
 @pytest.fixture(scope="package")
 def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     """The process."""
-    base = build_base(tmp_path_factory.mktemp("bases") / "nano", config={**SD15, **NANO})
+    base = build_base(tmp_path_factory.mktemp("bases") / "nano", config=NANO)
     found = Zygote(Path(base.name))
     yield found
     found.close()

@@ -18,11 +18,6 @@ from zeroconv.training.run_folder.checkpoints import Checkpoints
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8
-NANO: dict[str, Any] = {
-    "sample_size": 4, "block_out_channels": (8, 8), "norm_num_groups": 4, "cross_attention_dim": 16, "attention_head_dim": 1,
-    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-    "layers_per_block": 1,
-}  # fmt: skip
 QUIET = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 

@@ -54,7 +54,11 @@ def kill_and_compare(cell: Cell, kills: int, seed: int, straight: dict[Cell, tup
     return runs
 
 
-@pytest.mark.parametrize("cell", [CELLS[0], CELLS[3], CELLS[4], CELLS[5], CELLS[9]], ids=str)
+EVERY_VALUE = [CELLS[3], CELLS[5], CELLS[9]]  # workers, two processes, parts, averages, three optimizers, fp16
+PLAIN = [CELLS[0], CELLS[4]]
+
+
+@pytest.mark.parametrize("cell", [*EVERY_VALUE, *(pytest.param(cell, marks=pytest.mark.slow) for cell in PLAIN)], ids=str)
 def test_a_killed_run_ends_as_if_nobody_had_touched_it(
     cell: Cell, straight: dict[Cell, tuple[Run, float]], tmp_path: Path
 ) -> None:

@@ -18,6 +18,18 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_pairs(tmp_path_factory.mktemp("pairs"))
 
 
+@pytest.fixture(scope="session")
+def base(nano: StableDiffusion) -> StableDiffusion:
+    """The smallest one: what a trainer does with a base does not depend on how many levels it has."""
+    return nano
+
+
+@pytest.fixture(scope="session")
+def base_folder(base: StableDiffusion) -> Path:
+    """The folder of `base`."""
+    return Path(base.name)
+
+
 @pytest.fixture(scope="package", autouse=True)
 def opened_once(base: StableDiffusion, base_folder: Path) -> Iterator[None]:
     """The tiny random base is opened for all runs together: no run changes it, which is one of the things proven here."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from tests.training.pairs_folder import make_pairs
-from zeroconv.training import TrainConfig, train
+from zeroconv.training import TrainConfig, Trainer
 from zeroconv.training.config.optimization import OptimizerName
 
 FOLDER = Path(__file__).parent / "golden"
@@ -43,18 +43,26 @@ def file_of(machine: dict[str, str]) -> Path:
     return FOLDER / f"losses-{machine['capability'].lower()}.json"
 
 
-def compute_losses(optimizer: OptimizerName, folder: Path) -> list[float]:
+def compute_losses(optimizer: OptimizerName, folder: Path, until: int | None = None) -> list[float]:
     """The loss of each step of a run on the tiny base.
 
     Args:
         optimizer: of the run.
         folder: an empty one for the pairs and the run.
+        until: the step after which it is asked to stop; it goes to its end if left out.
     """
     make_pairs(folder / "pairs")
     steps = STEPS[optimizer]
     settings: dict[str, Any] = {"data": str(folder / "pairs"), "out": folder / "run", "steps": steps, "batch_size": 2}
     small: dict[str, Any] = {"probe_count": 1, "probe_every": steps, "probe_steps": 1, "save_every": steps}
-    train(TrainConfig.build(base="tiny", optimizer=optimizer, **settings, **small))
+    trainer = Trainer(TrainConfig.build(base="tiny", optimizer=optimizer, **settings, **small), lambda _: None)
+
+    def stop(*_: object) -> None:
+        if trainer.done + 1 == until:
+            (folder / "run" / "stop").touch()
+
+    trainer.optimizer.register_step_post_hook(stop)
+    trainer.fit()
     rows = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text("utf-8").splitlines()]
     return [loss for row in rows for loss in row.get("losses", [])]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.durability.runs import NANO, QUIET, ROOT
-from tests.tiny import SD15, build_inputs, build_unet
+from tests.durability.runs import QUIET, ROOT
+from tests.tiny import NANO, SD15, build_inputs, build_unet
 from tests.training.conftest import Settings
 from zeroconv.runtime.packed_modules import packed_bytes
 from zeroconv.stable_diffusion import PromptEncoding, StableDiffusion
@@ -89,7 +89,7 @@ def test_a_plan_fills_in_every_setting_and_writes_nothing(settings: Settings, tm
 
 
 def test_settings_move_the_expected_memory_as_they_should(settings: Settings) -> None:
-    unet = build_unet({**SD15, **NANO})
+    unet = build_unet(NANO)
     base = PlainText(unet, Vae(), None, None, BETAS)
 
     def expected(**changed: Any) -> Any:
@@ -134,7 +134,7 @@ def build_plain() -> StableDiffusion:
 
 
 def batch_of() -> Batch:
-    z_0, t, text, condition = build_inputs(build_unet({**SD15, **NANO}), batch=1, side=24)
+    z_0, t, text, condition = build_inputs(build_unet(NANO), batch=1, side=24)
     return Batch(z_0, text, condition, t, z_0)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.durability.runs import NANO
 from tests.tiny import (
+    NANO,
     SD15,
     SD21,
     SDXL,
@@ -121,7 +121,7 @@ def test_a_compute_copy_in_float32_is_the_network(unet: Any) -> None:
 
 @pytest.mark.parametrize(("dtype", "variant"), [(torch.bfloat16, "full"), (torch.bfloat16, "lora"), (torch.float16, "full")])
 def test_narrow_gradients_are_those_of_float32_but_for_rounding(dtype: torch.dtype, variant: Any) -> None:
-    unet: Any = build_unet(SD15 if dtype == torch.bfloat16 else {**SD15, **NANO})  # a CPU takes its time for float16
+    unet: Any = build_unet(SD15 if dtype == torch.bfloat16 else NANO)  # a CPU takes its time for float16
     network, batch = build_control(unet, seed=1, variant=variant), batch_for(unet)
     wide = loss_and_gradients(build_loss(unet, network), batch)
     locked = unet if variant == "lora" else copy.deepcopy(unet).to(dtype)  # a low-rank network borrows its base's layers
@@ -259,10 +259,17 @@ def test_what_a_type_can_say_is_kept_exactly(kind: QuantizedDtype) -> None:
     assert torch.equal(QuantizedWeight(levels, "int4", torch.float32).widen(), levels)
 
 
+@pytest.fixture(scope="module")
+def sd15(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
+    """A base of the widths of which the bytes are counted."""
+    return build_base(tmp_path_factory.mktemp("bases") / "sd15")
+
+
 @pytest.mark.parametrize(
     ("kind", "most"), [("bfloat16", 2e-2), ("float16", 3e-3), ("int8", 0.03), ("float8", 0.1), ("int4", 0.4)]
 )
-def test_a_base_in_few_bits_predicts_about_the_same(base: StableDiffusion, kind: Any, most: float) -> None:
+def test_a_base_in_few_bits_predicts_about_the_same(sd15: StableDiffusion, kind: Any, most: float) -> None:
+    base = sd15
     before = copies(base.unet.state_dict().items())
     locked = lock_base(base, kind, torch.float32)
     assert unchanged(base.unet, before) and locked.vae is base.vae and locked.unet is not base.unet
@@ -283,7 +290,7 @@ def test_the_copy_begins_from_the_weights_as_they_were(base: StableDiffusion, se
     assert all(p.dtype == torch.float32 for p in network.parameters())
     own = dict(base.unet.named_parameters())
     shared = [name for name, _ in network.named_parameters() if name in own]
-    assert len(shared) > 100 and all(torch.equal(own[name], network.get_parameter(name)) for name in shared)
+    assert len(shared) > 50 and all(torch.equal(own[name], network.get_parameter(name)) for name in shared)
     z_t, t, text, condition = build_inputs(base.unet)
     control = ActiveControl(network, network.encode_condition(condition))
     with torch.no_grad():  # identity at initialisation, on the base as it is kept
@@ -346,14 +353,14 @@ WAYS: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def nano(tmp_path_factory: pytest.TempPathFactory) -> str:
+def smallest(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A base of a few thousand parameters."""
-    return build_base(tmp_path_factory.mktemp("bases") / "nano", config={**SD15, **NANO}).name
+    return build_base(tmp_path_factory.mktemp("bases") / "nano", config=NANO).name
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(map(str, way.values())))
-def test_resumed_is_uninterrupted(settings: Settings, nano: str, tmp_path: Path, way: dict[str, Any]) -> None:
-    small: dict[str, Any] = {**way, "base": nano, "probe_every": 3, "probe_count": 1, "learning_rate": 1e-3}
+def test_resumed_is_uninterrupted(settings: Settings, smallest: str, tmp_path: Path, way: dict[str, Any]) -> None:
+    small: dict[str, Any] = {**way, "base": smallest, "probe_every": 3, "probe_count": 1, "learning_rate": 1e-3}
     if way.get("optimizer") == "prodigy":
         del small["learning_rate"]
     whole, hurt = settings(out=tmp_path / "whole", **small), settings(out=tmp_path / "hurt", **small)

@@ -1,6 +1,7 @@
 """Training a control of several conditions, from pairs to the network that is kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from tests.tiny import build_control
 from tests.training.conftest import Settings
 from tests.training.test_trainer import at_probe, interrupted_by, log, same, state
 from zeroconv.conditions import get
@@ -16,6 +18,7 @@ from zeroconv.control import ControlNet
 from zeroconv.data.prepared import prepare
 from zeroconv.errors import InputError
 from zeroconv.messages import Message, listen
+from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.training import TrainConfig, Trainer, train
 from zeroconv.training.parts import build_network
 
@@ -162,17 +165,20 @@ def test_drawn_parameters_of_one_condition_keep_all_maps_from_being_prepared(
     assert [one["maps"] for one in manifests] == [False, True] and manifests[0]["condition"] == BOTH
 
 
-def test_it_begins_from_a_control_of_one_condition_and_changes_nothing_at_first(settings: Settings, tmp_path: Path) -> None:
-    before = settings(steps=2)
-    train(before)
+def test_it_begins_from_a_control_of_one_condition_and_changes_nothing_at_first(
+    settings: Settings, base: StableDiffusion, tmp_path: Path
+) -> None:
+    before = build_control(base.unet, seed=3)
+    before.config = replace(before.config, condition="canny", base=base.name)
+    folder = before.save_pretrained(tmp_path / "canny")
     told: list[Message] = []
-    config = settings(control=str(before.checkpoint.out), condition="soft-edge+canny", out=tmp_path / "b")
+    config = settings(control=str(folder), condition="soft-edge+canny", out=tmp_path / "b")
     with listen(told.append):
         trainer = Trainer(config, quiet)
     (message,) = (message for message in told if message.code == "control.new-conditions")
     assert "followed canny: its channels of canny stay; the channels of soft-edge begin at zero" in message.text
     batch = trainer.batches(0)
-    one = ControlNet.from_pretrained(before.checkpoint.out)
+    one = ControlNet.from_pretrained(folder)
     with torch.no_grad():
         wide = trainer.network(batch.z_0, batch.t, batch.text, batch.condition)
         narrow = one(batch.z_0, batch.t, batch.text, batch.condition[:, 3:])

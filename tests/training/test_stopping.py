@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import Settings
+from tests.training.conftest import Settings, settings_in
 from tests.training.test_trainer import log, same, state
 from zeroconv.training import Event, ProbeEvent, Trainer, stopping, train
 from zeroconv.training.stopping import SIGNALS, Stopped, StopRequest
@@ -24,10 +24,18 @@ def heeded() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="module")
+def whole(base_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nobody stopped."""
+    config = settings_in(tmp_path_factory.mktemp("whole"), base_folder, data_folder)()
+    train(config)
+    return config.checkpoint.out
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_run_after_its_step_and_the_same_call_goes_on(settings: Settings, number: signal.Signals) -> None:
-    whole = settings(out=settings().checkpoint.out / "whole")
-    train(whole)
+def test_a_signal_ends_the_run_after_its_step_and_the_same_call_goes_on(
+    settings: Settings, whole: Path, number: signal.Signals
+) -> None:
     config, handlers = settings(), signal.getsignal(number)
     trainer = Trainer(config, lambda _: None)
     trainer.optimizer.register_step_post_hook(lambda *_: os.kill(os.getpid(), number) if trainer.done == 0 else None)
@@ -36,8 +44,8 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_call_goes_on(settings
     assert int(state(config.checkpoint.out)["step"]) == 1
     assert signal.getsignal(number) is handlers
     assert train(config).stopped is None
-    assert same(state(config.checkpoint.out), state(whole.checkpoint.out))
-    losses = [[loss for row in log(one.checkpoint.out) for loss in row.get("losses", [])] for one in (config, whole)]
+    assert same(state(config.checkpoint.out), state(whole))
+    losses = [[loss for row in log(one) for loss in row.get("losses", [])] for one in (config.checkpoint.out, whole)]
     assert losses[0] == losses[1] and len(losses[0]) == 4
 
 

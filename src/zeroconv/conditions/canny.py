@@ -7,7 +7,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, Condition, Contract
 from zeroconv.conditions.map_checks import check_sizes, check_thin_lines
-from zeroconv.conditions.raster.morphology import to_map
+from zeroconv.conditions.raster.morphology import brightest, to_map
 from zeroconv.conditions.raster.resizing import THIN_LINES
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb
@@ -93,7 +93,7 @@ def edge_f1(image: Image.Image, condition: Image.Image, tolerance: int = 1) -> f
     """
     check_sizes(image, condition)
     found = np.asarray(canny(image))[..., 0] > 127
-    wanted = np.asarray(condition.convert("RGB")).max(axis=2) > 127  # a stroke of any colour is one
+    wanted = brightest(np.asarray(condition.convert("RGB"))) > 127  # a stroke of any colour is one
     return f_score(found, wanted, tolerance)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from zeroconv.conditions.condition import GREY, BatchedExtractor, Condition, Contract
 from zeroconv.conditions.map_checks import LIT, check_picture, check_sizes
-from zeroconv.conditions.raster.morphology import to_map
+from zeroconv.conditions.raster.morphology import brightest, to_map
 from zeroconv.errors import InputError
 from zeroconv.images import as_rgb, check_pixels
 from zeroconv.messages import Message
@@ -204,7 +204,7 @@ def check(condition: Image.Image) -> list[Message]:
     if found := check_picture(condition, soft=True):
         return found
     rgb = np.asarray(condition.convert("RGB"))
-    lit = rgb.max(axis=2) >= LIT
+    lit = brightest(rgb) >= LIT
     coloured = float((np.ptp(rgb[lit].astype(int), axis=1) > 24).mean()) if lit.any() else 0.0
     if coloured > 0.2:
         return [

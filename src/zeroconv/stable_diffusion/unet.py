@@ -4,8 +4,10 @@ A ControlNet acts between them: what `encode` returns is what it may add to, and
 anything was added. The diffusers network is used as it is, never subclassed, patched or hooked.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -145,11 +147,18 @@ def check_supported(unet: nn.Module) -> None:
 
 
 def unet_on_meta(settings: Mapping[str, Any]) -> UNet2DConditionModel:
-    """A U-Net whose tensors have no memory, for the copy of its encoder; its decoder is never filled.
+    """A U-Net whose tensors have no memory, for copies of its parts; it is kept, and nobody fills or changes it.
 
     Args:
-        settings: of the encoder, in diffusers' names.
+        settings: of the encoder, in diffusers' names: what JSON can say.
     """
+    return keep_unet_on_meta(json.dumps(settings))
+
+
+@lru_cache(maxsize=4)
+def keep_unet_on_meta(written: str) -> UNet2DConditionModel:
+    """The same from JSON: to build one takes longer than all else of opening a small control, and many are alike."""
+    settings = json.loads(written)
     up = tuple("CrossAttnUpBlock2D" if "Cross" in name else "UpBlock2D" for name in settings["down_block_types"][::-1])
     with torch.device("meta"):
         return UNet2DConditionModel(**settings, up_block_types=up, out_channels=settings["in_channels"])

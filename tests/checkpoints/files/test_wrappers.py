@@ -19,7 +19,13 @@ from zeroconv.messages import Message, listen
 KEY = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_forward_module.", "controlnet.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module._orig_mod.", "controlnet.",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("module.", "_orig_mod.", "_forward_module.")),
+    ],
+)  # fmt: skip
 def test_a_control_in_a_wrapper_is_the_control(prefix: str, tmp_path: Path) -> None:
     unet = build_unet()
     control = build_control(unet, seed=1)
@@ -70,6 +76,8 @@ def test_only_what_all_names_share_is_a_wrapper() -> None:
         == wrapper_of(["controlnet_mid_block.a"])
         == ""
     )
+    for prefix in ("module.", "_orig_mod.", "_forward_module.", "controlnet.", "module._orig_mod."):
+        assert wrapper_of([f"{prefix}a", f"{prefix}b.c"]) == prefix
     assert unwrap({"a": numbers(1)}, "it").keys() == {"a"}
 
 

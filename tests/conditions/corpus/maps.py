@@ -11,12 +11,12 @@ from PIL import Image, ImageOps
 
 from tests.conditions.corpus.photographs import depth_maps, normal_maps, photographs, pose_maps, segmentation_maps
 from zeroconv import conditions
-from zeroconv.conditions.map_checks import bend_correlation
+from zeroconv.conditions.map_checks import bend_correlation, extremes
 from zeroconv.conditions.normal import read_normals
 from zeroconv.conditions.openpose.drawing import draw_pose
 from zeroconv.conditions.openpose.keypoints import People
 from zeroconv.data.world_pairs import truth
-from zeroconv.world import make
+from zeroconv.world import Picture, make
 
 LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
 PICTURE = ("map.picture", "map.no-lines")  # what is said of a picture in place of a map
@@ -41,6 +41,12 @@ class Case:
 
 
 @cache
+def scenes() -> list[Picture]:
+    """Scenes, with their exact maps."""
+    return [make(seed) for seed in SCENES]
+
+
+@cache
 def drawings() -> list[Image.Image]:
     """Drawings in ink on paper: shapes, hatching, handwriting, a single stroke; 256 to 640 px."""
     made: list[Image.Image] = []
@@ -62,9 +68,20 @@ def drawings() -> list[Image.Image]:
 @cache
 def pictures() -> list[Image.Image]:
     """Renderings, as they are and larger, photographs, and drawings."""
-    scenes = [Image.fromarray(make(seed).rgb) for seed in SCENES]
-    larger = [scene.resize((384, 384), Image.Resampling.BICUBIC) for scene in scenes[::4]]
-    return [*scenes, *larger, *photographs(), *drawings()]
+    rendered = [Image.fromarray(scene.rgb) for scene in scenes()]
+    larger = [scene.resize((384, 384), Image.Resampling.BICUBIC) for scene in rendered[::4]]
+    return [*rendered, *larger, *photographs(), *drawings()]
+
+
+@cache
+def extracted(name: str) -> list[Image.Image]:
+    """The maps of `pictures()`."""
+    return [conditions.extract(name, image) for image in pictures()]
+
+
+def count_lit(image: Image.Image) -> int:
+    """How many pixels are not black."""
+    return int(np.count_nonzero(extremes(image)[0]))
 
 
 def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
@@ -77,15 +94,14 @@ def as_jpeg(image: Image.Image, quality: int = 90) -> Image.Image:
 @cache
 def right() -> list[Case]:
     """Maps that are in order."""
-    found = [Case(name, "extracted", conditions.extract(name, image)) for name in LINES for image in pictures()]
+    found = [Case(name, "extracted", image) for name in LINES for image in extracted(name)]
     for image in photographs():
         found += [Case("canny", "low thresholds", conditions.extract("canny", image, low=50, high=100))]
         found += [Case("soft-edge", "safe", conditions.extract("soft-edge", image, safe=True))]
         found += [Case("scribble", "xdog", conditions.extract("scribble", image, method="xdog"))]
         found += [Case("lineart", "coarse", conditions.extract("lineart", image, coarse=True))]
-    found = [case for case in found if np.asarray(case.image).max(axis=2).astype(bool).sum() > 40]  # of pictures without lines
-    scenes = [make(seed) for seed in SCENES]
-    for scene in scenes:
+    found = [case for case in found if count_lit(case.image) > 40]  # of pictures without lines
+    for scene in scenes():
         for name in ("depth", "normal", "segmentation"):
             found.append(Case(name, "exact", truth(scene, name)))
         found += [Case(name, "JPEG", as_jpeg(truth(scene, name))) for name in ("depth", "normal")]
@@ -128,7 +144,7 @@ def near_above(depth: Image.Image) -> Iterator[tuple[str, Image.Image]]:
 
 def crowds() -> list[Case]:
     """Several people, in part and whole, with sticks of every width; a face alone, and a hand."""
-    bodies = [scene.keypoints for scene in map(make, SCENES) if scene.keypoints is not None]
+    bodies = [scene.keypoints for scene in scenes() if scene.keypoints is not None]
     found: list[Case] = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -166,26 +182,27 @@ def wrong() -> list[Case]:
         found += [Case(name, "grey", grey, (*PICTURE, "map.inverted"))]
         found += [Case(name, "black", Image.new("RGB", (64, 64)), ("map.empty",)), Case(name, "one pixel", dot, ("map.empty",))]
         found += [Case(name, "white", Image.new("RGB", (64, 64), "white"), ("map.inverted",))]
-    for image in pictures():
+    for number, image in enumerate(pictures()):
+        drawn_by_hand, canny = number >= len(pictures()) - len(drawings()), extracted("canny")[number]
         for name in LINES:
-            of_it = conditions.extract(name, image)
-            if np.asarray(of_it).max(axis=2).astype(bool).sum() <= 40:
+            of_it = extracted(name)[number]
+            if count_lit(of_it) <= 40:
                 continue
             found.append(Case(name, "inverted", ImageOps.invert(of_it), ("map.inverted", *PICTURE)))
             red = Image.fromarray(np.asarray(of_it) * np.array([1, 0, 0], np.uint8))
             found.append(Case(name, "red", red, ("map.colours",)))
-            if image not in drawings():
+            if not drawn_by_hand:
                 picture = ImageOps.grayscale(image).convert("RGB")
                 found.append(Case(name, "grey photograph", picture, (*PICTURE, "map.inverted")))
                 found.append(Case(name, "photograph", image, (*PICTURE, "map.inverted")))
-        if image not in drawings():
+        if not drawn_by_hand:
             found.append(Case("depth", "grey photograph", ImageOps.grayscale(image).convert("RGB"), PICTURE))
             found.append(Case("normal", "photograph", image, ("map.no-unit-vectors",)))
             found.append(Case("segmentation", "photograph", image, ("map.palette",)))
             found.append(Case("pose", "photograph", image, (*PICTURE, "map.inverted")))
-        if image not in drawings():
-            found.append(Case("lines", "canny", conditions.extract("canny", image), ("map.other", "map.empty")))
-        found.append(Case("depth", "canny", conditions.extract("canny", image), ("map.other", "map.flat")))
+        if not drawn_by_hand:
+            found.append(Case("lines", "canny", canny, ("map.other", "map.empty")))
+        found.append(Case("depth", "canny", canny, ("map.other", "map.flat")))
         if min(image.size) >= 256:
             strokes = conditions.extract("scribble", image, width=3)
             thick = Image.fromarray(cv2.dilate(np.asarray(strokes), np.ones((7, 7), np.uint8)))
@@ -197,8 +214,7 @@ def wrong() -> list[Case]:
 
 def wrong_truths() -> Iterator[Case]:
     """Exact maps, exchanged, with channels swapped, upside down in value, or out of range."""
-    for seed in SCENES:
-        scene = make(seed)
+    for seed, scene in zip(SCENES, scenes(), strict=True):
         depth, normal, classes = (truth(scene, name) for name in ("depth", "normal", "segmentation"))
         yield Case("depth", "millimetres", Image.fromarray(np.asarray(depth) // 16), ("map.range", "map.flat"))
         yield Case("depth", "normals", normal, ("map.colours",))

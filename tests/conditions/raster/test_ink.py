@@ -43,7 +43,7 @@ def test_what_is_dark_has_a_grain_or_is_a_photograph_stays_as_it_is() -> None:
     assert is_drawing(dark) and is_drawing(grain) and not any(map(is_drawing, photographs))
 
 
-@pytest.mark.parametrize("side", [256, 512, 1024, 2048])
+@pytest.mark.parametrize("side", [256, 512, 1024, pytest.param(2048, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("condition", "parameters"),
     [("lineart", {"coarse": False}), ("lineart", {"coarse": True}), ("scribble", {"method": "xdog"})],

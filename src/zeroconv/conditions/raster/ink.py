@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from zeroconv.conditions.raster.morphology import apply_hysteresis
+from zeroconv.conditions.raster.morphology import apply_hysteresis, brightest
 from zeroconv.images import as_rgb
 
 __all__ = ["broaden", "clean_drawing", "darken_ink", "is_drawing"]
@@ -71,7 +71,7 @@ def otsu_threshold(contrast: np.ndarray) -> float:
 
 def is_drawing(rgb: np.ndarray) -> bool:
     """Whether a picture (H, W, 3) is ink on bright paper: most of it has nearly one light tone."""
-    grey = rgb.max(axis=2)
+    grey = brightest(rgb)
     paper = int(np.bincount(grey.ravel(), minlength=256).argmax())
     return paper > 160 and float((np.abs(grey.astype(int) - paper) < 24).mean()) > 0.7
 
@@ -89,7 +89,7 @@ def darken_ink(rgb: np.ndarray) -> np.ndarray:
         return rgb
     paper = np.array([np.bincount(channel.ravel(), minlength=256).argmax() for channel in np.moveaxis(rgb, 2, 0)])
     darker = paper.astype(np.int16) - rgb
-    contrast = darker.max(axis=2)
+    contrast = brightest(darker)
     grain = float(np.percentile(np.abs(contrast[np.abs(contrast) < 24]), 68))  # one standard deviation; rims of ink are few
     ink = contrast[contrast > max(PALEST, ABOVE_GRAIN * grain)]
     if not len(ink):

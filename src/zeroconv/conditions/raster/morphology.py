@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-__all__ = ["apply_hysteresis", "dilate", "prune", "read_strokes", "remove_specks", "thin", "to_map"]
+__all__ = ["apply_hysteresis", "brightest", "dilate", "prune", "read_strokes", "remove_specks", "thin", "to_map"]
 
 FEW = 0.01  # of the picture: when no more pixels change at once, only they and their neighbours are looked at
 
@@ -16,9 +16,14 @@ def to_map(strokes: np.ndarray) -> Image.Image:
     return Image.merge("RGB", (grey, grey, grey))
 
 
+def brightest(rgb: np.ndarray) -> np.ndarray:
+    """The greatest channel of each pixel, (H, W, 3) to (H, W): numpy takes tens of times as long for `max(axis=2)`."""
+    return np.maximum(np.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
+
+
 def read_strokes(condition: Image.Image) -> np.ndarray:
     """The strokes of a map, of whatever colour: (H, W) bool."""
-    return np.asarray(condition.convert("RGB")).max(axis=2) > 127
+    return brightest(np.asarray(condition.convert("RGB"))) > 127
 
 
 def thin(strokes: np.ndarray) -> np.ndarray:

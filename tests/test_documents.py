@@ -25,6 +25,7 @@ SHORTER = {
     r"num_inference_steps=\d+": "num_inference_steps=2",
     r"steps=1500, batch_size=8": "steps=1, batch_size=1, probe_count=1, probe_steps=1",
     r"world:2000": "world:4",
+    r"strength=0\.25": "strength=0.5",  # of two steps one
     r'\.to\("cuda"\)': "",
     r'"(dpt|depth-anything)"': '"tiny"',
 }

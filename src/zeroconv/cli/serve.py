@@ -1,6 +1,7 @@
 """`zeroconv serve`: the page and the service, on this machine or for others with a token."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ __all__ = ["serve"]
 
 PORT = 7860
 GIB = 2**30
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
 def serve(
@@ -25,6 +27,7 @@ def serve(
     base: Annotated[list[str], typer.Option(help="Name, folder, file or hub id of a base; may repeat.")] = ["tiny"],  # noqa: B006
     control: Annotated[list[str], typer.Option(help="A ControlNet beside those of the package; may repeat.")] = [],  # noqa: B006
     device: Annotated[list[str], typer.Option(help="cpu, cuda, cuda:1, mps: a worker on each; may repeat.")] = [],  # noqa: B006
+    data: Annotated[list[str], typer.Option(metavar="NAME=FOLDER", help="Pairs that the page may train on; may repeat.")] = [],  # noqa: B006
     memory: Annotated[float, typer.Option(min=0, help="GiB of networks that a worker keeps open.")] = 8.0,
     token_file: Annotated[Path | None, typer.Option(help="A file with the token that is asked for.")] = None,
     url: Annotated[list[str], typer.Option(help="A public address by which it is reached; may repeat.")] = [],  # noqa: B006
@@ -42,7 +45,7 @@ def serve(
 
     settings = ServiceSettings(
         (folder or data_folder()).absolute(), tuple(dict.fromkeys(base)), tuple(dict.fromkeys(control)),
-        tuple(device) or (None,), round(memory * GIB),
+        tuple(device) or (None,), round(memory * GIB), data=data_folders(data),
     )  # fmt: skip
     service = Service(settings)
     try:
@@ -58,6 +61,25 @@ def serve(
         return
     finally:
         service.stop()
+
+
+def data_folders(given: list[str]) -> tuple[tuple[str, Path], ...]:
+    """The folders of `--data NAME=FOLDER`.
+
+    Raises:
+        InputError: one is no such thing, is not there, or has the name of another.
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, _, folder = text.partition("=")
+        if not NAME.fullmatch(name) or not folder:
+            raise InputError(f"data is {text!r}; expected NAME=FOLDER, such as photos=/srv/photos", field="data")
+        path = Path(folder).absolute()
+        if name == "world" or name in found or not path.exists():
+            why = "that folder is not there" if not path.exists() else "that name is taken"
+            raise InputError(f"data is {text!r}: {why}", field="data")
+        found[name] = path
+    return tuple(found.items())
 
 
 def data_folder() -> Path:

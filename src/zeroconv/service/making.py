@@ -23,6 +23,7 @@ from zeroconv.service.models import ModelCache, WarmBase
 from zeroconv.service.pictures import PICTURE, PictureStore
 from zeroconv.service.previews import PreviewRate, WatchedDenoiser, clean_latents
 from zeroconv.service.requests import map_pictures, store_picture
+from zeroconv.service.trained import TrainedControls
 from zeroconv.sheets import overlay
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -40,6 +41,7 @@ class Maker:
         store: where pictures come from and go to.
         say: told what happens, as an event's name and its data.
         check: called after each step; whatever it raises ends the job.
+        trained: the networks of the service's trainings; None where there are none.
         finished: pictures of the job that are done, where it is begun once more after memory ran out.
     """
 
@@ -47,6 +49,7 @@ class Maker:
     store: PictureStore
     say: Say
     check: Callable[[], None]
+    trained: TrainedControls | None = None
     finished: int = 0
 
     def make(self, request: GenerationRequest) -> None:
@@ -58,6 +61,8 @@ class Maker:
         """
         networks = [control.network for control in request.controls]
         warm = self.models.get(request.base.name, networks)
+        if self.trained is not None:
+            self.trained.open(request.base.name, networks, self.models)
         opened = embed_pictures(request, self.store)
         with listen(lambda message: self.say("message", message.to_json())):
             for index in range(self.finished, request.num_images):

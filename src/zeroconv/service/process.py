@@ -68,6 +68,7 @@ class WorkerProcess:
         device: of torch; None is the best there is.
         threads: on a CPU.
         prepare: called first in the process, for tests.
+        runs: the folder of the service's trainings, whose networks may be asked for.
     """
 
     def __init__(
@@ -77,8 +78,9 @@ class WorkerProcess:
         device: str | None = None,
         threads: int | None = None,
         prepare: Callable[[], None] | None = None,
+        runs: str | None = None,
     ) -> None:
-        self.arguments = (folder, memory, device, threads, prepare)
+        self.arguments = (folder, memory, device, threads, prepare, runs)
         self.process: Any = None
         self.connection: Connection[Any, Any] | None = None
         self.sending = threading.Lock()

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from zeroconv.checkpoints.files.folder_lock import FolderLock
@@ -21,6 +22,7 @@ from zeroconv.service.process import WorkerProcess
 from zeroconv.service.readings import Readings
 from zeroconv.service.requests import check_limits, check_names, check_text, map_pictures, store_picture
 from zeroconv.service.runner import Runner
+from zeroconv.service.runs import Runs
 from zeroconv.service.schema import SERVICE
 from zeroconv.service.settings import ServiceSettings
 from zeroconv.service.turns import Turns
@@ -58,10 +60,12 @@ class Service:
         self.metrics, times = declare_metrics(), WaitTimes(len(settings.devices))
         turns, seconds = Turns(settings.limits.queue), settings.limits.seconds
         self.board = JobBoard(self.jobs, self.gallery, turns, times, self.metrics, seconds)
-        shared = (str(self.pictures.folder), settings.memory)
-        self.runners = [Runner(self.board, WorkerProcess(*shared, one, settings.threads)) for one in settings.devices]
+        shared, runs = (str(self.pictures.folder), settings.memory), settings.folder / "runs"
+        processes = [WorkerProcess(*shared, one, settings.threads, runs=str(runs)) for one in settings.devices]
+        self.runners = [Runner(self.board, one) for one in processes]
         self.readings = Readings(WorkerProcess(*shared, "cpu", settings.threads), settings.limits.reading_seconds)
         self.catalogue: Catalogue | None = None
+        self.runs = Runs(runs, dict(settings.data), settings.devices, settings.threads, self.fixed)
 
     def start(self) -> Catalogue:
         """Start the workers, look at every network, and queue again what was not done when the service ended.
@@ -112,7 +116,16 @@ class Service:
         return self.catalogue is not None and not self.board.turns.closed and all(one.is_ready for one in self.runners)
 
     def known(self) -> Catalogue:
-        """The catalogue.
+        """The catalogue, with the networks that runs have written by now.
+
+        Raises:
+            ServiceError: the service starts or stops.
+        """
+        found = self.fixed()
+        return replace(found, controls=(*found.controls, *self.runs.controls(found.bases)))
+
+    def fixed(self) -> Catalogue:
+        """The catalogue without them.
 
         Raises:
             ServiceError: the service starts or stops.
@@ -174,6 +187,7 @@ class Service:
         self.board.stop_at = time.monotonic() + grace
         self.board.turns.close()
         self.readings.stop()
+        self.runs.stop()
         for runner in self.runners:
             if runner.thread.is_alive():
                 runner.thread.join()

@@ -49,6 +49,7 @@ class ServiceSettings:
         memory: bytes of networks that a worker keeps; the least recently used goes first.
         threads: of a worker on a CPU; None leaves it to torch.
         limits: of requests.
+        data: folders of pairs that trainings may be started on, as (name, folder).
     """
 
     folder: Path
@@ -58,3 +59,4 @@ class ServiceSettings:
     memory: int = 8 * GIB
     threads: int | None = None
     limits: Limits = field(default_factory=Limits)
+    data: tuple[tuple[str, Path], ...] = ()

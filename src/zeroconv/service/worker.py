@@ -20,6 +20,7 @@ from zeroconv.service.making import Maker
 from zeroconv.service.models import ModelCache
 from zeroconv.service.pictures import PictureStore
 from zeroconv.service.reading import TASKS
+from zeroconv.service.trained import TrainedControls
 from zeroconv.service.wire import receive, send
 
 __all__ = ["Worker", "run_worker"]
@@ -40,12 +41,14 @@ class Worker:
         connection: to the service.
         store: of pictures.
         models: that stay open.
+        trained: the networks of the service's trainings.
         job: the task that is being done.
     """
 
     connection: "Connection[Any, Any]"
     store: PictureStore
     models: ModelCache
+    trained: TrainedControls | None = None
     job: str = ""
 
     def run(self) -> None:
@@ -62,7 +65,7 @@ class Worker:
 
     def do(self, message: dict[str, Any]) -> None:
         """One task, whose end is told whatever happens; when memory ran out, once more with nothing else in it."""
-        maker = Maker(self.models, self.store, self.say, self.check)
+        maker = Maker(self.models, self.store, self.say, self.check, self.trained)
         for is_last in (False, True):
             try:
                 self.say("done", self.perform(message["task"], message["values"], maker))
@@ -144,6 +147,7 @@ def run_worker(
     device: str | None,
     threads: int | None,
     prepare: Callable[[], None] | None = None,
+    runs: str | None = None,
 ) -> None:
     """The main function of a worker process.
 
@@ -154,6 +158,7 @@ def run_worker(
         device: of torch.
         threads: on a CPU.
         prepare: called before anything else, for tests.
+        runs: the folder of the service's trainings.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends its workers
     if threads is not None:
@@ -161,4 +166,5 @@ def run_worker(
     if prepare is not None:
         prepare()
     with suppress(EOFError, BrokenPipeError, ConnectionError):  # the service is gone
-        Worker(connection, PictureStore(Path(folder)), ModelCache(memory, device)).run()
+        trained = None if runs is None else TrainedControls(Path(runs))
+        Worker(connection, PictureStore(Path(folder)), ModelCache(memory, device), trained).run()

@@ -10,7 +10,7 @@ from typing import Any
 
 from zeroconv.run_files import REQUESTS
 from zeroconv.web.headers import HEADERS, LOOPBACK
-from zeroconv.web.run_view import RunView
+from zeroconv.service.run_view import RunView
 
 __all__ = ["WatchServer"]
 

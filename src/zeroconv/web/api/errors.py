@@ -20,7 +20,7 @@ CODES = {
 }  # fmt: skip
 STATUSES = {
     "busy": 429, "missing": 404, "unavailable": 503, "worker-died": 503, "deadline": 504, "storage": 503,
-    "out-of-memory": 503, "internal": 500, "not-finite": 422, "input": 422,
+    "out-of-memory": 503, "internal": 500, "conflict": 409, "not-finite": 422, "input": 422,
 }  # fmt: skip
 UNEXPECTED = "unexpected {}: whoever runs the server finds more in its log"
 LONGEST = 500  # letters of a message

@@ -7,6 +7,7 @@ from zeroconv.web.api.bodies import ErrorAnswer
 from zeroconv.web.api.gallery import add_gallery_routes
 from zeroconv.web.api.generations import add_generation_routes
 from zeroconv.web.api.pictures import add_picture_routes
+from zeroconv.web.api.runs import add_run_routes
 from zeroconv.web.guard import Body
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def api_router(service: Service) -> "APIRouter":
     add_picture_routes(router, service)
     add_generation_routes(router, service)
     add_gallery_routes(router, service)
+    add_run_routes(router, service)
     return router
 
 
@@ -45,5 +47,5 @@ def body_of(method: str, path: str, longest: int) -> Body:
     if method == "POST" and path in PICTURE_ROUTES:
         return Body(longest, ("image/",))
     if method == "POST" and path.startswith(f"{API}/"):
-        return Body(longest)
+        return Body(longest, is_optional=path.startswith(f"{API}/runs/"))
     return Body(is_optional=method == "DELETE")

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from zeroconv.run_files import CONFIG, LOCK, LOG, REQUESTS, SAMPLES, SHEET, SILENT
-from zeroconv.web.log_reader import LogReader, number
+from zeroconv.service.log_reader import LogReader, number
 
 __all__ = ["RunView", "thin_out"]
 

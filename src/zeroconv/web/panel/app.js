@@ -3,6 +3,7 @@ import { html, signal, useEffect } from "./lib/html.js";
 import { Icon, IconButton } from "./lib/icons.js";
 import { Dialog } from "./lib/fields.js";
 import { recall } from "./lib/api.js";
+import { later } from "./lib/later.js";
 import { Notices, tell, tellError } from "./lib/notices.js";
 import { picturesIn } from "./lib/pictures.js";
 import { ControlsPanel, giveToSomeControl } from "./controls/controls_panel.js";
@@ -23,7 +24,8 @@ const help = signal(false);
 const dropping = signal(false);
 const TABS = [["controls", "Controls", "layers"], ["picture", "Picture", "picture"], ["settings", "Settings", "sliders"], ["gallery", "Gallery", "grid"]];
 // Places of the page. With more than one, the header shows them.
-const PLACES = [{ name: "create", title: "Create", view: Create }];
+const PLACES = [{ name: "create", title: "Create", view: Create },
+  { name: "runs", title: "Runs", view: later(() => import("./runs/runs.js").then((one) => one.Runs)) }];
 const place = signal(PLACES[0]);
 const SHORTCUTS = [
   ["Generate", "Ctrl Enter"], ["Cancel", "Esc"], ["Undo, redo", "Ctrl Z, Ctrl Shift Z"], ["Paste a picture", "Ctrl V"], ["Another seed", "Alt R"], ["This list", "?"],
@@ -84,14 +86,14 @@ export function App() {
     return () => all.forEach(([name, act]) => removeEventListener(name, act));
   }, []);
   const View = place.value.view;
-  return html`<${Header} /><${View} /><${Notices} />${help.value && html`<${Shortcuts} />`}
+  return html`<${Header} /><${View} back=${() => (place.value = PLACES[0])} /><${Notices} />${help.value && html`<${Shortcuts} />`}
     ${dropping.value && html`<div class="drop-sign" aria-hidden="true"><p>Drop on a control, or anywhere to recall a picture's settings</p></div>`}`;
 }
 
 const Header = () => html`<header class="bar"><h1><svg viewBox="0 0 32 32" width="22" height="22" aria-hidden="true"><path d="M7 8h18L7 24h18" fill="none" stroke="currentColor" stroke-width="3.5" stroke-linecap="round" stroke-linejoin="round" /></svg>zeroconv</h1>
   ${PLACES.length > 1 && html`<nav aria-label="Places">${PLACES.map((one) => html`<button key=${one.name} type="button" class="plain" aria-current=${one === place.value ? "page" : null} onClick=${() => (place.value = one)}>${one.title}</button>`)}</nav>`}
   <span class="spring"></span>
-  <button type="button" class="plain" onClick=${() => (gridOpen.value = true)}><${Icon} name="grid" />Grid</button>
+  <button type="button" class="plain" hidden=${place.value !== PLACES[0]} onClick=${() => (gridOpen.value = true)}><${Icon} name="grid" />Grid</button>
   <button type="button" class="plain wide-only" aria-keyshortcuts="?" onClick=${() => (help.value = true)}>Shortcuts <kbd>?</kbd></button>
   <${IconButton} icon=${isDark() ? "sun" : "moon"} label=${isDark() ? "Light colours" : "Dark colours"} onClick=${switchTheme} /></header>`;
 

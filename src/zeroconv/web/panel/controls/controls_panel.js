@@ -31,6 +31,8 @@ export function ControlsPanel() {
 
 const short = (summary) => summary.replace(/ \(.*\)$/, ""); // without the extractors' names
 
+const ofRun = (name) => (name.startsWith("run:") ? `, of ${name.slice(4)}` : "");
+
 function AddControl({ first }) {
   const [open, setOpen] = useState(false);
   const add = (network) => (addControl(network), setOpen(false));
@@ -38,7 +40,7 @@ function AddControl({ first }) {
   return html`<div class="card chooser"><h3>${first ? "What should the picture follow?" : "Add a control"}</h3>
     <ul>${networks.value.map((one) => {
       const condition = conditionOf(one.condition ?? one.conditions?.[0]);
-      return html`<li key=${one.name}><button type="button" class="plain" onClick=${() => add(one)}><strong>${condition?.title ?? one.name}</strong>
+      return html`<li key=${one.name}><button type="button" class="plain" onClick=${() => add(one)}><strong>${condition?.title ?? one.name}${ofRun(one.name)}</strong>
         <small>${short(condition?.summary ?? one.name)}</small></button></li>`;
     })}</ul>
     ${networks.value.length === 0 && html`<p class="small">The server lists no ControlNet for this base.</p>`}

@@ -41,6 +41,12 @@ export const readGallery = (query, before) => {
   return ask(`/gallery?${asked}`).then((reply) => reply.json());
 };
 
+export const readRuns = () => ask("/runs").then((reply) => reply.json());
+export const startRun = (request) => json("/runs", "POST", request);
+export const readRun = (id) => ask(`/runs/${id}`).then((reply) => reply.json());
+export const askRun = (id, action) => json(`/runs/${id}/${action}`, "POST", {});
+export const sheetUrl = (id, name) => `${ROOT}/runs/${id}/samples/${name}`;
+
 export const eventsOf = (id) => new EventSource(`${ROOT}/generations/${id}/events`);
 export const pictureUrl = (id, width = 0) => `${ROOT}/pictures/${id}${width ? `?width=${width}` : ""}`;
 export const fileUrl = (id) => `${ROOT}/gallery/${id}/file`;

@@ -56,22 +56,23 @@ export function Chart({ label, data, series, band = null, marks = [], jump = nul
   const dark = isDark();
   useEffect(() => {
     const now = held.current;
+    const place = box.current;
     const lines = series.map((one) => ({
       stroke: one.hidden ? "transparent" : colourOf(one.color), width: one.width ?? 2, dash: one.dash, spanGaps: true,
       points: { show: Boolean(one.dots), size: 7, fill: colourOf("card"), stroke: colourOf(one.color), width: 2 },
     }));
     const plot = new uPlot({
-      width: box.current.clientWidth, height, legend: { show: false }, padding: [12, 6, 0, 0],
+      width: place.clientWidth, height, legend: { show: false }, padding: [12, 16, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, points: { show: (_, at) => (series[at - 1].hidden ? null : undefined), size: 8 } },
       scales: { x: { time: false, range: () => [0, Math.max(now.steps, 1)] }, y: { range: (_, low, high) => now.range(low, high) } },
       axes: [axis({ size: 28, space: 70, values: (_, found) => found.map(whole) }), axis({ size: 46, space: 40, values: (_, found) => found.map((one) => String(Number(one.toPrecision(3)))) })],
       series: [{}, ...lines],
       bands: band ? [{ series: band, fill: `${colourOf("accent")}26` }] : [],
       hooks: { drawAxes: [(one) => drawMarks(one, now.marks, now.jump)], setCursor: [(one) => now.say?.(one.cursor.idx ?? null)] },
-    }, data, box.current);
+    }, data, place);
     now.plot = plot;
-    const watch = new ResizeObserver(() => plot.setSize({ width: box.current.clientWidth, height }));
-    watch.observe(box.current);
+    const watch = new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height }));
+    watch.observe(place);
     return () => {
       watch.disconnect();
       plot.destroy();

@@ -27,7 +27,7 @@ export function Fidelity({ run }) {
   };
   const said = `${exact(looked.fidelity)} at step ${whole(looked.step)}`;
   return html`<section class="card panel" aria-labelledby="fidelity-title"><header><h3 id="fidelity-title">Fidelity <small>${last.measure}</small></h3>
-      <p class="readout"><strong>${exact(looked.fidelity)}</strong> ${looked.low !== null && html`<small>${exact(looked.low)} to ${exact(looked.high)}</small>`} <small>step ${whole(looked.step)}</small></p></header>
+      <p class="readout"><strong>${exact(looked.fidelity)}</strong>${looked.low !== null && html`<small>95 % ${exact(looked.low)} to ${exact(looked.high)}</small>`}<small>step ${whole(looked.step)}</small></p></header>
     ${share !== null && html`<p class="small">${share} % of the way from pictures without control to the best possible ones.</p>`}
     <${Chart} label=${`Fidelity over ${whole(steps)} steps: ${said}; without control ${exact(last.uncontrolled)}, best possible ${exact(last.ceiling)}`}
       data=${data} steps=${steps} height=${270} marks=${marks} jump=${jump} range=${range} band=${[2, 1]} say=${setAt}
@@ -45,7 +45,7 @@ export function Loss({ run }) {
   const others = [...means, ...column(probes, "held_out_loss")].map(([, value]) => value);
   const [from, to] = [Math.min(quantile(values, 0.02), ...others), Math.max(quantile(values, 0.95), ...others)];
   const range = () => [Math.max(0, from - (to - from) * 0.1), to + (to - from) * 0.1 || 1];
-  return html`<section class="card panel" aria-labelledby="loss-title"><header><h3 id="loss-title">Loss</h3></header>
+  return html`<section class="card panel loss" aria-labelledby="loss-title"><header><h3 id="loss-title">Loss</h3></header>
     <p class="small">It hardly tells whether a control takes hold; fidelity does.</p>
     <${Chart} label=${`Loss over steps, smoothed: ${means.at(-1)?.[1].toPrecision(3)}`} data=${data} steps=${steps} height=${180} range=${range}
       series=${[{ color: "line", width: 1 }, { color: "ink", width: 1.5 }, { color: "accent", width: 1.5, dots: true }]} />

@@ -2,7 +2,7 @@
 import { html } from "../lib/html.js";
 import { Icon, IconButton } from "../lib/icons.js";
 import { attempt } from "../lib/notices.js";
-import { conditionOf } from "../state/store.js";
+import { conditionOf, options } from "../state/store.js";
 import { Fidelity, Loss } from "./curves.js";
 import { Samples } from "./samples.js";
 import { act, choose, goesOn, run as current, tryControl } from "./state.js";
@@ -13,7 +13,8 @@ const BUTTONS = [["probe", "Sample now", "Sampling…"], ["save", "Save now", "S
 
 export const describe = ({ request }) => {
   const data = request.data.startsWith("world:") ? `${whole(Number(request.data.slice(6)))} pictures of the tiny world` : request.data;
-  return `${conditionOf(request.condition)?.title ?? request.condition} from ${data}, on ${request.base.split("/").at(-1)}`;
+  const base = options.value.bases.length > 1 ? `, on ${request.base.split("/").at(-1)}` : "";
+  return `${conditionOf(request.condition)?.title ?? request.condition}, ${data}${base}`;
 };
 
 export const Status = ({ run }) => html`<span class=${`status ${run.status}`}>${STATUS[run.status]}</span>`;

@@ -24,9 +24,10 @@ IMPORT = re.compile(
     r"""\b(?:import|export)\b[\w\s{},*$]*\bfrom\s*["']([^"']+)["']|\bimport\s*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)"""
 )
 MOST = 300 * 1024  # bytes of a first load, compressed
+MOST_OF_CURVES = 25 * 1024  # of the curves' code
 PACKAGES = {
     "preact": ("preact.js", "preact-hooks.js"), "htm": ("htm.js",), "preact-signals": ("signals.js", "signals-core.js"),
-    "perfect-freehand": ("perfect-freehand.js",),
+    "perfect-freehand": ("perfect-freehand.js",), "uplot": ("uplot.js",),
 }  # fmt: skip
 
 
@@ -106,10 +107,24 @@ def test_no_module_is_left_over_and_imports_have_no_circle() -> None:
     assert done == {path.resolve() for path in MODULES}
 
 
+def needed_at_once() -> set[Path]:
+    """The modules that the first one imports, and those that they do, without those that are fetched later."""
+    found, waiting = set[Path](), [(FOLDER / "main.js").resolve()]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            text = path.read_text("utf-8")
+            waiting += [(path.parent / name).resolve() for name in imports(path) if f'import("{name}")' not in text]
+    return found
+
+
 def test_the_page_asks_for_all_modules_at_once() -> None:
-    """None waits until another one was read."""
+    """None waits until another one was read, but those of places that are opened later."""
     told = {url for url in page_urls() if url.endswith(".js")}
-    assert told == {f"/assets/panel/{path.relative_to(FOLDER).as_posix()}" for path in MODULES}
+    assert told == {f"/assets/panel/{path.relative_to(FOLDER).as_posix()}" for path in needed_at_once()}
+    later = {path.resolve() for path in MODULES} - needed_at_once()
+    assert later == {path.resolve() for path in (*(FOLDER / "runs").glob("*.js"), FOLDER / "vendor" / "uplot.js")}
     assert {url for url in page_urls() if url.endswith(".css")} == {
         f"/assets/panel/{path.relative_to(FOLDER).as_posix()}" for path in FOLDER.rglob("*.css")
     }
@@ -120,6 +135,8 @@ def test_the_first_load_is_small() -> None:
     found = [panel_file(name) for name in names]
     assert sum(len(one[1]) for one in found if one) < MOST and all(found)
     assert all(gzip.decompress(one[1]) == one[0] for one in found if one)
+    curves = panel_file("vendor/uplot.js")
+    assert curves is not None and len(curves[1]) < MOST_OF_CURVES
 
 
 def test_vendored_code_has_its_licences() -> None:

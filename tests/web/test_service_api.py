@@ -260,7 +260,7 @@ def test_no_address_leads_to_a_file_or_elsewhere(server: ServiceServer, small: S
     bait.settimeout(0.2)
     away = f"http://127.0.0.1:{bait.getsockname()[1]}/x.png"
     texts = (away, f"file://{small.folder}/nano/model_index.json", f"{small.folder}/nano/model_index.json", "data:,", "\0")
-    assert len(document["paths"]) >= 14
+    assert len(document["paths"]) >= 18
     for path, methods in document["paths"].items():
         for method in methods:
             if method == "get":
@@ -280,6 +280,7 @@ def test_no_address_leads_to_a_file_or_elsewhere(server: ServiceServer, small: S
                         {"condition": "depth", "image": encode_png(lines()), "parameters": {"weights": text}},
                         {"prompt": "a", "base": text}, {"prompt": "a", "base": {"name": small.base, "vae": text}},
                         {"prompt": "a", "base": {"name": small.base, "loras": [{"path": text}]}},
+                        {"data": text}, {"base": text}, {"condition": text}, {"name": text}, {"name": "../x"},
                     ):  # fmt: skip
                         expect_refusal(*call(f"{server.url}{path}", values)[:2])
     with pytest.raises(TimeoutError):
@@ -290,6 +291,20 @@ def test_no_address_leads_to_a_file_or_elsewhere(server: ServiceServer, small: S
 def expect_refusal(status: int, answer: Any, may_be_good: bool = False) -> None:
     """No answer but a refusal in the one shape."""
     assert (may_be_good and status == 200) or (400 <= status < 500 and is_shaped(answer)), (status, answer)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"data": "world:5"}, "data"), ({"data": "world:100000000"}, "data"), ({"data": "photos/.."}, "data"),
+        ({"data": "world:20@7"}, "data"), ({"base": "tiny"}, "base"), ({"condition": "beauty"}, "condition"),
+        ({"steps": 0}, "steps"), ({"name": "UP"}, "name"), ({"out": "/tmp"}, "out"), ({"learning_rate": 2}, "learning_rate"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_be_started_names_its_field(api: str, values: Any, field: str) -> None:
+    got, error, _ = call(f"{api}/runs", values)
+    assert (got, error["error"]["field"]) == (422, field) and is_shaped(error), error
+    assert call(f"{api}/runs")[1]["runs"] == []
 
 
 def test_other_pages_and_other_names_are_refused(api: str, server: ServiceServer) -> None:

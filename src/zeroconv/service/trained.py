@@ -63,10 +63,10 @@ class TrainedControls:
                 if is_last:
                     raise InputError(f"the network of {name} cannot be opened now", hint="try again in a moment") from error
                 time.sleep(AGAIN)
-        used = warm.used.get(name, warm.last)
-        models.drop(base, name)
+        if name in warm.opened:
+            models.drop(base, name)
         network.name = name
-        warm.opened[name], warm.used[name] = network, used
+        warm.opened[name], warm.used[name] = network, warm.last
         self.written[base, name] = found
 
 

@@ -227,7 +227,7 @@ def test_a_network_in_training_is_run_without_dropout_and_with_its_newest_weight
 
 
 def test_guidance_of_one_asks_the_unet_once_and_ignores_the_negative_prompt(pipe: ControlPipeline) -> None:
-    runner = pipe.runner(4)
+    runner = pipe.ways.runner(4)
     assert isinstance(runner, ControlledUNet)
     calls = count_calls(runner)
     one, two = (pipe("a red house", guidance_scale=1, negative_prompt=n, **STEPS).latents for n in ("", "sea"))

@@ -65,7 +65,7 @@ def test_a_run_names_only_what_is_listed() -> None:
         ({"data": "world:100001"}, "data"), ({"base": "/models"}, "base"), ({"condition": "beauty"}, "condition"),
     ):  # fmt: skip
         with pytest.raises(InputError) as caught:
-            check_run(RunRequest(**values), ["tiny"], folders)
+            check_run(RunRequest.model_validate(values), ["tiny"], folders)
         assert caught.value.field == field and "/srv" not in str(caught.value).replace(values.get("data", "-"), "")
 
 
@@ -163,7 +163,9 @@ def test_a_run_lives_dies_is_resumed_and_makes_a_picture(small: Small) -> None:
         runs.act(name, "resume")
         wait(lambda: runs.view(name).is_running() and runs.state(name)["step"] > state["saved"])
         assert name in [entry.name.removeprefix("run:") for entry in service.known().controls]
-        white = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
+        white = (
+            "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
+        )
         control = ControlRequest(network=f"run:{name}", image=white)
         job = service.submit(GenerationRequest(prompt="a", num_inference_steps=2, controls=(control,)), "test")
         wait(lambda: service.board.describe(job.id)["state"] in ("done", "failed"))

@@ -18,9 +18,9 @@ from PIL import Image
 
 from zeroconv.cli import main
 from zeroconv.run_files import REQUESTS
-from zeroconv.web import RunView, WatchServer
 from zeroconv.service.log_reader import LogReader, number
 from zeroconv.service.run_view import POINTS, thin_out
+from zeroconv.web import RunView, WatchServer
 
 NASTY = '<script>alert("x")</script>'
 

@@ -52,17 +52,18 @@ class TrainedControls:
     def open_one(self, base: str, name: str, models: ModelCache, warm: WarmBase) -> None:
         """Have one open."""
         path = network_folder(self.folder, name.removeprefix(START))
-        for is_last in (False, True):
+        try:
             try:
                 found = stamp(path)
                 if name in warm.opened and self.written.get((base, name)) == found:
                     return
                 network = ControlNet.from_pretrained(path, unet=warm.pipeline.base.unet)
-                break
-            except (OSError, ValueError) as error:
-                if is_last:
-                    raise InputError(f"the network of {name} cannot be opened now", hint="try again in a moment") from error
+            except (OSError, ValueError):  # it may be that the run writes it at this moment
                 time.sleep(AGAIN)
+                found = stamp(path)
+                network = ControlNet.from_pretrained(path, unet=warm.pipeline.base.unet)
+        except (OSError, ValueError) as error:
+            raise InputError(f"the network of {name} cannot be opened now", hint="try again in a moment") from error
         if name in warm.opened:
             models.drop(base, name)
         network.name = name

@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from zeroconv.run_files import REQUESTS
-from zeroconv.web.headers import HEADERS, LOOPBACK
 from zeroconv.service.run_view import RunView
+from zeroconv.web.headers import HEADERS, LOOPBACK
 
 __all__ = ["WatchServer"]
 

@@ -1,8 +1,6 @@
 """Trainings of the service: each a folder and, while it goes on, a process of its own that leaves the machine to pictures."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +14,7 @@ from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.run_files import REQUESTS, STOP
 from zeroconv.service.catalogue import BaseEntry, Catalogue, ControlEntry
 from zeroconv.service.failure import Failure, MissingError, ServiceError
+from zeroconv.service.run_process import RunProcess
 from zeroconv.service.run_request import RUN_NAME, RunRequest, check_run, train_command
 from zeroconv.service.run_view import RunView
 from zeroconv.service.trained import control_name, network_folder
@@ -26,7 +25,6 @@ RESUME = "resume"
 ACTIONS = (*REQUESTS, RESUME)
 """What may be asked of a run."""
 REQUEST, OUTPUT = "request.json", "process.log"  # beside the files of the run folder
-NICE = 10  # pictures come first
 GRACE = 20.0  # seconds in which a run that is told to end saves its state
 TAIL = 4096  # bytes of its last words
 
@@ -53,7 +51,7 @@ class Runs:
         self.folder, self.data, self.devices, self.catalogue = folder, dict(data), devices, catalogue
         self.threads = threads or max(1, (os.cpu_count() or 1) // 2)
         self.views: dict[str, RunView] = {}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, RunProcess] = {}
         self.failures: dict[str, str] = {}
         self.lock = threading.RLock()
 
@@ -91,11 +89,12 @@ class Runs:
         """Whether a process trains there, of this service or of one before it."""
         with self.lock:
             process = self.processes.get(name)
-            if process is not None and process.poll() is None:
+            code = None if process is None else process.exit_code()
+            if process is not None and code is None:
                 return True
             if process is not None:
                 del self.processes[name]
-                if process.returncode:
+                if code:
                     self.failures[name] = self.last_words(name)
         return self.view(name).is_running()
 
@@ -171,17 +170,8 @@ class Runs:
         path = self.folder / name
         source = str(self.data.get(request.data, request.data))
         arguments = train_command(request, source, path, self.free_device())
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
         self.failures.pop(name, None)
-        with (path / OUTPUT).open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "zeroconv", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=output, env=environment, start_new_session=True,
-            )  # fmt: skip
-        if hasattr(os, "setpriority"):
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICE)  # before it has threads, which inherit it
-        self.processes[name] = process
+        self.processes[name] = RunProcess(arguments, path / OUTPUT, self.threads)
 
     def require_place(self) -> None:
         """Refuse when as many runs go on as there are devices.
@@ -288,8 +278,7 @@ class Runs:
             process.terminate()
         end = time.monotonic() + grace
         for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, end - time.monotonic()))
+            process.wait_until(end)
 
 
 def is_run(path: Path) -> bool:

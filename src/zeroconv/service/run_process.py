@@ -1,0 +1,54 @@
+"""The process of a training: `zeroconv train` with this interpreter, behind everything else. No other module starts a program."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["RunProcess"]
+
+NICE = 10  # pictures come first
+
+
+class RunProcess:
+    """One process, which outlives the service if that is killed.
+
+    Args:
+        arguments: of `zeroconv`.
+        output: a file for what it writes.
+        threads: on a CPU.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, arguments: list[str], output: Path, threads: int) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "zeroconv", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=file, env=environment, start_new_session=True,
+            )  # fmt: skip
+        self.pid = self.process.pid
+        if hasattr(os, "setpriority"):
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, NICE)  # before it has threads, which inherit it
+
+    def exit_code(self) -> int | None:
+        """None while it goes on."""
+        return self.process.poll()
+
+    def terminate(self) -> None:
+        """Tell it to save its state and end."""
+        self.process.terminate()
+
+    def wait_until(self, end: float) -> None:
+        """Wait for its end.
+
+        Args:
+            end: of `time.monotonic`, until which.
+        """
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(max(0.0, end - time.monotonic()))

@@ -1,4 +1,4 @@
-"""The process of a training: `zeroconv train` with this interpreter, behind everything else. No other module starts a program."""
+"""The process of a training: `zeroconv train`, behind everything else on the machine. No other module starts a program."""
 
 import os
 import subprocess
@@ -19,12 +19,14 @@ class RunProcess:
         arguments: of `zeroconv`.
         output: a file for what it writes.
         threads: on a CPU.
+        device: that it takes, as the service's settings call it.
 
     Raises:
         OSError: it cannot be started.
     """
 
-    def __init__(self, arguments: list[str], output: Path, threads: int) -> None:
+    def __init__(self, arguments: list[str], output: Path, threads: int, device: str | None = None) -> None:
+        self.device = device
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
         with output.open("wb") as file:
             self.process = subprocess.Popen(

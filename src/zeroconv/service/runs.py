@@ -169,9 +169,10 @@ class Runs:
         """Start the process of a run."""
         path = self.folder / name
         source = str(self.data.get(request.data, request.data))
-        arguments = train_command(request, source, path, self.free_device())
+        device = self.free_device()
+        arguments = train_command(request, source, path, device or self.catalogue().device)
         self.failures.pop(name, None)
-        self.processes[name] = RunProcess(arguments, path / OUTPUT, self.threads)
+        self.processes[name] = RunProcess(arguments, path / OUTPUT, self.threads, device)
 
     def require_place(self) -> None:
         """Refuse when as many runs go on as there are devices.
@@ -183,9 +184,10 @@ class Runs:
             hint = "stop it, or wait until it is done"
             raise ServiceError(Failure("conflict", f"{', '.join(busy)} goes on, and there is room for no other", None, hint))
 
-    def free_device(self) -> str:
+    def free_device(self) -> str | None:
         """A device on which no run of this service goes on."""
-        return self.devices[len(self.processes) % len(self.devices)] or self.catalogue().device
+        busy = [process.device for process in self.processes.values()]
+        return next((one for one in self.devices if one not in busy), self.devices[0])
 
     def free_name(self, condition: str) -> str:
         """A name that no run has, such as "canny-3"."""

@@ -48,6 +48,6 @@ export function Loss({ run }) {
   return html`<section class="card panel loss" aria-labelledby="loss-title"><header><h3 id="loss-title">Loss</h3></header>
     <p class="small">It hardly tells whether a control takes hold; fidelity does.</p>
     <${Chart} label=${`Loss over steps, smoothed: ${means.at(-1)?.[1].toPrecision(3)}`} data=${data} steps=${steps} height=${180} range=${range}
-      series=${[{ color: "line", width: 1 }, { color: "ink", width: 1.5 }, { color: "accent", width: 1.5, dots: true }]} />
+      series=${[{ color: "strong", width: 0.5 }, { color: "ink", width: 1.5 }, { color: "accent", width: 1.5, dots: true }]} />
     <ul class="keys"><${Key} kind="ink">training, smoothed<//><${Key} kind="solid">held out<//></ul></section>`;
 }

@@ -18,6 +18,7 @@ from zeroconv.generation.batching import count_steps, read_seeds, split_batches
 from zeroconv.generation.broken_networks import decode_images, name_broken_network
 from zeroconv.generation.control import Control, describe_controls
 from zeroconv.generation.denoiser import ControlledDenoiser, activate, find_decoder, run_together, stack_maps
+from zeroconv.generation.few_steps import few_step_messages
 from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.maps import make_controls
@@ -161,6 +162,7 @@ class ControlPipeline:
         described = describe_controls(controls, count)
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
         messages = Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
+        messages += few_step_messages(self.base.options, requests[0].sampler, num_inference_steps, guidance_scale)
         for control in controls:
             control.network.check_base(self.base.unet)
             messages += control.idle_reasons(num_inference_steps)

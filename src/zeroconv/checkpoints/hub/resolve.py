@@ -5,7 +5,10 @@ from pathlib import Path
 
 from zeroconv.checkpoints.files.atomic import read_json
 
-MARKS = {"base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json", "CLIP": "config.json"}
+MARKS = {
+    "base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json", "CLIP": "config.json",
+    "LoRA": "pytorch_lora_weights.safetensors",
+}  # fmt: skip
 JUDGES = {"tiny-annotator": "annotator", "tiny-clip": "CLIP"}
 """Embedded networks that read pictures and make none, with their kinds."""
 
@@ -16,10 +19,10 @@ def assets() -> Path:
 
 
 def embedded_names(kind: str) -> list[str]:
-    """Names of the bases or ControlNets that come with the package."""
+    """Names of the bases, ControlNets or LoRAs that come with the package."""
     mark = MARKS[kind]
     folders = (path for path in assets().glob("*") if (path / mark).is_file())
-    return sorted(path.name for path in folders if kind == "base" or JUDGES.get(path.name, "ControlNet") == kind)
+    return sorted(path.name for path in folders if mark != "config.json" or JUDGES.get(path.name, "ControlNet") == kind)
 
 
 def resolve(name_or_path: str | Path, kind: str) -> Path:

@@ -1,0 +1,93 @@
+"""The LoRA for few steps that comes with the package: what it is, that it works, and what is said of other settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from experiments.tiny.train_few_step import LowRank
+from PIL import Image
+
+from zeroconv import ControlNet, ControlPipeline, StableDiffusion, conditions
+from zeroconv.checkpoints import embedded_names, resolve, write_safetensors
+from zeroconv.generation import BaseRequest, Control, GenerationRequest, generate
+from zeroconv.generation.few_steps import FEW_STEPS, few_step_messages
+from zeroconv.messages import Message, listen
+from zeroconv.world import HELD_OUT_SEED, make
+
+SCENES = [make(HELD_OUT_SEED + 500 + i) for i in range(3)]
+SETTINGS: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 1.0, "sampler": "lcm"}
+
+
+@pytest.fixture(scope="module")
+def quick() -> StableDiffusion:
+    """The tiny base with the LoRA."""
+    base = StableDiffusion.from_pretrained("tiny")
+    base.add_lora(FEW_STEPS)
+    return base
+
+
+def test_it_is_a_small_lora_of_the_package_and_nothing_else() -> None:
+    assert embedded_names("LoRA") == [FEW_STEPS]
+    assert all(FEW_STEPS not in embedded_names(kind) for kind in ("base", "ControlNet", "annotator", "CLIP"))
+    (file,) = resolve(FEW_STEPS, "LoRA").iterdir()
+    assert file.stat().st_size <= 900 * 1024
+
+
+def test_the_trained_updates_are_what_the_file_adds(tmp_path: Path) -> None:
+    base = StableDiffusion.from_pretrained("tiny")
+    before = {name: parameter.detach().clone() for name, parameter in base.unet.named_parameters()}
+    updates = LowRank(base.unet, seed=0)
+    assert all(torch.equal(weight, before[name.removeprefix("unet.")]) for name, weight in updates.merged().items())
+    for name, factor in updates.factors.items():
+        if name.endswith("up"):
+            torch.nn.init.normal_(factor, std=0.02)
+    write_safetensors(tmp_path / "few.safetensors", updates.tensors())
+    merged = {name.removeprefix("unet."): weight.detach().clone() for name, weight in updates.merged().items()}
+    report = base.add_lora(tmp_path / "few.safetensors")
+    assert report.modules == {"unet": len(merged)}
+    for name, parameter in base.unet.named_parameters():
+        assert torch.allclose(parameter, merged.get(name, before[name]), atol=1e-4), name
+
+
+def test_four_steps_obey_the_map_as_four_of_the_base_do_not(quick: StableDiffusion) -> None:
+    canny = conditions.get("canny")
+    maps = [canny(Image.fromarray(scene.rgb)) for scene in SCENES]
+    found: list[float] = []
+    for base in (quick, StableDiffusion.from_pretrained("tiny")):
+        control = Control(ControlNet.from_pretrained("tiny-canny", unet=base.unet), maps)
+        output = ControlPipeline(base)([scene.caption for scene in SCENES], [control], seed=7, **SETTINGS)
+        scores = [canny.metrics(image, one)[canny.metric] for image, one in zip(output.images, maps, strict=True)]
+        found.append(sum(scores) / len(scores))
+    assert found[0] > found[1] + 0.1
+
+
+def test_a_request_names_it_and_makes_the_picture_again(quick: StableDiffusion) -> None:
+    heard = list[Message]()
+    with listen(heard.append):
+        base = BaseRequest.model_validate({"name": "tiny", "loras": [{"path": FEW_STEPS}], "device": "cpu"})
+        request = GenerationRequest(prompt="a red house", base=base, **{**SETTINGS, "num_inference_steps": 1})
+        output, _ = generate(request)
+    assert [message.code for message in heard] == ["lora.merged"]
+    assert output.requests[0].base.loras == base.loras
+    again = ControlPipeline(quick)("a red house", **{**SETTINGS, "num_inference_steps": 1})
+    assert torch.equal(output.latents, again.latents)
+
+
+@pytest.mark.parametrize(
+    ("loras", "sampler", "steps", "guidance", "piece"),
+    [
+        ([[FEW_STEPS, 1.0]], "lcm", 4, 1.0, None),
+        ([[FEW_STEPS, 1.0]], "lcm", 8, 2.0, None),
+        ([[FEW_STEPS, 1.0]], "dpm++2m", 4, 1.0, "sampler dpm++2m spoils"),
+        ([["style.safetensors", 1.0], [FEW_STEPS, 0.8]], "lcm", 20, 7.5, "guidance 7.5 and 20 steps spoils"),
+        ([["style.safetensors", 1.0]], "dpm++2m", 20, 7.5, None),
+        ([[FEW_STEPS, 1.0], [FEW_STEPS, -1.0]], "dpm++2m", 20, 7.5, None),
+    ],
+)
+def test_what_spoils_its_pictures_is_said(
+    loras: list[list[Any]], sampler: str, steps: int, guidance: float, piece: str | None
+) -> None:
+    found = few_step_messages({"loras": loras}, sampler, steps, guidance)
+    assert [message.code for message in found] == ([] if piece is None else ["few-steps.settings"])
+    assert piece is None or piece in str(found[0])

@@ -38,7 +38,7 @@ from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.control import ActiveControl, ControlledUNet
 from zeroconv.data.world_pairs import truth
-from zeroconv.diffusion.randomness import generator, keyed_noise
+from zeroconv.diffusion.randomness import generator
 from zeroconv.diffusion.schedule import NoiseSchedule
 from zeroconv.images import to_tensor
 from zeroconv.runtime.choice import run_unet

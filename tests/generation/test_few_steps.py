@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import torch
 from experiments.tiny.train_few_step import LowRank
-from PIL import Image
+from torch import Tensor
 
-from zeroconv import ControlNet, ControlPipeline, StableDiffusion, conditions
+from zeroconv import ControlPipeline, StableDiffusion
 from zeroconv.checkpoints import embedded_names, resolve, write_safetensors
-from zeroconv.generation import BaseRequest, Control, GenerationRequest, generate
+from zeroconv.generation import BaseRequest, GenerationRequest, generate
 from zeroconv.generation.few_steps import FEW_STEPS, few_step_messages
 from zeroconv.messages import Message, listen
 from zeroconv.world import HELD_OUT_SEED, make
 
-SCENES = [make(HELD_OUT_SEED + 500 + i) for i in range(3)]
-SETTINGS: dict[str, Any] = {"num_inference_steps": 4, "guidance_scale": 1.0, "sampler": "lcm"}
+SCENES = [make(HELD_OUT_SEED + 500 + i) for i in range(4)]
+ONE_STEP: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0, "sampler": "lcm"}
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +50,27 @@ def test_the_trained_updates_are_what_the_file_adds(tmp_path: Path) -> None:
         assert torch.allclose(parameter, merged.get(name, before[name]), atol=1e-4), name
 
 
-def test_four_steps_obey_the_map_as_four_of_the_base_do_not(quick: StableDiffusion) -> None:
-    canny = conditions.get("canny")
-    maps = [canny(Image.fromarray(scene.rgb)) for scene in SCENES]
-    found: list[float] = []
-    for base in (quick, StableDiffusion.from_pretrained("tiny")):
-        control = Control(ControlNet.from_pretrained("tiny-canny", unet=base.unet), maps)
-        output = ControlPipeline(base)([scene.caption for scene in SCENES], [control], seed=7, **SETTINGS)
-        scores = [canny.metrics(image, one)[canny.metric] for image, one in zip(output.images, maps, strict=True)]
-        found.append(sum(scores) / len(scores))
-    assert found[0] > found[1] + 0.1
+def test_one_step_lands_nearer_to_where_guidance_leads(quick: StableDiffusion) -> None:
+    plain = StableDiffusion.from_pretrained("tiny")
+    prompts = [scene.caption for scene in SCENES]
+
+    def end(base: StableDiffusion, **settings: Any) -> Tensor:
+        return ControlPipeline(base)(prompts, batch_size=len(prompts), **settings).latents
+
+    taught = end(plain, num_inference_steps=10, guidance_scale=4.0)
+    before, after = (end(base, **ONE_STEP) for base in (plain, quick))
+    assert (after - taught).norm() < 0.93 * (before - taught).norm()
 
 
 def test_a_request_names_it_and_makes_the_picture_again(quick: StableDiffusion) -> None:
     heard = list[Message]()
     with listen(heard.append):
         base = BaseRequest.model_validate({"name": "tiny", "loras": [{"path": FEW_STEPS}], "device": "cpu"})
-        request = GenerationRequest(prompt="a red house", base=base, **{**SETTINGS, "num_inference_steps": 1})
+        request = GenerationRequest(prompt="a red house", base=base, **ONE_STEP)
         output, _ = generate(request)
     assert [message.code for message in heard] == ["lora.merged"]
     assert output.requests[0].base.loras == base.loras
-    again = ControlPipeline(quick)("a red house", **{**SETTINGS, "num_inference_steps": 1})
+    again = ControlPipeline(quick)("a red house", **ONE_STEP)
     assert torch.equal(output.latents, again.latents)
 
 

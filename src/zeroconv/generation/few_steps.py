@@ -31,5 +31,5 @@ def few_step_messages(options: Mapping[str, Any], sampler: str, steps: int, guid
     ]
     if not wrong:
         return []
-    said = f"{FEW_STEPS} is made for sampler {SAMPLER}, guidance 1 and 2 to {MOST_STEPS} steps; {' and '.join(wrong)} spoils pictures"
-    return [Message(said, "few-steps.settings")]
+    made_for = f"sampler {SAMPLER}, guidance 1 and up to {MOST_STEPS} steps"
+    return [Message(f"{FEW_STEPS} is made for {made_for}; {' and '.join(wrong)} spoils pictures", "few-steps.settings")]

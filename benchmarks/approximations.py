@@ -37,6 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a fifth of the steps, `condition-only`": {"num_inference_steps": 4, "weighting": "condition-only"},
     "`--lora tiny-few-steps`, 8 steps": {"num_inference_steps": 8, **FEW_STEPS},
     "`--lora tiny-few-steps`, 4 steps": {"num_inference_steps": 4, **FEW_STEPS},
+    "`--lora tiny-few-steps`, 4 steps, `--scale 1.5`": {"num_inference_steps": 4, "scale": 1.5, **FEW_STEPS},
     "`--lora tiny-few-steps`, 2 steps": {"num_inference_steps": 2, **FEW_STEPS},
     "`--lora tiny-few-steps`, 4 steps, no control": {"num_inference_steps": 4, "scale": 0.0, **FEW_STEPS},
 }
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--condition", choices=("canny", "depth"), default="canny")
     parser.add_argument("--runtime", choices=("torch", "plan", "openvino"), default="plan")
     parser.add_argument("--lora", default="tiny-few-steps", help="that of the last rows")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows with one of these words, beside the exact one")
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = StableDiffusion.from_pretrained("tiny")
@@ -59,10 +61,11 @@ def main() -> None:
     condition, found = conditions.get(args.condition), open_pairs(f"world:{args.count}@900000000", args.condition)
     pairs = [found[i] for i in range(len(found))]
     maps = get_maps(pairs, condition.name, [network.config.extract] * len(pairs))
-    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SETTINGS}
+    chosen = {name: changes for name, changes in SETTINGS.items() if not changes or any(word in name for word in args.only)}
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in chosen}
     for index, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
         exact = torch.zeros(0)
-        for name, changes in SETTINGS.items():
+        for name, changes in chosen.items():
             settings: dict[str, Any] = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, **changes}
             how: dict[str, Any] = {key: settings.pop(key) for key in ("end", "scale") if key in settings}
             pipeline = pipelines[settings.pop("lora", False)]

@@ -9,27 +9,20 @@ __all__ = ["FEW_STEPS", "few_step_messages"]
 
 FEW_STEPS = "tiny-few-steps"
 """The LoRA that turns the tiny base into one of four steps: latent consistency, guidance built in."""
-SAMPLER = "lcm"
-MOST_GUIDANCE, MOST_STEPS = 2.0, 8
+MOST_GUIDANCE = 2.0
 
 
-def few_step_messages(options: Mapping[str, Any], sampler: str, steps: int, guidance_scale: float) -> list[Message]:
+def few_step_messages(options: Mapping[str, Any], guidance_scale: float) -> list[Message]:
     """What spoils pictures of a base with `FEW_STEPS`; nothing for other bases.
+
+    Other samplers than "lcm" and more steps than four do not: they cost what they always cost.
 
     Args:
         options: of the base; its LoRAs are there, see `StableDiffusion.add_lora`.
-        sampler: as `canonical_sampler` writes it.
-        steps: of denoising.
         guidance_scale: of classifier-free guidance.
     """
-    if abs(sum(weight for path, weight in options.get("loras", ()) if path == FEW_STEPS)) < 0.5:
+    weight = sum(weight for path, weight in options.get("loras", ()) if path == FEW_STEPS)
+    if weight < 0.5 or guidance_scale <= MOST_GUIDANCE:
         return []
-    wrong = [
-        *([f"sampler {sampler}"] if sampler != SAMPLER else []),
-        *([f"guidance {guidance_scale:g}"] if guidance_scale > MOST_GUIDANCE else []),
-        *([f"{steps} steps"] if steps > MOST_STEPS else []),
-    ]
-    if not wrong:
-        return []
-    made_for = f"sampler {SAMPLER}, guidance 1 and up to {MOST_STEPS} steps"
-    return [Message(f"{FEW_STEPS} is made for {made_for}; {' and '.join(wrong)} spoils pictures", "few-steps.settings")]
+    said = f"{FEW_STEPS} has guidance built in, and guidance {guidance_scale:g} spoils its pictures"
+    return [Message(f"{said}: guidance 1, 4 steps and sampler lcm are what it is made for", "few-steps.guidance")]

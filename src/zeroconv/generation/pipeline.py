@@ -162,7 +162,7 @@ class ControlPipeline:
         described = describe_controls(controls, count)
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
         messages = Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
-        messages += few_step_messages(self.base.options, requests[0].sampler, num_inference_steps, guidance_scale)
+        messages += few_step_messages(self.base.options, guidance_scale)
         for control in controls:
             control.network.check_base(self.base.unet)
             messages += control.idle_reasons(num_inference_steps)

@@ -29,97 +29,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from experiments.tiny.few_step_teacher import HALF, POINTS, ROWS, Group, Teacher
 from experiments.tiny.working_copy import write_out_attention
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from zeroconv import ControlNet, StableDiffusion
 from zeroconv.checkpoints import write_safetensors
 from zeroconv.control import ActiveControl, ControlledUNet
-from zeroconv.data.world_pairs import truth
 from zeroconv.diffusion.randomness import generator
 from zeroconv.diffusion.schedule import NoiseSchedule
-from zeroconv.images import to_tensor
-from zeroconv.runtime.choice import run_unet
-from zeroconv.world import HELD_OUT_SEED, make
 
-CONDITIONS = ("canny", "depth", "scribble", "segmentation", "soft-edge", "normal", "lineart", "pose")
-ROWS, HALF = 32, 16  # trajectories in a group: the first half without a control, the second with one
-BATCH = 16  # so is that of a batch
-POINTS, GUIDANCE, EMPTY = 10, 4.0, 0.05
+BATCH = 16  # its first half without a control, the second with one
 AVERAGES = (0.98, 0.995)
 WARM_UP = 20  # steps
 HUBER = 0.03  # of latents of deviation 1: below it the loss is quadratic
 HELD_OUT = -1  # the group of held-out scenes
 HELD_OUT_POINTS = (0, 2, 5, 8)
 RANK, RANK_3X3 = 5, 11
-
-
-@dataclass(frozen=True)
-class Group:
-    """Trajectories of the teacher.
-
-    Attributes:
-        z: points, (POINTS, ROWS, C, h, w), float16.
-        t: their steps, (POINTS,).
-        z_0: where each ends, (ROWS, C, h, w), float16.
-        text: text states, (ROWS, N, D), float16.
-        features: of the maps of the second half, (HALF, C, h, w), float16.
-        condition: of those maps.
-    """
-
-    z: Tensor
-    t: Tensor
-    z_0: Tensor
-    text: Tensor
-    features: Tensor
-    condition: str
-
-
-class Teacher:
-    """The base under guidance with its controls: makes groups, and keeps them in a folder."""
-
-    def __init__(self, folder: Path, seed: int, first: int) -> None:
-        self.folder, self.seed, self.first = folder, seed, first
-        self.base = StableDiffusion.from_pretrained("tiny")
-        opened = {name: ControlNet.from_pretrained(f"tiny-{name}", unet=self.base.unet) for name in CONDITIONS}
-        self.networks = {name: network.eval().requires_grad_(False) for name, network in opened.items()}
-        self.runner = run_unet(self.base.unet, "plan")
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def group(self, index: int) -> Group:
-        """Group `index`, read or made; those below zero are of held-out scenes."""
-        path = self.folder / f"{index}.pt"
-        if not path.exists():
-            torch.save(vars(self.make(index)), path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
-        return Group(**torch.load(path, weights_only=True))
-
-    @torch.no_grad()
-    def make(self, index: int) -> Group:
-        """Render scenes and follow their captions and maps from noise to latents."""
-        g, condition = generator(self.seed, "group", index), CONDITIONS[index % len(CONDITIONS)]
-        first = self.first + index * ROWS if index >= 0 else HELD_OUT_SEED + 1000 - index * ROWS
-        pictures = [make(first + i, "person" if condition == "pose" and i >= HALF else None) for i in range(ROWS)]
-        empty = torch.rand(ROWS, generator=g) < EMPTY
-        captions = ["" if e else picture.caption for e, picture in zip(empty.tolist(), pictures, strict=True)]
-        text = self.base.encode_text(["", *captions], weighted=False).hidden_states
-        both = torch.cat([text[:1].expand(ROWS, -1, -1), text[1:]])
-        network = self.networks[condition]
-        features = network.encode_condition(torch.stack([to_tensor(truth(one, condition)) for one in pictures[HALF:]]))
-        control = ActiveControl(network, features, rows=slice(ROWS + HALF, 2 * ROWS))
-        spacing = 1000 / POINTS
-        later = 999 - spacing * (torch.arange(1, POINTS) + torch.rand((), generator=g) - 0.5)
-        t = torch.cat([torch.tensor([999]), later.round().long()])
-        solver = DPMSolverMultistepScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-        solver.set_timesteps(timesteps=t.tolist())
-        z, points = torch.randn(ROWS, *self.base.latent_shape(128, 128), generator=g), list[Tensor]()
-        for step in solver.timesteps:
-            points.append(z.half())
-            empty_side, side = self.runner(torch.cat([z, z]), step, both, [control]).chunk(2)
-            z = solver.step(empty_side + GUIDANCE * (side - empty_side), step, z).prev_sample
-        return Group(torch.stack(points), t, z.half(), text[1:].half(), features.half(), condition)
 
 
 class LowRank(nn.Module):
@@ -324,8 +250,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="of all parts of the run together")
     parser.add_argument("--decay", type=float, default=20, help="minutes before the end in which the rate falls to zero")
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--reuse", type=int, default=28, help="steps for each new group of trajectories")
-    parser.add_argument("--begin", type=int, default=6, help="groups with which training begins")
+    parser.add_argument("--reuse", type=int, default=12, help="steps for each new group of trajectories")
+    parser.add_argument("--begin", type=int, default=4, help="groups with which training begins")
     parser.add_argument("--first", type=int, default=140_000, help="seed of the first scene")
     parser.add_argument("--every", type=float, default=5, help="minutes between rows of the curve")
     parser.add_argument("--seed", type=int, default=0)

@@ -15,7 +15,7 @@ from zeroconv.generation.few_steps import FEW_STEPS, few_step_messages
 from zeroconv.messages import Message, listen
 from zeroconv.world import HELD_OUT_SEED, make
 
-SCENES = [make(HELD_OUT_SEED + 500 + i) for i in range(4)]
+SCENES = [make(HELD_OUT_SEED + 500 + i) for i in range(3)]
 ONE_STEP: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0, "sampler": "lcm"}
 GUIDED: dict[str, Any] = {**ONE_STEP, "guidance_scale": 4.0}
 
@@ -58,7 +58,7 @@ def test_one_step_lands_nearer_to_where_guidance_leads(quick: StableDiffusion) -
     def end(base: StableDiffusion, **settings: Any) -> Tensor:
         return ControlPipeline(base)(prompts, batch_size=len(prompts), **settings).latents
 
-    taught = end(plain, num_inference_steps=10, guidance_scale=4.0)
+    taught = end(plain, num_inference_steps=7, guidance_scale=4.0)
     before, after = (end(base, **ONE_STEP) for base in (plain, quick))
     assert (after - taught).norm() < 0.93 * (before - taught).norm()
 

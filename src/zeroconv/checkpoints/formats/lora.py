@@ -17,7 +17,7 @@ from zeroconv.checkpoints.formats.lora_names import check_kinds, group_by_module
 from zeroconv.checkpoints.formats.lora_parts import assemble
 from zeroconv.checkpoints.formats.lora_update import WeightUpdate
 from zeroconv.checkpoints.formats.textual_inversion import Vectors, bundled_embeddings
-from zeroconv.checkpoints.hub.resolve import assets, embedded_names
+from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 from zeroconv.checkpoints.keys.lora import Part, Shapes, layout_of, original_spellings, own_spellings, split
 from zeroconv.messages import Message, tell
 
@@ -56,7 +56,7 @@ def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
         FileNotFoundError: when there is no such file.
         ValueError: when it is broken, holds no LoRA, or one for another base.
     """
-    path = assets() / path if str(path) in embedded_names("LoRA") else Path(path)
+    path = resolve(path, "LoRA") if str(path) in embedded_names("LoRA") else Path(path)
     file = next((path / name for name in FILES if (path / name).is_file()), path)
     if not file.is_file():
         known = ", ".join(embedded_names("LoRA"))

@@ -30,10 +30,10 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
 
     Args:
         name_or_path: such as "tiny", "tiny-canny", a path, "owner/name" or "owner/name@revision".
-        kind: "base", "ControlNet", "annotator" or "CLIP".
+        kind: "base", "ControlNet", "annotator", "CLIP", or "LoRA", of which the embedded ones alone are found.
 
     Returns:
-        The folder; or a file: the user's, or the one that a repository on the hub consists of (see `hub.download`).
+        The folder; or a file: a LoRA, the user's, or the one that a repository on the hub consists of (see `hub.download`).
 
     Raises:
         FileNotFoundError: when it is none of them, listing the embedded names.
@@ -42,7 +42,7 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
     """
     mark, known = MARKS[kind], embedded_names(kind)
     if str(name_or_path) in known:
-        return assets() / str(name_or_path)
+        return assets() / str(name_or_path) / (mark if kind == "LoRA" else "")
     folder = Path(name_or_path)
     if not folder.exists():
         from zeroconv.checkpoints.hub.download import download, is_hub_id  # here, because the hub's client takes half a second

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zeroconv import conditions
-from zeroconv.errors import InputError, rename_field
+from zeroconv.errors import InputError
 from zeroconv.generation import BaseRequest, GenerationRequest
 from zeroconv.generation.parameters_text import sampler_title
 from zeroconv.service import Service
@@ -26,7 +26,7 @@ from zeroconv.web.compatible.automatic1111.refusals import (
     ignored,
 )
 from zeroconv.web.compatible.automatic1111.samplers import read_sampler
-from zeroconv.web.compatible.automatic1111.units import ARGUMENTS, Scene, Units, make_controls, read_units
+from zeroconv.web.compatible.automatic1111.units import ARGUMENTS, Scene, Units, make_controls, read_units, unit_field
 from zeroconv.web.compatible.jobs import Finished, finish, random_seed
 
 if TYPE_CHECKING:
@@ -38,10 +38,6 @@ THEIR_NAMES = {
     "num_inference_steps": "steps", "guidance_scale": "cfg_scale", "sampler": "sampler_name", "size": "width",
     "strength": "denoising_strength", "num_images": "batch_size", "init_image": "init_images.0", "mask_image": "mask",
     "base": "sd_model_checkpoint",
-}  # fmt: skip
-UNIT_NAMES = {
-    "scale": "weight", "start": "guidance_start", "end": "guidance_end", "network": "model", "condition": "image",
-    "mask": "effective_region_mask", "extract": "module",
 }  # fmt: skip
 
 
@@ -156,9 +152,7 @@ def in_their_words(error: InputError, body: TextToImageBody) -> InputError:
     places = list(read_units(body.alwayson_scripts)) if name == "controls" else []
     if places:
         index, _, inner = rest.partition(".")
-        first, _, last = inner.partition(".")
-        parts = [places[int(index)], UNIT_NAMES.get(first, first), last]
-        return rename_field(error, ".".join(part for part in parts if part))
+        return InputError(str(error), field=f"{places[int(index)]}.{unit_field(inner)}")
     if name not in THEIR_NAMES or (error.field or "").startswith(ARGUMENTS):
         return error
     return InputError(str(error).replace(name, THEIR_NAMES[name]), field=THEIR_NAMES[name])

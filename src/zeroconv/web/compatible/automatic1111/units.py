@@ -10,7 +10,8 @@ Source: `soft_injection` and `cfg_injection` in `scripts/hook.py` of Mikubill/sd
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ from zeroconv.web.compatible.automatic1111.refusals import IDLE_UNIT, check_idle
 if TYPE_CHECKING:
     from fastapi import Request
 
-__all__ = ["ARGUMENTS", "Scene", "Units", "make_controls", "read_units"]
+__all__ = ["ARGUMENTS", "Scene", "Units", "make_controls", "read_units", "unit_field"]
 
 ARGUMENTS = "alwayson_scripts.controlnet.args"
 """Where the units stand in a request."""
@@ -52,6 +53,10 @@ RESIZE_MODES: dict[str, ResizeMode] = {
 }  # fmt: skip
 PROMPT, CONTROL = "my prompt is more important", "controlnet is more important"
 CONTROL_MODES = {"balanced": "", "0": "", PROMPT: PROMPT, "1": PROMPT, CONTROL: CONTROL, "2": CONTROL}
+UNIT_NAMES = {
+    "scale": "weight", "start": "guidance_start", "end": "guidance_end", "network": "model", "condition": "image",
+    "mask": "effective_region_mask", "extract": "module",
+}  # fmt: skip
 RELEASED = {"sdxl": 10}
 """Connections of a family's ControlNets; 13 of the others."""
 
@@ -156,10 +161,11 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
             picture = await read_source(unit, find_module(unit.module or "", "module"), network, scene, service, http)
             layers = decaying(network.name, scene.base.family) if control_mode(unit) == PROMPT else None
             region = unit.effective_region_mask and read_picture(unit.effective_region_mask, "effective_region_mask")
-            control = ControlRequest(
-                network=network.name, scale=unit.weight, start=unit.guidance_start, end=unit.guidance_end, mask=region or None,
-                layers=layers, **picture,
-            )  # fmt: skip
+            with their_names():
+                control = ControlRequest(
+                    network=network.name, scale=unit.weight, start=unit.guidance_start, end=unit.guidance_end,
+                    mask=region or None, layers=layers, **picture,
+                )  # fmt: skip
             controls.append(control)
             sent = {"image": control.image or control.condition, "effective_region_mask": region}
             if any(is_data_uri(uri) and picture_size(uri, name) != scene.size for name, uri in sent.items()):
@@ -169,6 +175,25 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
         raise InputError(said, field=f"{next(iter(units))}.resize_mode")
     shown = tuple(unit.save_detected_map for unit in units.values())
     return Units(tuple(controls), tuple(units), shown, weighting(units), next(iter(modes), None))
+
+
+@contextmanager
+def their_names() -> Generator[None]:
+    """Errors about a field of a control are about the one of a unit.
+
+    Raises:
+        InputError: in place of one.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error), field=unit_field(error.field or "")) from error
+
+
+def unit_field(field: str) -> str:
+    """A field of a control by its name in a unit."""
+    first, dot, rest = field.partition(".")
+    return f"{UNIT_NAMES.get(first, first)}{dot}{rest}"
 
 
 async def read_source(

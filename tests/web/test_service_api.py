@@ -67,18 +67,18 @@ def finish(api: str, generation: str) -> Any:
         time.sleep(0.02)
 
 
-def stream(url: str, last: str | None = None) -> list[tuple[int, str, Any]]:
+def stream(url: str, last: str | None = None) -> list[tuple[str, str, Any]]:
     """All events until the end."""
     import urllib.request
 
     request = urllib.request.Request(url, headers={} if last is None else {"Last-Event-ID": last})
-    found = list[tuple[int, str, Any]]()
+    found = list[tuple[str, str, Any]]()
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         for block in answer.read().decode().split("\n\n"):
             lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
             if "event" in lines:
-                found.append((int(lines["id"]), lines["event"], json.loads(lines["data"])))
+                found.append((lines["id"], lines["event"], json.loads(lines["data"])))
     return found
 
 
@@ -95,7 +95,8 @@ def test_from_a_picture_to_a_controlled_one_and_back(api: str, small: Small) -> 
     status, made, _ = call(f"{api}/generations", body(small, controls=controls))
     assert status == 202 and made["state"] == "queued"
     events = stream(f"{api}/generations/{made['id']}/events")
-    assert [number for number, _, _ in events] == sorted({number for number, _, _ in events})
+    numbers = [int(name.partition(".")[2]) for name, _, _ in events]
+    assert numbers == sorted(set(numbers)) and len({name.partition(".")[0] for name, _, _ in events}) == 1
     names = [name for _, name, _ in events]
     assert names[-2:] == ["result", "done"] and "step" in names
     done = finish(api, made["id"])
@@ -123,10 +124,13 @@ def lines() -> Image.Image:
 def test_a_follower_that_lost_the_thread_finds_it_again(api: str, small: Small) -> None:
     name = call(f"{api}/generations", body(small, seed=3))[1]["id"]
     events = stream(f"{api}/generations/{name}/events")
-    middle = events[len(events) // 2][0]
-    assert stream(f"{api}/generations/{name}/events", str(middle)) == [one for one in events if one[0] > middle]
-    assert [event for _, event, _ in stream(f"{api}/generations/{name}/events", "999999")] == ["done"]
-    assert stream(f"{api}/generations/{name}/events", "' OR 1")[-1][1] == "done"
+    place = len(events) - 2
+    assert stream(f"{api}/generations/{name}/events", events[place][0]) == events[place + 1 :]
+    mark = events[0][0].partition(".")[0]
+    assert [event for _, event, _ in stream(f"{api}/generations/{name}/events", f"{mark}.999999")] == ["done"]
+    whole = stream(f"{api}/generations/{name}/events")
+    for other in ("' OR 1", "0.999999", "", f"{mark}.{'9' * 30}"):  # of another log, or none: from the beginning
+        assert stream(f"{api}/generations/{name}/events", other) == whole
 
 
 def test_a_generation_that_is_cancelled_ends_at_once(api: str, small: Small, server: ServiceServer) -> None:
@@ -207,6 +211,7 @@ def is_shaped(error: Any) -> bool:
         ({"prompt": "a", "controls": [{"network": "/etc/passwd", "image": "x"}]}, 422, "controls.0.network"),
         (b'{"prompt": "a", "guidance_scale": NaN}', 422, "guidance_scale"),
         (b'{"prompt": "\\ud800"}', 422, "prompt"),
+        pytest.param(b'{"prompt": "a", "\\ud800": 1}', 422, None, id="half a letter"),
     ],
 )
 def test_a_request_that_cannot_be_used_names_its_field(api: str, values: Any, status: int, field: str | None) -> None:
@@ -305,7 +310,8 @@ def test_a_reader_that_is_killed_costs_one_answer(api: str, server: ServiceServe
 
 def test_others_need_a_token(server: ServiceServer, small: Small) -> None:
     service = server.service
-    for arguments in ({"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"urls": ("https://a.example",)}):
+    reaches: list[dict[str, Any]] = [{"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"urls": ("https://a.example",)}]
+    for arguments in reaches:
         with pytest.raises(InputError) as caught:
             ServiceServer(service, **arguments)
         assert caught.value.field == "token_file"
@@ -343,8 +349,9 @@ def test_a_full_queue_says_when_to_come_again(api: str, small: Small, server: Se
     first = call(f"{api}/generations", body(small, num_inference_steps=LONG), X_Client="full")[1]["id"]
     queue = server.service.board.turns.queue
     queue.capacity, before = 2, queue.capacity
+    answers: list[Any] = []
     try:
-        answers = [call(f"{api}/generations", body(small), X_Client="full") for _ in range(3)]
+        answers += [call(f"{api}/generations", body(small), X_Client="full") for _ in range(3)]
         assert answers[-1][0] == 429 and int(answers[-1][2]["Retry-After"]) >= 1 and is_shaped(answers[-1][1])
     finally:
         queue.capacity = before

@@ -30,11 +30,14 @@ def serve(
     url: Annotated[list[str], typer.Option(help="A public address by which it is reached; may repeat.")] = [],  # noqa: B006
 ) -> None:
     """Open the page and the service until Ctrl-C: on this machine alone, unless a token is asked for."""
-    from zeroconv.service import Service, ServiceSettings
-    from zeroconv.web.service_server import ServiceServer
+    from zeroconv.service.process import warm_up
     from zeroconv.web.token import read_token
 
     token = None if token_file is None else read_token(token_file)
+    warm_up()
+    from zeroconv.service import Service, ServiceSettings
+    from zeroconv.web.service_server import ServiceServer
+
     settings = ServiceSettings(
         (folder or data_folder()).absolute(), tuple(dict.fromkeys(base)), tuple(dict.fromkeys(control)),
         tuple(device) or (None,), round(memory * GIB),
@@ -46,6 +49,7 @@ def serve(
             service.start()
         except EOFError as error:
             raise InputError("the worker ended at once", hint="its own words stand above") from error
+        server.listen()
         say(f"Serving {', '.join(settings.bases)} at {server.url} until Ctrl-C.")
         server.run()
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """What happened to a job, in order, for whoever follows it: from the beginning, or from where a follower lost the thread."""
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -35,11 +36,13 @@ class EventLog:
         events: in order.
         followers: called after each event, by whichever thread it happens in; they must not block.
         count: of all events.
+        mark: tells this log from one of the same job that another service kept.
     """
 
     events: list[Event] = field(default_factory=list[Event])
     followers: set[Callable[[], None]] = field(default_factory=set[Callable[[], None]])
     count: int = 0
+    mark: str = field(default_factory=lambda: secrets.token_hex(4))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, name: str, data: dict[str, Any]) -> None:
@@ -65,6 +68,15 @@ class EventLog:
         with self.lock:
             found = [event for event in self.events if event.number > number]
             return found or ([self.events[-1]] if self.ended else [])
+
+    def name_of(self, event: Event) -> str:
+        """The name by which a follower says where it was."""
+        return f"{self.mark}.{event.number}"
+
+    def number_of(self, name: str) -> int:
+        """The number of the event that a follower saw last; 0 for one of another log, or none."""
+        mark, _, number = name.partition(".")
+        return int(number) if mark == self.mark and number.isascii() and number.isdigit() and len(number) < 18 else 0
 
     def follow(self, follower: Callable[[], None]) -> Callable[[], None]:
         """Call `follower` after each event from now on.

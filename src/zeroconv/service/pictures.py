@@ -18,7 +18,7 @@ from PIL import Image
 from zeroconv.checkpoints.files.atomic import sync
 from zeroconv.errors import InputError
 from zeroconv.images import decode
-from zeroconv.picture_files import upright_size
+from zeroconv.picture_files import open_lazily, photo_scale, upright_size
 from zeroconv.service.failure import MissingError
 
 __all__ = ["ID", "PICTURE", "PictureStore", "StoredPicture"]
@@ -128,7 +128,7 @@ class PictureStore:
         """
         name = hashlib.sha256(content).hexdigest()
         try:
-            width, height = upright_size(Bytes(content), photo=True)
+            width, height = sent_size(Bytes(content))
         except ValueError as error:
             raise InputError(str(error), field="image") from error
         self.keep(content, name)
@@ -200,6 +200,19 @@ class PictureStore:
                 path.unlink(missing_ok=True)
                 count += 1
         return count
+
+
+def sent_size(picture: Bytes) -> tuple[int, int]:
+    """Width and height in pixels that a picture will have when it is opened, from its header alone.
+
+    Raises:
+        ValueError: it is no picture, or has too many pixels.
+    """
+    with open_lazily(picture, photo=True) as image:
+        if image.format != "PNG" or "exif" in image.info:
+            return upright_size(picture, photo=True)
+        scale = photo_scale(image.size)  # Pillow decodes a PNG to look for a late EXIF
+        return -(-image.width // scale), -(-image.height // scale)
 
 
 def decode_sent(content: bytes) -> Image.Image:

@@ -9,9 +9,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from zeroconv.service.wire import receive, send
-from zeroconv.service.worker import run_worker
 
-__all__ = ["WorkerProcess"]
+__all__ = ["WorkerProcess", "warm_up"]
 
 PRELOADED = ["zeroconv.service.worker", "zeroconv.service.preloaded"]
 OFFLINE = "HF_HUB_OFFLINE"
@@ -42,6 +41,22 @@ def offline() -> Generator[None]:
             del os.environ[OFFLINE]
         else:
             os.environ[OFFLINE] = before
+
+
+def warm_up() -> None:
+    """Have the process from which workers are forked load its libraries, while this one loads its own."""
+    if context().get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        with offline():
+            forkserver.ensure_running()
+
+
+def enter(*arguments: Any) -> None:
+    """The main function of a worker process, whose libraries are loaded there alone."""
+    from zeroconv.service.worker import run_worker
+
+    run_worker(*arguments)
 
 
 class WorkerProcess:
@@ -80,7 +95,7 @@ class WorkerProcess:
         self.close()
         made = context()
         ours, theirs = made.Pipe()
-        self.process = made.Process(target=run_worker, args=(theirs, *self.arguments), daemon=True)
+        self.process = made.Process(target=enter, args=(theirs, *self.arguments), daemon=True)
         with offline():
             self.process.start()
         theirs.close()

@@ -1,5 +1,6 @@
 """What a request to a service may name: pictures that it holds or that are in the store, and networks that are listed."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_limits",
     "check_names",
     "check_parameters",
+    "check_text",
     "map_pictures",
     "open_parameters",
     "store_picture",
@@ -94,6 +96,20 @@ def check_names(request: GenerationRequest, catalogue: Catalogue) -> GenerationR
             raise InputError(said, field=f"controls.{index}.network")
         check_parameters(known[control.network].condition, control.extract, f"controls.{index}.extract")
     return request.model_copy(update={"base": BaseRequest(name=base.name)})
+
+
+def check_text(request: GenerationRequest) -> None:
+    """That its texts are text: JSON can hold halves of letters (surrogates), which nothing can write.
+
+    Raises:
+        InputError: one is not.
+    """
+    values = request.model_dump(mode="json")
+    for field in values:
+        try:
+            json.dumps(values[field], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{field} holds half of a letter, which is no text", field=field) from None
 
 
 def check_limits(request: GenerationRequest, limits: Limits) -> None:

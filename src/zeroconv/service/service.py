@@ -19,7 +19,7 @@ from zeroconv.service.metrics import Metrics
 from zeroconv.service.pictures import PictureStore
 from zeroconv.service.process import WorkerProcess
 from zeroconv.service.readings import Readings
-from zeroconv.service.requests import check_limits, check_names, map_pictures, store_picture
+from zeroconv.service.requests import check_limits, check_names, check_text, map_pictures, store_picture
 from zeroconv.service.runner import Runner
 from zeroconv.service.schema import SERVICE
 from zeroconv.service.settings import ServiceSettings
@@ -134,6 +134,7 @@ class Service:
             ServiceError: the service stops.
             OSError: it cannot be kept.
         """
+        check_text(request)
         request = check_names(request, self.known())
         check_limits(request, self.settings.limits)
         self.board.require_room(client)

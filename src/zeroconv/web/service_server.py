@@ -61,6 +61,10 @@ class ServiceServer:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # silent until here, where the line above says it better
         self.url = (urls[0] if urls else f"http://{host}:{self.socket.getsockname()[1]}").rstrip("/")
 
+    def listen(self) -> None:
+        """Let connections come, which are answered as soon as `run` does."""
+        self.socket.listen(self.config.backlog)
+
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM; requests that have begun are answered."""
         before = signal.getsignal(signal.SIGTERM)

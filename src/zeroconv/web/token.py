@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from zeroconv.errors import InputError, name_field
 from zeroconv.web.guard import Refusal
@@ -19,7 +19,7 @@ WELCOME = (
     b'<meta http-equiv=refresh content="0;url=/"><p><a href="/">Go on</a></html>'
 )
 """From here on the browser sends the cookie, which it would not in a redirect after a link of another page."""
-SHORTEST = 16  # letters
+LETTERS = re.compile(r"[A-Za-z0-9._~-]{16,}")  # that an address holds as they are
 LONGEST = 4096  # bytes of the file
 MAKE_ONE = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
@@ -28,12 +28,12 @@ def read_token(path: Path) -> str:
     """The token that a file holds.
 
     Raises:
-        InputError: there is no such file, or what it holds is too short or has spaces.
+        InputError: there is no such file, or what it holds is too short or cannot stand in an address.
     """
     with name_field("token_file"), path.open("rb") as file:
         text = file.read(LONGEST).decode("utf-8", "replace").strip()
-    if len(text) < SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
-        message = f"{path} holds no token: expected {SHORTEST} letters or more without spaces"
+    if not LETTERS.fullmatch(text):
+        message = f"{path} holds no token: expected 16 or more of the letters a to z, A to Z, 0 to 9, - . _ ~"
         raise InputError(message, field="token_file", hint=MAKE_ONE)
     return text
 
@@ -103,8 +103,8 @@ class Token:
 
     def is_shown(self, scope: Any) -> bool:
         """Whether the address of a request has the token in it."""
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
-        return any(self.is_secret(value.encode("utf-8", "replace")) for value in query.get("token", ()))
+        shown = [part.partition(b"=") for part in scope.get("query_string", b"").split(b"&")]
+        return any(name == b"token" and self.is_secret(value) for name, _, value in shown)
 
     def is_secret(self, shown: bytes) -> bool:
         """Whether somebody shows the token."""

@@ -1,5 +1,6 @@
 """One shape for every error: `{"error": {"code", "message", "field", "hint"}}`, and a status that says who can mend it."""
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -38,15 +39,15 @@ def describe_refusal(refusal: Refusal) -> dict[str, Any]:
 
 def respond(failure: Failure, status: int, headers: Mapping[str, str] | None = None) -> "Response":
     """A failure as an answer."""
-    from fastapi.responses import JSONResponse
+    from fastapi import Response
 
-    return JSONResponse(shape(failure), status, headers=dict(headers or {}))
+    content = json.dumps(shape(failure))  # ASCII, as what somebody sent may be no text
+    return Response(content, status, media_type="application/json", headers=dict(headers or {}))
 
 
 def add_handlers(app: "FastAPI") -> None:
     """Have every error of an application's routes answered in the one shape."""
     from fastapi.exceptions import RequestValidationError
-    from starlette.exceptions import HTTPException
 
     def handle_http(_: "Request", error: Any) -> "Response":
         said = {404: "there is no such address", 405: "this address does not know that method"}
@@ -81,7 +82,8 @@ def add_handlers(app: "FastAPI") -> None:
     def handle_mistake(_: "Request", error: Any) -> "Response":
         return respond(Failure("internal", UNEXPECTED.format(type(error).__name__)), 500)
 
-    app.add_exception_handler(HTTPException, handle_http)
+    for status in (400, 404, 405):
+        app.add_exception_handler(status, handle_http)
     app.add_exception_handler(ServiceError, handle_service)
     app.add_exception_handler(InputError, handle_input)
     app.add_exception_handler(RequestValidationError, handle_validation)

@@ -44,7 +44,7 @@ def add_generation_routes(router: "APIRouter", service: Service) -> None:
         generation: str, last_event_id: Annotated[str, Header()] = ""
     ) -> StreamingResponse:
         log = await run_in_threadpool(service.board.follow, generation)
-        after = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else 0
+        after = log.number_of(last_event_id)
         return StreamingResponse(events(log, after, service), media_type="text/event-stream", headers=STREAM)
 
 
@@ -64,7 +64,7 @@ async def events(log: EventLog, after: int, service: Service) -> AsyncIterator[s
             happened.clear()
             for event in log.after(after):
                 after, silent = event.number, 0.0
-                yield event_text(event)
+                yield event_text(event, log.name_of(event))
                 if event.name in ENDS:
                     return
             if closing.closed:
@@ -80,6 +80,6 @@ async def events(log: EventLog, after: int, service: Service) -> AsyncIterator[s
         leave()
 
 
-def event_text(event: Event) -> str:
+def event_text(event: Event, name: str) -> str:
     """An event in the format of server-sent events."""
-    return f"id: {event.number}\nevent: {event.name}\ndata: {json.dumps(event.data, allow_nan=False)}\n\n"
+    return f"id: {name}\nevent: {event.name}\ndata: {json.dumps(event.data, allow_nan=False)}\n\n"

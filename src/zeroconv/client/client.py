@@ -4,30 +4,26 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from PIL import Image
 
 from zeroconv.client.connection import Connection, ServerError, refuse
-from zeroconv.data_uri import PNG_URI, encode_png, is_data_uri
-from zeroconv.errors import InputError, name_field
-from zeroconv.generation.request import GenerationRequest
-from zeroconv.images import decode
+from zeroconv.client.pictures import PICTURE, Source, embed, embed_pictures, open_png, read_file
+from zeroconv.errors import InputError
+
+if TYPE_CHECKING:
+    from zeroconv.generation.request import GenerationRequest
 
 __all__ = ["Client", "Page", "Picture"]
 
 API = "/api/v1"
-PICTURE = "picture:"
 ENDS = ("done", "failed", "cancelled")
-PICTURE_FIELDS = ("init_image", "mask_image")
-CONTROL_PICTURES = ("image", "condition", "mask")
 RECONNECTS = 5  # without an event between them
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 """`on_event(name, data)`: "queued", "started", "step", "preview", "message", "result", "done", as the server tells them."""
-Source = Image.Image | Path | str
-"""A picture: in memory, a file, a `data:` URI, or "picture:ID" of one that the server keeps."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ class Client:
         return self.picture(self.server.json("POST", f"{API}/extract", body)["map"])
 
     def generate(
-        self, request: GenerationRequest | None = None, on_event: OnEvent | None = None, **fields: Any
+        self, request: "GenerationRequest | None" = None, on_event: OnEvent | None = None, **fields: Any
     ) -> list[Picture]:
         """Make pictures and wait for them; whoever interrupts that cancels them.
 
@@ -162,7 +158,7 @@ class Client:
                 self.cancel(name)
             raise
 
-    def submit(self, request: GenerationRequest | None = None, **fields: Any) -> str:
+    def submit(self, request: "GenerationRequest | None" = None, **fields: Any) -> str:
         """Have pictures made without waiting; see `generate`.
 
         Returns:
@@ -186,11 +182,11 @@ class Client:
             InputError: for a value that could not be used after all, with its field.
             ServerError: it failed, was cancelled, or the server is gone.
         """
-        path, last, broken = f"{API}/generations/{quote(generation, safe='')}/events", 0, 0
+        path, last, broken = f"{API}/generations/{quote(generation, safe='')}/events", "", 0
         while True:
             try:
-                for number, name, data in self.server.events(path, last):
-                    last, broken = number, 0
+                for event, name, data in self.server.events(path, last):
+                    last, broken = event, 0
                     if on_event is not None:
                         on_event(name, data)
                     if name in ENDS:
@@ -242,7 +238,7 @@ class Client:
         asked = {"query": query, "limit": limit, **({} if before is None else {"before": before})}
         return Page(**self.server.json("GET", f"{API}/gallery?{urlencode(asked)}"))
 
-    def recall(self, image: bytes | Path) -> GenerationRequest:
+    def recall(self, image: bytes | Path) -> "GenerationRequest":
         """The request that a picture carries, its maps kept on the server.
 
         Args:
@@ -252,50 +248,7 @@ class Client:
             InputError: it carries none.
             ServerError: the server does not answer.
         """
+        from zeroconv.generation.request import GenerationRequest  # here, because PyTorch comes with it
+
         content = image if isinstance(image, bytes) else read_file(image, "image")
         return GenerationRequest.model_validate(self.server.json("POST", f"{API}/recall", content)["request"])
-
-
-def embed_pictures(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a request with every picture inside."""
-    found = {
-        name: embed(value, name) if name in PICTURE_FIELDS and value is not None else value for name, value in values.items()
-    }
-    controls = [dict(control) for control in found.get("controls", ())]
-    for index, control in enumerate(controls):
-        place = f"controls.{index}"
-        for name in CONTROL_PICTURES:
-            if control.get(name) is not None:
-                control[name] = embed(control[name], f"{place}.{name}")
-        if control.get("maps"):
-            maps: Mapping[str, Any] = control["maps"]
-            control["maps"] = {name: value and embed(value, f"{place}.maps.{name}") for name, value in maps.items()}
-    return {**found, **({"controls": controls} if controls else {})}
-
-
-def embed(image: Source, field: str) -> str:
-    """A picture as a `data:` URI, or as "picture:ID" where it is that.
-
-    Raises:
-        InputError: it is no picture, or a file that cannot be read.
-    """
-    if isinstance(image, Image.Image):
-        return encode_png(image)
-    if isinstance(image, str) and (is_data_uri(image) or image.startswith(PICTURE)):
-        return image
-    return PNG_URI + base64.b64encode(read_file(Path(image), field)).decode("ascii")
-
-
-def read_file(path: Path, field: str) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    with name_field(field):
-        return path.read_bytes()
-
-
-def open_png(content: bytes) -> Image.Image:
-    """A picture from the server."""
-    return decode(PNG_URI + base64.b64encode(content).decode("ascii"))

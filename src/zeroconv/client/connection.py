@@ -80,17 +80,17 @@ class Connection:
                     raise describe(answer.status, content)
             time.sleep(wait)
 
-    def events(self, path: str, after: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Server-sent events as number, name and data, until the connection ends.
+    def events(self, path: str, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Server-sent events as id, name and data, until the connection ends.
 
         Args:
             path: of the stream.
-            after: the number of the last event that is known.
+            after: the id of the last event that is known; none if empty.
 
         Raises:
             ServerError: there are none.
         """
-        with self.open("GET", path, headers={"Last-Event-ID": str(after)}) as answer:
+        with self.open("GET", path, headers={"Last-Event-ID": after} if after else None) as answer:
             if answer.status != 200:
                 raise describe(answer.status, answer.read())
             fields: dict[str, str] = {}
@@ -99,7 +99,7 @@ class Connection:
                 if name:
                     fields[name] = value
                 elif "event" in fields:
-                    yield int(fields.get("id", after)), fields["event"], json.loads(fields.get("data", "{}"))
+                    yield fields.get("id", after), fields["event"], json.loads(fields.get("data", "{}"))
                     fields = {}
 
     @contextmanager

@@ -1,5 +1,6 @@
 """Routes whose errors have the shape of the surface that they belong to."""
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,15 @@ def route_class(shape: Shape) -> type["APIRoute"]:
     Args:
         shape: of errors.
     """
+    from fastapi import Response
     from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import JSONResponse
     from fastapi.routing import APIRoute
 
     def answer(failure: Failure, status: int, seconds: int | None = None) -> "Response":
         status, body = shape(failure, status)
-        return JSONResponse(body, status, headers={} if seconds is None else {"Retry-After": str(seconds)})
+        content = json.dumps(body)  # ASCII, as what somebody sent may be no text
+        headers = {} if seconds is None else {"Retry-After": str(seconds)}
+        return Response(content, status, headers, "application/json")
 
     class Route(APIRoute):
         """A route of this shape."""

@@ -26,7 +26,8 @@ from zeroconv.web.compatible.automatic1111.refusals import (
     ignored,
 )
 from zeroconv.web.compatible.automatic1111.samplers import read_sampler
-from zeroconv.web.compatible.automatic1111.units import ARGUMENTS, Scene, Units, make_controls, read_units, unit_field
+from zeroconv.web.compatible.automatic1111.unit_words import unit_field
+from zeroconv.web.compatible.automatic1111.units import ARGUMENTS, Scene, Units, make_controls, read_units
 from zeroconv.web.compatible.jobs import Finished, finish, random_seed
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Asked:
     ignored: list[str] = field(default_factory=list[str])
 
 
-async def make_pictures(body: TextToImageBody, service: Service, clients: Clients, http: "Request") -> dict[str, Any]:
-    """The answer to `txt2img` or `img2img`.
+async def make_pictures(body: TextToImageBody, service: Service, clients: Clients, http: "Request") -> str:
+    """The answer to `txt2img` or `img2img`, as JSON.
 
     Args:
         body: what was sent.
@@ -99,7 +100,7 @@ async def read(body: TextToImageBody, service: Service, chosen: str | None, http
     check_eta(body.eta, sampler)
     check_side(size, service)
     start = await run_in_threadpool(read_start, body, size) if isinstance(body, ImageToImageBody) else Start({})
-    scene = Scene(base, size, start.fields.get("init_image"), start.hole)
+    scene = Scene(base, size, start.fields.get("init_image"), start.hole, start.region)
     made = await make_controls(units, scene, service, http)
     request = GenerationRequest(
         prompt=body.prompt,
@@ -158,19 +159,17 @@ def in_their_words(error: InputError, body: TextToImageBody) -> InputError:
     return InputError(str(error).replace(name, THEIR_NAMES[name]), field=THEIR_NAMES[name])
 
 
-def answer(body: TextToImageBody, asked: Asked, made: Finished, service: Service) -> dict[str, Any]:
-    """The body of the answer."""
+def answer(body: TextToImageBody, asked: Asked, made: Finished, service: Service) -> str:
+    """The body of the answer: ASCII, as what somebody sent may be no text."""
     texts = [picture_text(f"data:image/png;base64,{text}", "").get("parameters", "") for text in made.encoded()]
     if asked.start.region is not None:
         made = replace(made, pictures=[asked.start.region.lay_over(content) for content in made.pictures])
     maps = Finished("", [], [], detected_maps(asked.units, made, service)).encoded()
     pictures = {"init_images", "mask", "alwayson_scripts"}
     kept = set[str]() if getattr(body, "include_init_images", False) else pictures
-    return {
-        "images": [*made.encoded(), *maps] if body.send_images else [],
-        "parameters": body.model_dump(mode="json", exclude=kept),
-        "info": json.dumps(describe(asked, made, texts, body)),
-    }
+    images = [*made.encoded(), *maps] if body.send_images else []
+    info = json.dumps(describe(asked, made, texts, body))
+    return json.dumps({"images": images, "parameters": body.model_dump(exclude=kept), "info": info})
 
 
 def detected_maps(units: Units, made: Finished, service: Service) -> list[bytes]:

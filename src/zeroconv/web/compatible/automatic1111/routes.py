@@ -52,16 +52,16 @@ def automatic1111_routers(service: Service) -> "tuple[APIRouter, APIRouter]":
 
 def add_generation_routes(router: "APIRouter", service: Service, clients: Clients) -> None:
     """What makes pictures, and what goes with that."""
-    from fastapi import Query, Request
+    from fastapi import Query, Request, Response
     from fastapi.concurrency import run_in_threadpool
 
     @router.post("/txt2img", summary="Pictures from text and ControlNet units")
-    async def from_text(body: TextToImageBody, request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return await make_pictures(body, service, clients, request)
+    async def from_text(body: TextToImageBody, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return Response(await make_pictures(body, service, clients, request), media_type="application/json")
 
     @router.post("/img2img", summary="Pictures from a picture, text and ControlNet units")
-    async def from_picture(body: ImageToImageBody, request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return await make_pictures(body, service, clients, request)
+    async def from_picture(body: ImageToImageBody, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return Response(await make_pictures(body, service, clients, request), media_type="application/json")
 
     @router.get("/progress", summary="How far the job of this client is")
     async def show_progress(  # pyright: ignore[reportUnusedFunction]

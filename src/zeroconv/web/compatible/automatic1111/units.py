@@ -1,29 +1,15 @@
-"""Units of the ControlNet extension as controls.
-
-| "control_mode" | here |
-|---|---|
-| Balanced | `uniform`: both sides of guidance, full weights |
-| ControlNet is more important | `decay`: the conditional side alone, weights 0.825 ** (n - 1 - i), as the extension does it |
-| My prompt is more important | `uniform` with the weights 0.825 ** (n - 1 - i) as `layers`, as the extension does it |
-
-Source: `soft_injection` and `cfg_injection` in `scripts/hook.py` of Mikubill/sd-webui-controlnet.
-"""
+"""Units of the ControlNet extension as controls."""
 
 import re
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 from pydantic import ValidationError
 
 from zeroconv import conditions
-from zeroconv.checkpoints.formats.controlnet_hints import split_condition
-from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
-from zeroconv.checkpoints.hub.resolve import resolve
-from zeroconv.control.weighting import DECAY, Weighting
+from zeroconv.control.weighting import Weighting
 from zeroconv.data_uri import encode_png, is_data_uri
 from zeroconv.errors import InputError, under_field
 from zeroconv.generation.request import ControlRequest, ResizeMode
@@ -33,32 +19,28 @@ from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import store_picture
 from zeroconv.web.api.waiting import client_of, wait_for
 from zeroconv.web.compatible.automatic1111.bodies import UnitBody
+from zeroconv.web.compatible.automatic1111.inpainting import Region
 from zeroconv.web.compatible.automatic1111.modules import Module, find_module
 from zeroconv.web.compatible.automatic1111.pictures import fit_picture, open_mask_text, picture_size, read_picture
 from zeroconv.web.compatible.automatic1111.refusals import IDLE_UNIT, check_idle
+from zeroconv.web.compatible.automatic1111.unit_words import (
+    PROMPT,
+    control_mode,
+    decaying,
+    resize_mode,
+    their_names,
+    weighting,
+)
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-__all__ = ["ARGUMENTS", "Scene", "Units", "make_controls", "read_units", "unit_field"]
+__all__ = ["ARGUMENTS", "Scene", "Units", "make_controls", "read_units"]
 
 ARGUMENTS = "alwayson_scripts.controlnet.args"
 """Where the units stand in a request."""
 NAMES = ("controlnet",)
 OFF = ("none", "")
-RESIZE_MODES: dict[str, ResizeMode] = {
-    "just resize": "stretch", "0": "stretch", "crop and resize": "crop", "1": "crop", "resize and fill": "fill", "2": "fill",
-    "scale to fit (inner fit)": "crop", "inner fit (scale to fit)": "crop", "envelope (outer fit)": "fill",
-    "outer fit (shrink to fit)": "fill",
-}  # fmt: skip
-PROMPT, CONTROL = "my prompt is more important", "controlnet is more important"
-CONTROL_MODES = {"balanced": "", "0": "", PROMPT: PROMPT, "1": PROMPT, CONTROL: CONTROL, "2": CONTROL}
-UNIT_NAMES = {
-    "scale": "weight", "start": "guidance_start", "end": "guidance_end", "network": "model", "condition": "image",
-    "mask": "effective_region_mask", "extract": "module",
-}  # fmt: skip
-RELEASED = {"sdxl": 10}
-"""Connections of a family's ControlNets; 13 of the others."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +52,14 @@ class Scene:
         size: of the pictures.
         init: of image-to-image, the picture of that size, for units that bring none.
         hole: of inpainting, white where it is painted anew.
+        region: the part of a picture that is made, if it is a part: units bring pictures of the whole.
     """
 
     base: BaseEntry
     size: tuple[int, int]
     init: str | None = None
     hole: Image.Image | None = None
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -177,25 +161,6 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
     return Units(tuple(controls), tuple(units), shown, weighting(units), next(iter(modes), None))
 
 
-@contextmanager
-def their_names() -> Generator[None]:
-    """Errors about a field of a control are about the one of a unit.
-
-    Raises:
-        InputError: in place of one.
-    """
-    try:
-        yield
-    except InputError as error:
-        raise InputError(str(error), field=unit_field(error.field or "")) from error
-
-
-def unit_field(field: str) -> str:
-    """A field of a control by its name in a unit."""
-    first, dot, rest = field.partition(".")
-    return f"{UNIT_NAMES.get(first, first)}{dot}{rest}"
-
-
 async def read_source(
     unit: UnitBody, module: Module, network: ControlEntry, scene: Scene, service: Service, http: "Request"
 ) -> dict[str, Any]:
@@ -231,7 +196,11 @@ def read_image(unit: UnitBody, scene: Scene) -> tuple[str, str | None]:
         return scene.init, mask
     if not image:
         raise InputError("image is missing: the unit has no picture", field="image")
-    return read_picture(image, "image"), mask or None
+    uri, region = read_picture(image, "image"), scene.region
+    if region is None:
+        return uri, mask or None
+    whole = fit_picture(uri, region.picture.size, resize_mode(unit), "image")
+    return encode_png(whole.crop(region.box)), None
 
 
 def cut_hole(image: str, mask: str | None, scene: Scene, mode: ResizeMode) -> str:
@@ -257,58 +226,3 @@ def find_network(model: str | None, networks: Mapping[str, ControlEntry], base: 
         listed = ", ".join(networks) or f"nothing, as no ControlNet fits {base}"
         raise InputError(f"model is {model!r:.60}; expected one of {listed}", field="model")
     return networks[name]
-
-
-def resize_mode(unit: UnitBody) -> ResizeMode:
-    """How a unit's picture is fitted.
-
-    Raises:
-        InputError: for an unknown word.
-    """
-    found = RESIZE_MODES.get(str(unit.resize_mode).lower())
-    if found is None:
-        said = f"resize_mode is {unit.resize_mode!r:.40}; expected Just Resize, Crop and Resize or Resize and Fill"
-        raise InputError(said, field="resize_mode")
-    return found
-
-
-def control_mode(unit: UnitBody) -> str:
-    """What is more important.
-
-    Raises:
-        InputError: for an unknown word.
-    """
-    found = CONTROL_MODES.get(str(unit.control_mode).lower())
-    if found is None:
-        said = f"control_mode is {unit.control_mode!r:.40}; expected Balanced, My prompt is more important or "
-        raise InputError(f"{said}ControlNet is more important", field="control_mode")
-    return found
-
-
-def weighting(units: Mapping[str, UnitBody]) -> Weighting:
-    """The weighting of all units: one acts on the conditional side alone if all do.
-
-    Raises:
-        InputError: some do.
-    """
-    modes = [control_mode(unit) for unit in units.values()]
-    if CONTROL not in modes:
-        return "uniform"
-    if set(modes) != {CONTROL}:
-        raise InputError(
-            "control_mode is 'ControlNet is more important' for some units alone; expected it for all or none",
-            field=f"{next(iter(units))}.control_mode",
-        )
-    return "decay"
-
-
-@cache
-def decaying(network: str, family: str) -> tuple[float, ...]:
-    """The weights 0.825 ** (n - 1 - i) of the connections of a network, shallow to deep."""
-    stored = read_stored_config(resolve(split_condition(network)[0], "ControlNet"))
-    count = RELEASED.get(family, 13)
-    if stored is not None:
-        blocks: int | Sequence[int] = stored.unet_settings.get("layers_per_block", 2)
-        levels = len(stored.unet_settings.get("block_out_channels", (0, 0, 0, 0)))
-        count = 1 + levels + (levels * blocks if isinstance(blocks, int) else sum(blocks))
-    return tuple(DECAY ** (count - 1 - index) for index in range(count))

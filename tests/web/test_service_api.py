@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from PIL import Image
 
 from tests.serving import PIXELS, Small
 from tests.web.study_server import call
+from zeroconv.cli import main
 from zeroconv.data_uri import encode_png
 from zeroconv.errors import InputError
 from zeroconv.service import Service
 from zeroconv.web.service_server import ServiceServer
+from zeroconv.web.token import read_token
 
 LONG = 900  # steps that take longer than any test
 
@@ -318,6 +321,28 @@ def test_others_need_a_token(server: ServiceServer, small: Small) -> None:
     with pytest.raises(InputError) as caught:
         ServiceServer(service, host="0.0.0.0", token="t" * 20)
     assert caught.value.field == "url"
+
+
+@pytest.mark.parametrize("content", ["", "short", "with spaces, long enough", "ümläute-sind-keine-idee", "a/b+c=" * 9])
+def test_a_token_is_long_and_stands_in_an_address(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "token.txt"
+    for text, message in ((content, "holds no token"), (None, "No such file")):
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text, "utf-8")
+        with pytest.raises(InputError, match=message) as caught:
+            read_token(path)
+        assert caught.value.field == "token_file"
+    path.write_text("abcdefghij-1234567890\n", "utf-8")
+    assert read_token(path) == "abcdefghij-1234567890"
+
+
+def test_whoever_reaches_out_is_told_before_anything_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "0.0.0.0", "--folder", str(tmp_path / "state")]) == 1
+    said = capsys.readouterr().err
+    assert "no token is asked for: give --token-file FILE" in said and said.count("\n") == 1
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_token_opens_the_door_as_header_and_as_cookie(server: ServiceServer) -> None:

@@ -31,9 +31,11 @@ def serve(
 ) -> None:
     """Open the page and the service until Ctrl-C: on this machine alone, unless a token is asked for."""
     from zeroconv.service.process import warm_up
+    from zeroconv.web.public_host import check_reach
     from zeroconv.web.token import read_token
 
     token = None if token_file is None else read_token(token_file)
+    check_reach(host, tuple(url), token)
     warm_up()
     from zeroconv.service import Service, ServiceSettings
     from zeroconv.web.service_server import ServiceServer

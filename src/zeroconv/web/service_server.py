@@ -10,14 +10,12 @@ from typing import Any
 from zeroconv.errors import InputError
 from zeroconv.service import Service
 from zeroconv.web.app import EXTRA, service_app
-from zeroconv.web.headers import LOOPBACK
-from zeroconv.web.public_host import public_host
+from zeroconv.web.public_host import ALL, bracketed, check_reach, public_host
 
 __all__ = ["ServiceServer"]
 
 CONNECTIONS = 8192  # at a time, where the system allows as many
 GRACE = 5  # seconds that answers may take when the server is to end
-ALL = ("0.0.0.0", "[::]")
 
 
 class ServiceServer:
@@ -40,7 +38,7 @@ class ServiceServer:
     def __init__(
         self, service: Service, port: int = 0, host: str = "127.0.0.1", urls: tuple[str, ...] = (), token: str | None = None
     ) -> None:
-        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        host = bracketed(host)
         check_reach(host, urls, token)
         try:
             import uvicorn
@@ -106,20 +104,3 @@ def allow_connections() -> None:
 def interrupt(number: int, frame: FrameType | None) -> None:
     """SIGTERM as Ctrl-C."""
     raise KeyboardInterrupt
-
-
-def check_reach(host: str, urls: tuple[str, ...], token: str | None) -> None:
-    """That nobody from elsewhere comes in without a token.
-
-    Raises:
-        InputError: others could.
-    """
-    for url in urls:
-        public_host(url)
-    is_public = host not in LOOPBACK or any(public_host(url) not in LOOPBACK for url in urls)
-    if is_public and token is None:
-        message = f"others can reach {host if host not in LOOPBACK else urls[0]}, and no token is asked for"
-        raise InputError(message, field="token_file", hint="give --token-file FILE")
-    if host in ALL and not urls:
-        message = f"{host} is every address of this machine, and the one that others use is not named"
-        raise InputError(message, field="url", hint="name it, such as --url http://192.168.1.5:7860")

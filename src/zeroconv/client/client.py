@@ -182,21 +182,23 @@ class Client:
             InputError: for a value that could not be used after all, with its field.
             ServerError: it failed, was cancelled, or the server is gone.
         """
-        path, last, broken = f"{API}/generations/{quote(generation, safe='')}/events", "", 0
-        while True:
+        last, broken, end = "", 0, None
+        while end is None:
             try:
-                for event, name, data in self.server.events(path, last):
+                for event, name, data in self.server.events(f"{API}/generations/{quote(generation, safe='')}/events", last):
                     last, broken = event, 0
                     if on_event is not None:
                         on_event(name, data)
                     if name in ENDS:
-                        return self.collect(generation, name, data)
+                        end = name, data
+                        break
             except ServerError as error:
-                if error.status is not None or broken >= RECONNECTS:
+                if error.code != "unreachable" or broken >= RECONNECTS:
                     raise
             broken += 1
-            if broken > RECONNECTS:
+            if end is None and broken > RECONNECTS:
                 raise ServerError("the server ends the connection again and again", "unreachable")
+        return self.collect(generation, *end)
 
     def collect(self, generation: str, end: str, data: Mapping[str, Any]) -> list[Picture]:
         """The pictures of a generation that has ended."""

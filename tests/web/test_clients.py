@@ -23,6 +23,7 @@ from zeroconv.errors import InputError
 from zeroconv.generation import GenerationRequest, generate
 from zeroconv.service import Service
 from zeroconv.stable_diffusion import StableDiffusion
+from zeroconv.web.compatible.automatic1111.unit_words import decaying
 from zeroconv.web.service_server import ServiceServer
 
 TOKEN = "a-token-for-tests-alone"
@@ -51,14 +52,14 @@ class Served:
         request = GenerationRequest.model_validate({**shared, "size": (PIXELS, PIXELS), **fields})
         return [digest(image) for image in generate(request, self.base)[0].images]
 
-    def webui(self) -> webuiapi.WebUIApi:
+    def webui(self) -> Any:
         """The client of AUTOMATIC1111's web UI, with the token as its password."""
         port = int(self.url.rpartition(":")[2])
         return webuiapi.WebUIApi(port=port, username="anybody", password=TOKEN, sampler="Euler", steps=STEPS)
 
-    def unit(self, **fields: Any) -> webuiapi.ControlNetUnit:
+    def unit(self, **fields: Any) -> Any:
         """A unit of its ControlNet extension."""
-        usual = {"image": PICTURE, "module": "canny", "model": self.small.control, "processor_res": PIXELS}
+        usual: dict[str, Any] = {"image": PICTURE, "module": "canny", "model": self.small.control, "processor_res": PIXELS}
         return webuiapi.ControlNetUnit(**{**usual, "threshold_a": 100, "threshold_b": 200, **fields})
 
     def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
@@ -111,6 +112,13 @@ def test_webuiapi_makes_the_librarys_pictures(served: Served) -> None:
     control = {"network": served.small.control, "image": encode_png(PICTURE), "extract": CANNY}
     wanted = served.library(controls=[control], num_images=2, weighting="decay", sampler="euler")
     assert [digest(image) for image in made.images[:2]] == wanted and made.info["all_seeds"] == [7, 8]
+    softer = api.txt2img(**shared, seed=7, controlnet_units=[served.unit(control_mode=1)], alwayson_scripts={})
+    layers = decaying(served.small.control, "sd15")
+    assert layers[-1] == 1 and layers[0] < 0.2
+    assert digest(softer.image) == served.library(controls=[{**control, "layers": layers}], sampler="euler")[0]
+    other = api.txt2img(**shared, seed=7, controlnet_units=[served.unit(module="lineart_coarse")], alwayson_scripts={})
+    lines = {"network": served.small.control, "condition": encode_png(extract("lineart", PICTURE, coarse=True))}
+    assert digest(other.image) == served.library(controls=[lines], sampler="euler")[0]
     found = api.controlnet_detect([PICTURE], module="canny", threshold_a=100, threshold_b=200, processor_res=PIXELS)
     assert digest(made.images[2]) == digest(found.image) == digest(extract("canny", PICTURE, **CANNY))
     assert api.png_info(made.image).info == made.info["infotexts"][0] and "Seed: 7" in made.info["infotexts"][0]
@@ -324,10 +332,9 @@ def test_our_client_makes_the_librarys_pictures(served: Served) -> None:
 
 def test_our_client_says_what_is_wrong(served: Served) -> None:
     client = Client(served.url, TOKEN)
-    for field, body in (
-        ("num_images", {"num_images": 0}),
-        ("controls.0.network", {"controls": [{"network": "x", "image": PICTURE}]}),
-    ):
+    control: dict[str, Any] = {"network": "x", "image": PICTURE}
+    wrong: dict[str, dict[str, Any]] = {"num_images": {"num_images": 0}, "controls.0.network": {"controls": [control]}}
+    for field, body in wrong.items():
         with pytest.raises(InputError) as caught:
             client.generate(prompt="x", **body)
         assert caught.value.field == field

@@ -33,23 +33,23 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
         InputError: it is damaged, has no picture, or one that cannot be read.
     """
     from fastapi.concurrency import run_in_threadpool
-    from starlette.datastructures import UploadFile
-    from starlette.exceptions import HTTPException
 
     values, files = dict[str, Any](), dict[str, bytes]()
     try:
         async with request.form(max_files=4, max_fields=FIELDS, max_part_size=2**25) as form:
             for name, value in form.multi_items():
                 key = "image" if name in PICTURES else name
-                if isinstance(value, UploadFile):
+                if not isinstance(value, str):
                     if key not in ("image", "mask") or key in files:
                         said = f"{key[:60]} is a file too many; expected one image and perhaps a mask"
                         raise InputError(said, field=key[:60])
                     files[key] = await value.read()
                 else:
                     values[key] = read_value(key, value)
-    except HTTPException as error:
-        raise InputError(f"the form is damaged: {error.detail}") from error
+    except Exception as error:
+        if getattr(error, "status_code", None) != 400:  # of Starlette, which FastAPI stands on
+            raise
+        raise InputError(f"the form is damaged: {getattr(error, 'detail', '')}") from error
     if "image" not in files:
         raise InputError("image is missing", field="image")
     return values, await run_in_threadpool(start, files["image"], files.get("mask"))

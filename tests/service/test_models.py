@@ -1,6 +1,7 @@
 """Networks stay open within a budget: the least recently used go first, those of the running job never."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ def opened(base: StableDiffusion, memory: int) -> ModelCache:
     """A cache with two bases and a ControlNet for each, the first base used last."""
 
     def open_one(request: BaseRequest) -> StableDiffusion:
-        return copy.deepcopy(base)
+        return replace(base, unet=copy.deepcopy(base.unet))
 
     cache = ModelCache(memory, "cpu", open_one)
     for name in ("old", "new", "old"):

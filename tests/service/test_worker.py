@@ -192,6 +192,7 @@ def started(small: Small, name: str, prepare: Any = None, **limits: Any) -> Serv
     return made
 
 
+@pytest.mark.slow
 def test_a_job_over_which_two_workers_die_has_failed(small: Small) -> None:
     service = started(small, "dying", die)
     try:
@@ -203,6 +204,7 @@ def test_a_job_over_which_two_workers_die_has_failed(small: Small) -> None:
         service.stop(grace=0)
 
 
+@pytest.mark.slow
 def test_a_picture_is_the_same_after_memory_ran_out(small: Small, tmp_path: Path) -> None:
     service = started(small, "short", run_out)
     try:

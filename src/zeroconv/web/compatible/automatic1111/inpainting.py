@@ -13,7 +13,14 @@ from zeroconv.generation.request import ResizeMode
 from zeroconv.images import fit, open_image
 from zeroconv.picture_files import open_lazily
 from zeroconv.web.compatible.automatic1111.bodies import ImageToImageBody
-from zeroconv.web.compatible.automatic1111.pictures import blur_mask, fill_hole, fit_picture, open_mask_text, read_picture
+from zeroconv.web.compatible.automatic1111.pictures import (
+    BLACK_OR_WHITE,
+    blur_mask,
+    fill_hole,
+    fit_picture,
+    open_mask_text,
+    read_picture,
+)
 
 __all__ = ["Region", "Start", "picture_text", "read_start"]
 
@@ -100,7 +107,7 @@ def read_start(body: ImageToImageBody, size: tuple[int, int]) -> Start:
         hole = invert(open_mask_text(mask_uri, picture.size, "stretch", "mask"), body)
         region = Region(picture, blur_mask(hole, across, down), around(hole, size, body.inpaint_full_res_padding or 0))
         image, mask = region.cut(size)
-        hole = fit(hole.crop(region.box), size).point(lambda level: 255 if level >= 128 else 0)
+        hole = fit(hole.crop(region.box), size).point(BLACK_OR_WHITE)
     else:
         image = fit_picture(uri, size, mode, "init_images.0")
         hole = invert(open_mask_text(mask_uri, size, mode, "mask"), body)

@@ -9,8 +9,10 @@ from zeroconv.generation.request import ResizeMode
 from zeroconv.images import decode, open_image
 from zeroconv.picture_files import upright_size
 
-__all__ = ["blur_mask", "fill_hole", "fit_picture", "open_mask_text", "picture_size", "read_picture"]
+__all__ = ["BLACK_OR_WHITE", "blur_mask", "fill_hole", "fit_picture", "open_mask_text", "picture_size", "read_picture"]
 
+BLACK_OR_WHITE = [0] * 128 + [255] * 128
+"""By grey level."""
 LONGEST_BLUR = 64  # pixels
 REPEATS = 3  # how often a blur is laid over what is wider, so that it hides that
 FILL_BLURS = (256, 64, 16, 4, 2)  # pixels, the widest first, so that the finest that reaches a pixel is what is seen
@@ -67,7 +69,7 @@ def open_mask_text(uri: str, size: tuple[int, int], mode: ResizeMode, field: str
         if image.mode == "RGBA" and image.getchannel("A").getextrema() != (255, 255):
             image = image.getchannel("A")
         grey = resize_map(image.convert("L").convert("RGB"), size, LINEAR, mode).convert("L")
-        return grey.point(lambda level: 255 if level >= 128 else 0)
+        return grey.point(BLACK_OR_WHITE)
 
 
 def blur_mask(mask: Image.Image, across: float, down: float) -> Image.Image:

@@ -1,91 +1,44 @@
 """Clients of other programs, unchanged, and our own, against one real server: their pictures are the library's, bit for bit."""
 
 import base64
-import hashlib
 import io
 import json
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-import webuiapi
 from PIL import Image
 
 from tests.serving import PIXELS, Small
+from tests.web.served import (
+    BEARER,
+    CANNY,
+    HOLE,
+    LONG,
+    MASK,
+    PICTURE,
+    STEPS,
+    TOKEN,
+    Served,
+    digest,
+    form,
+    holed,
+    png,
+    wait_for,
+)  # fmt: skip
 from tests.web.study_server import call
 from zeroconv.client import Client, ServerError
 from zeroconv.conditions import extract
 from zeroconv.data_uri import encode_png
 from zeroconv.errors import InputError
-from zeroconv.generation import GenerationRequest, generate
 from zeroconv.service import Service
-from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.web.compatible.automatic1111.unit_words import decaying
 from zeroconv.web.service_server import ServiceServer
-
-TOKEN = "a-token-for-tests-alone"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-STEPS = 3
-LONG = 900  # steps that take longer than any test
-HOLE = (16, 16, 40, 48)
-
-
-class Served:
-    """A server on a nano base with a token, and the library beside it."""
-
-    def __init__(self, small: Small, server: ServiceServer) -> None:
-        self.small, self.server, self.url = small, server, server.url
-        self.base = StableDiffusion.from_pretrained(small.base)
-
-    def library(self, **fields: Any) -> list[str]:
-        """The digests of the pictures of a request, made here."""
-        shared = {
-            "prompt": "a red house",
-            "num_inference_steps": STEPS,
-            "guidance_scale": 7.0,
-            "seed": 7,
-            "base": self.small.base,
-        }
-        request = GenerationRequest.model_validate({**shared, "size": (PIXELS, PIXELS), **fields})
-        return [digest(image) for image in generate(request, self.base)[0].images]
-
-    def webui(self) -> Any:
-        """The client of AUTOMATIC1111's web UI, with the token as its password."""
-        port = int(self.url.rpartition(":")[2])
-        return webuiapi.WebUIApi(port=port, username="anybody", password=TOKEN, sampler="Euler", steps=STEPS)
-
-    def unit(self, **fields: Any) -> Any:
-        """A unit of its ControlNet extension."""
-        usual: dict[str, Any] = {"image": PICTURE, "module": "canny", "model": self.small.control, "processor_res": PIXELS}
-        usual |= {"threshold_a": 100, "threshold_b": 200, **fields}
-        return webuiapi.ControlNetUnit(**usual)
-
-    def post(self, path: str, body: Any, **headers: str) -> tuple[int, Any]:
-        """Status and content of an answer."""
-        return call(self.url + path, body, **{**BEARER, **headers})[:2]
-
-    def jobs(self) -> set[str]:
-        """The states of all jobs that have not ended."""
-        return set(self.server.service.jobs.counts()) & {"queued", "running"}
-
-
-def draw() -> Image.Image:
-    image = Image.new("RGB", (PIXELS, PIXELS), "skyblue")
-    image.paste("firebrick", (10, 20, 50, 60))
-    return image
-
-
-PICTURE = draw()
-MASK = Image.new("L", PICTURE.size)
-MASK.paste(255, HOLE)
-CANNY = {"low": 100, "high": 200, "resolution": PIXELS}
-
-
-def digest(image: Image.Image) -> str:
-    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -214,34 +167,8 @@ def test_a_client_that_leaves_frees_its_place(served: Served) -> None:
     wait_for(lambda: not served.jobs())
 
 
-def wait_for(is_so: Any) -> None:
-    end = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def openai_picture(found: Any) -> str:
     return digest(Image.open(io.BytesIO(base64.b64decode(found["data"][0]["b64_json"]))))
-
-
-def form(fields: dict[str, Any], files: dict[str, bytes]) -> tuple[bytes, str]:
-    """A body of `multipart/form-data` as OpenAI's client sends it, and its type."""
-    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
-    for name, content in files.items():
-        parts.append(f'name="{name}"; filename="x.png"\r\nContent-Type: image/png\r\n\r\n'.encode() + content)
-    body = b"".join(b"--line\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in parts)
-    return body + b"--line--\r\n", "multipart/form-data; boundary=line"
-
-
-def png(image: Image.Image) -> bytes:
-    return base64.b64decode(encode_png(image).partition(",")[2])
-
-
-def holed() -> Image.Image:
-    image = PICTURE.convert("RGBA")
-    image.paste((0, 0, 0, 0), HOLE)
-    return image
 
 
 def test_openais_requests_make_the_librarys_pictures(served: Served) -> None:
@@ -291,6 +218,35 @@ def test_openais_errors_have_their_shape(served: Served) -> None:
         status, found = served.post("/v1/images/edits", sent, Content_Type=kind)
         assert (status, found["error"]["param"]) == (400, field), found
     assert served.post("/v1/images/edits", b"--x", Content_Type="multipart/form-data")[0] == 400
+
+
+def test_no_picture_is_a_path_or_an_address(served: Served) -> None:
+    """Every place of a picture or a name on every surface: nothing is read, nothing is asked."""
+    unit: dict[str, Any] = {"module": "canny", "model": served.small.control, "image": encode_png(PICTURE)}
+    control = {"network": served.small.control, "condition": encode_png(PICTURE)}
+    with socket.create_server(("127.0.0.1", 0)) as bait:
+        bait.settimeout(0.05)
+        away = f"http://127.0.0.1:{bait.getsockname()[1]}/x.png"
+        for text in (away, f"{served.small.folder}/control/config.json", "file:///etc/passwd", "data:,", "picture:../x", "\0"):
+            units = [{**unit, name: text} for name in ("image", "mask", "effective_region_mask", "model", "module")]
+            units = [{**one, "module": "inpaint"} if one.get("mask") else one for one in units]
+            units.append({**unit, "image": {"image": text}})
+            bodies: list[tuple[str, dict[str, Any]]] = [
+                *(("/sdapi/v1/txt2img", {"alwayson_scripts": {"controlnet": {"args": [one]}}}) for one in units),
+                ("/sdapi/v1/txt2img", {"override_settings": {"sd_model_checkpoint": text}}),
+                ("/sdapi/v1/img2img", {"init_images": [text]}), ("/sdapi/v1/png-info", {"image": text}),
+                ("/sdapi/v1/img2img", {"init_images": [encode_png(PICTURE)], "mask": text}),
+                ("/sdapi/v1/options", {"sd_model_checkpoint": text}),
+                *(("/controlnet/detect", {"controlnet_module": one, "controlnet_images": [text]}) for one in ("none", "canny")),
+                *(("/v1/images/generations", {"prompt": "x", "control": {**control, name: text}}) for name in control),
+                ("/v1/images/generations", {"prompt": "x", "control": {**control, "mask": text}}),
+                ("/v1/images/generations", {"prompt": "x", "model": text}),
+            ]  # fmt: skip
+            for path, body in bodies:
+                status, found = served.post(path, body)
+                assert status in (400, 404, 422), (path, body, found)
+        with pytest.raises(TimeoutError):
+            bait.accept()
 
 
 @pytest.mark.slow
@@ -373,3 +329,19 @@ def test_the_token_is_asked_for_in_every_form(served: Served) -> None:
         for wrong in ("Basic !", "Basic ", f"Basic {base64.b64encode(TOKEN.encode()).decode()}", "Bearer x"):
             assert call(served.url + path, Authorization=wrong)[0] == 401
         assert call(served.url + path)[0] == 401
+
+
+def test_the_page_on_serving_does_what_it_says(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+    port = served.url.rpartition(":")[2]
+    changes = {"tiny-canny": served.small.control, "128": str(PIXELS), "7860": port, "token=None": f"token={TOKEN!r}"}
+    changes |= {f"port={port})  # ": f"port={port}, ", "username": "username", "TOKEN)": f"{TOKEN!r})"}
+    run = 0
+    for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        if "openai" not in code:  # the slow proof above is about it
+            for written, instead in changes.items():
+                code = code.replace(written, instead)
+            exec(code, {"picture": PICTURE})
+            run += 1
+    assert run == 2 and (tmp_path / "house.png").is_file()

@@ -10,9 +10,10 @@ from zeroconv.web.guard import Body
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["add_compatible_routes", "compatible_body"]
+__all__ = ["SURFACES", "add_compatible_routes", "compatible_body"]
 
-PLACES = ("/sdapi/", "/controlnet/", "/v1/")
+SURFACES = ("/sdapi/", "/controlnet/", "/v1/")
+"""Where their routes begin."""
 
 
 def add_compatible_routes(app: "FastAPI", service: Service) -> None:
@@ -34,7 +35,7 @@ def compatible_body(method: str, path: str, longest: int) -> Body | None:
         path: of the route.
         longest: bytes, where pictures are sent.
     """
-    if method != "POST" or not path.startswith(PLACES):
+    if method != "POST" or not path.startswith(SURFACES):
         return None
     if path == EDITS:
         return Body(longest, ("multipart/form-data",))

@@ -335,8 +335,8 @@ def test_the_page_on_serving_does_what_it_says(served: Served, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
     port = served.url.rpartition(":")[2]
-    changes = {"tiny-canny": served.small.control, "128": str(PIXELS), "7860": port, "token=None": f"token={TOKEN!r}"}
-    changes |= {f"port={port})  # ": f"port={port}, ", "username": "username", "TOKEN)": f"{TOKEN!r})"}
+    changes = {"port=7860)": f"port={port}, username='anybody', password={TOKEN!r})", "token=None": f"token={TOKEN!r}"}
+    changes |= {"tiny-canny": served.small.control, "128": str(PIXELS), "7860": port}
     run = 0
     for code in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         if "openai" not in code:  # the slow proof above is about it

@@ -1,5 +1,8 @@
 """The words of other programs, without a server: samplers, modules and units, and what begins a picture from a picture."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.client import Client, ServerError
 from zeroconv.conditions.parameters import with_defaults
 from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import SAMPLERS
@@ -115,3 +119,32 @@ def test_bodies_are_those_of_the_surfaces() -> None:
     for path, kind in (("/v1/images/edits", "multipart/form-data"), ("/sdapi/v1/txt2img", "application/json")):
         body = compatible_body("POST", path, 9)
         assert body is not None and body.kinds == (kind,) and body.longest == 9
+
+
+def test_our_client_asks_again_when_a_busy_server_says() -> None:
+    answers = [(503, "0"), (429, "0"), (200, ""), (429, "3600")]
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, wait = answers.pop(0)
+            body = json.dumps({"error": {"code": "busy", "message": "later", "field": None, "hint": None}}).encode()
+            self.send_response(status)
+            self.send_header("Retry-After", wait)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(4)])
+        thread.start()
+        client = Client(f"http://127.0.0.1:{server.server_port}")
+        assert client.options()["error"]["code"] == "busy" and len(answers) == 1
+        with pytest.raises(ServerError, match="later") as caught:
+            client.options()
+        thread.join()
+    assert (caught.value.code, caught.value.status) == ("busy", 429)
+    with pytest.raises(InputError, match="no address"):
+        Client("ftp://127.0.0.1")

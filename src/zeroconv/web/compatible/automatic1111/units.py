@@ -137,6 +137,8 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
         InputError: for one that cannot be used.
         ServiceError: no map can be extracted now.
     """
+    from fastapi.concurrency import run_in_threadpool
+
     networks, modes = service.known().networks_of(scene.base.name), set[ResizeMode]()
     controls: list[ControlRequest] = []
     for place, unit in units.items():
@@ -152,7 +154,7 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
                 )  # fmt: skip
             controls.append(control)
             sent = {"image": control.image or control.condition, "effective_region_mask": region}
-            if any(is_data_uri(uri) and picture_size(uri, name) != scene.size for name, uri in sent.items()):
+            if await run_in_threadpool(have_other_sizes, sent, scene.size):
                 modes.add(resize_mode(unit))
     if len(modes) > 1:
         said = f"units fit their pictures in several ways ({', '.join(sorted(modes))}); expected one, or pictures of the size"
@@ -165,16 +167,18 @@ async def read_source(
     unit: UnitBody, module: Module, network: ControlEntry, scene: Scene, service: Service, http: "Request"
 ) -> dict[str, Any]:
     """`image` and `extract`, or `condition`, of a control."""
-    image, mask = read_image(unit, scene)
+    from fastapi.concurrency import run_in_threadpool
+
+    image, mask = await run_in_threadpool(read_image, unit, scene)
     if module.condition is None:
         return {"condition": image}
     if conditions.get(module.condition).needs_mask:
-        return {"condition": cut_hole(image, mask, scene, resize_mode(unit))}
+        return {"condition": await run_in_threadpool(cut_hole, image, mask, scene, resize_mode(unit))}
     seen = None if unit.pixel_perfect or unit.processor_res <= 0 else unit.processor_res
     parameters = module.extraction(scene.base.name, (unit.threshold_a, unit.threshold_b), seen)
     if module.condition == network.condition:
         return {"image": image, "extract": parameters}
-    stored = store_picture(image, "image", service.pictures).removeprefix(PICTURE)
+    stored = (await run_in_threadpool(store_picture, image, "image", service.pictures)).removeprefix(PICTURE)
     width, height = scene.size
     values: dict[str, Any] = {"condition": module.condition, "image": stored, "parameters": parameters}
     values |= {"width": width, "height": height, "resize": resize_mode(unit)}
@@ -201,6 +205,11 @@ def read_image(unit: UnitBody, scene: Scene) -> tuple[str, str | None]:
         return uri, mask or None
     whole = fit_picture(uri, region.picture.size, resize_mode(unit), "image")
     return encode_png(whole.crop(region.box)), None
+
+
+def have_other_sizes(sent: Mapping[str, str | None], size: tuple[int, int]) -> bool:
+    """Whether a picture of a unit, by its field, has another size than the pictures that are made."""
+    return any(is_data_uri(uri) and picture_size(uri, name) != size for name, uri in sent.items())
 
 
 def cut_hole(image: str, mask: str | None, scene: Scene, mode: ResizeMode) -> str:

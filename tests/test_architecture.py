@@ -27,6 +27,7 @@ FLOORS = (
     ("evaluation",),
     ("study",),
     ("training",),
+    ("service",),
     ("web",),
     ("cli",),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "help"
 COMMANDS: dict[str, list[str]] = {
     "zeroconv": [],
-    **{name: [name] for name in ("demo", "extract", "generate", "train", "watch", "evaluate", "convert", "info")},
+    **{name: [name] for name in ("demo", "extract", "generate", "train", "watch", "serve", "evaluate", "convert", "info")},
     **{name: [name] for name in ("data", "study")},
     **{f"data-{name}": ["data", name] for name in ("check", "prepare", "world")},
     **{f"study-{name}": ["study", name] for name in ("create", "links", "serve", "report")},

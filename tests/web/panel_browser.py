@@ -80,7 +80,9 @@ class Visit:
 
     def set_settings(self, **values: Any) -> None:
         """Change settings as the page's own fields do."""
-        self.run("(store, history, values) => Object.entries(values).forEach(([key, value]) => history.set(key, value)", values)
+        self.run(
+            "(store, history, values) => Object.entries(values).forEach(([key, value]) => history.set(key, value))", values
+        )
 
     def state(self, expression: str) -> Any:
         """What the page holds: an expression of `store` and `jobs`."""

@@ -18,8 +18,8 @@ from tests.web.study_server import Served, call
 from zeroconv.cli import main
 from zeroconv.errors import InputError
 from zeroconv.study import Study
-from zeroconv.web.study import StudyServer
 from zeroconv.web.public_host import public_host
+from zeroconv.web.study import StudyServer
 
 METHODS = ("secret-one", "secret-two", "secret-three")
 

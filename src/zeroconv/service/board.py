@@ -107,7 +107,7 @@ class JobBoard:
         order = self.turns.order()
         return order.index(job) if job in order else None
 
-    def begin(self, job: str, cancel: Callable[[], None]) -> tuple[dict[str, Any], int]:
+    def begin(self, job: str, cancel: Callable[[], None]) -> Job | None:
         """A worker begins a job.
 
         Args:
@@ -115,20 +115,23 @@ class JobBoard:
             cancel: tells the worker to stop.
 
         Returns:
-            The request, and how often it was begun by now.
+            The job as it stands now; None if it is not wanted any more.
 
         Raises:
             OSError: that cannot be kept.
         """
-        attempts = self.jobs.begin(job)
         with self.lock:
-            progress = self.live[job]
-            progress.cancel, progress.messages = cancel, []
+            progress = self.live.get(job)
+            if progress is None or progress.is_cancelled:
+                self.live.pop(job, None)
+                return None
+            begun = self.jobs.begin(job)
+            progress.cancel = cancel
         self.logs.open(job).add("started", {})
         for place, waiting in enumerate(self.turns.order()):
             if (log := self.logs.get(waiting)) is not None and log.followers:
                 log.add("queued", {"position": place})
-        return self.jobs.get(job).request, attempts
+        return begun
 
     def note(self, job: str, event: str, data: dict[str, Any]) -> None:
         """Something happened to a job that runs.
@@ -159,19 +162,24 @@ class JobBoard:
         """
         with self.lock:
             progress = self.live.pop(job, None)
-        self.jobs.end(job, state, None if progress is None else progress.messages, error)
-        self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
-        self.metrics.count("zeroconv_jobs_total", state=state)
+            if progress is not None and not progress.is_cancelled:
+                self.close(job, state, progress.messages, error)
         if state == "done" and seconds is not None:
             self.times.note(seconds)
             self.metrics.observe("zeroconv_job_seconds", seconds)
+
+    def close(self, job: str, state: str, messages: list[dict[str, Any]], error: Failure | None = None) -> None:
+        """Note the end of a job, and tell whoever follows it."""
+        self.jobs.end(job, state, messages, error)
+        self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
+        self.metrics.count("zeroconv_jobs_total", state=state)
 
     def retry(self, job: str, attempts: int) -> None:
         """A job whose worker died waits again, before all others."""
         self.jobs.put_back(job, attempts)
         with self.lock:
             progress = self.live[job]
-            progress.cancel, progress.step = None, 0
+            progress.cancel, progress.step, progress.messages = None, 0, [RETRIED]
         self.logs.open(job).add("message", RETRIED)
         self.turns.add(job, "", level=0)
         self.logs.open(job).add("queued", {"position": 0})
@@ -199,12 +207,11 @@ class JobBoard:
             progress = self.live.get(name)
             if progress is not None:
                 progress.is_cancelled = True
-                if self.turns.remove(name):
-                    self.end(name, "cancelled")
-                elif progress.cancel is not None:
+                if progress.cancel is not None:
                     progress.cancel()
-                    self.jobs.end(name, "cancelled", progress.messages)
-                    self.logs.open(name).add("cancelled", {})
+                if self.turns.remove(name):
+                    self.live.pop(name)
+                self.close(name, "cancelled", progress.messages)
         return self.jobs.get(name).state
 
     def describe(self, name: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zeroconv.checkpoints.hub.resolve import embedded_names
+from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
+from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 from zeroconv.control import ControlNet
 from zeroconv.errors import name_field
 from zeroconv.generation.base import find_device
+from zeroconv.generation.request import Precision
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["BaseEntry", "Catalogue", "ControlEntry", "read_catalogue"]
@@ -58,7 +60,7 @@ class Catalogue:
     bases: tuple[BaseEntry, ...]
     controls: tuple[ControlEntry, ...]
     device: str
-    dtype: str
+    dtype: Precision
 
     def networks_of(self, base: str) -> dict[str, ControlEntry]:
         """The ControlNets that fit a base, by name."""
@@ -71,7 +73,7 @@ class Catalogue:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Catalogue":
         """From plain values."""
-        controls = tuple(ControlEntry(**{**one, "bases": tuple(one["bases"])}) for one in values["controls"])
+        controls = tuple(ControlEntry(one["name"], one["condition"], tuple(one["bases"])) for one in values["controls"])
         return cls(tuple(BaseEntry(**one) for one in values["bases"]), controls, values["device"], values["dtype"])
 
 
@@ -92,7 +94,8 @@ def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: st
             opened[name] = StableDiffusion.from_pretrained(name, dtype=None)
     entries = tuple(BaseEntry(name, base.size, base.size, base.family.key) for name, base in opened.items())
     found: list[ControlEntry] = []
-    for index, name in enumerate(dict.fromkeys([*embedded_names("ControlNet"), *controls])):
+    embedded = [name for name in embedded_names("ControlNet") if stored_base(name) in (None, *bases)]
+    for index, name in enumerate(dict.fromkeys([*embedded, *controls])):
         fits: dict[str, str | None] = {}
         reason: ValueError | OSError | None = None
         for base_name, base in opened.items():
@@ -106,7 +109,13 @@ def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: st
         if fits:
             found.append(ControlEntry(name, next(iter(fits.values())), tuple(fits)))
         elif name in controls:
-            with name_field(f"control.{max(0, index - len(embedded_names('ControlNet')))}"):
+            with name_field(f"control.{index - len(embedded)}"):
                 raise reason or ValueError(f"{name} fits none of the bases")
     place = find_device(device)
     return Catalogue(entries, tuple(found), str(place), "float32" if place.type == "cpu" else "float16")
+
+
+def stored_base(name: str) -> str | None:
+    """The base that a ControlNet of the package was trained on, from its settings alone."""
+    config = read_stored_config(resolve(name, "ControlNet"))
+    return None if config is None else config.base

@@ -84,18 +84,27 @@ class JobStore:
         query = "SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY number"
         return [Job.of_row(row) for row in self.database.read(query)]
 
-    def begin(self, job: str) -> int:
+    def begin(self, job: str) -> Job:
         """It is begun, and what an earlier attempt left is forgotten.
 
         Returns:
-            How often it was begun by now.
+            It, as it stands now.
         """
         with self.database.write() as change:
             change.execute(
                 "UPDATE job SET state = 'running', attempts = attempts + 1, results = '[]', messages = '[]' WHERE id = ?",
                 (job,),
             )
-            return int(change.execute("SELECT attempts FROM job WHERE id = ?", (job,)).fetchone()[0])
+            return Job.of_row(change.execute("SELECT * FROM job WHERE id = ?", (job,)).fetchone())
+
+    def forget(self, older: float) -> None:
+        """Delete jobs that ended long ago; their pictures stay in the gallery.
+
+        Args:
+            older: seconds since their end.
+        """
+        with self.database.write() as change:
+            change.execute("DELETE FROM job WHERE ended < ?", (time.time() - older,))
 
     def put_back(self, job: str, attempts: int) -> None:
         """It waits again.
@@ -105,7 +114,7 @@ class JobStore:
             attempts: how many count.
         """
         with self.database.write() as change:
-            change.execute("UPDATE job SET state = 'queued', attempts = ? WHERE id = ?", (attempts, job))
+            change.execute("UPDATE job SET state = 'queued', attempts = ? WHERE id = ? AND state = 'running'", (attempts, job))
 
     def end(self, job: str, state: str, messages: list[dict[str, str]] | None = None, error: Failure | None = None) -> None:
         """It is done, failed or cancelled; one that has ended stays as it is."""

@@ -1,6 +1,7 @@
 """A job as its worker does it: pictures one by one, each with its map extracted again, measured and laid over it."""
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ __all__ = ["Maker", "embed_pictures"]
 Say = Callable[[str, dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Maker:
     """Makes the pictures of jobs.
 
@@ -39,12 +40,14 @@ class Maker:
         store: where pictures come from and go to.
         say: told what happens, as an event's name and its data.
         check: called after each step; whatever it raises ends the job.
+        finished: pictures of the job that are done, where it is begun once more after memory ran out.
     """
 
     models: ModelCache
     store: PictureStore
     say: Say
     check: Callable[[], None]
+    finished: int = 0
 
     def make(self, request: GenerationRequest) -> None:
         """Make all pictures of a request; each is the same as if it were made alone.
@@ -57,10 +60,11 @@ class Maker:
         warm = self.models.get(request.base.name, networks)
         opened = embed_pictures(request, self.store)
         with listen(lambda message: self.say("message", message.to_json())):
-            for index in range(request.num_images):
+            for index in range(self.finished, request.num_images):
                 self.check()
                 one = opened.model_copy(update={"seed": request.seed + index, "num_images": 1})
                 self.say("result", self.make_one(one, warm, index, request.num_images))
+                self.finished = index + 1
         self.models.make_room({(request.base.name, None), *((request.base.name, network) for network in networks)})
 
     def make_one(self, request: GenerationRequest, warm: WarmBase, index: int, count: int) -> dict[str, Any]:
@@ -129,9 +133,10 @@ def row(network: ControlNet, condition: str | None, picture: str) -> dict[str, A
 def adherence(part: Condition, image: Image.Image, given: Image.Image, parameters: dict[str, Any]) -> float | None:
     """The condition's own measure in [0, 1]; None for a map that asks for nothing, or is none."""
     try:
-        return float(part.fidelity(image, given, **parameters))
+        found = float(part.fidelity(image, given, **parameters))
     except InputError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def draw(warm: WarmBase, last: tuple[Any, Any, Any]) -> str:

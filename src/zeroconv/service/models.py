@@ -70,8 +70,9 @@ class ModelCache:
         return warm
 
     def size(self) -> int:
-        """Bytes of all networks that are open."""
-        return count_bytes(network for warm in self.bases.values() for network in networks_of(warm))
+        """Bytes of all networks that are open; on a CPU they are packed as well, which takes about as much again."""
+        found = count_bytes(network for warm in self.bases.values() for network in networks_of(warm))
+        return found * (2 if any(warm.pipeline.runners for warm in self.bases.values()) else 1)
 
     def make_room(self, needed: Iterable[tuple[str, str | None]]) -> None:
         """Let networks go until the rest fits into the budget.
@@ -83,12 +84,14 @@ class ModelCache:
         candidates = [(warm.used.get(key, 0.0), base, key) for base, warm in self.bases.items() for key in warm.opened]
         candidates += [(warm.last, base, None) for base, warm in self.bases.items()]
         candidates.sort(key=lambda one: (one[0], one[2] is None))
+        before = self.size()
         for _, base, network in candidates:
             if self.size() <= self.memory:
-                return
-            if (base, network) in kept or base not in self.bases:
-                continue
-            self.drop(base, network)
+                break
+            if (base, network) not in kept and base in self.bases:
+                self.drop(base, network)
+        if self.size() < before:
+            free()
 
     def drop(self, base: str, network: str | None) -> None:
         """Let a base go with all that was opened for it, or one ControlNet of it."""
@@ -99,7 +102,6 @@ class ModelCache:
             warm.opened.pop(network, None)
             warm.used.pop(network, None)
             warm.pipeline.runners.clear()  # which hold packed copies
-        free()
 
     def clear(self) -> None:
         """Let everything go."""

@@ -1,9 +1,11 @@
 """Pictures as files under the SHA-256 of their bytes: the same bytes are one file, and a file is whole or not there."""
 
+import errno
 import hashlib
 import io
 import os
 import re
+import shutil
 import time
 from collections.abc import Container
 from contextlib import suppress
@@ -25,6 +27,7 @@ PICTURE = "picture:"
 """Before the id of a stored picture in a request."""
 ID = re.compile(r"[0-9a-f]{64}")
 PNG = b"\x89PNG\r\n\x1a\n"
+RESERVE = 256 * 2**20  # bytes of the disk that pictures which somebody sends leave free
 
 
 @dataclass(frozen=True)
@@ -96,17 +99,19 @@ class PictureStore:
 
         Raises:
             MissingError: there is none.
+            InputError: it is damaged.
         """
         content = self.read(picture)
-        return content if content.startswith(PNG) else png_bytes(decode(Bytes(content), photo=True))
+        return content if content.startswith(PNG) else png_bytes(decode_sent(content))
 
     def read_preview(self, picture: str, width: int) -> bytes:
         """A picture as WebP, no wider than asked.
 
         Raises:
             MissingError: there is none.
+            InputError: it is damaged.
         """
-        image = decode(self.path(picture), photo=True)
+        image = decode_sent(self.read(picture))
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
         if image.width > width:
             image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
@@ -145,6 +150,8 @@ class PictureStore:
         if self.place(name).is_file():
             os.utime(self.place(name))
             return
+        if shutil.disk_usage(self.folder).free < RESERVE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         part = self.incoming / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
         part.write_bytes(content)
         self.adopt(part, name)
@@ -193,6 +200,18 @@ class PictureStore:
                 path.unlink(missing_ok=True)
                 count += 1
         return count
+
+
+def decode_sent(content: bytes) -> Image.Image:
+    """A picture that somebody sent.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return decode(Bytes(content), photo=True)
+    except ValueError as error:
+        raise InputError(str(error), field="image") from error
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -1,7 +1,9 @@
 """Imports that a worker would do with its first job: done once, in the process that workers are forked from."""
 
-import zeroconv.conditions.registry
-import zeroconv.runtime.planned_unet
-import zeroconv.stable_diffusion.single_file
+from importlib import import_module
 
-zeroconv.conditions.registry.names()
+from zeroconv.conditions.registry import names
+
+names()
+for module in ("runtime.planned_unet", "stable_diffusion.single_file"):
+    import_module(f"zeroconv.{module}")

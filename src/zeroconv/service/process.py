@@ -117,6 +117,7 @@ class WorkerProcess:
         if self.process is not None:
             with suppress(ValueError, OSError):
                 self.process.kill()
+                self.process.join()
 
     def close(self) -> None:
         """End it: kindly, and if that takes too long at once."""

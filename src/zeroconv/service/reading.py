@@ -19,6 +19,7 @@ from zeroconv.service.scenes import render_scene
 
 __all__ = ["TASKS", "check", "extract", "recall"]
 
+LONGEST_MAP = 2048  # pixels, where nobody asks for a size
 REMEDIES = {"map.inverted": "invert", "map.channels": "swap-red-blue", "map.palette": "snap"}
 """By a message's code what a page can do about it."""
 
@@ -40,7 +41,7 @@ def extract(store: PictureStore, values: dict[str, Any]) -> dict[str, Any]:
     with listen(told.append), name_field("image"):
         with name_the_picture(store, values["image"]):
             picture = open_image(store.path(values["image"]))
-        size = values["width"] or picture.width, values["height"] or picture.height
+        size = map_size(picture.size, values["width"], values["height"])
         with name_field("parameters"):
             image = conditions.extract_at_size(known.name, picture, size, values["resize"] or "crop", **values["parameters"])
         if sentence := known.domain_warning(values["parameters"], "method"):
@@ -49,6 +50,13 @@ def extract(store: PictureStore, values: dict[str, Any]) -> dict[str, Any]:
     milliseconds = round(1000 * (time.perf_counter() - begun), 1)
     found = {"map": stored.id, "width": stored.width, "height": stored.height, "milliseconds": milliseconds}
     return {**found, "warnings": [describe(message) for message in told]}
+
+
+def map_size(size: tuple[int, int], width: int | None, height: int | None) -> tuple[int, int]:
+    """Width and height of a map: as asked, else those of its picture, the longer at most `LONGEST_MAP`."""
+    scale = min(1.0, LONGEST_MAP / max(size))
+    own = [max(1, round(side * scale)) for side in size]
+    return width or own[0], height or own[1]
 
 
 def check(store: PictureStore, values: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +74,8 @@ class Readings:
 
     def run(self) -> None:
         """Do tasks until `stop`; in the process that does them another one takes the place of one that died."""
-        self.process.start()
         while not self.turns.closed:
+            self.revive()
             key = self.turns.take(1.0)
             if key is not None and (task := self.tasks.pop(key)).future.set_running_or_notify_cancel():
                 begun = time.monotonic()
@@ -102,19 +103,21 @@ class Readings:
                         return dict(message["data"])
                     raise ServiceError(Failure(**message["data"]))
         except GONE:
-            self.process.start()
             said = "the process that reads pictures ended while it read this one"
             raise ServiceError(Failure("worker-died", said), self.times.retry_after(0)) from None
         self.process.kill()
-        self.process.start()
         raise ServiceError(Failure("deadline", f"it was not done within {self.seconds:g} s"))
 
     def send(self, task: Task, key: str) -> None:
         """Hand a task over; a process that died while nobody needed it is started again."""
-        message = {"task": task.name, "job": key, "values": task.values}
+        self.revive()
+        self.process.send({"task": task.name, "job": key, "values": task.values})
+
+    def revive(self) -> None:
+        """Have a process, if there is none; where that fails it is tried again later."""
         if not self.process.is_alive():
-            self.process.start()
-        self.process.send(message)
+            with suppress(*GONE):
+                self.process.start()
 
     def stop(self) -> None:
         """End, the task that is being done included."""

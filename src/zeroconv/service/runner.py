@@ -52,6 +52,8 @@ class Runner:
         self.board.metrics.count("zeroconv_worker_restarts_total")
         for pause in PAUSES:
             time.sleep(pause)
+            if self.board.turns.closed:
+                return
             with suppress(*GONE):
                 self.launch()
                 return
@@ -80,9 +82,12 @@ class Runner:
         Raises:
             OSError: that cannot be kept.
         """
-        values, attempts = self.board.begin(job, lambda: self.cancel(job))
+        begun = self.board.begin(job, lambda: self.cancel(job))
+        if begun is None:
+            return
+        attempts = begun.attempts
         try:
-            self.process.send({"task": "generate", "job": job, "values": values})
+            self.process.send({"task": "generate", "job": job, "values": begun.request})
             end = self.listen(job)
         except GONE:
             self.relaunch()

@@ -4,6 +4,7 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
+from zeroconv.checkpoints.files.folder_lock import FolderLock
 from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.checkpoints.hub.resolve import resolve
 from zeroconv.database import Database
@@ -28,7 +29,9 @@ from zeroconv.service.wait_times import WaitTimes
 __all__ = ["Service"]
 
 GRACE = 5.0  # seconds that a running job has to end in when the service stops
-UNUSED = 7 * 24 * 3600.0  # seconds after which a picture that nobody uses is deleted
+DAY = 24 * 3600.0
+UNUSED = 7 * DAY  # seconds after which a picture that nobody uses is deleted
+FORGOTTEN = 30 * DAY  # and a job that has ended
 LONGEST_START = 600.0  # seconds in which all networks must have been looked at
 
 
@@ -39,13 +42,15 @@ class Service:
         settings: what it is started with.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder holds something else, or another process serves it.
         OSError: it cannot be used.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
-        settings.folder.mkdir(parents=True, exist_ok=True)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder_lock = FolderLock(settings.folder / ".lock", "serves", "folder")
+        self.folder_lock.acquire()
         path = settings.folder / "service.sqlite"
         self.database = Database(path, SERVICE) if path.exists() else Database.create(path, SERVICE)
         self.pictures = PictureStore(settings.folder / "pictures")
@@ -74,6 +79,7 @@ class Service:
         for runner in self.runners:
             runner.launch()
         self.catalogue = self.look(self.runners[0].process)
+        self.jobs.forget(FORGOTTEN)
         self.pictures.sweep(self.gallery.used(), UNUSED)
         for job in self.jobs.unfinished():
             self.board.adopt(job)
@@ -172,6 +178,7 @@ class Service:
                 runner.thread.join()
             runner.process.close()
         self.database.close()
+        self.folder_lock.release()
 
 
 def declare_metrics() -> Metrics:

@@ -29,7 +29,7 @@ class Limits:
     controls: int = 8
     body_bytes: int = 32 * 2**20
     queue: int = 256
-    seconds: float = 1800.0
+    seconds: float = 3600.0
     reading_seconds: float = 60.0
 
     def to_json(self) -> dict[str, float]:

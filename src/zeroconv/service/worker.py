@@ -62,9 +62,10 @@ class Worker:
 
     def do(self, message: dict[str, Any]) -> None:
         """One task, whose end is told whatever happens; when memory ran out, once more with nothing else in it."""
+        maker = Maker(self.models, self.store, self.say, self.check)
         for is_last in (False, True):
             try:
-                self.say("done", self.perform(message["task"], message["values"]))
+                self.say("done", self.perform(message["task"], message["values"], maker))
                 return
             except CancelledError:
                 self.say("cancelled", {})
@@ -78,11 +79,10 @@ class Worker:
                 return
             self.models.clear()
 
-    def perform(self, task: str, values: dict[str, Any]) -> dict[str, Any]:
+    def perform(self, task: str, values: dict[str, Any], maker: Maker) -> dict[str, Any]:
         """What a task comes to."""
         if task == "generate":
-            request = GenerationRequest.model_validate(values)
-            Maker(self.models, self.store, self.say, self.check).make(request)
+            maker.make(GenerationRequest.model_validate(values))
             return {}
         if task == "catalogue":
             return read_catalogue(tuple(values["bases"]), tuple(values["controls"]), values["device"]).to_json()

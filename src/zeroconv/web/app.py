@@ -1,27 +1,17 @@
 """The application: a guard, the routes of the service, and the page if it is there."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
 from zeroconv.errors import InputError
 from zeroconv.service import Service
 from zeroconv.version import __version__
-from zeroconv.web.guard import Guard
-from zeroconv.web.token import Token
-
-if TYPE_CHECKING:
-    from fastapi import Request, Response
+from zeroconv.web.guard import Guard, admit_all
+from zeroconv.web.token import Door, Token
 
 __all__ = ["EXTRA", "service_app"]
 
 EXTRA = 'pip install "zeroconv[serve]"'
 PANEL = "zeroconv.web.panel"
-WELCOME = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>zeroconv</title>"
-    '<meta http-equiv=refresh content="0;url=/"><p><a href="/">Go on</a></html>'
-)
-"""A page that leads to the page: from here on the browser sends the cookie, which it does not in the redirect of a link."""
-TITLE = "zeroconv"
 
 
 def service_app(service: Service, hosts: tuple[str, ...] = (), token: str | None = None, is_https: bool = False) -> Guard:
@@ -37,7 +27,7 @@ def service_app(service: Service, hosts: tuple[str, ...] = (), token: str | None
         InputError: when FastAPI is not installed.
     """
     try:
-        from fastapi import FastAPI, Response
+        from fastapi import FastAPI
     except ImportError as error:
         raise InputError("the service needs FastAPI, which is not installed", hint=EXTRA) from error
     from zeroconv.web.api import api_router
@@ -45,27 +35,21 @@ def service_app(service: Service, hosts: tuple[str, ...] = (), token: str | None
     from zeroconv.web.api.health import OPEN, health_router
     from zeroconv.web.api.router import body_of
 
-    door = None if token is None else Token(token, OPEN)
-    app = FastAPI(title=TITLE, version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    known = None if token is None else Token(token, OPEN)
+    app = FastAPI(title="zeroconv", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     add_handlers(app)
     app.include_router(api_router(service))
     app.include_router(health_router(service))
-    if door is not None:
-
-        async def give_cookie(request: "Request", call_next: Any) -> "Response":
-            if request.url.path == "/" and door.is_shown(request.scope):
-                headers = {"Set-Cookie": door.set_cookie(is_https)}
-                return Response(WELCOME, media_type="text/html; charset=utf-8", headers=headers)
-            return await call_next(request)
-
-        app.middleware("http")(give_cookie)
     if find_spec(PANEL) is not None:
         from zeroconv.web.panel import panel_router  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 
         app.include_router(panel_router())
     longest = service.settings.limits.body_bytes
     return Guard(
-        app, hosts, lambda method, path: body_of(method, path, longest),
-        (lambda scope, headers: None) if door is None else door.admit,
-        describe_refusal, lambda status: service.metrics.count("zeroconv_requests_total", status=str(status)),
-    )  # fmt: skip
+        app if known is None else Door(app, known, is_https),
+        hosts,
+        lambda method, path: body_of(method, path, longest),
+        admit_all if known is None else known.admit,
+        describe_refusal,
+        lambda status: service.metrics.count("zeroconv_requests_total", status=str(status)),
+    )

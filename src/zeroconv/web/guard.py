@@ -8,12 +8,15 @@ from typing import Any
 
 from zeroconv.web.headers import HEADERS, LOOPBACK
 
-__all__ = ["Body", "Guard", "Refusal"]
+__all__ = ["Body", "Guard", "Refusal", "admit_all"]
 
-PATIENCE = 20.0  # seconds for the body of a slow client
+PATIENCE = 20.0  # seconds for the body of a slow client, and those that it takes at
+SLOWEST = 2**16  # bytes in a second
+REQUESTS = 1024  # that are answered at a time, without those of health
 MEMORY = 512 * 2**20  # bytes of bodies that are on their way at a time
 OWN_HEADERS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 READING = ("GET", "HEAD")
+PROBES = ("/health", "/ready")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Refusal:
 
 
 Headers = dict[bytes, bytes]
+CROWDED = Refusal(503, "too many requests are being answered", (("Retry-After", "2"),))
+
+
+def admit_all(scope: Any, headers: Headers) -> Refusal | None:
+    """Nobody is asked who he is."""
 
 
 class Guard:
@@ -67,13 +75,13 @@ class Guard:
         app: Any,
         hosts: Iterable[str] = (),
         body: Callable[[str, str], Body] = lambda method, path: Body(),
-        admit: Callable[[Any, Headers], Refusal | None] = lambda scope, headers: None,
+        admit: Callable[[Any, Headers], Refusal | None] = admit_all,
         describe: Callable[[Refusal], Any] = lambda refusal: {"error": refusal.message},
         note: Callable[[int], None] = lambda status: None,
     ) -> None:
         self.app, self.body, self.admit, self.describe, self.note = app, body, admit, describe, note
         self.hosts = LOOPBACK | {host.lower() for host in hosts}
-        self.held = 0
+        self.held, self.requests = 0, 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request in, or refuse it before anything of it is read."""
@@ -99,10 +107,21 @@ class Guard:
             await self.refuse(send_guarded, Refusal(403, "only the page itself may send something"))
         elif (refusal := self.admit(scope, dict(headers))) is not None:
             await self.refuse(send_guarded, refusal)
-        elif scope["method"] in READING:
-            await self.app(scope, receive, send_guarded)
+        elif self.requests >= REQUESTS and scope["path"] not in PROBES:
+            await self.refuse(send_guarded, CROWDED)
         else:
-            await self.pass_body(scope, dict(headers), receive, send_guarded)
+            self.requests += 1
+            try:
+                await self.pass_on(scope, dict(headers), receive, send_guarded)
+            finally:
+                self.requests -= 1
+
+    async def pass_on(self, scope: Any, headers: Headers, receive: Any, send: Any) -> None:
+        """Let in a request."""
+        if scope["method"] in READING:
+            await self.app(scope, receive, send)
+        else:
+            await self.pass_body(scope, headers, receive, send)
 
     async def pass_body(self, scope: Any, headers: Headers, receive: Any, send: Any) -> None:
         """Let in a request with its body, once all of that is there."""
@@ -117,12 +136,12 @@ class Guard:
         if not is_known and not (body.is_optional and is_empty):
             await self.refuse(send, Refusal(415, f"expected {' or '.join(body.kinds)}".replace("image/", "image/*")))
             return
-        reading = Reading(self, body.longest)
+        reading, patience = Reading(self, body.longest), PATIENCE + (int(said) or body.longest) / SLOWEST
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 content = await reading.read(receive)
         except TimeoutError:
-            await self.refuse(send, Refusal(408, f"the request did not come within {PATIENCE:.0f} seconds"))
+            await self.refuse(send, Refusal(408, f"the request did not come within {patience:.0f} seconds"))
         except OverflowError:
             await self.refuse(send, too_long)
         except MemoryError:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -14,9 +15,9 @@ from zeroconv.web.public_host import public_host
 
 __all__ = ["ServiceServer"]
 
-CONNECTIONS = 2048  # at a time; whoever comes then is told to come again
+CONNECTIONS = 8192  # at a time, where the system allows as many
 GRACE = 5  # seconds that answers may take when the server is to end
-ALL = ("0.0.0.0", "::", "[::]")
+ALL = ("0.0.0.0", "[::]")
 
 
 class ServiceServer:
@@ -39,6 +40,7 @@ class ServiceServer:
     def __init__(
         self, service: Service, port: int = 0, host: str = "127.0.0.1", urls: tuple[str, ...] = (), token: str | None = None
     ) -> None:
+        host = f"[{host}]" if ":" in host and not host.startswith("[") else host
         check_reach(host, urls, token)
         try:
             import uvicorn
@@ -67,11 +69,12 @@ class ServiceServer:
             signal.signal(signal.SIGTERM, interrupt)  # uvicorn raises the signal again when it has ended
         leave = self.server.handle_exit
 
-        def handle_exit(number: int, frame: FrameType | None) -> None:
+        def handle_exit(sig: int, frame: FrameType | None) -> None:
             self.service.board.turns.close()  # whoever follows a job is let go
-            leave(number, frame)
+            leave(sig, frame)
 
         self.server.handle_exit = handle_exit
+        allow_connections()
         try:
             self.server.run(sockets=[self.socket])
         finally:
@@ -83,6 +86,17 @@ class ServiceServer:
         """End `run`, from another thread."""
         self.service.board.turns.close()
         self.server.should_exit = True
+
+
+def allow_connections() -> None:
+    """Have as many open files as the system lets this process have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -10,9 +10,14 @@ from urllib.parse import parse_qs
 from zeroconv.errors import InputError, name_field
 from zeroconv.web.guard import Refusal
 
-__all__ = ["COOKIE", "Token", "read_token"]
+__all__ = ["COOKIE", "Door", "Token", "read_token"]
 
 COOKIE = "zeroconv"
+WELCOME = (
+    b"<!doctype html><html lang=en><meta charset=utf-8><title>zeroconv</title>"
+    b'<meta http-equiv=refresh content="0;url=/"><p><a href="/">Go on</a></html>'
+)
+"""From here on the browser sends the cookie, which it would not in a redirect after a link of another page."""
 SHORTEST = 16  # letters
 LONGEST = 4096  # bytes of the file
 MAKE_ONE = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
@@ -30,6 +35,34 @@ def read_token(path: Path) -> str:
         message = f"{path} holds no token: expected {SHORTEST} letters or more without spaces"
         raise InputError(message, field="token_file", hint=MAKE_ONE)
     return text
+
+
+@dataclass(frozen=True)
+class Door:
+    """An ASGI application around another one: whoever opens the page with the token gets the cookie.
+
+    Attributes:
+        app: the application inside.
+        token: it.
+        is_https: whether it is reached by HTTPS alone.
+    """
+
+    app: Any
+    token: "Token"
+    is_https: bool = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer with the cookie and a page that leads to the page, or pass the request on."""
+        if scope["type"] != "http" or scope["path"] != "/" or not self.token.is_shown(scope):
+            await self.app(scope, receive, send)
+            return
+        headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", str(len(WELCOME)).encode()),
+            (b"set-cookie", self.token.cookie_header(self.is_https).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": WELCOME})
 
 
 @dataclass(frozen=True)
@@ -74,6 +107,6 @@ class Token:
         """Whether somebody shows the token."""
         return secrets.compare_digest(shown, self.secret.encode())
 
-    def set_cookie(self, is_https: bool) -> str:
+    def cookie_header(self, is_https: bool) -> str:
         """The header that gives a browser the cookie."""
         return f"{COOKIE}={self.cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000{'; Secure' if is_https else ''}"

@@ -11,6 +11,7 @@ const AGAIN = 2000; // milliseconds until the server is asked again
 async function start() {
   try {
     applyDefaults(await readOptions());
+    requestAnimationFrame(() => performance.mark("interactive"));
     await resume();
   } catch (error) {
     tellError(error);

@@ -44,15 +44,15 @@ def panel_router() -> "APIRouter":
         return Response(body, media_type=MEDIA_TYPES[name.rpartition(".")[2]], headers=headers)
 
     @router.get("/")
-    def show_page(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def show_page(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         return answer(request, "index.html")
 
     @router.get("/favicon.ico")
-    def show_icon(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def show_icon(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         return answer(request, "icon.svg")
 
     @router.get("/assets/panel/{name:path}")
-    def show_asset(request: Request, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def show_asset(request: Request, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
         return answer(request, name)
 
     return router

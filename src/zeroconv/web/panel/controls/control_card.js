@@ -55,10 +55,7 @@ function Network({ control, put }) {
     const condition = network.condition ?? network.conditions?.[0];
     put({ network: name, condition, ...(condition !== control.condition && { extracted: null, parameters: {}, warnings: [] }) });
   };
-  const several = networks.value.find((one) => one.name === control.network)?.conditions ?? [];
-  return html`<div class="pairs"><${Select} label="Network" hideLabel value=${control.network} onInput=${change} choices=${alike} />
-    ${several.length > 1 && html`<${Select} label="Condition" hideLabel value=${control.condition} onInput=${(condition) => put({ condition, extracted: null, parameters: {} })}
-      choices=${several.map((one) => [one, conditionOf(one)?.title ?? one])} />`}</div>`;
+  return html`<${Select} label="Network" hideLabel value=${control.network} onInput=${change} choices=${alike} />`;
 }
 
 // from which to which part of the steps it acts, with the steps counted

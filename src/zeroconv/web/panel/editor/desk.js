@@ -21,7 +21,7 @@ export async function openDrawing(control, what, condition) {
   const found = desk.get(key);
   if (found && found.drawing.width === width && found.drawing.height === height && found.source === id) return found;
   const kind = kindOf(condition, what);
-  const drawing = new Drawing(width, height, kind.ground);
+  const drawing = new Drawing(width, height, kind.ground, kind.paint);
   const entry = { drawing, kind, what, control, source: id, sent: 0 };
   if (id && kind.ink !== "hole") {
     drawing.load(await readPicture(id, width, height));

@@ -1,11 +1,12 @@
-// A drawing: layers over a ground colour, and a history of tiles and of stacks that is counted in bytes.
+// A drawing: layers over a ground colour (of a mask, what is painted at all, shown in one colour and sent as white), and a history of tiles and of stacks that is counted in bytes.
 import { signal } from "../lib/html.js";
 import { canvasOf } from "../lib/pictures.js";
-import { bytesOf, pack, TILE, Tiles, unpack } from "./tiles.js";
+import { bytesOf, colourOf, pack, TILE, Tiles, unpack } from "./tiles.js";
 
 export const DEPTH = 100;
 export const MOST = 192 * 2 ** 20; // bytes of history; single huge changes reach it before the depth does
 const RECENT = 2; // steps that stay unpacked, so that an undo at once is at once
+const WHITE = colourOf(255, 255, 255);
 let count = 0;
 
 class Layer {
@@ -16,8 +17,8 @@ class Layer {
 }
 
 export class Drawing {
-  constructor(width, height, ground) {
-    Object.assign(this, { width, height, ground, past: [], future: [] });
+  constructor(width, height, ground, paint = null) {
+    Object.assign(this, { width, height, ground, paint, past: [], future: [] });
     this.stack = []; // [{layer, visible, x, y, angle}], the lowest first; entries are replaced, never changed
     this.version = signal(0); // of anything that is shown
     this.active = null;
@@ -111,11 +112,16 @@ export class Drawing {
     const found = new ImageData(this.width, this.height);
     const pixels = new Uint32Array(found.data.buffer).fill(this.ground);
     for (const entry of this.stack) if (entry.visible) compose(pixels, this.width, this.height, entry);
+    if (this.paint) pixels.forEach((pixel, at) => (pixels[at] = pixel === this.ground ? pixel : WHITE));
     return found;
   }
 
-  load(pixels) {
-    this.edit((tiles) => tiles.load(pixels));
+  load(pixels, layer = this.entry.layer) {
+    if (this.paint) {
+      const values = new Uint32Array(pixels.data.buffer);
+      values.forEach((pixel, at) => (values[at] = (pixel & 255) > 127 ? this.paint : 0));
+    }
+    this.edit((tiles) => tiles.load(pixels), layer);
   }
 
   isEmpty() {

@@ -13,7 +13,7 @@ export function LayerList({ drawing }) {
     if (!file) return;
     const pixels = await pixelsOf(file, drawing.width, drawing.height);
     const layer = drawing.addLayer(file.name.slice(0, 24));
-    drawing.edit((tiles) => tiles.load(pixels), layer);
+    drawing.load(pixels, layer);
   });
   const turn = (angle) => {
     const now = performance.now();

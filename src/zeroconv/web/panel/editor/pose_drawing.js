@@ -15,6 +15,7 @@ const COLOURS = [
   "#00ffff", "#00aaff", "#0055ff", "#0000ff", "#5500ff", "#aa00ff", "#ff00ff", "#ff00aa", "#ff0055",
 ];
 const BRIGHTNESS = 0.6; // of a limb's colour against its joint's
+const SOFT = 1; // pixels that OpenCV's smooth edges add to a width
 const SMALL = 256; // pixels of the shorter side up to which limbs are straight and thin
 
 // right and left of a person, exchanged by a mirror
@@ -54,7 +55,7 @@ export function drawPose(people, width, height) {
   context.fillRect(0, 0, width, height);
   for (const person of people) {
     limbs().forEach(([a, b], at) => drawLimb(context, person[a], person[b], dim(colours()[at]), thick, thin));
-    person.forEach(([x, y, visible], at) => visible && disc(context, x, y, thin ? 0.8 * thick : thick / 2, colours()[at]));
+    person.forEach(([x, y, visible], at) => visible && disc(context, x, y, (thin ? 0.8 * thick : thick / 2) + SOFT / 2, colours()[at]));
   }
   return context.getImageData(0, 0, width, height);
 }
@@ -63,7 +64,7 @@ function drawLimb(context, [ax, ay, a], [bx, by, b], colour, thick, thin) {
   if (!a || !b) return;
   context.beginPath();
   if (thin) {
-    Object.assign(context, { strokeStyle: colour, lineWidth: thick, lineCap: "round" });
+    Object.assign(context, { strokeStyle: colour, lineWidth: thick + SOFT, lineCap: "round" });
     context.moveTo(ax + 0.5, ay + 0.5);
     context.lineTo(bx + 0.5, by + 0.5);
     context.stroke();

@@ -88,7 +88,7 @@ export function PoseEditor({ entry, underlay }) {
 
   return html`<div class="editor" onKeyDown=${key}>
     <div class="toolbar" role="toolbar" aria-label="Pose tools">
-      <div class="group"><button type="button" class="plain" onClick=${() => (change([...group, standing(width, height, 0.18 * (group.length % 3))]), setAt({ person: group.length, joint: null }))}>
+      <div class="group"><button type="button" class="plain" onClick=${() => (change([...group, standing(width, height, 0.28 * [0, 1, -1][group.length % 3])]), setAt({ person: group.length, joint: null }))}>
         <${Icon} name="person" />Add person</button>
         <button type="button" class="plain" disabled=${!person} onClick=${() => replace(mirrored(person))}><${Icon} name="mirror" />Mirror</button>
         <button type="button" class="plain" disabled=${group.length < 1} onClick=${() => (change(group.filter((_, place) => place !== at.person)), setAt({ person: 0, joint: null }))}>

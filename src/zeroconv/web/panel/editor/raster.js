@@ -37,7 +37,7 @@ export function fillPolygon(points, span) {
 export function outline(points, width, pressed, done = true) {
   if (points.length === 1 || points.every(([x, y]) => x === points[0][0] && y === points[0][1])) return circle(points[0], width / 2);
   return getStroke(points, {
-    size: width, thinning: pressed ? 0.6 : 0, smoothing: 0.5, streamline: 0.35, simulatePressure: false, last: done,
+    size: width, thinning: pressed ? 0.6 : 0, smoothing: 0.4, streamline: 0.2, simulatePressure: false, last: done,
     start: { cap: true }, end: { cap: true },
   });
 }

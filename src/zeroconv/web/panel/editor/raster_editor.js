@@ -5,15 +5,12 @@ import { Slider } from "../lib/fields.js";
 import { attempt } from "../lib/notices.js";
 import { pictureUrl } from "../lib/api.js";
 import { save } from "./desk.js";
-import { WHITE } from "./kinds.js";
 import { InkPicker, startInk } from "./inks.js";
 import { LayerList } from "./layer_list.js";
-import { colourOf } from "./tiles.js";
 import { Gesture, TOOLS } from "./tools.js";
 import { Sheet, useView } from "./view.js";
 
 const SETTLED = 900; // milliseconds without a stroke, after which the drawing is sent
-const HOLE = "#ff5a5f";
 const css = (pixel) => `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
 
 export function RasterEditor({ entry, underlay }) {
@@ -27,9 +24,9 @@ export function RasterEditor({ entry, underlay }) {
   const trail = useRef(null);
   const ring = useRef(null);
   const gesture = useRef(null);
-  const mask = kind.ink === "mask" || kind.ink === "hole";
-  const colour = mask ? WHITE : ink.colour;
-  const shown = tool === "eraser" ? (mask ? "#0008" : css(drawing.ground)) : mask ? HOLE : css(colour);
+  const mask = kind.paint !== undefined;
+  const colour = kind.paint ?? ink.colour;
+  const shown = tool === "eraser" ? (mask ? "#0008" : css(drawing.ground)) : css(colour);
   view.panning.value = tool === "hand";
 
   const version = drawing.version.value;
@@ -115,7 +112,7 @@ const invert = (drawing) => drawing.edit((tiles) => {
     for (let x = 0, start = 0; x < tiles.width; x = start) {
       const painted = tiles.get(x, y);
       for (start = x; start < tiles.width && tiles.get(start, y) === painted; start++);
-      tiles.span(y, x, start, painted ? 0 : colourOf(255, 255, 255));
+      tiles.span(y, x, start, painted ? 0 : drawing.paint);
     }
   }
 });

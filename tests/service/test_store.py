@@ -1,0 +1,142 @@
+"""What outlives the process: pictures under their own digest, jobs, a gallery that is searched by words."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from zeroconv.database import Database
+from zeroconv.errors import InputError
+from zeroconv.service import MissingError
+from zeroconv.service.gallery import Gallery
+from zeroconv.service.jobs import JobStore
+from zeroconv.service.pictures import PictureStore
+from zeroconv.service.schema import SERVICE
+
+HOSTILE = ("", "..", "../../etc/passwd", "/etc/passwd", "a" * 63, "A" * 64, "0" * 64 + "/..", "%2e%2e", "\0" * 64, "0" * 64)
+
+
+def encoded(kind: str = "PNG", size: tuple[int, int] = (8, 6), colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> PictureStore:
+    return PictureStore(tmp_path / "pictures")
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> JobStore:
+    return JobStore(Database.create(tmp_path / "service.sqlite", SERVICE))
+
+
+@pytest.fixture
+def gallery(jobs: JobStore, pictures: PictureStore) -> Gallery:
+    return Gallery(jobs.database, pictures)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_the_same_bytes_are_one_picture(pictures: PictureStore, kind: str) -> None:
+    content = encoded(kind)
+    stored = pictures.add(content)
+    assert stored == pictures.add(content) and (stored.width, stored.height) == (8, 6)
+    assert stored.id == hashlib.sha256(content).hexdigest() and pictures.read(stored.id) == content
+    assert not list(pictures.incoming.iterdir())
+    png = pictures.read_png(stored.id)
+    assert png.startswith(b"\x89PNG") and (png == content) == (kind == "PNG")
+    preview = Image.open(io.BytesIO(pictures.read_preview(stored.id, 4)))
+    assert preview.format == "WEBP" and preview.size == (4, 3)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_but_an_id_leads_anywhere(pictures: PictureStore, gallery: Gallery, name: str) -> None:
+    for read in (pictures.read, pictures.path, pictures.read_png, gallery.get, gallery.remove):
+        with pytest.raises(MissingError):
+            read(name)
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"<svg/>", b"x" * 1000, encoded()[:20]])
+def test_what_is_no_picture_is_not_kept(pictures: PictureStore, content: bytes) -> None:
+    with pytest.raises(InputError):
+        pictures.add(content)
+    assert not [path for path in pictures.folder.rglob("*") if path.is_file()]
+
+
+def test_a_full_disk_keeps_nothing_half(pictures: PictureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 0})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(OSError, match="No space"):
+        pictures.add(encoded())
+    assert not [path for path in pictures.folder.rglob("*") if path.is_file()]
+
+
+def test_what_nobody_uses_goes_after_a_while(pictures: PictureStore) -> None:
+    used, old, new = (pictures.add(encoded(colour=colour)).id for colour in ("red", "green", "blue"))
+    for name in (used, old):
+        os.utime(pictures.path(name), (0, 0))
+    (pictures.incoming / "half").write_bytes(b"x")
+    assert pictures.sweep({used}, older=60) == 1
+    assert pictures.path(used) and pictures.path(new) and not list(pictures.incoming.iterdir())
+    with pytest.raises(MissingError):
+        pictures.path(old)
+
+
+def result(pictures: PictureStore, number: int) -> dict[str, Any]:
+    stored = pictures.add(encoded(size=(8 + number, 8)))
+    return {"picture": stored.id, "seed": 2**64 - 1 - number, "width": stored.width, "height": 8, "controls": []}
+
+
+def test_the_gallery_is_searched_by_words_and_turned_page_by_page(
+    jobs: JobStore, gallery: Gallery, pictures: PictureStore
+) -> None:
+    prompts = ["a red house", "A RED tree", "100% wool", "100 red_house", "back\\slash"]
+    job = jobs.add("me", {"prompt": "any"})
+    made = [result(pictures, i) for i in range(len(prompts))]
+    for one, prompt in zip(made, prompts, strict=True):
+        gallery.add(job.id, one, {"prompt": prompt})
+
+    def found(query: str) -> list[str]:
+        return [row["prompt"] for row in gallery.find(query).pictures]
+
+    assert found("") == prompts[::-1] and found("red house") == ["100 red_house", "a red house"]
+    assert found("0%") == ["100% wool"] and found("d_h") == ["100 red_house"] and found("\\s") == ["back\\slash"]
+    assert found("' OR 1=1 --") == [] and found("house a") == ["a red house"]
+    seen, before = list[str](), None
+    while True:
+        page = gallery.find("", before, 2)
+        seen += [row["prompt"] for row in page.pictures]
+        if (before := page.next) is None:
+            break
+    assert seen == prompts[::-1]
+    assert gallery.get(made[0]["picture"])["seed"] == 2**64 - 1
+    gallery.remove(made[0]["picture"])
+    with pytest.raises(MissingError):
+        pictures.path(made[0]["picture"])
+    assert len(found("")) == 4 and len(jobs.get(job.id).results) == 5
+
+
+def test_the_same_picture_made_again_is_the_newest(jobs: JobStore, gallery: Gallery, pictures: PictureStore) -> None:
+    job, (first, second) = jobs.add("me", {"prompt": "any"}), (result(pictures, i) for i in range(2))
+    for one in (first, second, first):
+        gallery.add(job.id, one, {"prompt": "a"})
+    assert [row["id"] for row in gallery.find().pictures] == [first["picture"], second["picture"]]
+
+
+def test_a_job_that_has_ended_stays_as_it_is(jobs: JobStore) -> None:
+    first, second = jobs.add("me", {"prompt": "a"}), jobs.add("you", {"prompt": "b"})
+    assert [job.id for job in jobs.unfinished()] == [first.id, second.id]
+    assert jobs.begin(first.id).attempts == 1 and jobs.begin(first.id).attempts == 2
+    jobs.end(first.id, "cancelled")
+    jobs.end(first.id, "done")
+    jobs.put_back(first.id, 0)
+    assert jobs.get(first.id).state == "cancelled" and [job.id for job in jobs.unfinished()] == [second.id]
+    jobs.forget(older=-1)
+    with pytest.raises(MissingError):
+        jobs.get(first.id)
+    assert jobs.get(second.id).state == "queued"

@@ -1,0 +1,360 @@
+"""The service over HTTP: real server, real worker; every address with hostile values, every error in one shape."""
+
+import base64
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.serving import PIXELS, Small
+from tests.web.study_server import call
+from zeroconv.data_uri import encode_png
+from zeroconv.errors import InputError
+from zeroconv.service import Service
+from zeroconv.web.service_server import ServiceServer
+
+LONG = 900  # steps that take longer than any test
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    return Small(tmp_path_factory.mktemp("serving"))
+
+
+@pytest.fixture(scope="module")
+def server(small: Small) -> Iterator[ServiceServer]:
+    service = Service(small.settings(body_bytes=200_000))
+    made = ServiceServer(service)
+    service.start()
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    while not made.server.started:
+        time.sleep(0.01)
+    yield made
+    made.stop()
+    thread.join()
+    service.stop(grace=0)
+
+
+@pytest.fixture
+def api(server: ServiceServer) -> str:
+    return f"{server.url}/api/v1"
+
+
+def png(size: tuple[int, int] = (PIXELS, PIXELS), colour: str = "white") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def body(small: Small, **values: Any) -> dict[str, Any]:
+    return {"prompt": "a red house", "num_inference_steps": 3, **values}
+
+
+def finish(api: str, generation: str) -> Any:
+    end = time.monotonic() + 60
+    while True:
+        found = call(f"{api}/generations/{generation}")[1]
+        if found["state"] in ("done", "failed", "cancelled"):
+            return found
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def stream(url: str, last: str | None = None) -> list[tuple[int, str, Any]]:
+    """All events until the end."""
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={} if last is None else {"Last-Event-ID": last})
+    found = list[tuple[int, str, Any]]()
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        for block in answer.read().decode().split("\n\n"):
+            lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+            if "event" in lines:
+                found.append((int(lines["id"]), lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def test_from_a_picture_to_a_controlled_one_and_back(api: str, small: Small) -> None:
+    status, kept, _ = call(f"{api}/pictures", png(colour="red"), Content_Type="image/png")
+    assert status == 201 and (kept["width"], kept["height"]) == (PIXELS, PIXELS)
+    assert call(f"{api}/pictures", png(colour="red"), Content_Type="image/png")[1] == kept
+    picture = f"picture:{kept['id']}"
+    status, found, _ = call(f"{api}/extract", {"condition": "canny", "image": picture, "parameters": {"low": 50}})
+    assert status == 200 and set(found) == {"map", "width", "height", "milliseconds", "warnings"}
+    status, checked, _ = call(f"{api}/check", {"condition": "canny", "map": picture})
+    assert status == 200 and checked["warnings"][0]["code"] == "map.no-lines"
+    controls = [{"network": small.control, "condition": encode_png(lines())}]
+    status, made, _ = call(f"{api}/generations", body(small, controls=controls))
+    assert status == 202 and made["state"] == "queued"
+    events = stream(f"{api}/generations/{made['id']}/events")
+    assert [number for number, _, _ in events] == sorted({number for number, _, _ in events})
+    names = [name for _, name, _ in events]
+    assert names[-2:] == ["result", "done"] and "step" in names
+    done = finish(api, made["id"])
+    result = done["results"][0]
+    assert result == events[-2][2] and result["controls"][0]["adherence"] is not None
+    status, content, headers = call(f"{api}/pictures/{result['picture']}")
+    assert status == 200 and headers["Content-Type"] == "image/png" and headers["X-Content-Type-Options"] == "nosniff"
+    assert call(f"{api}/pictures/{result['picture']}?width=32")[2]["Content-Type"] == "image/webp"
+    page = call(f"{api}/gallery?query=RED%20house&limit=1")[1]
+    assert page["pictures"][0]["id"] == result["picture"]
+    status, download, headers = call(f"{api}/gallery/{result['picture']}/file")
+    assert download == content and headers["Content-Disposition"].startswith("attachment")
+    status, recalled, _ = call(f"{api}/recall", content, Content_Type="image/png")
+    assert status == 200 and recalled["request"]["controls"][0]["condition"].startswith("picture:")
+    again = finish(api, call(f"{api}/generations", recalled["request"])[1]["id"])
+    assert [one["picture"] for one in again["results"]] == [result["picture"]]
+
+
+def lines() -> Image.Image:
+    image = Image.new("RGB", (PIXELS, PIXELS))
+    image.paste("white", (16, 16, 48, 17))
+    return image
+
+
+def test_a_follower_that_lost_the_thread_finds_it_again(api: str, small: Small) -> None:
+    name = call(f"{api}/generations", body(small, seed=3))[1]["id"]
+    events = stream(f"{api}/generations/{name}/events")
+    middle = events[len(events) // 2][0]
+    assert stream(f"{api}/generations/{name}/events", str(middle)) == [one for one in events if one[0] > middle]
+    assert [event for _, event, _ in stream(f"{api}/generations/{name}/events", "999999")] == ["done"]
+    assert stream(f"{api}/generations/{name}/events", "' OR 1")[-1][1] == "done"
+
+
+def test_a_generation_that_is_cancelled_ends_at_once(api: str, small: Small, server: ServiceServer) -> None:
+    name = call(f"{api}/generations", body(small, num_inference_steps=LONG))[1]["id"]
+    while not call(f"{api}/generations/{name}")[1]["step"]:
+        time.sleep(0.01)
+    assert delete(f"{api}/generations/{name}") == (200, {"state": "cancelled"})
+    assert stream(f"{api}/generations/{name}/events")[-1][1] == "cancelled"
+    assert delete(f"{api}/generations/{name}") == (200, {"state": "cancelled"})
+
+
+def delete(url: str) -> tuple[int, Any]:
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_a_follower_that_leaves_is_forgotten(api: str, small: Small, server: ServiceServer) -> None:
+    name = call(f"{api}/generations", body(small, num_inference_steps=LONG))[1]["id"]
+    address = server.socket.getsockname()
+    before = server.service.board.logs.followers()
+    with socket.create_connection(address) as one:
+        one.sendall(f"GET /api/v1/generations/{name}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert one.recv(100).startswith(b"HTTP/1.1 200")
+        assert server.service.board.logs.followers() == before + 1
+    end = time.monotonic() + 20
+    while server.service.board.logs.followers() > before:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    delete(f"{api}/generations/{name}")
+
+
+def test_options_say_what_there_is(api: str, small: Small) -> None:
+    status, found, _ = call(f"{api}/options")
+    assert status == 200 and [one["name"] for one in found["bases"]] == [small.base]
+    assert [(one["name"], one["conditions"]) for one in found["controls"]] == [(small.control, ["canny"])]
+    assert len(found["palette"]) == 150 and found["palette"][0] == {"index": 0, "name": "wall", "color": "#787878"}
+    assert len(found["skeleton"]["points"]) == len(found["skeleton"]["colors"]) == 18
+    assert found["defaults"]["size"] == [PIXELS, PIXELS] and found["limits"]["body_bytes"] == 200_000
+    assert "weights" not in json.dumps([one["parameters"] for one in found["conditions"]])
+
+
+def test_machines_ask_how_it_is(server: ServiceServer) -> None:
+    assert call(f"{server.url}/health")[:2] == (200, {"status": "alive"})
+    assert call(f"{server.url}/ready")[:2] == (200, {"status": "ready"})
+    text = call(f"{server.url}/metrics")[1].decode()
+    assert "# TYPE zeroconv_jobs_total counter" in text and "zeroconv_workers_ready 1" in text
+
+
+def is_shaped(error: Any) -> bool:
+    """Whether an error has the one shape, in one line, and says nothing of files."""
+    inner = error["error"]
+    said = f"{inner['message']} {inner['hint']}"
+    return set(inner) == {"code", "message", "field", "hint"} and "\n" not in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "field"),
+    [
+        (b"{", 400, None),
+        (b"\xff", 400, None),
+        (b"[" * 100_000, 400, None),
+        ([], 422, None),
+        ({}, 422, "prompt"),
+        ({"prompt": 1}, 422, "prompt"),
+        ({"prompt": "a", "steps": 3}, 422, "steps"),
+        ({"prompt": "a", "guidance_scale": 1e9}, 422, "guidance_scale"),
+        ({"prompt": "a", "num_images": 1000}, 422, "num_images"),
+        ({"prompt": "a", "sampler": "best"}, 422, "sampler"),
+        ({"prompt": "a", "size": [0, 64]}, 422, "size.0"),
+        ({"prompt": "a", "base": "/etc"}, 422, "base.name"),
+        ({"prompt": "a", "controls": [{"network": "/etc/passwd", "image": "x"}]}, 422, "controls.0.network"),
+        (b'{"prompt": "a", "guidance_scale": NaN}', 422, "guidance_scale"),
+        (b'{"prompt": "\\ud800"}', 422, "prompt"),
+    ],
+)
+def test_a_request_that_cannot_be_used_names_its_field(api: str, values: Any, status: int, field: str | None) -> None:
+    got, error, _ = call(f"{api}/generations", values)
+    assert (got, error["error"]["field"]) == (status, field) and is_shaped(error), error
+
+
+def test_bodies_are_short_and_of_their_kind(api: str, server: ServiceServer) -> None:
+    for address, content, kind, status in (
+        ("pictures", b"x" * 200_001, "image/png", 413),
+        ("generations", b"x" * 200_001, "application/json", 413),
+        ("pictures", png(), "application/json", 415),
+        ("pictures", png(), "", 415),
+        ("generations", b"{}", "text/plain", 415),
+        ("recall", b"GIF89a", "image/gif", 422),
+        ("pictures", b"<svg/>", "image/svg+xml", 422),
+        ("recall", png(), "image/png", 422),
+    ):
+        got, error, _ = call(f"{api}/{address}", content, Content_Type=kind)
+        assert got == status and is_shaped(error), (address, kind, got, error)
+    # chunked, and said to be long: answered before it was sent
+    for header in ("Content-Length: 99999999999", "Transfer-Encoding: chunked"):
+        with socket.create_connection(server.socket.getsockname(), timeout=20) as one:
+            start = f"POST /api/v1/pictures HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n{header}\r\n\r\n"
+            one.sendall(start.encode())
+            if "chunked" in header:
+                one.sendall(b"30000\r\n" + b"x" * 0x30000 + b"\r\n1000\r\n" + b"x" * 0x1000 + b"\r\n")
+            assert one.recv(100).startswith(b"HTTP/1.1 413")
+
+
+HOSTILE = (
+    "../../etc/passwd", "..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "http:%2F%2F127.0.0.1:1%2F", "%00", "%ff", "0" * 64,
+    "a" * 3000, "';DROP%20TABLE%20job;--", "picture:x", "%F0%9F%98%80", "%0d%0aX-Evil:%201", ".", "*",
+)  # fmt: skip
+
+
+def test_no_address_leads_to_a_file_or_elsewhere(server: ServiceServer, small: Small) -> None:
+    """Every route of the OpenAPI document, with every hostile value in every place of it."""
+    document = call(f"{server.url}/openapi.json")[1]
+    bait = socket.socket()
+    bait.bind(("127.0.0.1", 0))
+    bait.listen()
+    bait.settimeout(0.2)
+    away = f"http://127.0.0.1:{bait.getsockname()[1]}/x.png"
+    texts = (away, f"file://{small.folder}/nano/model_index.json", f"{small.folder}/nano/model_index.json", "data:,", "\0")
+    assert len(document["paths"]) >= 14
+    for path, methods in document["paths"].items():
+        for method in methods:
+            if method == "get":
+                for value in HOSTILE if "{" in path else ("",):
+                    address = path.partition("{")[0] + value + path.partition("}")[2] if "{" in path else path
+                    for query in ("", f"?width={value[:9]}&before={value[:9]}&limit=-1&query={value[:50]}"):
+                        expect_refusal(*call(f"{server.url}{address}{query}")[:2], may_be_good="{" not in path)
+            elif method == "delete":
+                for value in HOSTILE:
+                    expect_refusal(*delete(f"{server.url}{path.partition('{')[0]}{value}"))
+            else:
+                for text in texts:
+                    control = {"network": small.control, "mask": text, "image": text}
+                    for values in (
+                        {"condition": "canny", "image": text}, {"condition": text, "image": encode_png(lines())},
+                        {"condition": "canny", "map": text}, {"prompt": "a", "controls": [control]},
+                        {"condition": "depth", "image": encode_png(lines()), "parameters": {"weights": text}},
+                        {"prompt": "a", "base": text}, {"prompt": "a", "base": {"name": small.base, "vae": text}},
+                        {"prompt": "a", "base": {"name": small.base, "loras": [{"path": text}]}},
+                    ):  # fmt: skip
+                        expect_refusal(*call(f"{server.url}{path}", values)[:2])
+    with pytest.raises(TimeoutError):
+        bait.accept()
+    bait.close()
+
+
+def expect_refusal(status: int, answer: Any, may_be_good: bool = False) -> None:
+    """No answer but a refusal in the one shape."""
+    assert (may_be_good and status == 200) or (400 <= status < 500 and is_shaped(answer)), (status, answer)
+
+
+def test_other_pages_and_other_names_are_refused(api: str, server: ServiceServer) -> None:
+    for headers, status in (
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "null"}, 403),
+    ):
+        got, error, _ = call(f"{api}/generations", {"prompt": "a"}, **headers)
+        assert got == status and is_shaped(error)
+
+
+def test_a_reader_that_is_killed_costs_one_answer(api: str, server: ServiceServer) -> None:
+    asked = {"condition": "canny", "image": encode_png(lines())}
+    assert call(f"{api}/extract", asked)[0] == 200
+    server.service.readings.process.kill()
+    assert call(f"{api}/extract", asked)[0] in (200, 503)
+    assert call(f"{api}/extract", asked)[0] == 200
+
+
+def test_others_need_a_token(server: ServiceServer, small: Small) -> None:
+    service = server.service
+    for arguments in ({"host": "0.0.0.0"}, {"host": "192.0.2.1"}, {"urls": ("https://a.example",)}):
+        with pytest.raises(InputError) as caught:
+            ServiceServer(service, **arguments)
+        assert caught.value.field == "token_file"
+    with pytest.raises(InputError) as caught:
+        ServiceServer(service, host="0.0.0.0", token="t" * 20)
+    assert caught.value.field == "url"
+
+
+def test_a_token_opens_the_door_as_header_and_as_cookie(server: ServiceServer) -> None:
+    token = "a-secret-of-some-length"
+    made = ServiceServer(server.service, urls=("http://art.example",), token=token)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    try:
+        while not made.server.started:
+            time.sleep(0.01)
+        url = f"http://127.0.0.1:{made.socket.getsockname()[1]}"
+        assert call(f"{url}/health")[0] == call(f"{url}/ready")[0] == 200
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": token}, {"Cookie": f"zeroconv={token}"}):
+            got, error, said = call(f"{url}/api/v1/options", **headers)
+            assert got == 401 and is_shaped(error) and said["WWW-Authenticate"] == "Bearer"
+        assert call(f"{url}/api/v1/generations", {"prompt": "a"})[0] == call(f"{url}/metrics")[0] == 401
+        assert call(f"{url}/?token=wrong")[0] == 401
+        assert call(f"{url}/api/v1/options", Authorization=f"Bearer {token}", Host="art.example")[0] == 200
+        status, _, said = call(f"{url}/?token={token}")
+        cookie = said["Set-Cookie"]
+        assert status == 200 and "HttpOnly" in cookie and "SameSite=Strict" in cookie and token not in cookie
+        assert call(f"{url}/api/v1/options", Cookie=cookie.partition(";")[0])[0] == 200
+    finally:
+        made.server.should_exit = True
+        thread.join()
+
+
+def test_a_full_queue_says_when_to_come_again(api: str, small: Small, server: ServiceServer) -> None:
+    first = call(f"{api}/generations", body(small, num_inference_steps=LONG), X_Client="full")[1]["id"]
+    queue = server.service.board.turns.queue
+    queue.capacity, before = 2, queue.capacity
+    try:
+        answers = [call(f"{api}/generations", body(small), X_Client="full") for _ in range(3)]
+        assert answers[-1][0] == 429 and int(answers[-1][2]["Retry-After"]) >= 1 and is_shaped(answers[-1][1])
+    finally:
+        queue.capacity = before
+        for _, answer, _ in answers:
+            if "id" in answer:
+                delete(f"{api}/generations/{answer['id']}")
+        delete(f"{api}/generations/{first}")
+
+
+def test_pictures_in_base64_count_as_they_come(api: str) -> None:
+    torn = "data:image/png;base64," + base64.b64encode(png()[:40]).decode()
+    status, error, _ = call(f"{api}/extract", {"condition": "canny", "image": torn})
+    assert status == 422 and error["error"]["field"] == "image" and is_shaped(error)

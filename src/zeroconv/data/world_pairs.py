@@ -9,6 +9,7 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.checkpoints.files.atomic import write_text
+from zeroconv.conditions.condition import RenderedScene
 from zeroconv.data.file_part import Cell
 from zeroconv.data.pairs import Pair
 from zeroconv.data.rows import Row

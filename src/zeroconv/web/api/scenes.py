@@ -9,6 +9,7 @@ from zeroconv import conditions
 from zeroconv.errors import InputError, name_field
 from zeroconv.service import Service
 from zeroconv.service.scenes import LARGEST_PREVIEW
+from zeroconv.web.api.options import hex_colour
 from zeroconv.web.api.waiting import client_of, wait_for
 from zeroconv.world.geometry.palette import COLOURS as RGB
 from zeroconv.world.indoor import WALLS
@@ -135,8 +136,8 @@ def add_scene_routes(router: "APIRouter", service: Service) -> None:
                 {"kind": kind, "varieties": VARIETIES.get(kind, ()), "has_colour": kind in COLOURS, "added": kind not in ON_WALL}
                 for kind in KINDS
             ],
-            colours=[{"name": name, "color": hex_of(rgb)} for name, rgb in RGB.items()],
-            walls=[{"name": name, "color": hex_of(rgb)} for name, rgb in WALLS],
+            colours=[{"name": name, "color": hex_colour(rgb)} for name, rgb in RGB.items()],
+            walls=[{"name": name, "color": hex_colour(rgb)} for name, rgb in WALLS],
             most=MOST,
             stage=StageDescription.model_json_schema(),
         )
@@ -165,8 +166,3 @@ def known_name(name: str, index: int) -> str:
     """
     with name_field(f"conditions.{index}"):
         return conditions.get(name).name
-
-
-def hex_of(rgb: tuple[int, int, int]) -> str:
-    """A colour as pages write it: "#rrggbb"."""
-    return "#{:02x}{:02x}{:02x}".format(*rgb)

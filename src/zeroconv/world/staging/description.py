@@ -1,10 +1,9 @@
 """A stage as plain values: JSON in and out, and every error names its field."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from zeroconv.errors import InputError
 from zeroconv.schema import Schema
 from zeroconv.world.pictures import MAX_SEED
 from zeroconv.world.staging.kinds import COLOURS, VARIETIES, ColourName, ThingKind
@@ -39,16 +38,25 @@ class PlacedThing(Schema):
         default=None, description='its name in the scene of the stage\'s seed, such as "tree 0", where it looks as there'
     )
 
-    @model_validator(mode="after")
-    def check_choices(self) -> Self:
-        """Refuse a variety or a colour that its kind does not have."""
-        known = VARIETIES.get(self.kind, ())
-        if self.variety is not None and self.variety not in known:
-            wanted = f"one of {', '.join(known)}" if known else f"none: there is one kind of {self.kind}"
-            raise InputError(f"variety is {self.variety!r:.40}; expected {wanted}", field="variety")
-        if self.colour is not None and self.kind not in COLOURS:
-            raise InputError(f"a {self.kind} has a colour of its own: leave it out", field="colour")
-        return self
+    @field_validator("variety")
+    @classmethod
+    def check_variety(cls, variety: str | None, info: ValidationInfo) -> str | None:
+        """Refuse a variety that its kind does not have."""
+        kind = info.data.get("kind", "")
+        known = VARIETIES.get(kind, ())
+        if variety is not None and variety not in known:
+            wanted = f"one of {', '.join(known)}" if known else f"none: there is one kind of {kind}"
+            raise ValueError(f"got {variety!r:.40}; expected {wanted}")
+        return variety
+
+    @field_validator("colour")
+    @classmethod
+    def check_colour(cls, colour: str | None, info: ValidationInfo) -> str | None:
+        """Refuse a colour for what has its own."""
+        kind = info.data.get("kind", "")
+        if colour is not None and kind not in COLOURS:
+            raise ValueError(f"got {colour!r}; expected none: a {kind} has a colour of its own")
+        return colour
 
 
 class CameraPlace(Schema):

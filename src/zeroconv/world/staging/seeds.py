@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -132,7 +133,12 @@ def part_of(name: str, kind: ThingKind, words: str, solids: Sequence[Primitive],
     middle = first.centre if kind in AROUND_FIRST else (corners.min(0) + corners.max(0)) / 2
     height = TABLE_TOP if name.startswith("object") else 0.0
     turn = yaw_of(first) if kind in TURNED else 0.0
-    return Part(name, kind, words, solids, joints, (float(middle[0]), height, float(middle[2])), turn)
+    return Part(name, kind, words, solids, joints, (tidy(middle[0]), height, tidy(middle[2])), tidy(turn))
+
+
+def tidy(value: float | np.floating[Any]) -> float:
+    """A number as people write it. Places and turns are pivots only: nothing moves when they are rounded."""
+    return round(float(value), 3) + 0.0
 
 
 def yaw_of(solid: Primitive) -> float:
@@ -190,5 +196,5 @@ def light_place(scene: Scene) -> LightPlace:
     source = light.source
     x, y, z = (float(value) for value in (source.direction if isinstance(source, Sun) else source.position))
     time = scene.story.time if isinstance(scene.story, OutdoorStory) else "day"
-    elevation = float(np.rad2deg(np.arctan2(y, np.hypot(x, z))))
-    return LightPlace(time=time, direction=float(np.rad2deg(np.arctan2(x, -z))), elevation=elevation)
+    direction, elevation = np.rad2deg(np.arctan2(x, -z)), np.rad2deg(np.arctan2(y, np.hypot(x, z)))
+    return LightPlace(time=time, direction=tidy(direction), elevation=tidy(elevation))

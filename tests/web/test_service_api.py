@@ -365,7 +365,7 @@ def test_a_scene_becomes_a_picture_and_maps(api: str) -> None:
     assert call(f"{api}/scene/random")[0] == 200
     stage = call(f"{api}/scene/random?seed=11")[1]["stage"]
     wanted = {"stage": stage, "width": 48, "height": 32, "conditions": ["depth", "pose"]}
-    status, made = call(f"{api}/scene", wanted)
+    status, made, _ = call(f"{api}/scene", wanted)
     assert status == 200 and set(made["maps"]) == {"depth", "pose"} and len(made["things"]) == len(stage["things"])
     assert call(f"{api}/scene", wanted)[1]["maps"] == made["maps"]
     assert call(f"{api}/scene", {**wanted, "preview": True})[1]["picture"].startswith("data:image/png")
@@ -377,6 +377,6 @@ def test_a_scene_becomes_a_picture_and_maps(api: str) -> None:
         ({"width": 512, "preview": True}, "width"),
         ({"width": 4096}, "width"),
     ):
-        status, said = call(f"{api}/scene", {**wanted, **values})
+        status, said, _ = call(f"{api}/scene", {**wanted, **values})
         assert (status, said["error"]["field"]) == (422, field)
     assert call(f"{api}/scene/random?kind=castle")[1]["error"]["field"] == "kind"

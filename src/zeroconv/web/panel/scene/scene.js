@@ -53,6 +53,6 @@ export function SceneView({ back }) {
     <div class="column right"><section aria-label="From above"><${Plan} /></section><${Surroundings} /></div></main>`;
 }
 
-const Start = () => html`<section class="start" aria-label="Scene"><div class="row"><${Select} label="Kind of scene" hideLabel value=${kind.value} onInput=${(name) => (kind.value = name)} choices=${KINDS} />
+const Start = () => html`<div class="start"><${Select} label="Kind of scene" hideLabel value=${kind.value} onInput=${(name) => (kind.value = name)} choices=${KINDS} />
     <button type="button" onClick=${another}>Random scene</button>
-    <${IconButton} icon="undo" label="Undo" keys="Control+Z" disabled=${steps.value.past === 0} onClick=${undo} /><${IconButton} icon="redo" label="Redo" keys="Control+Shift+Z" disabled=${steps.value.future === 0} onClick=${redo} /></div></section>`;
+    <${IconButton} icon="undo" label="Undo" keys="Control+Z" disabled=${steps.value.past === 0} onClick=${undo} /><${IconButton} icon="redo" label="Redo" keys="Control+Shift+Z" disabled=${steps.value.future === 0} onClick=${redo} /></div>`;

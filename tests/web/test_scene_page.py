@@ -17,6 +17,28 @@ from zeroconv.world.staging import StageDescription, photograph
 HAS_BROWSER = find_chromium() is not None and importlib.util.find_spec("playwright") is not None
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HAS_BROWSER, reason="needs Chromium and playwright")]
 
+GEOMETRY = """async () => {
+  const [model, camera] = await Promise.all(["model.js", "camera.js"].map((name) => import(`/assets/panel/scene/${name}`)));
+  const { seen, stage } = model.shot.value;
+  const view = camera.viewOf(stage.camera, seen.width, seen.height);
+  const placeOf = (pixel) => [(pixel % seen.width + 0.5) / seen.width, (Math.floor(pixel / seen.width) + 0.5) / seen.height];
+  return stage.things.map((one, at) => {
+    const shape = model.shapeOf(one, at);
+    const box = camera.corners(one, shape).flatMap(([x, z]) => [0, shape.height].map((y) => view.project([x, y, z])));
+    const limits = [0, 1].map((axis) => box.map((place) => place[axis])).map((all) => [Math.min(...all), Math.max(...all)]);
+    const pixels = [...seen.data.keys()].filter((byte) => byte % 4 === 0 && seen.data[byte] === at).map((byte) => byte / 4);
+    const held = pixels.filter((pixel) => placeOf(pixel).every((value, axis) =>
+      value > limits[axis][0] - 0.01 && value < limits[axis][1] + 0.01));
+    const [x, z] = view.ground(...view.project([one.x, 0, one.z]), 0);
+    return [held.length / pixels.length, Math.hypot(x - one.x, z - one.z)];
+  });
+}"""
+"""Of each thing: the share of its pixels within its outline, and how far its place is from itself, there and back."""
+MIDDLE = """(({{ seen }}) => {{
+  const pixels = [...seen.data.keys()].filter((byte) => byte % 4 === 0 && seen.data[byte] === {thing}).map((byte) => byte / 4);
+  const middle = pixels[pixels.length >> 1];
+  return [(middle % seen.width + 0.5) / seen.width, (Math.floor(middle / seen.width) + 0.5) / seen.height];
+}})(model.shot.value)"""
 CAR = 2
 """Its place among the things of the first scene."""
 
@@ -51,12 +73,7 @@ def open_scene(visit: Visit) -> None:
 
 def pixel_of(visit: Visit, thing: int) -> tuple[float, float]:
     """Where on the screen the middle of what is seen of a thing is."""
-    u, v = ask(
-        visit,
-        "(({ seen }) => { const at = [...seen.data.keys()].filter((at) => at % 4 === 0 && seen.data[at] === "
-        f"{thing}).map((at) => at / 4); const middle = at[at.length >> 1];"
-        "return [(middle % seen.width + 0.5) / seen.width, (Math.floor(middle / seen.width) + 0.5) / seen.height]; })(model.shot.value)",
-    )
+    u, v = ask(visit, MIDDLE.format(thing=thing))
     box = visit.page.locator(".shot").bounding_box()
     return box["x"] + u * box["width"], box["y"] + v * box["height"]
 
@@ -118,23 +135,7 @@ def test_the_page_knows_the_cameras_geometry(browser: Browser) -> None:
     """A thing's foot is where the page says it is: its outline fits what the server rendered."""
     with browser.visit() as visit:
         open_scene(visit)
-        off = visit.page.evaluate(
-            """async () => {
-              const [model, camera] = await Promise.all(["model.js", "camera.js"].map((name) => import(`/assets/panel/scene/${name}`)));
-              const { seen, stage } = model.shot.value;
-              const view = camera.viewOf(stage.camera, seen.width, seen.height);
-              return stage.things.map((one, at) => {
-                const shape = model.shapeOf(one, at);
-                const places = camera.corners(one, shape).flatMap(([x, z]) => [0, shape.height].map((y) => view.project([x, y, z])));
-                const inside = (axis, value) => value >= Math.min(...places.map((place) => place[axis])) - 0.01 && value <= Math.max(...places.map((place) => place[axis])) + 0.01;
-                const pixels = [...seen.data.keys()].filter((place) => place % 4 === 0 && seen.data[place] === at).map((place) => place / 4);
-                const held = pixels.filter((place) => inside(0, (place % seen.width + 0.5) / seen.width) && inside(1, (Math.floor(place / seen.width) + 0.5) / seen.height));
-                const [u, v] = view.project([one.x, 0, one.z]);
-                const [x, z] = view.ground(u, v, 0);
-                return [held.length / pixels.length, Math.hypot(x - one.x, z - one.z)];
-              });
-            }"""
-        )
+        off = visit.page.evaluate(GEOMETRY)
         assert all(held == 1 and error < 1e-6 for held, error in off)
 
 

@@ -30,8 +30,12 @@ def with_camera(stage: StageDescription, **values: Any) -> StageDescription:
 
 
 @cache
+def seen_as(stage: str, width: int, height: int | None) -> StagePicture:
+    return photograph(StageDescription.model_validate_json(stage), width, height)
+
+
 def seen(stage: StageDescription, width: int = SIZE, height: int | None = None) -> StagePicture:
-    return photograph(stage, width, height)
+    return seen_as(stage.model_dump_json(), width, height)
 
 
 def area(picture: StagePicture, thing: int = 0) -> int:
@@ -157,11 +161,13 @@ def test_another_pose_keeps_the_clothes() -> None:
     wanted = "running" if stage.things[0].variety != "running" and "running" not in seen(stage).things[0].words else "waving"
     who = next(i for i, thing in enumerate(stage.things) if thing.kind == "person")
     posed = stage.things[who].model_copy(update={"variety": wanted})
-    before, after = seen(stage), seen(stage.model_copy(update={"things": (*stage.things[:who], posed, *stage.things[who + 1 :])}))
+    changed = (*stage.things[:who], posed, *stage.things[who + 1 :])
+    before, after = seen(stage), seen(stage.model_copy(update={"things": changed}))
     assert after.things[who].words.endswith(wanted)
     assert after.things[who].words.split(" shirt")[0] == before.things[who].words.split(" shirt")[0]
     materials = [[solid.material for solid in one.things[who].solids[:19]] for one in (before, after)]
     assert materials[0] == materials[1]
+    assert before.keypoints is not None and after.keypoints is not None
     assert not np.array_equal(before.keypoints, after.keypoints)
 
 

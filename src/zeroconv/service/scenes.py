@@ -26,7 +26,8 @@ def render_scene(store: PictureStore, values: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         store: where they go, unless it is a preview.
-        values: stage, width, height, conditions (names), and preview: whether pictures are answered as `data:` URIs and not kept.
+        values: stage, width, height, conditions (names), and preview: whether pictures are answered as `data:` URIs and not
+            kept.
 
     Raises:
         InputError: something on the stage cannot be used, or a condition has no map without a drawing.

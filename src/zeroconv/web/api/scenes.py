@@ -133,7 +133,12 @@ def add_scene_routes(router: "APIRouter", service: Service) -> None:
     def show_choices() -> SceneChoices:  # pyright: ignore[reportUnusedFunction]
         return SceneChoices(
             kinds=[
-                {"kind": kind, "varieties": VARIETIES.get(kind, ()), "has_colour": kind in COLOURS, "added": kind not in ON_WALL}
+                {
+                    "kind": kind,
+                    "varieties": VARIETIES.get(kind, ()),
+                    "has_colour": kind in COLOURS,
+                    "added": kind not in ON_WALL,
+                }
                 for kind in KINDS
             ],
             colours=[{"name": name, "color": hex_colour(rgb)} for name, rgb in RGB.items()],

@@ -1,6 +1,7 @@
 """Solids moved as they are: shifted, turned about the vertical, made larger or smaller, painted anew."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +87,6 @@ def repaint(solids: Sequence[Primitive], old: Material, new: Material) -> list[P
 
 def with_material(solid: Primitive, material: Material) -> Primitive:
     """A copy of the solid, made of something else."""
-    copied = object.__new__(type(solid))
-    copied.__dict__.update(solid.__dict__)
+    copied = copy(solid)
     copied.material = material
     return copied

@@ -78,7 +78,9 @@ def build_stage(stage: StageDescription) -> BuiltStage:
     people = [thing.joints for thing in things if thing.joints is not None]
     joints = None if not people else people[0] if len(people) == 1 else np.stack(people)
     backdrop = landscape(stage, known.scene) if outdoors else room(stage, known.scene)
-    light = daylight(backdrop.ground, backdrop.sky) if isinstance(backdrop, Landscape) else lamplight(stage, known.scene, backdrop)
+    light = (
+        daylight(backdrop.ground, backdrop.sky) if isinstance(backdrop, Landscape) else lamplight(stage, known.scene, backdrop)
+    )
     camera = camera_of(stage.camera, backdrop)
     story = StagedStory(stage, known.kind, [thing.words for thing in things], known.scene.story)
     return BuiltStage(Scene(camera, light, backdrop, put_up, joints, story, Draw(0)), things, known.kind)

@@ -80,7 +80,9 @@ class LightPlace(Schema):
 
     time: TimeOfDay = Field(default="day", description="the sky; rooms do not mind")
     direction: Degrees = Field(default=-40.0, description="degrees to the right; 0 is from behind a camera at angle 0")
-    elevation: Annotated[float, Field(ge=3, le=90, allow_inf_nan=False)] = Field(default=40.0, description="degrees above ground")
+    elevation: Annotated[float, Field(ge=3, le=90, allow_inf_nan=False)] = Field(
+        default=40.0, description="degrees above ground"
+    )
 
 
 class GroundLook(Schema):

@@ -10,7 +10,6 @@ from zeroconv.world.geometry.primitive import Primitive
 from zeroconv.world.geometry.rounds import Ellipsoid
 from zeroconv.world.geometry.vectors import Floats
 from zeroconv.world.outdoor import LONE_TREES
-from zeroconv.world.scenes import Scene
 from zeroconv.world.staging.kinds import ThingKind
 from zeroconv.world.things.car import car
 from zeroconv.world.things.draw import Draw
@@ -113,4 +112,9 @@ def fresh_rug(draw: Draw) -> FreshThing:
     return FreshThing(with_article(colour) + " rug", [Ellipsoid((0, 0, 0), radii, material, Label.RUG)])
 
 
-PLAIN: dict[str, Callable[[Draw], FreshThing]] = {"bush": fresh_bush, "rock": fresh_rock, "fence": fresh_fence, "rug": fresh_rug}
+PLAIN: dict[str, Callable[[Draw], FreshThing]] = {
+    "bush": fresh_bush,
+    "rock": fresh_rock,
+    "fence": fresh_fence,
+    "rug": fresh_rug,
+}

@@ -62,5 +62,6 @@ def with_windows(solids: Sequence[Primitive], night: bool) -> list[Primitive]:
     """A house's solids with its windows lit at night, and dark by day."""
     wanted = LIT_GLASS if night else GLASS
     return [
-        with_material(solid, wanted) if solid.label is Label.WINDOW and solid.material is not wanted else solid for solid in solids
+        with_material(solid, wanted) if solid.label is Label.WINDOW and solid.material is not wanted else solid
+        for solid in solids
     ]

@@ -57,7 +57,9 @@ class StagedStory:
         look, kinds = self.stage.room, [self.stage.things[i].kind for i in seen]
         own = room_look(self.story)
         wall = self.story.wall if look.wall in (None, own.wall) else f"{with_article(str(look.wall))} wall"
-        floor = self.story.floor if look.floor in (None, own.floor) else FLOOR_WORDS.get(str(look.floor), f"a {look.floor} floor")
+        floor = (
+            self.story.floor if look.floor in (None, own.floor) else FLOOR_WORDS.get(str(look.floor), f"a {look.floor} floor")
+        )
         people = [i for i, kind in zip(seen, kinds, strict=True) if kind == "person"]
         table = next((i for i, kind in zip(seen, kinds, strict=True) if kind == "big table"), None)
         if people:
@@ -75,11 +77,13 @@ class StagedStory:
         """The words of things; what occurs several times is counted."""
         words = [self.words[i] for i in seen]
         counts = {one: words.count(one) for one in words}
-        return [one if count == 1 or not one.startswith(("a ", "an ")) else several(one, count) for one, count in counts.items()][:MOST]
+        return [
+            one if count == 1 or not one.startswith(("a ", "an ")) else several(one, count) for one, count in counts.items()
+        ][:MOST]
 
 
 def several(words: str, count: int) -> str:
-    """ "a pine tree" as "two pine trees"; what is said of one stays."""
+    """Several of a thing, such as "two pine trees" of "a pine tree"; what is said of one stays."""
     number = NUMBERS[count] if count < len(NUMBERS) else "many"
     noun, space, rest = words.partition(" ")[2].partition(" with ")
     head, inner, tail = noun.partition(" in ")

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ PATIENCE = 120_000  # milliseconds, on a busy machine
 
 
 @contextmanager
-def panel_server(folder: Path) -> Iterator[str]:
+def panel_server(folder: Path) -> Generator[str]:
     """`zeroconv serve` on the tiny base, as a process of its own; its address."""
     command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -119,7 +119,7 @@ class Browser:
         self.playwright.stop()
 
     @contextmanager
-    def visit(self, phone: bool = False, scheme: str = "light", context: Any = None) -> Iterator[Visit]:
+    def visit(self, phone: bool = False, scheme: Any = "light", context: Any = None) -> Generator[Visit]:
         """A window of its own; what its console said must be nothing.
 
         Args:
@@ -127,7 +127,7 @@ class Browser:
             scheme: "light" or "dark".
             context: of another window, whose storage is shared.
         """
-        size = {"viewport": PHONE, "has_touch": True, "is_mobile": True} if phone else {"viewport": DESK}
+        size: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True} if phone else {"viewport": DESK}
         own = context or self.chromium.new_context(**size, color_scheme=scheme, accept_downloads=True)
         own.set_default_timeout(PATIENCE)
         page = own.new_page()

@@ -20,7 +20,9 @@ from zeroconv.web.panel.routes import panel_file, panel_names
 
 FOLDER = Path(__file__).parents[2] / "src" / "zeroconv" / "web" / "panel"
 MODULES = sorted(path for path in FOLDER.rglob("*.js"))
-IMPORT = re.compile(r"""\bfrom\s*["']([^"']+)["']|\bimport\s*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)""")
+IMPORT = re.compile(
+    r"""\b(?:import|export)\b[\w\s{},*$]*\bfrom\s*["']([^"']+)["']|\bimport\s*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)"""
+)
 MOST = 300 * 1024  # bytes of a first load, compressed
 PACKAGES = {
     "preact": ("preact.js", "preact-hooks.js"), "htm": ("htm.js",), "preact-signals": ("signals.js", "signals-core.js"),

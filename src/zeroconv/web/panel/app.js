@@ -7,6 +7,7 @@ import { Notices, tell, tellError } from "./lib/notices.js";
 import { picturesIn } from "./lib/pictures.js";
 import { ControlsPanel, giveToSomeControl } from "./controls/controls_panel.js";
 import { Editor } from "./editor/editor.js";
+import { passToDrawing } from "./editor/keys.js";
 import { Gallery } from "./results/gallery.js";
 import { GridDialog, gridOpen } from "./results/grid.js";
 import { Stage } from "./results/stage.js";
@@ -35,7 +36,7 @@ const writes = (target) => target.matches?.("textarea, select, input:not([type=r
 function onKey(event) {
   const command = event.ctrlKey || event.metaKey;
   const letter = event.key.toLowerCase();
-  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  if (event.defaultPrevented || document.querySelector("dialog[open]") || passToDrawing(event)) return;
   if (command && event.key === "Enter") generateNow();
   else if (event.key === "Escape" && running.value) cancel(running.value.id);
   else if (writes(event.target)) return; // the browser's own undo is for texts

@@ -26,8 +26,8 @@ export async function openDrawing(control, what, condition) {
   if (id && kind.ink !== "hole") {
     drawing.load(await readPicture(id, width, height));
     drawing.past = []; // opening is no step
-    entry.sent = drawing.version.value;
   }
+  entry.sent = drawing.version.value; // nothing is sent until something is drawn
   desk.set(key, entry);
   return entry;
 }

@@ -6,6 +6,7 @@ import { attempt, tell } from "../lib/notices.js";
 import { pictureUrl } from "../lib/api.js";
 import { chooseFile, saveFile } from "../lib/pictures.js";
 import { save } from "./desk.js";
+import { useKeys } from "./keys.js";
 import { colours, dim, fromJson, JOINTS, limbs, limbWidth, mirrored, standing, toJson } from "./pose_drawing.js";
 import { Sheet, useView } from "./view.js";
 
@@ -76,6 +77,7 @@ export function PoseEditor({ entry, underlay }) {
     event.stopPropagation();
   }
 
+  useKeys(key);
   const hide = () => at.joint !== null && person?.[at.joint] && put(at.person, at.joint, [person[at.joint][0], person[at.joint][1], 0]);
   const readJson = attempt(async () => {
     const file = await chooseFile(".json,application/json");

@@ -6,6 +6,7 @@ import { attempt } from "../lib/notices.js";
 import { pictureUrl } from "../lib/api.js";
 import { save } from "./desk.js";
 import { InkPicker, startInk } from "./inks.js";
+import { useKeys } from "./keys.js";
 import { LayerList } from "./layer_list.js";
 import { Gesture, TOOLS } from "./tools.js";
 import { Sheet, useView } from "./view.js";
@@ -73,6 +74,7 @@ export function RasterEditor({ entry, underlay }) {
     event.stopPropagation();
   }
 
+  useKeys(key);
   const space = (event) => event.key === " " && (view.panning.value = tool === "hand");
   const stack = drawing.stack;
   return html`<div class="editor" onKeyDown=${key} onKeyUp=${space}>

@@ -28,7 +28,7 @@ export function PictureActions({ picture }) {
   return html`<div class="actions">
     <a class="button" href=${fileUrl(picture.id)} download=${`zeroconv-${picture.seed}.png`}><${Icon} name="download" />Download</a>
     <button type="button" onClick=${() => setChoosing(true)}><${Icon} name="layers" />Use as control</button>
-    ${picture.request && html`<button type="button" onClick=${again}><${Icon} name="undo" />Recall settings</button>`}
+    ${picture.request && html`<button type="button" onClick=${again}><${Icon} name="undo" />Recall</button>`}
     ${"init_image" in fields && html`<button type="button" onClick=${() => begin(false)}><${Icon} name="picture" />Image to image</button>`}
     ${"mask_image" in fields && html`<button type="button" onClick=${() => begin(true)}><${Icon} name="brush" />Inpaint</button>`}
     ${choosing && html`<${UseAsControl} id=${id} onClose=${() => setChoosing(false)} />`}</div>`;

@@ -14,7 +14,7 @@ function reach({ things, camera }) {
   const points = [[eye[0], eye[2]], [camera.x, camera.z], ...ground].filter(([x, z]) => Math.hypot(x, z) < 25);
   const middle = [0, 1].map((axis) => (Math.min(...points.map((one) => one[axis])) + Math.max(...points.map((one) => one[axis]))) / 2);
   const far = Math.max(...points.map(([x, z]) => Math.max(Math.abs(x - middle[0]), Math.abs(z - middle[1]))));
-  return { x: middle[0], z: middle[1], half: Math.max(1.6, far * 1.16) };
+  return { x: middle[0], z: middle[1], half: Math.max(1.6, far * 1.24) };
 }
 
 export function Plan() {

@@ -29,7 +29,7 @@ let last = { key: null, at: 0 };
 function restore() {
   try {
     const found = JSON.parse(localStorage.getItem(PLACE));
-    return Array.isArray(found?.things) && found.camera && found.light ? found : null;
+    return Array.isArray(found?.things) && ["camera", "light", "ground", "room"].every((name) => found[name]) ? found : null;
   } catch {
     return null;
   }

@@ -392,3 +392,25 @@ def test_pictures_in_base64_count_as_they_come(api: str) -> None:
     torn = "data:image/png;base64," + base64.b64encode(png()[:40]).decode()
     status, error, _ = call(f"{api}/extract", {"condition": "canny", "image": torn})
     assert status == 422 and error["error"]["field"] == "image" and is_shaped(error)
+
+
+def test_a_scene_becomes_a_picture_and_maps(api: str) -> None:
+    assert call(f"{api}/scene")[1]["most"] == 20
+    assert call(f"{api}/scene/random")[0] == 200
+    stage = call(f"{api}/scene/random?seed=11")[1]["stage"]
+    wanted = {"stage": stage, "width": 48, "height": 32, "conditions": ["depth", "pose"]}
+    status, made, _ = call(f"{api}/scene", wanted)
+    assert status == 200 and set(made["maps"]) == {"depth", "pose"} and len(made["things"]) == len(stage["things"])
+    assert call(f"{api}/scene", wanted)[1]["maps"] == made["maps"]
+    assert call(f"{api}/scene", {**wanted, "preview": True})[1]["picture"].startswith("data:image/png")
+    for values, field in (
+        ({"stage": {**stage, "things": [{"kind": "castle"}]}}, "stage.things.0.kind"),
+        ({"stage": {**stage, "things": [{"kind": "car", "part": "subject"}]}}, "stage.things.0.kind"),
+        ({"conditions": ["nothing"]}, "conditions.0"),
+        ({"conditions": ["inpaint"]}, "conditions.0"),
+        ({"width": 512, "preview": True}, "width"),
+        ({"width": 4096}, "width"),
+    ):
+        status, said, _ = call(f"{api}/scene", {**wanted, **values})
+        assert (status, said["error"]["field"]) == (422, field)
+    assert call(f"{api}/scene/random?kind=castle")[1]["error"]["field"] == "kind"

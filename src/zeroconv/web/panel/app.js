@@ -11,6 +11,7 @@ import { passToDrawing } from "./editor/keys.js";
 import { Gallery } from "./results/gallery.js";
 import { GridDialog, gridOpen } from "./results/grid.js";
 import { Stage } from "./results/stage.js";
+import { SceneView } from "./scene/scene.js";
 import { PromptDock, generateNow } from "./settings/prompt.js";
 import { dice, SettingsPanel } from "./settings/settings_panel.js";
 import { redo, undo } from "./state/history.js";
@@ -23,7 +24,7 @@ const help = signal(false);
 const dropping = signal(false);
 const TABS = [["controls", "Controls", "layers"], ["picture", "Picture", "picture"], ["settings", "Settings", "sliders"], ["gallery", "Gallery", "grid"]];
 // Places of the page. With more than one, the header shows them.
-const PLACES = [{ name: "create", title: "Create", view: Create }];
+const PLACES = [{ name: "create", title: "Create", view: Create }, { name: "scene", title: "Scene", view: SceneView }];
 const place = signal(PLACES[0]);
 const SHORTCUTS = [
   ["Generate", "Ctrl Enter"], ["Cancel", "Esc"], ["Undo, redo", "Ctrl Z, Ctrl Shift Z"], ["Paste a picture", "Ctrl V"], ["Another seed", "Alt R"], ["This list", "?"],
@@ -84,7 +85,7 @@ export function App() {
     return () => all.forEach(([name, act]) => removeEventListener(name, act));
   }, []);
   const View = place.value.view;
-  return html`<${Header} /><${View} /><${Notices} />${help.value && html`<${Shortcuts} />`}
+  return html`<${Header} /><${View} back=${() => (place.value = PLACES[0])} /><${Notices} />${help.value && html`<${Shortcuts} />`}
     ${dropping.value && html`<div class="drop-sign" aria-hidden="true"><p>Drop on a control, or anywhere to recall a picture's settings</p></div>`}`;
 }
 

@@ -1,6 +1,6 @@
 """What the approximations save and cost on the tiny base: time, distance from the exact pictures, and obedience to the map.
 
-    python benchmarks/approximations.py                 24 held-out scenes, ten minutes on one core
+    python benchmarks/approximations.py                 24 held-out scenes, fifteen minutes on one core
     python benchmarks/approximations.py --count 100
 
 Every setting makes the same pictures, from the same seeds, one picture at a time. Time is processor time of one thread; the
@@ -19,6 +19,8 @@ from zeroconv.data import get_maps, open_pairs
 from zeroconv.evaluation import bootstrap_mean
 from zeroconv.generation import Control
 
+STEPS, GUIDANCE = 20, 4.0
+FEW_STEPS: dict[str, Any] = {"lora": True, "sampler": "lcm", "guidance_scale": 1.0}
 SETTINGS: dict[str, dict[str, Any]] = {
     "exact": {},
     "`--control-every 2`": {"control_every": 2},
@@ -30,8 +32,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "half the steps": {"num_inference_steps": 10},
     "a quarter of the steps": {"num_inference_steps": 5},
     "no control": {"scale": 0.0},
+    "`--weighting condition-only`": {"weighting": "condition-only"},
+    "a quarter of the steps, `condition-only`": {"num_inference_steps": 5, "weighting": "condition-only"},
+    "a fifth of the steps, `condition-only`": {"num_inference_steps": 4, "weighting": "condition-only"},
+    "`--lora tiny-few-steps`, 8 steps": {"num_inference_steps": 8, **FEW_STEPS},
+    "`--lora tiny-few-steps`, 4 steps": {"num_inference_steps": 4, **FEW_STEPS},
+    "`--lora tiny-few-steps`, 4 steps, `--scale 1.5`": {"num_inference_steps": 4, "scale": 1.5, **FEW_STEPS},
+    "`--lora tiny-few-steps`, 2 steps": {"num_inference_steps": 2, **FEW_STEPS},
+    "`--lora tiny-few-steps`, 4 steps, no control": {"num_inference_steps": 4, "scale": 0.0, **FEW_STEPS},
 }
-STEPS, GUIDANCE = 20, 4.0
 
 
 def main() -> None:
@@ -40,20 +49,26 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, help="held-out scenes")
     parser.add_argument("--condition", choices=("canny", "depth"), default="canny")
     parser.add_argument("--runtime", choices=("torch", "plan", "openvino"), default="plan")
+    parser.add_argument("--lora", default="tiny-few-steps", help="that of the last rows")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows with one of these words, beside the exact one")
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = StableDiffusion.from_pretrained("tiny")
     network = ControlNet.from_pretrained(f"tiny-{args.condition}", unet=base.unet)
-    pipeline = ControlPipeline(base).optimize(runtime=args.runtime)
+    few_steps = StableDiffusion.from_pretrained("tiny")
+    few_steps.add_lora(args.lora)
+    pipelines = [ControlPipeline(one).optimize(runtime=args.runtime) for one in (base, few_steps)]
     condition, found = conditions.get(args.condition), open_pairs(f"world:{args.count}@900000000", args.condition)
     pairs = [found[i] for i in range(len(found))]
     maps = get_maps(pairs, condition.name, [network.config.extract] * len(pairs))
-    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in SETTINGS}
+    chosen = {name: changes for name, changes in SETTINGS.items() if not changes or any(word in name for word in args.only)}
+    results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in chosen}
     for index, (pair, image) in enumerate(zip(pairs, maps, strict=True)):
         exact = torch.zeros(0)
-        for name, changes in SETTINGS.items():
+        for name, changes in chosen.items():
             settings: dict[str, Any] = {"num_inference_steps": STEPS, "guidance_scale": GUIDANCE, **changes}
             how: dict[str, Any] = {key: settings.pop(key) for key in ("end", "scale") if key in settings}
+            pipeline = pipelines[settings.pop("lora", False)]
             control = [] if how.get("scale") == 0 else [Control(network, image, checked=image, **how)]
             if index == 0:
                 pipeline(pair.caption, control, seed=0, size=image.size, **settings)  # packs

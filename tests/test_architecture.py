@@ -24,7 +24,7 @@ FLOORS = (
     ("control", "data"),
     ("conversion", "publishing", "runtime"),
     ("generation",),
-    ("evaluation",),
+    ("client", "evaluation"),
     ("study",),
     ("training",),
     ("service",),
@@ -222,8 +222,25 @@ def test_trackers_are_loaded_where_they_are_asked_for() -> None:
         assert not tops & package
 
 
+CLIENT = {"zeroconv.client.connection": {"http", "urllib"}, "zeroconv.client.client": {"urllib"}}
+"""A program that asks a server of ours by its address, and no other."""
+
+
+def test_the_client_is_nobodys_but_its_users() -> None:
+    assert {module: fetches(module) for module in modules_of("client") if fetches(module)} == CLIENT
+    assert not [module for module in INSIDE if room(module) != "client" and "client" in rooms_below(module)]
+    own = {name for module in modules_of("client") for name in imports_of(module) if name.startswith("zeroconv.")}
+    assert {room(name) for name in own} == {"client", "generation", "images", "data_uri", "errors"}
+    assert {name for name in own if room(name) == "generation"} == {"zeroconv.generation.request"}
+    nodes = (node for module in CLIENT for node in ast.walk(tree_of(MODULES[module])) if isinstance(node, ast.ImportFrom))
+    taken = {alias.name for node in nodes if node.module == "urllib.parse" for alias in node.names}
+    assert taken == {"quote", "urlencode", "urlsplit"}
+    show = "import sys, zeroconv.client; print('torch' in sys.modules)"
+    assert python(show).strip() == "False"
+
+
 def test_only_the_hub_of_checkpoints_downloads() -> None:
-    found = {module: fetches(module) for module in INSIDE if module not in (CARD, SERVER, *TRACKERS)}
+    found = {module: fetches(module) for module in INSIDE if module not in (CARD, SERVER, *TRACKERS, *CLIENT)}
     users = {module for module, names in found.items() if names}
     assert users and all(module.startswith("zeroconv.checkpoints.hub.") for module in users), found
 

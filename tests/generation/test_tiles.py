@@ -106,10 +106,10 @@ def test_no_border_of_a_tile_shows() -> None:
 
 def test_large_pictures_in_tiles_are_decoded_in_tiles(base: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     """To a few grey levels; a picture that is no larger than a tile is the same to the bit."""
-    monkeypatch.setattr(ways, "USUAL_TILE", 64)
+    monkeypatch.setattr(ways, "USUAL_TILE", 128)
     picture = build_map(32, 32).resize((160, 136), Image.Resampling.BICUBIC)
     whole, tiled = (ways.Ways(base).autoencoder(1, way) for way in (False, True))
-    assert whole.tile is None and tiled.tile == 64
+    assert whole.tile is None and tiled.tile == 128
     latents, parts = (encode_picture(base, picture, one) for one in (whole, tiled))
     assert parts.shape == latents.shape and 0 < (parts - latents).abs().mean() < 0.5 * latents.abs().mean()
     one, other = (np.asarray(decode_images(base, latents, way)[0], np.float64) for way in (whole, tiled))

@@ -19,6 +19,7 @@ from zeroconv.cli import main
 from zeroconv.data_uri import encode_png
 from zeroconv.errors import InputError
 from zeroconv.service import Service
+from zeroconv.web.compatible.surfaces import SURFACES
 from zeroconv.web.service_server import ServiceServer
 from zeroconv.web.token import read_token
 
@@ -261,7 +262,8 @@ def test_no_address_leads_to_a_file_or_elsewhere(server: ServiceServer, small: S
     away = f"http://127.0.0.1:{bait.getsockname()[1]}/x.png"
     texts = (away, f"file://{small.folder}/nano/model_index.json", f"{small.folder}/nano/model_index.json", "data:,", "\0")
     assert len(document["paths"]) >= 18
-    for path, methods in document["paths"].items():
+    own = {path: methods for path, methods in document["paths"].items() if not path.startswith(SURFACES)}
+    for path, methods in own.items():
         for method in methods:
             if method == "get":
                 for value in HOSTILE if "{" in path else ("",):
@@ -405,3 +407,25 @@ def test_pictures_in_base64_count_as_they_come(api: str) -> None:
     torn = "data:image/png;base64," + base64.b64encode(png()[:40]).decode()
     status, error, _ = call(f"{api}/extract", {"condition": "canny", "image": torn})
     assert status == 422 and error["error"]["field"] == "image" and is_shaped(error)
+
+
+def test_a_scene_becomes_a_picture_and_maps(api: str) -> None:
+    assert call(f"{api}/scene")[1]["most"] == 20
+    assert call(f"{api}/scene/random")[0] == 200
+    stage = call(f"{api}/scene/random?seed=11")[1]["stage"]
+    wanted = {"stage": stage, "width": 48, "height": 32, "conditions": ["depth", "pose"]}
+    status, made, _ = call(f"{api}/scene", wanted)
+    assert status == 200 and set(made["maps"]) == {"depth", "pose"} and len(made["things"]) == len(stage["things"])
+    assert call(f"{api}/scene", wanted)[1]["maps"] == made["maps"]
+    assert call(f"{api}/scene", {**wanted, "preview": True})[1]["picture"].startswith("data:image/png")
+    for values, field in (
+        ({"stage": {**stage, "things": [{"kind": "castle"}]}}, "stage.things.0.kind"),
+        ({"stage": {**stage, "things": [{"kind": "car", "part": "subject"}]}}, "stage.things.0.kind"),
+        ({"conditions": ["nothing"]}, "conditions.0"),
+        ({"conditions": ["inpaint"]}, "conditions.0"),
+        ({"width": 512, "preview": True}, "width"),
+        ({"width": 4096}, "width"),
+    ):
+        status, said, _ = call(f"{api}/scene", {**wanted, **values})
+        assert (status, said["error"]["field"]) == (422, field)
+    assert call(f"{api}/scene/random?kind=castle")[1]["error"]["field"] == "kind"

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Vae = Annotated[Path | None, typer.Option(help="Another autoencoder for the base: a file or folder.")]
-Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT]: a LoRA added to the base; may repeat.")]
+Lora = Annotated[list[str], typer.Option(help="FILE[:WEIGHT], or tiny-few-steps: a LoRA added to the base; may repeat.")]
 Embedding = Annotated[list[str], typer.Option(help="FILE[:WORD]: a textual-inversion embedding; may repeat.")]
 Prediction = Annotated[str | None, typer.Option(help="What the base predicts, if it is mistaken: epsilon or v_prediction.")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; a GPU if there is one.")]

@@ -24,7 +24,7 @@ def info(
     from zeroconv.checkpoints import embedded_names, resolve
     from zeroconv.checkpoints.inspect.describe import describe
 
-    kinds = [kind for kind in ("base", "ControlNet") if path in embedded_names(kind)]
+    kinds = [kind for kind in ("base", "ControlNet", "LoRA") if path in embedded_names(kind)]
     found = describe(resolve(path, kinds[0]) if kinds else Path(path), hashed=not no_hash)
     if as_json:
         print_json(found.to_json())

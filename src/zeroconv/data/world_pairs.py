@@ -9,19 +9,20 @@ from PIL import Image
 
 from zeroconv import conditions
 from zeroconv.checkpoints.files.atomic import write_text
+from zeroconv.conditions.condition import RenderedScene
 from zeroconv.data.file_part import Cell
 from zeroconv.data.pairs import Pair
 from zeroconv.data.rows import Row
 from zeroconv.errors import InputError
 from zeroconv.images import write_png
-from zeroconv.world import Picture, make
+from zeroconv.world import make
 
 __all__ = ["WorldPairs", "rendered_rows", "truth", "write_world"]
 
 KEPT = 4096  # scenes of a data set that stay in memory, 50 or 100 KB each: rendering one takes as long as a training step
 
 
-def truth(picture: Picture, condition: str) -> Image.Image:
+def truth(picture: RenderedScene, condition: str) -> Image.Image:
     """The exact map of a rendered picture: from its geometry where the condition knows how, else extracted from its pixels.
 
     Raises:

@@ -16,6 +16,7 @@ from zeroconv.generation.base import describe_base
 from zeroconv.generation.batching import count_steps, read_seeds, split_batches, windows_of
 from zeroconv.generation.broken_networks import name_broken_network
 from zeroconv.generation.control import Control, Picture, describe_controls
+from zeroconv.generation.few_steps import few_step_messages
 from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.generation.latents import make_latents, place_tiles
@@ -189,6 +190,7 @@ class ControlPipeline:
         run = num_inference_steps if start is None else start.steps_run(num_inference_steps)
         messages = idle_strength(strength) if start is None else start.messages(num_inference_steps)
         messages += Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
+        messages += few_step_messages(self.base.options, guidance_scale)
         for control in controls:
             control.network.check_base(self.base.unet)
             messages += control.idle_reasons(run) if run else []

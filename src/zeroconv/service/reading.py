@@ -15,6 +15,7 @@ from zeroconv.images import open_image, read_settings
 from zeroconv.messages import Message, listen
 from zeroconv.service.pictures import PictureStore
 from zeroconv.service.requests import map_pictures, store_picture
+from zeroconv.service.scenes import render_scene
 
 __all__ = ["TASKS", "check", "extract", "recall"]
 
@@ -132,6 +133,6 @@ def describe(message: Message) -> dict[str, Any]:
 
 
 TASKS: dict[str, Callable[[PictureStore, dict[str, Any]], dict[str, Any]]] = {
-    "extract": extract, "check": check, "recall": recall,
+    "extract": extract, "check": check, "recall": recall, "scene": render_scene,
 }  # fmt: skip
 """By the name of a task what does it."""

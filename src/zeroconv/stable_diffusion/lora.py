@@ -63,7 +63,8 @@ def add_lora(base: Any, path: str | Path, weight: float = 1.0) -> LoraReport:
 
     Args:
         base: with `unet`, and, where it has them, `text_encoder` and `text_encoder_2`.
-        path: a `.safetensors` file in the layout of kohya, LyCORIS, PEFT or diffusers, or a folder that one of them wrote.
+        path: a `.safetensors` file in the layout of kohya, LyCORIS, PEFT or diffusers, a folder that one of them wrote, or
+            "tiny-few-steps", which comes with the package.
         weight: strength; 0 changes nothing, 1 is what was trained.
 
     Raises:

@@ -34,12 +34,14 @@ def service_app(service: Service, hosts: tuple[str, ...] = (), token: str | None
     from zeroconv.web.api.errors import add_handlers, describe_refusal
     from zeroconv.web.api.health import OPEN, health_router
     from zeroconv.web.api.router import body_of
+    from zeroconv.web.compatible import add_compatible_routes, compatible_body
 
     known = None if token is None else Token(token, OPEN)
     app = FastAPI(title="zeroconv", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
     add_handlers(app)
     app.include_router(api_router(service))
     app.include_router(health_router(service))
+    add_compatible_routes(app, service)
     if find_spec(PANEL) is not None:
         from zeroconv.web.panel import panel_router  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
 
@@ -48,7 +50,7 @@ def service_app(service: Service, hosts: tuple[str, ...] = (), token: str | None
     return Guard(
         app if known is None else Door(app, known, is_https),
         hosts,
-        lambda method, path: body_of(method, path, longest),
+        lambda method, path: compatible_body(method, path, longest) or body_of(method, path, longest),
         admit_all if known is None else known.admit,
         describe_refusal,
         lambda status: service.metrics.count("zeroconv_requests_total", status=str(status)),

@@ -1,5 +1,6 @@
 """Who may come in where others than this machine can: whoever shows the token, as a header or, for the page, as a cookie."""
 
+import base64
 import hashlib
 import re
 import secrets
@@ -89,13 +90,15 @@ class Token:
         word, _, shown = headers.get(b"authorization", b"").partition(b" ")
         if word.lower() == b"bearer" and self.is_secret(shown.strip()):
             return None
+        if word.lower() == b"basic" and self.is_secret(password(shown.strip())):
+            return None
         for part in headers.get(b"cookie", b"").split(b";"):
             name, _, value = part.strip().partition(b"=")
             if name == COOKIE.encode() and secrets.compare_digest(value, self.cookie.encode()):
                 return None
         if scope["path"] == "/" and self.is_shown(scope):
             return None
-        said = "a token is needed: send it as Authorization: Bearer, or open the page as /?token=TOKEN"
+        said = "a token is needed: send it as Authorization: Bearer or as a password, or open the page as /?token=TOKEN"
         return Refusal(401, said, (("WWW-Authenticate", "Bearer"),))
 
     def is_shown(self, scope: Any) -> bool:
@@ -110,3 +113,11 @@ class Token:
     def cookie_header(self, is_https: bool) -> str:
         """The header that gives a browser the cookie."""
         return f"{COOKIE}={self.cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000{'; Secure' if is_https else ''}"
+
+
+def password(credentials: bytes) -> bytes:
+    """The password of an `Authorization: Basic`, whoever's name stands before it; nothing where there is none."""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""

@@ -46,7 +46,7 @@ PICTURE_FRAMES = ((96, 66, 40), (40, 40, 44), (206, 170, 90))
 WINDOW_FRAME = paint((240, 238, 232), shadow=False)
 NIGHT_GLASS, DAY_GLASS = (36, 52, 96), (176, 212, 238)
 LAMPS = {"warm": (1, 0.86, 0.66), "white": (1, 0.97, 0.92)}
-LAMP_STRENGTH, EXPOSURE = 1.45, 0.74
+LAMP_STRENGTH, LAMP_HEIGHT, EXPOSURE = 1.45, 2.45, 0.74
 FROM_ABOVE, ABOVE_STRENGTH = (226, 228, 236), 0.5
 POSE_WEIGHTS = (0.2, 0.14, 0.12, 0.06, 0.14, 0.1, 0.12, 0.12)
 
@@ -101,7 +101,7 @@ def _shell(draw: Draw, kind: IndoorKind) -> Shell:
         wall = replace(wall, texture="bricks", frequency=3.2 if close else 1.6, second=wall.colour * 0.5 + 0.3)
         pattern = "brick "
     floor_kind = draw.pick(FLOORS, (0.45, 0.15, 0.25, 0.15))
-    floor = _floors(draw)[floor_kind]
+    floor = draw_floors(draw)[floor_kind]
     half_width, depth = draw.uniform(2.3, 3.0), draw.uniform(1.7, 2.4)
     low, high = vector((-half_width, 0, BEHIND_CAMERA)), vector((half_width, CEILING_HEIGHT, depth))
     room = Room(low, high, floor, CEILING, wall, linear(TRIM))
@@ -109,7 +109,7 @@ def _shell(draw: Draw, kind: IndoorKind) -> Shell:
     return Shell(room, f"{with_article(colour)} {pattern}wall", floor_words, half_width, depth)
 
 
-def _floors(draw: Draw) -> dict[str, Material]:
+def draw_floors(draw: Draw) -> dict[str, Material]:
     """One floor of every kind: all are drawn, whichever is laid."""
     wood, dark = draw.pick(WOODS), draw.pick(DARK_CHECKERS)
     carpet = draw.tint(draw.pick(CARPETS))
@@ -126,7 +126,7 @@ def _light(draw: Draw, kind: IndoorKind, room: Room) -> Light:
     warm = draw.pick((True, False), (0.6, 0.4))
     draw.share()  # once the hour of the day; the stream must still pass it
     colour = vector(LAMPS["warm" if warm else "white"]) * np.float32(LAMP_STRENGTH)
-    lamp = Lamp(vector([draw.uniform(-1.4, 1.4), 2.45, draw.uniform(-2.2, -0.6)]), np.float32(0.16))
+    lamp = Lamp(vector([draw.uniform(-1.4, 1.4), LAMP_HEIGHT, draw.uniform(-2.2, -0.6)]), np.float32(0.16))
     above = linear(FROM_ABOVE) * np.float32(ABOVE_STRENGTH)
     below = room.floor.colour * np.float32(0.17) + np.float32(0.07)
     return Light(lamp, colour, above, below, 0.14 if kind == "still-life" else 0.3, EXPOSURE)

@@ -22,7 +22,7 @@ from zeroconv.world.things.people import Person, facing, person
 from zeroconv.world.things.plants import Foliage, tree
 from zeroconv.world.things.scenery import Surroundings, add_ball, add_bushes, add_fence, add_rocks, add_trees
 from zeroconv.world.things.skeleton import POSES
-from zeroconv.world.things.sky import Range, TimeOfDay, draw_sky
+from zeroconv.world.things.sky import Range, Sky, TimeOfDay, draw_sky
 from zeroconv.world.things.stage import Stage
 from zeroconv.world.things.thing import Thing
 
@@ -64,7 +64,7 @@ def outdoor(draw: Draw, kind: OutdoorKind) -> Scene:
     sky = draw_sky(draw, time)
     yaw = draw.uniform(-0.55, 0.55)
     if draw.chance(0.35):
-        sky = replace(sky, ranges=_mountains(draw))
+        sky = replace(sky, ranges=draw_mountains(draw))
     lake = draw.uniform(5, 9) if draw.chance(0.16) and kind != "person" else None
 
     stage = Stage()
@@ -75,20 +75,29 @@ def outdoor(draw: Draw, kind: OutdoorKind) -> Scene:
     foliage, trees, ball, fence = _surround(stage, draw, kind, subject, covering)
 
     path = subject.thing.door if isinstance(subject.thing, House) and draw.chance(0.6) else None
-    ground = Ground(covering, draw.uniform(0, 40), path, lake, sky.zenith * 0.45 + sky.horizon * 0.35)
-    sunlight = np.float32(sky.weather.strength) * vector(sky.weather.light)
-    below = ground.mean_colour() * np.float32(0.35) * sunlight.mean()
-    sun = Sun(sky.sun, np.float32(sky.weather.softness))
-    light = Light(sun, sunlight, sky.glow(), below, 0.35, sky.weather.exposure)
+    ground = Ground(covering, draw.uniform(0, 40), path, lake, lake_colour(sky))
 
     features = [("a lake", lake is not None), ("mountains", bool(sky.ranges)), ("a path", path is not None)]
     named = [words for words, there in features if there]
     story = OutdoorStory(subject.thing.words, time, covering, foliage, trees, ball, fence, named)
     joints = subject.thing.joints if isinstance(subject.thing, Person) else None
-    return Scene(_camera(draw, subject), light, Landscape(ground, sky), stage, joints, story, draw)
+    return Scene(_camera(draw, subject), daylight(ground, sky), Landscape(ground, sky), stage, joints, story, draw)
 
 
-def _mountains(draw: Draw) -> Sequence[Range]:
+def daylight(ground: Ground, sky: Sky) -> Light:
+    """The light of a sky, and what the ground throws back of it."""
+    sunlight = np.float32(sky.weather.strength) * vector(sky.weather.light)
+    below = ground.mean_colour() * np.float32(0.35) * sunlight.mean()
+    sun = Sun(sky.sun, np.float32(sky.weather.softness))
+    return Light(sun, sunlight, sky.glow(), below, 0.35, sky.weather.exposure)
+
+
+def lake_colour(sky: Sky) -> Floats:
+    """(3,) linear: what water mirrors of a sky."""
+    return sky.zenith * 0.45 + sky.horizon * 0.35
+
+
+def draw_mountains(draw: Draw) -> Sequence[Range]:
     """A far range, and perhaps a lower, darker one before it."""
     colour: Floats = linear(draw.pick(ROCK_COLOURS))
     height = draw.uniform(0.15, 0.30)

@@ -64,7 +64,7 @@ def make(seed: int, kind: str | None = None, size: int = 128) -> Picture:
     """
     if not SMALLEST <= size <= LARGEST:
         raise ValueError(f"size {size} is out of range: pictures have {SMALLEST} to {LARGEST} pixels a side")
-    chosen, built = _build(seed, kind)
+    chosen, built = build_scene(seed, kind)
     rendering = render(built, size)
 
     def visible(name: str) -> bool:
@@ -92,10 +92,15 @@ def scene(seed: int, kind: str | None = None) -> Scene:
     Raises:
         ValueError: if an argument is out of range.
     """
-    return _build(seed, kind)[1]
+    return build_scene(seed, kind)[1]
 
 
-def _build(seed: int, kind: str | None) -> tuple[str, Scene]:
+def build_scene(seed: int, kind: str | None = None) -> tuple[str, Scene]:
+    """The kind and the scene of a seed. A kind that is asked for gives another scene than the same kind by the seed's choice.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed {seed} is out of range: seeds are 0 to {MAX_SEED}")
     if kind is not None and kind not in KINDS:

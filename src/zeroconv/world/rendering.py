@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zeroconv.world.geometry.camera import Camera
+from zeroconv.world.geometry.camera import NEAR_PLANE, Camera
 from zeroconv.world.geometry.palette import Label
 from zeroconv.world.geometry.surfaces import SKY
 from zeroconv.world.geometry.vectors import Floats, Ints
@@ -23,14 +23,16 @@ HIDDEN_BEHIND = 0.12
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A picture of S x S pixels and the truth about it.
+    """A picture of W x H pixels and the truth about it.
 
     Attributes:
-        rgb: (S, S, 3) uint8 sRGB.
-        distance: (S, S) float32 depth along the viewing axis, metres; inf in the sky.
-        normals: (S, S, 3) float32 unit vectors right, up, forward; 0 in the sky and on mountains.
-        classes: (S, S) uint8, ADE20K.
-        keypoints: (18, 3) float32 x and y in pixels and 1 or 0 for visible, or None without a person.
+        rgb: (H, W, 3) uint8 sRGB.
+        distance: (H, W) float32 depth along the viewing axis, metres; inf in the sky.
+        normals: (H, W, 3) float32 unit vectors right, up, forward; 0 in the sky and on mountains.
+        classes: (H, W) uint8, ADE20K.
+        things: (H, W) int16, which of the scene's things is seen, in the order they were put up; -1 where none is.
+        keypoints: (18, 3) float32 x and y in pixels and 1 or 0 for visible, (N, 18, 3) of several people, or None without a
+            person.
         coverage: share of the picture per name of the scene's things.
     """
 
@@ -38,16 +40,23 @@ class Rendering:
     distance: Floats
     normals: Floats
     classes: Ints
+    things: Ints
     keypoints: Floats | None
     coverage: dict[str, float]
 
 
-def render(scene: Scene, size: int = 128) -> Rendering:
-    """The scene at `size` x `size` pixels."""
-    width = size * SAMPLES
-    rays = scene.camera.rays(width)
-    surfaces, shares = trace(scene, rays, width)
-    sample = (np.arange(width)[:, None] % SAMPLES * SAMPLES + np.arange(width) % SAMPLES).ravel()
+def render(scene: Scene, size: int | tuple[int, int] = 128) -> Rendering:
+    """The scene.
+
+    Args:
+        scene: what is seen.
+        size: side of the picture, or its width and height, in pixels. The camera's field of view is across the shorter side.
+    """
+    columns, lines = (size, size) if isinstance(size, int) else size
+    width, height = columns * SAMPLES, lines * SAMPLES
+    rays = scene.camera.rays(width, height)
+    surfaces, shares = trace(scene, rays, width, height)
+    sample = (np.arange(height)[:, None] % SAMPLES * SAMPLES + np.arange(width) % SAMPLES).ravel()
     colour = np.zeros(rays.shape, np.float32)
     i = np.flatnonzero(surfaces.owner != SKY)
     lit = illuminate(scene, surfaces.take(i), rays.take(i, 1), sample[i])
@@ -55,20 +64,22 @@ def render(scene: Scene, size: int = 128) -> Rendering:
     if isinstance(scene.backdrop, Landscape):
         i = np.flatnonzero(surfaces.owner == SKY)
         colour[:, i], surfaces.label[i], surfaces.distance[i] = scene.backdrop.sky.look(rays[:, i])
-    depth = scene.camera.depth(surfaces.distance, rays).reshape(width, width)
+    depth = scene.camera.depth(surfaces.distance, rays).reshape(height, width)
     first = np.s_[::SAMPLES, ::SAMPLES]
-    classes = surfaces.label.reshape(width, width)[first]
-    normals = scene.camera.normals(surfaces.normal).reshape(3, width, width)[:, *first]
-    keypoints = None if scene.joints is None else _keypoints(scene.camera, scene.joints, depth, size)
+    classes = surfaces.label.reshape(height, width)[first]
+    normals = scene.camera.normals(surfaces.normal).reshape(3, height, width)[:, *first]
+    thing = np.repeat(np.arange(len(scene.stage.counts)), scene.stage.counts)
+    things = np.append(thing, (-1, -1)).astype(np.int16)[surfaces.owner.reshape(height, width)[first]]
     coverage: dict[str, float] = {}
     for name, share in zip(scene.stage.names, shares.tolist(), strict=True):
         coverage[name] = coverage.get(name, 0) + share
     return Rendering(
-        rgb=_develop(colour * np.float32(scene.light.exposure), size),
+        rgb=_develop(colour * np.float32(scene.light.exposure), columns, lines),
         distance=np.where(classes == Label.SKY, np.float32(np.inf), depth[first]),
         normals=np.ascontiguousarray(normals.transpose(1, 2, 0)),
         classes=np.ascontiguousarray(classes),
-        keypoints=keypoints,
+        things=things,
+        keypoints=_keypoints(scene, depth),
         coverage=coverage,
     )
 
@@ -79,22 +90,36 @@ def tone(light: Floats) -> Floats:
     return np.clip(toned, 0, 1) ** np.float32(1 / 2.2)
 
 
-def _develop(light: Floats, size: int) -> Ints:
-    """8-bit sRGB (S, S, 3) of linear samples (3, N): the mean of their toned colours."""
-    grid = tone(light).reshape(3, size, SAMPLES, size, SAMPLES)
+def _develop(light: Floats, columns: int, lines: int) -> Ints:
+    """8-bit sRGB (H, W, 3) of linear samples (3, N): the mean of their toned colours."""
+    grid = tone(light).reshape(3, lines, SAMPLES, columns, SAMPLES)
     total = sum(grid[:, :, row, :, column] for row in range(SAMPLES) for column in range(SAMPLES))
     mean = np.asarray(total) * np.float32(1 / SAMPLES**2)
     return (mean.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
 
 
-def _keypoints(camera: Camera, joints: Floats, depth: Floats, size: int) -> Floats:
-    """Joints (18, 3) in pixels, with what is outside the picture or behind the head marked invisible."""
+def _keypoints(scene: Scene, depth: Floats) -> Floats | None:
+    """The scene's joints in pixels; None without a person."""
+    if scene.joints is None:
+        return None
+    if scene.joints.ndim == 2:
+        return _project_joints(scene.camera, scene.joints, depth)
+    return np.stack([_project_joints(scene.camera, joints, depth) for joints in scene.joints])
+
+
+def _project_joints(camera: Camera, joints: Floats, depth: Floats) -> Floats:
+    """Joints (18, 3) in pixels, with what is outside the picture, behind the camera or behind the head marked invisible."""
     x, y, far = camera.project(joints)
-    points = np.stack([(x + 1) / 2 * size, (y + 1) / 2 * size, np.ones(len(joints), np.float32)], 1)
-    width = len(depth)
+    height, width = depth.shape
+    size = min(width, height) // SAMPLES
+    middle = np.float32(width / min(width, height)), np.float32(height / min(width, height))
+    points = np.stack([(x + middle[0]) / 2 * size, (y + middle[1]) / 2 * size, np.ones(len(joints), np.float32)], 1)
     for index, point in enumerate(points):
+        if far[index] < NEAR_PLANE:
+            point[:] = 0
+            continue
         column_, row = int(point[0] * SAMPLES), int(point[1] * SAMPLES)
-        inside = 0 <= column_ < width and 0 <= row < width
+        inside = 0 <= column_ < width and 0 <= row < height
         hidden = inside and index in FACE and far[index] > depth[row, column_] + HIDDEN_BEHIND
         point[2] = 1 if inside and not hidden else 0
     return points

@@ -18,7 +18,7 @@ class Scene:
     Attributes:
         camera, light, backdrop: where from, by what light, before what it is seen.
         stage: its solids and their names.
-        joints: (18, 3) world coordinates of the person's joints, or None without a person.
+        joints: (18, 3) world coordinates of the person's joints, (N, 18, 3) of several people, or None without a person.
         story: what the caption may say.
         draw: the random stream, waiting for the caption.
     """

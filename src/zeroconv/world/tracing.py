@@ -12,17 +12,17 @@ FARTHEST = 400
 """Positions are computed up to this distance, metres."""
 
 
-def trace(scene: Scene, rays: Floats, width: int) -> tuple[Surfaces, Floats]:
-    """The surfaces seen along rays (3, width * width), and the share of the picture per solid."""
+def trace(scene: Scene, rays: Floats, width: int, height: int) -> tuple[Surfaces, Floats]:
+    """The surfaces seen along rays (3, height * width), and the share of the picture per solid."""
     camera, solids = scene.camera, scene.stage.solids
     origin = column(camera.eye)
     distance, met = scene.backdrop.cast(camera.eye, rays)
     owner = np.where(met, BACKDROP, SKY).astype(np.int16)
-    ray_grid = rays.reshape(3, width, width)
+    ray_grid = rays.reshape(3, height, width)
     # Views: what is written into the grids below ends up in distance and owner.
-    distance_grid, owner_grid = distance.reshape(width, width), owner.reshape(width, width)
+    distance_grid, owner_grid = distance.reshape(height, width), owner.reshape(height, width)
     for index, solid in enumerate(solids):
-        window = camera.window(solid.corners, width)
+        window = camera.window(solid.corners, width, height)
         if window is None:
             continue
         part = ray_grid[:, *window]

@@ -17,6 +17,7 @@ from zeroconv.checkpoints.formats.lora_names import check_kinds, group_by_module
 from zeroconv.checkpoints.formats.lora_parts import assemble
 from zeroconv.checkpoints.formats.lora_update import WeightUpdate
 from zeroconv.checkpoints.formats.textual_inversion import Vectors, bundled_embeddings
+from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 from zeroconv.checkpoints.keys.lora import Part, Shapes, layout_of, original_spellings, own_spellings, split
 from zeroconv.messages import Message, tell
 
@@ -48,18 +49,21 @@ def read_lora(path: str | Path, shapes: Mapping[Part, Shapes]) -> Lora:
     """The updates in a LoRA file, or in a folder that diffusers or PEFT wrote one to.
 
     Args:
-        path: a `.safetensors` file or such a folder.
+        path: a `.safetensors` file, such a folder, or the name of one that comes with the package.
         shapes: see `lora_updates`.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when it is broken, holds no LoRA, or one for another base.
     """
-    path = Path(path)
+    path = resolve(path, "LoRA") if str(path) in embedded_names("LoRA") else Path(path)
     file = next((path / name for name in FILES if (path / name).is_file()), path)
     if not file.is_file():
+        known = ", ".join(embedded_names("LoRA"))
         wanted = (
-            f"expected {' or '.join(FILES)} in it" if file.is_dir() else "expected a .safetensors file, or a folder with one"
+            f"expected {' or '.join(FILES)} in it"
+            if file.is_dir()
+            else f"expected a .safetensors file, a folder with one, or {known}"
         )
         raise FileNotFoundError(f"there is no LoRA at {path}: {wanted}")
     tensors, metadata = read_published(file), dict(read_header(file).metadata)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 from zeroconv.checkpoints.files.atomic import read_json
 
-MARKS = {"base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json", "CLIP": "config.json"}
+MARKS = {
+    "base": "model_index.json", "ControlNet": "config.json", "annotator": "config.json", "CLIP": "config.json",
+    "LoRA": "pytorch_lora_weights.safetensors",
+}  # fmt: skip
 JUDGES = {"tiny-annotator": "annotator", "tiny-clip": "CLIP"}
 """Embedded networks that read pictures and make none, with their kinds."""
 
@@ -16,10 +19,10 @@ def assets() -> Path:
 
 
 def embedded_names(kind: str) -> list[str]:
-    """Names of the bases or ControlNets that come with the package."""
+    """Names of the bases, ControlNets or LoRAs that come with the package."""
     mark = MARKS[kind]
     folders = (path for path in assets().glob("*") if (path / mark).is_file())
-    return sorted(path.name for path in folders if kind == "base" or JUDGES.get(path.name, "ControlNet") == kind)
+    return sorted(path.name for path in folders if mark != "config.json" or JUDGES.get(path.name, "ControlNet") == kind)
 
 
 def resolve(name_or_path: str | Path, kind: str) -> Path:
@@ -27,10 +30,10 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
 
     Args:
         name_or_path: such as "tiny", "tiny-canny", a path, "owner/name" or "owner/name@revision".
-        kind: "base", "ControlNet", "annotator" or "CLIP".
+        kind: "base", "ControlNet", "annotator", "CLIP", or "LoRA", of which the embedded ones alone are found.
 
     Returns:
-        The folder; or a file: the user's, or the one that a repository on the hub consists of (see `hub.download`).
+        The folder; or a file: a LoRA, the user's, or the one that a repository on the hub consists of (see `hub.download`).
 
     Raises:
         FileNotFoundError: when it is none of them, listing the embedded names.
@@ -39,7 +42,7 @@ def resolve(name_or_path: str | Path, kind: str) -> Path:
     """
     mark, known = MARKS[kind], embedded_names(kind)
     if str(name_or_path) in known:
-        return assets() / str(name_or_path)
+        return assets() / str(name_or_path) / (mark if kind == "LoRA" else "")
     folder = Path(name_or_path)
     if not folder.exists():
         from zeroconv.checkpoints.hub.download import download, is_hub_id  # here, because the hub's client takes half a second

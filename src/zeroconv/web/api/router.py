@@ -8,6 +8,7 @@ from zeroconv.web.api.gallery import add_gallery_routes
 from zeroconv.web.api.generations import add_generation_routes
 from zeroconv.web.api.pictures import add_picture_routes
 from zeroconv.web.api.runs import add_run_routes
+from zeroconv.web.api.scenes import add_scene_routes
 from zeroconv.web.guard import Body
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def api_router(service: Service) -> "APIRouter":
     add_generation_routes(router, service)
     add_gallery_routes(router, service)
     add_run_routes(router, service)
+    add_scene_routes(router, service)
     return router
 
 

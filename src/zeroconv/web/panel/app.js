@@ -12,6 +12,7 @@ import { passToDrawing } from "./editor/keys.js";
 import { Gallery } from "./results/gallery.js";
 import { GridDialog, gridOpen } from "./results/grid.js";
 import { Stage } from "./results/stage.js";
+import { SceneView } from "./scene/scene.js";
 import { PromptDock, generateNow } from "./settings/prompt.js";
 import { dice, SettingsPanel } from "./settings/settings_panel.js";
 import { redo, undo } from "./state/history.js";
@@ -24,7 +25,7 @@ const help = signal(false);
 const dropping = signal(false);
 const TABS = [["controls", "Controls", "layers"], ["picture", "Picture", "picture"], ["settings", "Settings", "sliders"], ["gallery", "Gallery", "grid"]];
 // Places of the page. With more than one, the header shows them.
-const PLACES = [{ name: "create", title: "Create", view: Create },
+const PLACES = [{ name: "create", title: "Create", view: Create }, { name: "scene", title: "Scene", view: SceneView },
   { name: "runs", title: "Runs", view: later(() => import("./runs/runs.js").then((one) => one.Runs)) }];
 const place = signal(PLACES[0]);
 const SHORTCUTS = [

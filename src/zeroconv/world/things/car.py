@@ -10,16 +10,18 @@ from zeroconv.world.things.thing import Thing, rotate_by, with_article
 
 GLASS = paint((58, 78, 96), gloss=0.9)
 TYRE = paint((34, 34, 38))
+BODIES = ("car", "van", "pickup truck")
 HUB = paint((190, 192, 198), gloss=0.5)
 HEADLIGHT = paint((255, 244, 200), glow=0.7)
 TAIL_LIGHT = paint((200, 30, 30), glow=0.4)
 
 
-def car(draw: Draw, yaw: float) -> Thing:
-    """A vehicle about the origin, its front towards its own +x, turned by `yaw`."""
+def car(draw: Draw, yaw: float, body: str | None = None) -> Thing:
+    """A vehicle about the origin, its front towards its own +x, turned by `yaw`; `body` is one of `BODIES`, or drawn."""
     colour = draw.pick_colour()
     metal = Material(draw.tint(colour), gloss=0.7)
-    kind = draw.pick(("car", "van", "pickup truck"), (0.6, 0.2, 0.2))
+    drawn = draw.pick(BODIES, (0.6, 0.2, 0.2))
+    kind = drawn if body is None else body
     at = rotate_by(yaw)
     length = 1.15 if kind == "car" else 1.25
     lower = taper(at(0, 0.48, 0), (length, 0.24, 0.52), (length * 0.97, 0.50), metal, Label.CAR, yaw)

@@ -12,6 +12,7 @@ from zeroconv.world.geometry.vectors import Floats
 from zeroconv.world.things.draw import Draw
 from zeroconv.world.things.thing import Thing, listing, rotate_by, with_article
 
+LIT_GLASS, GLASS = paint((255, 214, 120), glow=1.0), paint((120, 168, 205), gloss=0.9)
 FRAME = paint((240, 238, 232))
 EAVES = 0.22
 """How far the roof reaches beyond the walls, metres."""
@@ -93,7 +94,7 @@ def _windows(
 ) -> list[Primitive]:
     """Windows on each level's front, where the door leaves room, and one on each side."""
     hx, hz = half
-    glass = paint((255, 214, 120), glow=1.0) if night else paint((120, 168, 205), gloss=0.9)
+    glass = LIT_GLASS if night else GLASS
     solids: list[Primitive] = []
 
     def window(place: Floats, front: bool) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from zeroconv.world.geometry.materials import Material, paint
 from zeroconv.world.geometry.palette import Label, linear
 from zeroconv.world.geometry.polyhedra import box
+from zeroconv.world.geometry.primitive import Primitive
 from zeroconv.world.geometry.rounds import Ellipsoid
 from zeroconv.world.geometry.vectors import rotation
 from zeroconv.world.things.draw import Draw
@@ -89,9 +90,13 @@ def add_fence(stage: Stage, draw: Draw, around: Surroundings) -> str:
     colour = draw.pick(tuple(FENCE_COLOURS))
     material = paint(FENCE_COLOURS[colour])
     z = draw.uniform(2.2, 3.2)
-    size = 0.8 if around.small else 1.0
+    stage.add("fence", fence(material, z, 0.8 if around.small else 1.0))
+    return colour
+
+
+def fence(material: Material, z: float, size: float) -> list[Primitive]:
+    """A fence of two rails and 25 pales along x."""
     rails = [box((0, y * size, z), (9, 0.05, 0.025), material, Label.FENCE) for y in (0.3, 0.62)]
     half = 0.40 * size
     pales = [box((i * 0.62, half, z - 0.04), (0.055, half, 0.02), material, Label.FENCE) for i in range(-12, 13)]
-    stage.add("fence", [*rails, *pales])
-    return colour
+    return [*rails, *pales]

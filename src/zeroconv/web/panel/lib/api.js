@@ -12,7 +12,8 @@ async function ask(path, init = {}) {
   let reply;
   try {
     reply = await fetch(ROOT + path, init);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Refusal(0, { code: "network", message: "the server does not answer", hint: "is `zeroconv serve` still running?" });
   }
   if (reply.ok) return reply;
@@ -20,8 +21,8 @@ async function ask(path, init = {}) {
   throw new Refusal(reply.status, said.error ?? {}, Number(reply.headers.get("Retry-After")) || 0);
 }
 
-const json = (path, method, body) =>
-  ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then((reply) => reply.json());
+const json = (path, method, body, more = {}) =>
+  ask(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), ...more }).then((reply) => reply.json());
 const bytes = (path, blob, type) =>
   ask(path, { method: "POST", headers: { "Content-Type": type ?? blob.type }, body: blob }).then((reply) => reply.json());
 
@@ -29,6 +30,9 @@ export const readOptions = () => ask("/options").then((reply) => reply.json());
 export const sendPicture = (blob) => bytes("/pictures", blob);
 export const extractMap = (body) => json("/extract", "POST", body);
 export const checkMap = (condition, map) => json("/check", "POST", { condition, map: named(map) }).then((said) => said.warnings);
+export const readSceneChoices = () => ask("/scene").then((reply) => reply.json());
+export const randomScene = (kind) => ask(`/scene/random${kind ? `?kind=${kind}` : ""}`).then((reply) => reply.json());
+export const renderScene = (body, signal) => json("/scene", "POST", body, { signal });
 export const generate = (request) => json("/generations", "POST", request);
 export const readGeneration = (id) => ask(`/generations/${id}`).then((reply) => reply.json());
 export const cancelGeneration = (id) => ask(`/generations/${id}`, { method: "DELETE" }).then((reply) => reply.json());

@@ -1,6 +1,6 @@
 """Generators whose share of the gap is known beforehand: one that returns the truth, one that ignores its map."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -28,10 +28,10 @@ BLANK = Image.new("RGB", (64, 64), (128, 128, 128))
 class Lossless(StableDiffusion):
     """A base whose autoencoder loses nothing: latents are the pictures themselves."""
 
-    def encode_images(self, images: Tensor) -> Tensor:
+    def encode_images(self, images: Tensor, encode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         return images
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, decode: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         return (latents / 2 + 0.5).clamp(0, 1)
 
 

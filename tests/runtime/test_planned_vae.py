@@ -26,8 +26,9 @@ CLOSE = 1e-5
 def new_vae(**changes: Any) -> Any:
     """An autoencoder whose every part has an effect."""
     torch.manual_seed(0)
-    levels = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
-    vae = AutoencoderKL(**{"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4, **levels, **changes}).eval()
+    levels: dict[str, Any] = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
+    levels |= {"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4}
+    vae = AutoencoderKL(**{**levels, **changes}).eval()
     for tensor in vae.parameters():
         tensor.data = torch.randn_like(tensor) * 0.1 + (0.5 if tensor.ndim == 1 else 0)
     return vae.requires_grad_(False)

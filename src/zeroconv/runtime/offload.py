@@ -1,6 +1,6 @@
 """Weights that are on the GPU only while they compute, for networks that do not fit into its memory."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Literal, get_args
@@ -48,7 +48,7 @@ class Offload:
                     continue
                 stack.enter_context(self.brought(network))
                 for module in network.modules():
-                    if module is not network and (module._parameters or module._buffers):
+                    if module is not network and next(own_tensors(module), None) is not None:
                         held: list[ExitStack] = []
                         before = module.register_forward_pre_hook(partial(self.enter, held), with_kwargs=True)
                         stack.callback(before.remove)
@@ -74,17 +74,25 @@ class Offload:
     @contextmanager
     def brought(self, module: nn.Module) -> Generator[None]:
         """Inside the block a module's own tensors are on the device, those of its parts as they were."""
-        parameters = [(one, one.data) for one in module._parameters.values() if one is not None]
-        buffers = {name: one for name, one in module._buffers.items() if one is not None}
+        parameters = [(one, one.data) for one in module.parameters(recurse=False)]
+        buffers = dict(module.named_buffers(recurse=False))
         try:
             for parameter, kept in parameters:
                 parameter.data = self.move(kept)
-            module._buffers.update({name: self.move(one) for name, one in buffers.items()})
+            for name, kept in buffers.items():
+                setattr(module, name, self.move(kept))
             yield
         finally:
             for parameter, kept in parameters:
                 parameter.data = kept
-            module._buffers.update(buffers)
+            for name, kept in buffers.items():
+                setattr(module, name, kept)
+
+
+def own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers of a module, those of its parts left out."""
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
 
 
 def leave(held: list[ExitStack], module: nn.Module, args: Any, output: Any) -> None:

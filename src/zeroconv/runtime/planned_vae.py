@@ -64,7 +64,7 @@ class PlannedAutoencoder:
 
     def decode(self, z: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w), about -1 to 1, of unscaled latents (B, C, h, w)."""
-        tile = self.find_tile(z.shape[-2:], len(z))
+        tile = self.find_tile((z.shape[-2], z.shape[-1]), len(z))
         if tile is None and not self.pays:
             return self.vae.decode(z).sample
         planned = self.planned("decode")

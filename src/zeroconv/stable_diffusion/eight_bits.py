@@ -24,11 +24,11 @@ class EightBits(nn.Module):
         return self.codes.to(self.factors.dtype).mul_(self.factors)
 
 
-class EightBitLinear(EightBits, nn.Linear):
+class EightBitLinear(EightBits, nn.Linear):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A linear layer."""
 
 
-class EightBitConv2d(EightBits, nn.Conv2d):
+class EightBitConv2d(EightBits, nn.Conv2d):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A convolution."""
 
 

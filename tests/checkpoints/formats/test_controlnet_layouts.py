@@ -33,8 +33,10 @@ def same(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> bool:
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 ENDINGS = (".safetensors", ".pth")
-TOGETHER = [(family, dtype, ENDINGS[i % 2]) for i, (family, dtype) in enumerate(zip(FAMILIES, DTYPES, strict=True))]
-TOGETHER += [("sd15", torch.bfloat16, ".pth")]
+TOGETHER = [
+    *((family, dtype, ENDINGS[i % 2]) for i, (family, dtype) in enumerate(zip(FAMILIES, DTYPES, strict=True))),
+    ("sd15", torch.bfloat16, ".pth"),
+]
 OTHERS = [one for one in itertools.product(FAMILIES, DTYPES, ENDINGS) if one not in TOGETHER]
 
 

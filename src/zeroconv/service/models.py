@@ -72,7 +72,7 @@ class ModelCache:
     def size(self) -> int:
         """Bytes of all networks that are open; on a CPU they are packed as well, which takes about as much again."""
         found = count_bytes(network for warm in self.bases.values() for network in networks_of(warm))
-        return found * (2 if any(warm.pipeline.runners for warm in self.bases.values()) else 1)
+        return found * (2 if any(warm.pipeline.ways.runners for warm in self.bases.values()) else 1)
 
     def make_room(self, needed: Iterable[tuple[str, str | None]]) -> None:
         """Let networks go until the rest fits into the budget.
@@ -101,7 +101,7 @@ class ModelCache:
         else:
             warm.opened.pop(network, None)
             warm.used.pop(network, None)
-            warm.pipeline.runners.clear()  # which hold packed copies
+            warm.pipeline.ways.runners.clear()  # which hold packed copies
 
     def clear(self) -> None:
         """Let everything go."""

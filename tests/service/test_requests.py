@@ -35,7 +35,7 @@ PLACES = (
     "picture:../../etc/passwd", "picture:/etc/passwd", "picture:" + "0" * 64, "picture:", "PICTURE:x", "\\\\host\\share",
     "data:text/plain;base64,aGVsbG8=", "data:", "data:image/png;base64,!!!", "data:image/svg+xml;base64,PHN2Zy8+", "~/x",
 )  # fmt: skip
-SPELT_OUT = {"prompt", "negative_prompt", "network", "name", "path", "vae", "word", "device"}
+SPELT_OUT = {"prompt", "negative_prompt", "network", "name", "path", "vae", "word", "device", "weights"}
 """Texts of a request that are no pictures: prompts, and what `check_names` looks at."""
 
 

@@ -7,11 +7,16 @@ from typing import Any
 
 from zeroconv.database import Database, Row
 from zeroconv.service.failure import MissingError
-from zeroconv.service.pictures import ID, PictureStore
+from zeroconv.service.pictures import ID, PICTURE, PictureStore
 
 __all__ = ["Gallery", "Page"]
 
 WORDS = 16  # of a search that count
+NEEDED = (
+    "SELECT 1 FROM gallery WHERE request LIKE :picture UNION ALL "
+    "SELECT 1 FROM job WHERE state IN ('queued', 'running') AND request LIKE :picture LIMIT 1"
+)
+"""Whether a picture is part of what makes another one, or of a job that has not ended."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Gallery:
         return describe(rows[0])
 
     def remove(self, picture: str) -> None:
-        """Delete a picture with its file; maps go when nobody uses them, with `sweep`.
+        """Delete a picture, and its file if nothing else needs it; maps go when nobody uses them, with `sweep`.
 
         Raises:
             MissingError: it is not in the gallery.
@@ -95,7 +100,9 @@ class Gallery:
         with self.database.write() as change:
             if not change.execute("DELETE FROM gallery WHERE id = ?", (picture,)).rowcount:
                 raise MissingError(f"there is no picture {picture[:64]!r} in the gallery")
-        self.pictures.remove(picture)
+            needed = change.execute(NEEDED, {"picture": f"%{PICTURE}{picture}%"}).fetchone()
+        if needed is None:
+            self.pictures.remove(picture)
 
     def used(self) -> set[str]:
         """The ids of all pictures that a row of the gallery, or a job that has not ended, speaks of."""

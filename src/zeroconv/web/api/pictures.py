@@ -1,5 +1,7 @@
 """Pictures in, pictures out; maps of them, and requests that they carry."""
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zeroconv import conditions
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "add_picture_routes"]
 
+DECODING = 2  # pictures at a time: one may take 300 MB
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 """A picture never changes under its name."""
 UPLOAD: dict[str, Any] = {
@@ -28,11 +31,15 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
     from fastapi import Query, Request, Response
     from fastapi.concurrency import run_in_threadpool
 
-    seconds = service.settings.limits.reading_seconds + 1
+    described: list[bytes] = []  # once: it takes longer than any other answer, and stays as it is
+    seconds, decoding = service.settings.limits.reading_seconds + 1, asyncio.Semaphore(DECODING)
 
-    @router.get("/options", summary="What there is")
-    def show_options() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return options(service)
+    @router.get("/options", response_model=dict[str, Any], summary="What there is")
+    def show_options() -> Response:  # pyright: ignore[reportUnusedFunction]
+        service.known()
+        if not described:
+            described.append(json.dumps(options(service)).encode())
+        return Response(described[0], media_type="application/json")
 
     @router.post("/pictures", status_code=201, openapi_extra=UPLOAD, summary="Keep a picture")
     async def keep_picture(request: Request) -> PictureAnswer:  # pyright: ignore[reportUnusedFunction]
@@ -42,12 +49,15 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
         return PictureAnswer(**vars(stored))
 
     @router.get("/pictures/{picture}", response_class=Response, summary="A picture")
-    def show_picture(  # pyright: ignore[reportUnusedFunction]
+    async def show_picture(  # pyright: ignore[reportUnusedFunction]
         picture: str, width: Annotated[int | None, Query(ge=16, le=2048)] = None
     ) -> Response:
-        if width is None:
-            return Response(service.pictures.read_png(picture), media_type="image/png", headers=KEPT)
-        return Response(service.pictures.read_preview(picture, width), media_type="image/webp", headers=KEPT)
+        async with decoding:
+            if width is None:
+                content = await run_in_threadpool(service.pictures.read_png, picture)
+                return Response(content, media_type="image/png", headers=KEPT)
+            content = await run_in_threadpool(service.pictures.read_preview, picture, width)
+            return Response(content, media_type="image/webp", headers=KEPT)
 
     @router.post("/extract", summary="The map of a picture")
     async def extract(body: ExtractBody, request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.durability.runs import NANO
-from tests.tiny import SD15, build_base, build_control
+from tests.tiny import NANO, SD15, build_base, build_control
 from zeroconv.service import Limits, ServiceSettings
 
 __all__ = ["PIXELS", "Small", "build_small"]

@@ -111,7 +111,7 @@ def test_large_pictures_in_tiles_are_decoded_in_tiles(base: StableDiffusion, mon
     whole, tiled = (ways.Ways(base).autoencoder(1, way) for way in (False, True))
     assert whole.tile is None and tiled.tile == 64
     latents, parts = (encode_picture(base, picture, one) for one in (whole, tiled))
-    assert parts.shape == latents.shape and 0 < (parts - latents).abs().mean() < 0.3 * latents.abs().mean()
+    assert parts.shape == latents.shape and 0 < (parts - latents).abs().mean() < 0.5 * latents.abs().mean()
     one, other = (np.asarray(decode_images(base, latents, way)[0], np.float64) for way in (whole, tiled))
     assert 0 < np.abs(one - other).mean() < 12
     small = numbers(1, 4, 8, 8)

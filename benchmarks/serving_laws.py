@@ -262,7 +262,7 @@ async def schema(server: Served, show: Show) -> None:
         print("schemathesis is not installed: pip install schemathesis", file=sys.stderr)
         return
     command = [program, "run", f"http://127.0.0.1:{server.port}/openapi.json", "--checks", "not_a_server_error"]
-    command += ["--max-examples", "60", "--seed", "1", "--continue-on-failure", "--no-color"]
+    command += ["--max-examples", "50", "--seed", "1", "--continue-on-failure", "--no-color", "--max-time", "180"]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, env=dict(os.environ))
     metrics = (await call(server.port, "GET", "/metrics")).content.decode()
     counts = [line.partition("status=")[2] for line in metrics.splitlines() if line.startswith("zeroconv_requests_total{")]

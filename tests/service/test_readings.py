@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -28,11 +29,8 @@ def test_threads_that_start_processes_leave_the_environment_as_it_was(monkeypatc
     inside = threading.Barrier(2, timeout=0.3)
 
     def start() -> None:
-        with offline():
-            try:
-                inside.wait()  # both are inside at a time, if they can be
-            except threading.BrokenBarrierError:
-                pass
+        with offline(), suppress(threading.BrokenBarrierError):
+            inside.wait()  # both are inside at a time, if they can be
 
     threads = [threading.Thread(target=start) for _ in range(2)]
     for thread in threads:

@@ -3,8 +3,9 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["Database", "Row", "Schema"]
 Row = sqlite3.Row
 PATIENCE = 20.0  # seconds that a change waits for the change of another process
 ONLY_OWNER = 0o600
+INSTRUCTIONS = 1000  # of SQLite, between two looks at the clock
 SETTINGS = (
     "PRAGMA synchronous = FULL",  # a commit waits for the disk: what was answered survives the machine, too
     "PRAGMA foreign_keys = ON",
@@ -111,6 +113,31 @@ class Database:
         """
         with self.lock, self.in_one_line():
             return self.connection.execute(query, values).fetchall()
+
+    def search(self, query: str, *values: Any, seconds: float) -> list[Row]:
+        """The rows of a query that may take long: nobody else waits for it.
+
+        Args:
+            query: SQL.
+            values: for its question marks.
+            seconds: after which it is given up.
+
+        Raises:
+            TimeoutError: it was.
+            OSError: when the file cannot be read now.
+            InputError: when it is damaged.
+        """
+        end = time.monotonic() + seconds
+        with self.in_one_line(), closing(connect(self.path)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.set_progress_handler(lambda: int(time.monotonic() > end), INSTRUCTIONS)
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                    raise TimeoutError(f"{self.path} was searched for {seconds:g} s") from error
+                raise
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from zeroconv.database import Database
 from zeroconv.errors import InputError
-from zeroconv.service import MissingError
+from zeroconv.service import MissingError, ServiceError
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import JobStore
 from zeroconv.service.pictures import PictureStore
@@ -188,3 +189,19 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(pictures: PictureStore,
     with pytest.raises(OSError, match="No space"):
         pictures.add(encoded())
     assert not [path for path in pictures.folder.rglob("*") if path.is_file()]
+
+
+def test_a_search_that_takes_long_is_given_up_and_keeps_nobody_waiting(
+    jobs: JobStore, gallery: Gallery, pictures: PictureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.add("a", {}).id
+    for number in range(30):
+        gallery.add(job, result(pictures, number), {"prompt": "a" * 10_000})
+    with gallery.database.lock:  # somebody writes
+        with ThreadPoolExecutor(1) as other:
+            assert len(other.submit(gallery.find, "aa").result(10).pictures) == 30
+    monkeypatch.setattr("zeroconv.service.gallery.PATIENCE", 0.0)
+    monkeypatch.setattr("zeroconv.database.INSTRUCTIONS", 1)
+    with pytest.raises(ServiceError) as caught:
+        gallery.find("a" * 499 + "b")
+    assert caught.value.failure.code == "deadline" and caught.value.failure.field == "query"

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from zeroconv.database import Database, Row
-from zeroconv.service.failure import MissingError
+from zeroconv.service.failure import Failure, MissingError, ServiceError
 from zeroconv.service.pictures import ID, PICTURE, PictureStore
 
 __all__ = ["Gallery", "Page"]
 
 WORDS = 16  # of a search that count
+SEARCHED = 1000  # letters of a prompt
+PATIENCE = 2.0  # seconds of a search
 NEEDED = (
     "SELECT 1 FROM gallery WHERE request LIKE :picture UNION ALL "
     "SELECT 1 FROM job WHERE state IN ('queued', 'running') AND request LIKE :picture LIMIT 1"
@@ -71,12 +73,22 @@ class Gallery:
             query: words, in any case; none finds all.
             before: the cursor of an earlier page.
             limit: how many at most.
+
+        Raises:
+            ServiceError: the search takes too long.
         """
         words = [escape(word) for word in query.split()[:WORDS]]
-        where = ["prompt LIKE ? ESCAPE '\\'"] * len(words) + (["number < ?"] if before is not None else [])
+        where = [f"substr(prompt, 1, {SEARCHED}) LIKE ? ESCAPE '\\'"] * len(words) + (
+            ["number < ?"] if before is not None else []
+        )
         values: list[Any] = [f"%{word}%" for word in words] + ([before] if before is not None else [])
         condition = f"WHERE {' AND '.join(where)}" if where else ""
-        rows = self.database.read(f"SELECT * FROM gallery {condition} ORDER BY number DESC LIMIT ?", *values, limit + 1)
+        asked = f"SELECT * FROM gallery {condition} ORDER BY number DESC LIMIT ?"
+        try:
+            rows = self.database.search(asked, *values, limit + 1, seconds=PATIENCE)
+        except TimeoutError as error:
+            said = Failure("deadline", f"nothing more was found within {PATIENCE:g} s", "query", "search for other words")
+            raise ServiceError(said) from error
         more = len(rows) > limit
         return Page([describe(row) for row in rows[:limit]], rows[limit - 1]["number"] if more else None)
 

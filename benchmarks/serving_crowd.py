@@ -9,6 +9,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -49,10 +50,11 @@ class Client:
     def __init__(self, server: Served, number: int, seen: Counter[str]) -> None:
         self.server, self.name, self.seen = server, f"client-{number}", seen
         self.random = random.Random(number)
-        self.picture = ""
+        self.picture, self.end = "", time.monotonic() + 3600
 
     async def live(self, end: float, pause: float) -> None:
         """Ask for one thing after the other."""
+        self.end = end
         await asyncio.sleep(self.random.random() * pause)
         while time.monotonic() < end:
             (what,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
@@ -101,8 +103,10 @@ class Client:
         answer = await self.ask("POST", f"{API}/generations", values)
         if answer.status == 202:
             place = f"{API}/generations/{answer.json()['id']}"
-            await self.ask("GET", f"{place}/events", leave=1 if is_leaving else 0, limit=600)
-            if is_leaving:
+            left = max(1.0, self.end - time.monotonic())
+            with suppress(TimeoutError):  # the job is still waiting when the crowd goes home
+                await self.ask("GET", f"{place}/events", leave=1 if is_leaving else 0, limit=left)
+            if is_leaving or time.monotonic() > self.end:
                 await self.ask("DELETE", place)
 
 

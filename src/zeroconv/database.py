@@ -1,5 +1,6 @@
 """State that outlives the process: a SQLite file, written ahead (WAL), whose every change is on the disk when it returns."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -77,13 +78,17 @@ class Database:
 
     @classmethod
     def create(cls, path: Path, schema: Schema) -> "Database":
-        """An empty one, which only its owner can read.
+        """An empty one, which only its owner can read; it is there when it is whole.
 
         Raises:
             OSError: something is there already, or it cannot be written.
         """
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
-        connection = connect(path)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        made = path.with_name(f"{path.name}.new")
+        made.unlink(missing_ok=True)  # of a process that was killed here
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
+        connection = connect(made)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(schema.tables)
@@ -91,6 +96,7 @@ class Database:
             connection.execute(f"PRAGMA application_id = {schema.application}")
         finally:
             connection.close()
+        os.rename(made, path)
         return cls(path, schema)
 
     def __enter__(self) -> "Database":

@@ -197,11 +197,24 @@ def test_a_search_that_takes_long_is_given_up_and_keeps_nobody_waiting(
     job = jobs.add("a", {}).id
     for number in range(30):
         gallery.add(job, result(pictures, number), {"prompt": "a" * 10_000})
-    with gallery.database.lock:  # somebody writes
-        with ThreadPoolExecutor(1) as other:
-            assert len(other.submit(gallery.find, "aa").result(10).pictures) == 30
+    with gallery.database.lock, ThreadPoolExecutor(1) as other:  # somebody writes
+        assert len(other.submit(gallery.find, "aa").result(10).pictures) == 30
     monkeypatch.setattr("zeroconv.service.gallery.PATIENCE", 0.0)
     monkeypatch.setattr("zeroconv.database.INSTRUCTIONS", 1)
     with pytest.raises(ServiceError) as caught:
         gallery.find("a" * 499 + "b")
     assert caught.value.failure.code == "deadline" and caught.value.failure.field == "query"
+
+
+def test_a_file_whose_making_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "service.sqlite"
+    (tmp_path / "service.sqlite.new").write_bytes(b"torn")
+    with monkeypatch.context() as patch:
+        patch.setattr("zeroconv.database.connect", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Database.create(path, SERVICE)
+    assert not path.exists()
+    Database.create(path, SERVICE).close()
+    assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        Database.create(path, SERVICE)

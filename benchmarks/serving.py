@@ -12,11 +12,13 @@ schemathesis (PyPI) and is left out where it is not installed. Ends with 1 if a 
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from served import Served, call, load
 from serving_crowd import crowd
@@ -55,7 +57,7 @@ async def slow_uploads(server: Served, show: Callable[..., None]) -> None:
     show("slow uploads that were told so (408)", f"{refused} of {SLOW}", "all", refused == SLOW)
 
 
-PARTS: dict[str, Callable[[Served, Callable[..., None]], Awaitable[None]]] = {
+PARTS: dict[str, Callable[[Served, Callable[..., None]], Coroutine[Any, Any, None]]] = {
     "slow": slow_uploads, "fair": fairness, "kills": kills, "same": same_picture, "cancel": cancels, "preview": previews,
     "schema": schema,
 }  # fmt: skip
@@ -69,6 +71,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--pause", type=float, default=10)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server is ended, too
     broken = 0
 
     def show(what: str, measured: str, wanted: str, kept: bool | None = None) -> None:

@@ -134,6 +134,7 @@ class Database:
             InputError: when it is damaged.
         """
         end = time.monotonic() + seconds
+        # SQLite keeps the files of closed connections open while another is, and takes them for the next ones
         with self.in_one_line(), closing(connect(self.path)) as connection:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA trusted_schema = OFF")

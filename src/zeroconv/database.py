@@ -96,7 +96,7 @@ class Database:
             connection.execute(f"PRAGMA application_id = {schema.application}")
         finally:
             connection.close()
-        os.rename(made, path)
+        made.rename(path)
         return cls(path, schema)
 
     def __enter__(self) -> "Database":

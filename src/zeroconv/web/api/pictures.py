@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zeroconv import conditions
 from zeroconv.errors import under_field
 from zeroconv.service import Service
+from zeroconv.service.catalogue import Catalogue
 from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import check_parameters, store_picture
 from zeroconv.web.api.bodies import CheckBody, ExtractBody, PictureAnswer
@@ -31,15 +32,16 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
     from fastapi import Query, Request, Response
     from fastapi.concurrency import run_in_threadpool
 
-    described: list[bytes] = []  # once: it takes longer than any other answer, and stays as it is
+    described: dict[Catalogue, bytes] = {}  # once: it takes longer than any other answer
     seconds, decoding = service.settings.limits.reading_seconds + 1, asyncio.Semaphore(DECODING)
 
     @router.get("/options", response_model=dict[str, Any], summary="What there is")
     def show_options() -> Response:  # pyright: ignore[reportUnusedFunction]
-        service.known()
-        if not described:
-            described.append(json.dumps(options(service)).encode())
-        return Response(described[0], media_type="application/json")
+        known = service.known()
+        if known not in described:
+            described.clear()
+            described[known] = json.dumps(options(service)).encode()
+        return Response(described[known], media_type="application/json")
 
     @router.post("/pictures", status_code=201, openapi_extra=UPLOAD, summary="Keep a picture")
     async def keep_picture(request: Request) -> PictureAnswer:  # pyright: ignore[reportUnusedFunction]

@@ -1,10 +1,12 @@
 """State that outlives the process: a SQLite file, written ahead (WAL), whose every change is on the disk when it returns."""
 
+import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ __all__ = ["Database", "Row", "Schema"]
 Row = sqlite3.Row
 PATIENCE = 20.0  # seconds that a change waits for the change of another process
 ONLY_OWNER = 0o600
+INSTRUCTIONS = 1000  # of SQLite, between two looks at the clock
 SETTINGS = (
     "PRAGMA synchronous = FULL",  # a commit waits for the disk: what was answered survives the machine, too
     "PRAGMA foreign_keys = ON",
@@ -75,13 +78,17 @@ class Database:
 
     @classmethod
     def create(cls, path: Path, schema: Schema) -> "Database":
-        """An empty one, which only its owner can read.
+        """An empty one, which only its owner can read; it is there when it is whole.
 
         Raises:
             OSError: something is there already, or it cannot be written.
         """
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
-        connection = connect(path)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        made = path.with_name(f"{path.name}.new")
+        made.unlink(missing_ok=True)  # of a process that was killed here
+        os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
+        connection = connect(made)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(schema.tables)
@@ -89,6 +96,7 @@ class Database:
             connection.execute(f"PRAGMA application_id = {schema.application}")
         finally:
             connection.close()
+        made.rename(path)
         return cls(path, schema)
 
     def __enter__(self) -> "Database":
@@ -111,6 +119,32 @@ class Database:
         """
         with self.lock, self.in_one_line():
             return self.connection.execute(query, values).fetchall()
+
+    def search(self, query: str, *values: Any, seconds: float) -> list[Row]:
+        """The rows of a query that may take long: nobody else waits for it.
+
+        Args:
+            query: SQL.
+            values: for its question marks.
+            seconds: after which it is given up.
+
+        Raises:
+            TimeoutError: it was.
+            OSError: when the file cannot be read now.
+            InputError: when it is damaged.
+        """
+        end = time.monotonic() + seconds
+        # SQLite keeps the files of closed connections open while another is, and takes them for the next ones
+        with self.in_one_line(), closing(connect(self.path)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.set_progress_handler(lambda: int(time.monotonic() > end), INSTRUCTIONS)
+            try:
+                return connection.execute(query, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                    raise TimeoutError(f"{self.path} was searched for {seconds:g} s") from error
+                raise
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:

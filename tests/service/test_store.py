@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from PIL import Image
 
 from zeroconv.database import Database
 from zeroconv.errors import InputError
-from zeroconv.service import MissingError
+from zeroconv.service import MissingError, ServiceError
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import JobStore
 from zeroconv.service.pictures import PictureStore
+from zeroconv.service.requests import store_picture
 from zeroconv.service.schema import SERVICE
 
 HOSTILE = ("", "..", "../../etc/passwd", "/etc/passwd", "a" * 63, "A" * 64, "0" * 64 + "/..", "%2e%2e", "\0" * 64, "0" * 64)
@@ -81,6 +83,7 @@ def test_what_nobody_uses_goes_after_a_while(pictures: PictureStore) -> None:
     for name in (used, old):
         os.utime(pictures.path(name), (0, 0))
     (pictures.incoming / "half").write_bytes(b"x")
+    pictures.empty()
     assert pictures.sweep({used}, older=60) == 1
     assert pictures.path(used) and pictures.path(new) and not list(pictures.incoming.iterdir())
     with pytest.raises(MissingError):
@@ -140,3 +143,78 @@ def test_a_job_that_has_ended_stays_as_it_is(jobs: JobStore) -> None:
     with pytest.raises(MissingError):
         jobs.get(first.id)
     assert jobs.get(second.id).state == "queued"
+
+
+def test_a_picture_that_something_else_needs_outlives_its_place_in_the_gallery(
+    jobs: JobStore, gallery: Gallery, pictures: PictureStore
+) -> None:
+    stored = [result(pictures, number) for number in range(3)]
+    first, second, third = (one["picture"] for one in stored)
+    job = jobs.add("a", {"prompt": "x"}).id
+    needs = {"prompt": "x", "controls": [{"network": "n", "condition": f"picture:{first}"}]}
+    gallery.add(job, stored[0], {"prompt": "x"})
+    gallery.add(job, stored[1], needs)
+    gallery.add(job, stored[2], {"prompt": "x"})
+    waiting = jobs.add("a", {"prompt": "x", "init_image": f"picture:{third}"}).id
+    for name in (first, third):
+        gallery.remove(name)
+        assert pictures.path(name).is_file()
+    gallery.remove(second)
+    assert not pictures.place(second).exists()
+    jobs.end(waiting, "done")
+    gallery.add(job, stored[2], {"prompt": "x"})
+    gallery.remove(third)
+    assert not pictures.place(third).exists()
+
+
+def test_what_is_being_written_is_not_swept_and_what_was_asked_for_counts_as_sent(pictures: PictureStore) -> None:
+    old = pictures.add(encoded()).id
+    os.utime(pictures.path(old), (0, 0))
+    store_picture(f"picture:{old}", "image", pictures)
+    part, torn = pictures.incoming / "new", pictures.incoming / "old"
+    for path in (part, torn):
+        path.write_bytes(b"x")
+    os.utime(torn, (0, 0))
+    assert pictures.sweep(set(), older=60) == 0
+    assert pictures.path(old) and part.exists() and not torn.exists()
+
+
+def test_a_picture_that_cannot_be_written_leaves_nothing(pictures: PictureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space"):
+        pictures.add(encoded())
+    assert not [path for path in pictures.folder.rglob("*") if path.is_file()]
+
+
+def test_a_search_that_takes_long_is_given_up_and_keeps_nobody_waiting(
+    jobs: JobStore, gallery: Gallery, pictures: PictureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = jobs.add("a", {}).id
+    for number in range(30):
+        gallery.add(job, result(pictures, number), {"prompt": "a" * 10_000})
+    with gallery.database.lock, ThreadPoolExecutor(1) as other:  # somebody writes
+        assert len(other.submit(gallery.find, "aa").result(10).pictures) == 30
+    monkeypatch.setattr("zeroconv.service.gallery.PATIENCE", 0.0)
+    monkeypatch.setattr("zeroconv.database.INSTRUCTIONS", 1)
+    with pytest.raises(ServiceError) as caught:
+        gallery.find("a" * 499 + "b")
+    assert caught.value.failure.code == "deadline" and caught.value.failure.field == "query"
+
+
+def test_a_file_whose_making_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "service.sqlite"
+    (tmp_path / "service.sqlite.new").write_bytes(b"torn")
+    with monkeypatch.context() as patch:
+        patch.setattr("zeroconv.database.connect", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Database.create(path, SERVICE)
+    assert not path.exists()
+    Database.create(path, SERVICE).close()
+    assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(FileExistsError):
+        Database.create(path, SERVICE)

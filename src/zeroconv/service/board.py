@@ -77,19 +77,22 @@ class JobBoard:
         return job
 
     def adopt(self, job: Job) -> None:
-        """Queue a job of an earlier service; one over which the service ended twice has failed."""
+        """Queue a job of an earlier service: before all others if it had begun, else in its client's turn as before.
+
+        One over which the service ended twice has failed.
+        """
         with self.lock:
             if job.attempts >= ATTEMPTS:
                 self.jobs.end(job.id, "failed", error=INTERRUPTED)
             else:
                 self.jobs.put_back(job.id, job.attempts)
-                self.wait(job, 0)
+                self.wait(job, 0 if job.state == "running" else 1, had_place=True)
 
-    def wait(self, job: Job, level: int) -> None:
+    def wait(self, job: Job, level: int, had_place: bool = False) -> None:
         """A job takes its place in the queue."""
         self.live[job.id] = Progress(time.monotonic() + self.seconds)
         log = self.logs.open(job.id)
-        self.turns.add(job.id, job.client, level)
+        self.turns.add(job.id, job.client, level, had_place)
         log.add("queued", {"position": self.position(job.id) or 0})
 
     def require_room(self, client: str) -> None:
@@ -169,20 +172,22 @@ class JobBoard:
             self.metrics.observe("zeroconv_job_seconds", seconds)
 
     def close(self, job: str, state: str, messages: list[dict[str, Any]], error: Failure | None = None) -> None:
-        """Note the end of a job, and tell whoever follows it."""
-        self.jobs.end(job, state, messages, error)
-        self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
-        self.metrics.count("zeroconv_jobs_total", state=state)
+        """Note the end of a job, and tell whoever follows it, even where the end cannot be kept."""
+        try:
+            self.jobs.end(job, state, messages, error)
+        finally:
+            self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
+            self.metrics.count("zeroconv_jobs_total", state=state)
 
-    def retry(self, job: str, attempts: int) -> None:
+    def retry(self, job: Job) -> None:
         """A job whose worker died waits again, before all others."""
-        self.jobs.put_back(job, attempts)
+        self.jobs.put_back(job.id, job.attempts)
         with self.lock:
-            progress = self.live[job]
+            progress = self.live[job.id]
             progress.cancel, progress.step, progress.messages = None, 0, [RETRIED]
-        self.logs.open(job).add("message", RETRIED)
-        self.turns.add(job, "", level=0)
-        self.logs.open(job).add("queued", {"position": 0})
+        self.logs.open(job.id).add("message", RETRIED)
+        self.turns.add(job.id, job.client, level=0)
+        self.logs.open(job.id).add("queued", {"position": 0})
 
     def is_unwanted(self, job: str) -> bool:
         """Whether a job that runs was cancelled."""

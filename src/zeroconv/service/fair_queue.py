@@ -35,13 +35,19 @@ class FairQueue:
         held = sum(owner == client for _, owner in self.where.values())
         return held < self.capacity - len(self)
 
-    def add(self, job: str, client: str, level: int = 1) -> bool:
+    def add(self, job: str, client: str, level: int = 1, had_place: bool = False) -> bool:
         """Add a job at the end of its client's.
 
+        Args:
+            job: it.
+            client: whose.
+            level: of urgency.
+            had_place: for one that waited before, for which there is always room, as there is in level 0.
+
         Returns:
-            Whether there was room; a job of level 0, which had a place before, always has.
+            Whether there was room.
         """
-        if level and not self.has_room(client):
+        if level and not had_place and not self.has_room(client):
             return False
         self.levels[level].setdefault(client, deque()).append(job)
         self.where[job] = level, client

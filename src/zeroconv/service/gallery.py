@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from zeroconv.database import Database, Row
-from zeroconv.service.failure import MissingError
-from zeroconv.service.pictures import ID, PictureStore
+from zeroconv.service.failure import Failure, MissingError, ServiceError
+from zeroconv.service.pictures import ID, PICTURE, PictureStore
 
 __all__ = ["Gallery", "Page"]
 
 WORDS = 16  # of a search that count
+SEARCHED = 1000  # letters of a prompt
+PATIENCE = 2.0  # seconds of a search
+NEEDED = (
+    "SELECT 1 FROM gallery WHERE request LIKE :picture UNION ALL "
+    "SELECT 1 FROM job WHERE state IN ('queued', 'running') AND request LIKE :picture LIMIT 1"
+)
+"""Whether a picture is part of what makes another one, or of a job that has not ended."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,22 @@ class Gallery:
             query: words, in any case; none finds all.
             before: the cursor of an earlier page.
             limit: how many at most.
+
+        Raises:
+            ServiceError: the search takes too long.
         """
         words = [escape(word) for word in query.split()[:WORDS]]
-        where = ["prompt LIKE ? ESCAPE '\\'"] * len(words) + (["number < ?"] if before is not None else [])
+        where = [f"substr(prompt, 1, {SEARCHED}) LIKE ? ESCAPE '\\'"] * len(words) + (
+            ["number < ?"] if before is not None else []
+        )
         values: list[Any] = [f"%{word}%" for word in words] + ([before] if before is not None else [])
         condition = f"WHERE {' AND '.join(where)}" if where else ""
-        rows = self.database.read(f"SELECT * FROM gallery {condition} ORDER BY number DESC LIMIT ?", *values, limit + 1)
+        asked = f"SELECT * FROM gallery {condition} ORDER BY number DESC LIMIT ?"
+        try:
+            rows = self.database.search(asked, *values, limit + 1, seconds=PATIENCE)
+        except TimeoutError as error:
+            said = Failure("deadline", f"nothing more was found within {PATIENCE:g} s", "query", "search for other words")
+            raise ServiceError(said) from error
         more = len(rows) > limit
         return Page([describe(row) for row in rows[:limit]], rows[limit - 1]["number"] if more else None)
 
@@ -87,7 +104,7 @@ class Gallery:
         return describe(rows[0])
 
     def remove(self, picture: str) -> None:
-        """Delete a picture with its file; maps go when nobody uses them, with `sweep`.
+        """Delete a picture, and its file if nothing else needs it; maps go when nobody uses them, with `sweep`.
 
         Raises:
             MissingError: it is not in the gallery.
@@ -95,7 +112,9 @@ class Gallery:
         with self.database.write() as change:
             if not change.execute("DELETE FROM gallery WHERE id = ?", (picture,)).rowcount:
                 raise MissingError(f"there is no picture {picture[:64]!r} in the gallery")
-        self.pictures.remove(picture)
+            needed = change.execute(NEEDED, {"picture": f"%{PICTURE}{picture}%"}).fetchone()
+        if needed is None:
+            self.pictures.remove(picture)
 
     def used(self) -> set[str]:
         """The ids of all pictures that a row of the gallery, or a job that has not ended, speaks of."""

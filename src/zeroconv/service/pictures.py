@@ -27,6 +27,7 @@ PICTURE = "picture:"
 """Before the id of a stored picture in a request."""
 ID = re.compile(r"[0-9a-f]{64}")
 PNG = b"\x89PNG\r\n\x1a\n"
+WRITING = 3600.0  # seconds after which a file is not being written any more
 RESERVE = 256 * 2**20  # bytes of the disk that pictures which somebody sends leave free
 
 
@@ -145,6 +146,17 @@ class PictureStore:
         self.keep(content, name)
         return StoredPicture(name, *image.size)
 
+    def touch(self, picture: str) -> None:
+        """A picture is used from now on, as if it was sent again.
+
+        Raises:
+            MissingError: there is none.
+        """
+        try:
+            os.utime(self.path(picture))
+        except FileNotFoundError as error:
+            raise MissingError(f"there is no picture {picture[:64]!r} here") from error
+
     def keep(self, content: bytes, name: str) -> None:
         """Write bytes under their name, unless they are there."""
         if self.place(name).is_file():
@@ -153,8 +165,11 @@ class PictureStore:
         if shutil.disk_usage(self.folder).free < RESERVE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         part = self.incoming / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
-        part.write_bytes(content)
-        self.adopt(part, name)
+        try:
+            part.write_bytes(content)
+            self.adopt(part, name)
+        finally:
+            part.unlink(missing_ok=True)
 
     def adopt(self, part: Path, name: str | None = None) -> str:
         """Take a file into the store under the SHA-256 of its bytes.
@@ -182,8 +197,13 @@ class PictureStore:
         if ID.fullmatch(picture):
             self.place(picture).unlink(missing_ok=True)
 
+    def empty(self) -> None:
+        """Delete files that a crash left half written; nobody may be writing."""
+        for part in self.incoming.iterdir():
+            part.unlink(missing_ok=True)
+
     def sweep(self, used: Container[str], older: float) -> int:
-        """Delete what nobody uses: pictures that were sent long ago, and files that a crash left half written.
+        """Delete what nobody uses: pictures that were sent long ago, and files that were left half written.
 
         Args:
             used: ids that stay.
@@ -192,14 +212,23 @@ class PictureStore:
         Returns:
             How many were deleted.
         """
+        now, count = time.time(), 0
         for part in self.incoming.iterdir():
-            part.unlink(missing_ok=True)
-        limit, count = time.time() - older, 0
+            if age(part, now) > WRITING:
+                part.unlink(missing_ok=True)
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
-            if path.name not in used and path.stat().st_mtime < limit:
+            if path.name not in used and age(path, now) > older:
                 path.unlink(missing_ok=True)
                 count += 1
         return count
+
+
+def age(path: Path, now: float) -> float:
+    """Seconds since a file was written; 0 for one that is gone."""
+    try:
+        return now - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def sent_size(picture: Bytes) -> tuple[int, int]:

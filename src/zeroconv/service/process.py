@@ -14,6 +14,7 @@ __all__ = ["WorkerProcess", "warm_up"]
 
 PRELOADED = ["zeroconv.service.worker", "zeroconv.service.preloaded"]
 OFFLINE = "HF_HUB_OFFLINE"
+STARTING = threading.Lock()  # the environment is that of all threads
 STOPPING = 2.0  # seconds until a worker that was told to stop is killed
 
 
@@ -32,15 +33,16 @@ def context() -> Any:
 @contextmanager
 def offline() -> Generator[None]:
     """Processes that are made inside fetch nothing: what is not on this machine is not fetched for a request."""
-    before = os.environ.get(OFFLINE)
-    os.environ[OFFLINE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[OFFLINE]
-        else:
-            os.environ[OFFLINE] = before
+    with STARTING:
+        before = os.environ.get(OFFLINE)
+        os.environ[OFFLINE] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[OFFLINE]
+            else:
+                os.environ[OFFLINE] = before
 
 
 def warm_up() -> None:

@@ -70,7 +70,13 @@ class Readings:
         if not self.turns.add(key, client):
             del self.tasks[key]
             raise BusyError(f"{len(self.turns)} wait already", self.times.retry_after(len(self.turns) // 2))
+        future.add_done_callback(lambda ended: self.forget(key) if ended.cancelled() else None)
         return future
+
+    def forget(self, key: str) -> None:
+        """Give up the place of a task for which nobody waits any more."""
+        if self.turns.remove(key):
+            del self.tasks[key]
 
     def run(self) -> None:
         """Do tasks until `stop`; in the process that does them another one takes the place of one that died."""
@@ -85,7 +91,7 @@ class Readings:
                     task.future.set_exception(error)
                 self.times.note(time.monotonic() - begun)
         self.process.close()
-        for task in self.tasks.values():
+        for task in list(self.tasks.values()):
             task.future.cancel()
 
     def perform(self, task: Task, key: str) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """What a request to a service may name: pictures that it holds or that are in the store, and networks that are listed."""
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from zeroconv import conditions
 from zeroconv.data_uri import is_data_uri, read_data_uri
@@ -66,7 +65,7 @@ def store_picture(picture: str, field: str, store: PictureStore) -> str:
         if is_data_uri(picture):
             return PICTURE + store.add(read_data_uri(picture).getvalue()).id
         if picture.startswith(PICTURE):
-            store.path(picture.removeprefix(PICTURE))
+            store.touch(picture.removeprefix(PICTURE))
             return picture
     except (ValueError, MissingError) as error:
         raise InputError(str(error), field=field) from error
@@ -104,12 +103,28 @@ def check_text(request: GenerationRequest) -> None:
     Raises:
         InputError: one is not.
     """
-    values = request.model_dump(mode="json")
-    for field in values:
-        try:
-            json.dumps(values[field], ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise InputError(f"{field} holds half of a letter, which is no text", field=field) from None
+    for field, value in request.model_dump(mode="json").items():
+        if not all(text.isascii() or is_text(text) for text in texts_in(value)):  # pictures are long, and ASCII
+            raise InputError(f"{field} holds half of a letter, which is no text", field=field)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in plain values, the names in it included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        inside: Any = cast("dict[str, Any]", value).items() if isinstance(value, dict) else value
+        for one in inside:
+            yield from texts_in(list(one) if isinstance(one, tuple) else one)
+
+
+def is_text(text: str) -> bool:
+    """Whether a text can be written."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_limits(request: GenerationRequest, limits: Limits) -> None:

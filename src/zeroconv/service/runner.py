@@ -94,7 +94,7 @@ class Runner:
             if self.board.is_unwanted(job):
                 self.board.end(job, "cancelled")
             elif attempts < ATTEMPTS:
-                self.board.retry(job, attempts)
+                self.board.retry(begun)
             else:
                 self.board.end(job, "failed", DIED)
             return

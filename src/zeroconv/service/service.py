@@ -1,7 +1,9 @@
 """The service: takes requests, has them done by its workers, and keeps what comes of them. Any server may stand before it."""
 
+import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +34,7 @@ __all__ = ["Service"]
 
 GRACE = 5.0  # seconds that a running job has to end in when the service stops
 DAY = 24 * 3600.0
+TIDYING = DAY / 4  # seconds between looks at what nobody needs any more
 UNUSED = 7 * DAY  # seconds after which a picture that nobody uses is deleted
 FORGOTTEN = 30 * DAY  # and a job that has ended
 LONGEST_START = 600.0  # seconds in which all networks must have been looked at
@@ -66,6 +69,7 @@ class Service:
         self.readings = Readings(WorkerProcess(*shared, "cpu", settings.threads), settings.limits.reading_seconds)
         self.catalogue: Catalogue | None = None
         self.runs = Runs(runs, dict(settings.data), settings.devices, settings.threads, self.fixed)
+        self.stopping, self.tidying = threading.Event(), threading.Thread(target=self.keep_tidy, name="tidying", daemon=True)
 
     def start(self) -> Catalogue:
         """Start the workers, look at every network, and queue again what was not done when the service ended.
@@ -83,14 +87,30 @@ class Service:
         for runner in self.runners:
             runner.launch()
         self.catalogue = self.look(self.runners[0].process)
-        self.jobs.forget(FORGOTTEN)
-        self.pictures.sweep(self.gallery.used(), UNUSED)
+        self.pictures.empty()
+        self.tidy()
         for job in self.jobs.unfinished():
             self.board.adopt(job)
         self.readings.start()
         for runner in self.runners:
             runner.thread.start()
+        self.tidying.start()
         return self.catalogue
+
+    def tidy(self) -> None:
+        """Delete jobs that ended long ago, and pictures that nobody uses.
+
+        Raises:
+            OSError: something cannot be read or deleted.
+        """
+        self.jobs.forget(FORGOTTEN)
+        self.pictures.sweep(self.gallery.used(), UNUSED)
+
+    def keep_tidy(self) -> None:
+        """Tidy every now and then, until the service stops."""
+        while not self.stopping.wait(TIDYING):
+            with suppress(OSError, InputError):  # the next time may be better
+                self.tidy()
 
     def look(self, process: WorkerProcess) -> Catalogue:
         """What there is, as a worker sees it.
@@ -186,6 +206,9 @@ class Service:
         """
         self.board.stop_at = time.monotonic() + grace
         self.board.turns.close()
+        self.stopping.set()
+        if self.tidying.is_alive():
+            self.tidying.join()
         self.readings.stop()
         self.runs.stop()
         for runner in self.runners:

@@ -26,10 +26,10 @@ class Turns:
         with self.changed:
             return self.queue.has_room(client)
 
-    def add(self, entry: str, client: str, level: int = 1) -> bool:
+    def add(self, entry: str, client: str, level: int = 1, had_place: bool = False) -> bool:
         """See `FairQueue.add`."""
         with self.changed:
-            added = self.queue.add(entry, client, level)
+            added = self.queue.add(entry, client, level, had_place)
             self.changed.notify()
             return added
 

@@ -17,6 +17,7 @@ MEMORY = 512 * 2**20  # bytes of bodies that are on their way at a time
 OWN_HEADERS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 READING = ("GET", "HEAD")
 PROBES = ("/health", "/ready")
+STRUCTURE = (b"[", b"{", b",")
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Body:
         longest: bytes.
         kinds: content types; one that ends in "/" stands for all that begin so.
         is_optional: whether nothing, of no kind, may be sent as well.
+        values: in JSON, by its brackets and commas: nobody else is answered while they are read.
     """
 
     longest: int = 8192
     kinds: tuple[str, ...] = ("application/json",)
     is_optional: bool = False
+    values: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -136,14 +139,15 @@ class Guard:
         if not is_known and not (body.is_optional and is_empty):
             await self.refuse(send, Refusal(415, f"expected {' or '.join(body.kinds)}".replace("image/", "image/*")))
             return
-        reading, patience = Reading(self, body.longest), PATIENCE + (int(said) or body.longest) / SLOWEST
+        most = body.values if kind == "application/json" else None
+        reading, patience = Reading(self, body.longest, most), PATIENCE + (int(said) or body.longest) / SLOWEST
         try:
             async with asyncio.timeout(patience):
                 content = await reading.read(receive)
         except TimeoutError:
             await self.refuse(send, Refusal(408, f"the request did not come within {patience:.0f} seconds"))
-        except OverflowError:
-            await self.refuse(send, too_long)
+        except OverflowError as error:
+            await self.refuse(send, Refusal(413, f"at most {body.values} values may be sent") if error.args else too_long)
         except MemoryError:
             await self.refuse(send, Refusal(503, "too much is being sent at a time", (("Retry-After", "5"),)))
         else:
@@ -176,16 +180,17 @@ class Reading:
     Args:
         guard: that reads it.
         longest: bytes.
+        values: brackets and commas; None for what is no JSON.
     """
 
-    def __init__(self, guard: Guard, longest: int) -> None:
-        self.guard, self.longest, self.held = guard, longest, 0
+    def __init__(self, guard: Guard, longest: int, values: int | None = None) -> None:
+        self.guard, self.longest, self.values, self.held = guard, longest, values, 0
 
     async def read(self, receive: Any) -> bytes | None:
         """All of it; None when the client left.
 
         Raises:
-            OverflowError: it is longer.
+            OverflowError: it is longer, or holds more values.
             MemoryError: together with others it is too much.
         """
         parts: list[bytes] = []
@@ -199,6 +204,10 @@ class Reading:
             self.guard.held += len(part)
             if self.held > self.longest:
                 raise OverflowError
+            if self.values is not None:
+                self.values -= sum(map(part.count, STRUCTURE))
+                if self.values < 0:
+                    raise OverflowError("values")
             if self.guard.held > MEMORY:
                 raise MemoryError
             if not message.get("more_body"):

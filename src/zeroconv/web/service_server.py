@@ -10,6 +10,7 @@ from typing import Any
 from zeroconv.errors import InputError
 from zeroconv.service import Service
 from zeroconv.web.app import EXTRA, service_app
+from zeroconv.web.patience import patient
 from zeroconv.web.public_host import ALL, bracketed, check_reach, public_host
 
 __all__ = ["ServiceServer"]
@@ -42,6 +43,7 @@ class ServiceServer:
         check_reach(host, urls, token)
         try:
             import uvicorn
+            from uvicorn.protocols.http.auto import AutoHTTPProtocol
         except ImportError as error:
             raise InputError("the service needs uvicorn, which is not installed", hint=EXTRA) from error
         hosts = (*map(public_host, urls), *(() if host in ALL else (host,)))
@@ -49,7 +51,7 @@ class ServiceServer:
         self.config = uvicorn.Config(
             service_app(service, hosts, token, is_https), host=host.strip("[]"), port=port, log_config=None,
             log_level="critical", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=GRACE, ws="none", lifespan="off", proxy_headers=False,
+            timeout_graceful_shutdown=GRACE, ws="none", lifespan="off", proxy_headers=False, http=patient(AutoHTTPProtocol),
         )  # fmt: skip
         self.service, self.server = service, uvicorn.Server(self.config)
         try:

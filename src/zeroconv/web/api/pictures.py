@@ -1,10 +1,13 @@
 """Pictures in, pictures out; maps of them, and requests that they carry."""
 
+import asyncio
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zeroconv import conditions
 from zeroconv.errors import under_field
 from zeroconv.service import Service
+from zeroconv.service.catalogue import Catalogue
 from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import check_parameters, store_picture
 from zeroconv.web.api.bodies import CheckBody, ExtractBody, PictureAnswer
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "add_picture_routes"]
 
+DECODING = 2  # pictures at a time: one may take 300 MB
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 """A picture never changes under its name."""
 UPLOAD: dict[str, Any] = {
@@ -28,11 +32,16 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
     from fastapi import Query, Request, Response
     from fastapi.concurrency import run_in_threadpool
 
-    seconds = service.settings.limits.reading_seconds + 1
+    described: dict[Catalogue, bytes] = {}  # once: it takes longer than any other answer
+    seconds, decoding = service.settings.limits.reading_seconds + 1, asyncio.Semaphore(DECODING)
 
-    @router.get("/options", summary="What there is")
-    def show_options() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return options(service)
+    @router.get("/options", response_model=dict[str, Any], summary="What there is")
+    def show_options() -> Response:  # pyright: ignore[reportUnusedFunction]
+        known = service.known()
+        if known not in described:
+            described.clear()
+            described[known] = json.dumps(options(service)).encode()
+        return Response(described[known], media_type="application/json")
 
     @router.post("/pictures", status_code=201, openapi_extra=UPLOAD, summary="Keep a picture")
     async def keep_picture(request: Request) -> PictureAnswer:  # pyright: ignore[reportUnusedFunction]
@@ -42,12 +51,15 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
         return PictureAnswer(**vars(stored))
 
     @router.get("/pictures/{picture}", response_class=Response, summary="A picture")
-    def show_picture(  # pyright: ignore[reportUnusedFunction]
+    async def show_picture(  # pyright: ignore[reportUnusedFunction]
         picture: str, width: Annotated[int | None, Query(ge=16, le=2048)] = None
     ) -> Response:
-        if width is None:
-            return Response(service.pictures.read_png(picture), media_type="image/png", headers=KEPT)
-        return Response(service.pictures.read_preview(picture, width), media_type="image/webp", headers=KEPT)
+        async with decoding:
+            if width is None:
+                content = await run_in_threadpool(service.pictures.read_png, picture)
+                return Response(content, media_type="image/png", headers=KEPT)
+            content = await run_in_threadpool(service.pictures.read_preview, picture, width)
+            return Response(content, media_type="image/webp", headers=KEPT)
 
     @router.post("/extract", summary="The map of a picture")
     async def extract(body: ExtractBody, request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

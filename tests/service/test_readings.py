@@ -38,3 +38,8 @@ def test_threads_that_start_processes_leave_the_environment_as_it_was(monkeypatc
     for thread in threads:
         thread.join()
     assert OFFLINE not in os.environ and inside.broken
+
+
+def test_what_never_began_can_end() -> None:
+    """A service whose port is taken says that, and nothing of its threads."""
+    Readings(cast(Any, None), 60.0).stop()

@@ -128,4 +128,5 @@ class Readings:
     def stop(self) -> None:
         """End, the task that is being done included."""
         self.turns.close()
-        self.thread.join()
+        if self.thread.is_alive():
+            self.thread.join()

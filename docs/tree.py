@@ -36,6 +36,7 @@ FOLDERS = {
 }
 FILES = {
     "Makefile": "`make demo`, `make test`, `make check`",
+    "Containerfile": "The page and the service in a container",
     "pyproject.toml": "The package, its dependencies, and the settings of ruff, pyright and pytest",
     "constraints.txt": "The versions that `make` installs",
     ".ci/run": "What a merge must pass",
@@ -79,7 +80,7 @@ def line(path: Path, depth: int) -> str:
 
 def tree() -> str:
     """The whole tree as a block of Markdown."""
-    root = [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt", "LICENSE")]
+    root = [ROOT / name for name in ("Makefile", "Containerfile", "pyproject.toml", "constraints.txt", "LICENSE")]
     root += sorted(ROOT.glob("*.md"))
     written = [line(path, 0) for path in root]
     written += [f"{'.ci/run':{WIDTH}}{FILES['.ci/run']}"]

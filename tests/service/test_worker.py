@@ -187,7 +187,7 @@ def run_out() -> None:
 def started(small: Small, name: str, prepare: Any = None, **limits: Any) -> Service:
     made = Service(small.settings(name, **limits))
     process = made.runners[0].process
-    process.arguments = (*process.arguments[:4], prepare)
+    process.arguments = (*process.arguments[:4], prepare, process.arguments[5])
     made.start()
     return made
 

@@ -8,14 +8,13 @@ import re
 import shutil
 import time
 from collections.abc import Container
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from PIL import Image
 
-from zeroconv.checkpoints.files.atomic import sync
+from zeroconv.checkpoints.files.atomic import move
 from zeroconv.errors import InputError
 from zeroconv.images import decode
 from zeroconv.picture_files import open_lazily, photo_scale, upright_size
@@ -186,10 +185,7 @@ class PictureStore:
                 name = hashlib.file_digest(file, "sha256").hexdigest()
         place = self.place(name)
         place.parent.mkdir(exist_ok=True)
-        sync(part)
-        os.replace(part, place)
-        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is complete
-            sync(place.parent)
+        move(part, place)
         return name
 
     def remove(self, picture: str) -> None:

@@ -35,15 +35,28 @@ def replacing(path: Path) -> Generator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
-        sync(part)
-        os.replace(part, path)
-        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is complete
-            sync(path.parent)
+        move(part, path)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def move(part: Path, path: Path) -> None:
+    """Give a file that is whole another name, in one step; what had that name is gone. Both are on the disk then.
+
+    Args:
+        part: the file, on the same file system.
+        path: its name from now on.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    sync(part)
+    os.replace(part, path)
+    with suppress(OSError):  # some file systems cannot sync a folder; the file itself is complete
+        sync(path.parent)
 
 
 def sync(path: Path) -> None:

@@ -129,7 +129,7 @@ def after_memory_ran_out(folder: Path) -> Counter[str]:
 
     service = Service(ServiceSettings(folder, devices=("cpu",)))
     process = service.runners[0].process
-    process.arguments = (*process.arguments[:4], run_out)
+    process.arguments = (*process.arguments[:4], run_out, process.arguments[5])
     service.start()
     found = Counter[str]()
     try:

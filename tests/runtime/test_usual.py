@@ -1,6 +1,7 @@
 """How networks are run unless somebody says otherwise: by steps, device and memory, never by the clock."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from zeroconv.messages import Message, listen
 from zeroconv.runtime import choice, memory
 from zeroconv.runtime.choice import PAYS, usual_runtime
 from zeroconv.runtime.planned_unet import PlannedUNet
+from zeroconv.runtime.ways import Ways
 
 
 def test_plans_pay_from_a_number_of_steps_on_where_layers_can_be_packed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +62,9 @@ def test_a_pipeline_takes_the_usual_way_until_it_is_told_another() -> None:
     plain = pipeline("a house", num_inference_steps=PAYS).latents
     assert not torch.equal(usual, plain) and float((usual - plain).norm() / plain.norm()) < 1e-4
     assert torch.equal(pipeline("a house", num_inference_steps=PAYS - 1).latents, fewer)
+
+
+def test_weights_in_8_bits_are_never_packed(base: StableDiffusion) -> None:
+    for runtime in (None, "plan"):
+        assert Ways(replace(base, options={"weights": "int8"}), runtime).way(20) == "torch"
+        assert Ways(base, "plan").way(20) == "plan"

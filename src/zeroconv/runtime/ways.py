@@ -56,7 +56,6 @@ class Ways:
             if runtime in ("openvino", "auto"):
                 message = f"the base's weights are in 8 bits, which {runtime} does not run"
                 raise InputError(message, field="runtime", hint="leave out the runtime, or weights in 8 bits")
-            runtime = "torch"  # a plan would pack them as whole numbers again
         away = None if offload is None else Offload(offload, base.device)
         if away is not None:
             base.to("cpu")
@@ -74,6 +73,8 @@ class Ways:
 
     def way(self, steps: int) -> Runtime:
         """The runtime of pictures of so many denoising steps."""
+        if self.base.options.get("weights") is not None:
+            return "torch"  # a plan would pack them as whole numbers again
         return self.runtime or usual_runtime(self.base.unet, steps)
 
     def runner(self, steps: int) -> UNetRunner:

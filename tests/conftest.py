@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.shelf import Shelf, build_shelf
-from tests.tiny import NANO, SDXL, build_base, build_unet
+from tests.tiny import COUNTERS, NANO, SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
 
 hypothesis.settings.register_profile("proof", deadline=None, derandomize=True, database=None, max_examples=15)
@@ -29,6 +29,14 @@ def one_thread() -> Iterator[None]:
 def seeded() -> None:
     """The global generator of torch, for layers that are born in a test."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def uncounted() -> Iterator[None]:
+    """No test leaves a counter on networks that others share."""
+    yield
+    while COUNTERS:
+        COUNTERS.pop().remove()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from zeroconv.control import ControlNet
@@ -222,10 +223,14 @@ def build_map(width: int = 64, height: int = 64, seed: int = 0) -> Image.Image:
     return Image.fromarray(blocks.numpy()).resize((width, height), Image.Resampling.NEAREST)
 
 
+COUNTERS: list[RemovableHandle] = []
+"""Hooks of this test, which are taken off at its end: bases are shared by many."""
+
+
 def count_calls(network: nn.Module) -> list[int]:
-    """A list that grows by the batch size at each forward pass of `network`."""
+    """A list that grows by the batch size at each forward pass of `network` in this test."""
     calls: list[int] = []
-    network.register_forward_hook(lambda _module, args, _output: calls.append(len(args[0])))
+    COUNTERS.append(network.register_forward_hook(lambda _module, args, _output: calls.append(len(args[0]))))
     return calls
 
 

@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from tests.tiny import COUNTERS
 from zeroconv import ControlNet, ControlPipeline, StableDiffusion
 from zeroconv.control import ActiveControl, ControlledUNet
 from zeroconv.control.reuse import Reuse
@@ -29,13 +30,12 @@ def network() -> ControlNet:
     return ControlNet.from_pretrained("tiny-canny")
 
 
-def count_calls(monkeypatch: pytest.MonkeyPatch, network: ControlNet, base: StableDiffusion) -> dict[str, int]:
-    """How often the control, the encoder and the decoder are run from now on."""
+def count_parts(network: ControlNet, base: StableDiffusion) -> dict[str, int]:
+    """How often the control, the encoder and the decoder are run from now on in this test."""
     seen = {"control": 0, "encoder": 0, "decoder": 0}
 
     def counted(module: Any, name: str) -> None:
-        handle = module.register_forward_hook(lambda *_: seen.update({name: seen[name] + 1}))
-        monkeypatch.setattr(module, "_counter", handle, raising=False)
+        COUNTERS.append(module.register_forward_hook(lambda *_: seen.update({name: seen[name] + 1})))
 
     counted(network.controlnet_mid_block, "control")
     counted(base.unet.conv_in, "encoder")
@@ -48,9 +48,9 @@ def make(base: StableDiffusion, network: ControlNet, **settings: Any) -> Tensor:
     return pipeline("a red house", [control], num_inference_steps=6, guidance_scale=4.0, seed=3, **settings).latents
 
 
-def test_what_is_computed_in_how_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_computed_in_how_many_steps() -> None:
     base, network = StableDiffusion.from_pretrained("tiny"), ControlNet.from_pretrained("tiny-canny")
-    seen = count_calls(monkeypatch, network, base)
+    seen = count_parts(network, base)
     for settings, expected in (
         ({}, (6, 6, 6)),
         ({"control_every": 2}, (3, 6, 6)),

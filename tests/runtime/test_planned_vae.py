@@ -82,7 +82,11 @@ def test_what_no_plan_computes_runs_as_it_is_and_is_told() -> None:
     vae.decoder.register_forward_hook(lambda *_: seen.append(3))
     with listen(told.append):
         assert distance(PlannedAutoencoder(vae).decode(z), expected) < CLOSE
-    assert 3 in seen
+        assert distance(PlannedAutoencoder(vae, 64).decode(torch.cat([z, z], 3)), vae.decode(torch.cat([z, z], 3)).sample) < 0.5
+        vae.encoder.register_forward_hook(lambda *_: seen.append(4))
+        images = torch.randn(1, 3, 64, 128)
+        assert distance(PlannedAutoencoder(vae, 64).encode(images), vae.encode(images).latent_dist.mean) < 0.5
+    assert {3, 4} <= set(seen)
 
 
 @torch.no_grad()

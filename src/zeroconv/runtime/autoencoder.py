@@ -131,7 +131,7 @@ class AutoencoderPlan:
             self.small = [*self.plan_middle(module.mid_block), *self.plan_norm(module), self.prepare(module.conv_out)]
         else:
             self.unknown.add(type(network).__name__)
-            self.small, self.large = [network], []
+            self.small, self.large = [], [network]
 
     def plan_part(self, make: Callable[[nn.Module, Prepare], Part], module: nn.Module) -> Part:
         """A part by its plan; one that no plan computes runs as it is."""

@@ -1,5 +1,6 @@
 """What all rooms' proofs share: one thread, seeds, and a tiny base with random weights."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import hypothesis
 import pytest
 import torch
 
+from tests.postgres import PostgresServer, find_postgres
 from tests.shelf import Shelf, build_shelf
 from tests.tiny import NANO, SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
@@ -71,3 +73,22 @@ def xl_folder(xl: StableDiffusion) -> Path:
 def shelf(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     """Weight files of every kind; nobody changes them."""
     return build_shelf(tmp_path_factory.mktemp("shelf"), base)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, of which each worker of a parallel run has its own."""
+    if find_postgres() is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place for a database in which nothing is, of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "place.sqlite")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return f"{server.url}#t{secrets.token_hex(8)}"

@@ -75,6 +75,8 @@ def add_handlers(app: "FastAPI") -> None:
         return respond(Failure("input", f"{field or 'the request'}: {first['msg']}", field), 422)
 
     def handle_disk(_: "Request", error: Any) -> "Response":
+        if isinstance(error, ConnectionError):  # said once, where it was lost
+            return respond(Failure("storage", "the database does not answer now"), 503, {"Retry-After": "5"})
         logging.getLogger("zeroconv.web").error("storage", exc_info=error)
         said = f"the server cannot read or write its files: {error.strerror or type(error).__name__}"
         return respond(Failure("storage", said), 503, {"Retry-After": "5"})

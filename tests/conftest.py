@@ -1,7 +1,8 @@
 """What all rooms' proofs share: one thread, seeds, and a tiny base with random weights."""
 
+import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place for a database in which nothing is, of each kind."""
-    if request.param == "sqlite":
-        return str(tmp_path / "place.sqlite")
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return f"{server.url}#t{secrets.token_hex(8)}"
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes up places for databases in which nothing is, of each kind."""
+    server: PostgresServer | None = request.getfixturevalue("postgres") if request.param == "postgres" else None
+    names = (secrets.token_hex(8) for _ in itertools.count())
+    return lambda: str(tmp_path / f"{next(names)}.sqlite") if server is None else f"{server.url}#t{next(names)}"
+
+
+@pytest.fixture
+def place(new_place: Callable[[], str]) -> str:
+    """One of them."""
+    return new_place()

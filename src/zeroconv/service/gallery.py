@@ -62,9 +62,8 @@ class Gallery:
             results = None if found is None else json.loads(found[0])
             if results is None:
                 return False
-            if results[-1:] == [result]:
-                return True  # of the time before, whose answer was lost
-            results.append(result)
+            if results[-1:] != [result]:  # it is there where it was kept before, and the answer lost
+                results.append(result)
             change.execute("UPDATE job SET results = ? WHERE id = ?", (json.dumps(results), job))
             change.execute("DELETE FROM gallery WHERE id = ?", (result["picture"],))
             change.execute(

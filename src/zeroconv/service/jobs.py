@@ -102,7 +102,8 @@ class JobStore:
         """Give a sign of life."""
         with self.database.write() as change:
             change.execute(
-                f"INSERT INTO host (id, seen) VALUES (?, {self.database.clock}) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
+                f"INSERT INTO host (id, seen) VALUES (?, {self.database.clock}) "
+                "ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
                 (self.host,),
             )
 
@@ -122,7 +123,7 @@ class JobStore:
         alive = f"SELECT id FROM host WHERE seen > {self.database.clock} - ?"
         with self.database.write() as change:
             change.execute(f"UPDATE job SET host = ? WHERE {UNFINISHED} AND host NOT IN ({alive})", (self.host, silent))
-            change.execute(f"DELETE FROM host WHERE seen <= {self.database.clock} - ?", (silent,))
+            change.execute(f"DELETE FROM host WHERE id <> ? AND seen <= {self.database.clock} - ?", (self.host, silent))
 
     @retried
     def begin(self, job: str) -> Job | None:

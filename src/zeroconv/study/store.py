@@ -90,7 +90,7 @@ class Study:
     """
 
     def __init__(self, place: str | Path) -> None:
-        self.database = open_database(place, STUDY)
+        self.place, self.database = place, open_database(place, STUDY)
         head = self.database.read("SELECT kind, title, created FROM study")[0]
         self.kind: Kind = head["kind"]
         self.title: str = head["title"]

@@ -17,7 +17,6 @@ from zeroconv.service.service import declare_metrics
 from zeroconv.service.turns import Turns
 from zeroconv.service.wait_times import WaitTimes
 
-
 Make = Callable[..., JobBoard]
 
 

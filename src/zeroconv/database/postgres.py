@@ -102,6 +102,9 @@ class PostgresDatabase:
             raise OSError(f"cannot use {address}: {address.clean(error)}") from None
         return cls(url, schema)
 
+    def __str__(self) -> str:
+        return f"{self.space} in {self.address}"
+
     def __enter__(self) -> "PostgresDatabase":
         return self
 

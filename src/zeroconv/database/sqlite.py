@@ -111,6 +111,9 @@ class SQLiteDatabase:
         sync_folder(path.parent)
         return cls(path, schema)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def __enter__(self) -> "SQLiteDatabase":
         return self
 

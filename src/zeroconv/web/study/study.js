@@ -61,7 +61,7 @@ async function send(path, body) {
     show(reply.json);
   } else {
     await load(); // answered in another window, perhaps: show what is next
-    $("notice").textContent = reply.status === 409 ? "That question was answered already; this is the next one." : reply.json.error;
+    $("notice").textContent = reply.status === 409 ? "That question was answered already; this is the next one." : reply.json.error.message;
     setTimeout(() => ($("notice").textContent = ""), 6000);
   }
 }

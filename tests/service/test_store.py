@@ -141,6 +141,25 @@ def attempts(jobs: JobStore, name: str) -> int:
     return begun.attempts
 
 
+def test_the_oldest_go_where_a_number_is_kept(jobs: JobStore, gallery: Gallery, pictures: PictureStore) -> None:
+    job, made = jobs.add("a", {}).id, [result(pictures, number) for number in range(5)]
+    overlays = [pictures.add(encoded(size=(90 + number, 8))).id for number in range(5)]
+    for one, overlay in zip(made, overlays, strict=True):
+        one["controls"] = [{"map": "0" * 64, "overlay": overlay}, {"map": "0" * 64, "overlay": None}]
+        needs = {"prompt": "x", "init_image": f"picture:{made[0]['picture']}"} if one is made[4] else {"prompt": "x"}
+        gallery.add(job, one, needs)
+    jobs.end(job, "done")
+    assert gallery.trim(5) == 0 and gallery.trim(2) == 3 and gallery.trim(2) == 0
+    assert [row["id"] for row in gallery.find().pictures] == [made[4]["picture"], made[3]["picture"]]
+    assert [pictures.place(one["picture"]).exists() for one in made] == [True, False, False, True, True]  # one is needed
+    assert [pictures.place(one).exists() for one in overlays] == [False, False, False, True, True]
+    ended = [jobs.add("a", {}).id for _ in range(4)]
+    for name in ended:
+        jobs.end(name, "done")
+    jobs.trim(2)
+    assert jobs.counts() == {"done": 2} and jobs.get(ended[3]).state == jobs.get(ended[2]).state == "done"
+
+
 def test_a_job_that_has_ended_stays_as_it_is(jobs: JobStore) -> None:
     first, second = jobs.add("me", {"prompt": "a"}), jobs.add("you", {"prompt": "b"})
     assert [job.id for job in jobs.unfinished()] == [first.id, second.id]

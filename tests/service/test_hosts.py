@@ -13,7 +13,7 @@ import pytest
 
 from tests.postgres import PostgresServer
 from tests.serving import Small
-from zeroconv.generation import GenerationRequest
+from zeroconv.generation import BaseRequest, GenerationRequest
 from zeroconv.service import Service
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ def test_a_killed_host_leaves_its_jobs_to_another_which_does_them_once(
         assert wait(service, job, "done", "failed") == "done"
     assert sorted(row["prompt"] for row in service.gallery.find().pictures) == ["killed", "waits"]
     assert [service.jobs.get(job).attempts for job in jobs] == [2, 1]
-    request = GenerationRequest(prompt="restarted", base=small.base, num_inference_steps=300)
+    request = GenerationRequest(prompt="restarted", base=BaseRequest(name=small.base), num_inference_steps=300)
     running = service.submit(request, "a").id
     wait(service, running, "running")
     postgres.stop()

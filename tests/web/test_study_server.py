@@ -280,6 +280,6 @@ def test_what_is_not_installed_is_named(
     package: str, study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    assert main(["study", "serve", str(study.database.path), "--port", "0"]) == 1
+    assert main(["study", "serve", str(study.place), "--port", "0"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and 'pip install "zeroconv[serve]"' in error

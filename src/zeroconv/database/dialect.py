@@ -38,7 +38,7 @@ class PostgresRow:
 
 def make_row(cursor: Any) -> Callable[[Sequence[Any]], PostgresRow]:
     """Makes the rows of a query, as psycopg asks for it."""
-    places = {column.name: place for place, column in enumerate(cursor.description or ())}
+    places: dict[str, int] = {column.name: place for place, column in enumerate(cursor.description or ())}
     return lambda values: PostgresRow(values, places)
 
 

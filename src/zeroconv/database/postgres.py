@@ -87,7 +87,7 @@ class PostgresDatabase:
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (schema.application,))
                 if state(connection, space) is not None:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), f"{schema.name} in {address}")
-                if connection.execute("SELECT to_regnamespace(%s)", (space,)).fetchone()[0] is None:
+                if connection.execute("SELECT to_regnamespace(%s)", (space,)).fetchone()[0] is None:  # pyright: ignore[reportOptionalSubscript]
                     connection.execute(f"CREATE SCHEMA {space}".encode())
                 connection.execute(f"SET LOCAL search_path TO {space}".encode())
                 connection.execute(b"CREATE TABLE zeroconv (application BIGINT, version BIGINT, token TEXT)")

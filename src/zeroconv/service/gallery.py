@@ -154,7 +154,7 @@ class Gallery:
 
     def used(self) -> set[str]:
         """The ids of all pictures that a row of the gallery, or a job that has not ended, speaks of."""
-        texts = self.database.read("SELECT id || ' ' || request || controls FROM gallery")
+        texts = list(self.database.read("SELECT id || ' ' || request || controls FROM gallery"))
         texts += self.database.read(f"SELECT request || results FROM job WHERE {UNFINISHED}")
         return {name for row in texts for name in ID.findall(str(row[0]))}
 

@@ -17,6 +17,7 @@ __all__ = [
     "check_limits",
     "check_names",
     "check_parameters",
+    "check_start",
     "check_text",
     "map_pictures",
     "open_parameters",
@@ -146,6 +147,24 @@ def check_limits(request: GenerationRequest, limits: Limits) -> None:
             raise InputError(f"{field} is {got}{letters}; expected {most} at most here", field=field)
     if request.seed + request.num_images > 2**64:
         raise InputError(f"seed is {request.seed}; the last picture's would be beyond 2^64", field="seed")
+
+
+def check_start(request: GenerationRequest, store: PictureStore, limits: Limits) -> None:
+    """That pictures that take their size from the picture they start from are no larger than others may be.
+
+    Args:
+        request: its pictures are in the store.
+        store: it.
+        limits: of requests.
+
+    Raises:
+        InputError: they are.
+    """
+    if request.size is None and request.init_image is not None:
+        width, height = store.size(request.init_image.removeprefix(PICTURE))
+        if max(width, height) > limits.longest_side:
+            said = f"init_image is {width}x{height} pixels, and so would be the pictures; expected {limits.longest_side} a side"
+            raise InputError(f"{said} at most here", field="init_image", hint="say a size, and it is resized and cut to it")
 
 
 def open_parameters(condition: str) -> dict[str, Any]:

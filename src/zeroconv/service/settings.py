@@ -50,6 +50,9 @@ class ServiceSettings:
         threads: of a worker on a CPU; None leaves it to torch.
         limits: of requests.
         data: folders of pairs that trainings may be started on, as (name, folder).
+        database: `postgresql://…`, where the state is in place of a file, for several that share the folder; it may hold a
+            password, and is not shown.
+        keep: pictures of the gallery, and jobs that have ended; the oldest go first. None keeps all pictures.
     """
 
     folder: Path
@@ -60,3 +63,5 @@ class ServiceSettings:
     threads: int | None = None
     limits: Limits = field(default_factory=Limits)
     data: tuple[tuple[str, Path], ...] = ()
+    database: str | None = field(default=None, repr=False)
+    keep: int | None = None

@@ -9,7 +9,7 @@ import torch
 from experiments.paper import figure_8
 from experiments.paper.appearance import appearance
 from experiments.paper.rows import Rows, difference, ratio, write_page
-from experiments.paper.scenes import Maps
+from experiments.paper.scenes import Maps, open_tiny
 from experiments.paper.training import Trained
 from PIL import Image
 
@@ -74,9 +74,8 @@ def test_a_row_that_a_killed_process_left_half_written_is_made_again(tmp_path: P
 
 @pytest.mark.parametrize("name", figure_8.NETWORKS)
 def test_zero_convolutions_alone_begin_as_the_base(unet: Any, name: str) -> None:
-    settings = {key.removeprefix("model."): value for key, value in figure_8.NETWORKS[name].items()}
-    channels = {"conditioning_embedding_out_channels": (4, 4, 8, 8)}
-    network = ControlNet.from_unet(unet, **settings, **channels)
+    settings: dict[str, Any] = {key.removeprefix("model."): value for key, value in figure_8.NETWORKS[name].items()}
+    network = ControlNet.from_unet(unet, conditioning_embedding_out_channels=(4, 4, 8, 8), **settings)
     z_t, t, text, condition = build_inputs(unet)
     control = ActiveControl(network, network.encode_condition(condition))
     alone, controlled = unet(z_t, t, text).sample, ControlledUNet(unet)(z_t, t, text, [control])
@@ -91,13 +90,11 @@ def test_prompts_of_each_setting() -> None:
 
 
 def test_a_stopped_figure_goes_on_and_writes_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: list[str] = []
+    trained, pipeline, network = list[str](), open_tiny(), ControlNet.from_pretrained("tiny-canny")
 
     def train(args: Any, rows: Rows, name: str, seed: int) -> Trained:
         trained.append(name)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return Trained(ControlNet.from_pretrained("tiny-canny"), 1.0)
+        return Trained(network, 1.0)
 
     def make(folder: str) -> list[dict[str, Any]]:
         page = tmp_path / folder / "results" / "figure-8.md"
@@ -107,6 +104,7 @@ def test_a_stopped_figure_goes_on_and_writes_the_same_rows(tmp_path: Path, monke
         return [{key: value for key, value in row.items() if key not in ("date", "cpu_minutes")} for row in rows]
 
     monkeypatch.setattr(figure_8, "train", train)
+    monkeypatch.setattr(figure_8, "open_tiny", lambda: pipeline)
     monkeypatch.setattr(figure_8, "NETWORKS", {"zero": {}, "lite": {}})
     monkeypatch.setattr(figure_8, "PROMPTS", ("none", "perfect"))
     whole, add = make("whole"), Rows.add

@@ -113,7 +113,8 @@ class Plan:
     def settings(self) -> dict[str, Any]:
         """What every picture depends on: not how many there are, nor how many are computed together."""
         left_out = {"count", "batch_size", "curve", "conflict"}
-        later = {"negative_prompt": "", "pictures_per_map": 1, "control_guidance_scale": None}  # folders made before say nothing of them
+        # of these, folders made before say nothing
+        later = {"negative_prompt": "", "pictures_per_map": 1, "control_guidance_scale": None}
         given = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {key: value for key, value in given.items() if key not in later or value != later[key]}
 

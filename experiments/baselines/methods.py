@@ -1,0 +1,10 @@
+"""The baselines by name, in the order of the table."""
+
+from experiments.baselines.common import Method
+from experiments.baselines.controlnet import ControlNetGaussian, ControlNetLite, ControlNetZero
+from experiments.baselines.no_control import NoControl
+
+__all__ = ["METHODS"]
+
+ALL: list[Method] = [NoControl(), ControlNetLite(), ControlNetGaussian(), ControlNetZero()]
+METHODS: dict[str, Method] = {method.name: method for method in ALL}

@@ -4,7 +4,9 @@ from experiments.baselines.common import Method
 from experiments.baselines.controlnet import ControlNetGaussian, ControlNetLite, ControlNetZero
 from experiments.baselines.no_control import NoControl
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "UNTRAINED"]
 
 ALL: list[Method] = [NoControl(), ControlNetLite(), ControlNetGaussian(), ControlNetZero()]
 METHODS: dict[str, Method] = {method.name: method for method in ALL}
+UNTRAINED = {"no-control"}
+"""Those that no seed of a training changes."""

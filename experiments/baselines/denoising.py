@@ -133,6 +133,8 @@ def sample(
 ) -> list[Image.Image]:
     """A picture of each case, with guidance on the prompt; both of its sides see the map.
 
+    Without prompts both sides would be the same, and only one is computed.
+
     Args:
         base: text encoder and autoencoder.
         model: predicts.
@@ -144,9 +146,11 @@ def sample(
     pictures: list[Image.Image] = []
     for first in range(0, len(cases), TOGETHER):
         part = cases[first : first + TOGETHER]
-        text = base.encode_text([""] * len(part) + [case.prompt for case in part]).hidden_states
+        is_guided = any(case.prompt for case in part)
+        text = base.encode_text([""] * len(part) * is_guided + [case.prompt for case in part]).hidden_states
         maps = to_maps(np.stack([np.asarray(case.maps[condition]) for case in part]))
-        features = model.read(twice(base.encode_images(2 * maps - 1) if encoded else maps))
+        given = base.encode_images(2 * maps - 1) if encoded else maps
+        features = model.read(torch.cat([given, given]) if is_guided else given)
 
         def predict(z_t: Tensor, t: Tensor, _: int, text: Tensor = text, features: Any = features) -> Tensor:
             return model(z_t, t, text, features)
@@ -154,11 +158,7 @@ def sample(
         seeds = [seed + case.index for case in part]
         noise = initial_noise(base.latent_shape(base.size, base.size), seeds)
         scheduler = build_scheduler(SAMPLER, base.scheduler_config, STEPS)
-        z = sample_latents(CFGDenoiser(predict, GUIDANCE), noise, scheduler, STEPS, seeds)
+        denoiser = CFGDenoiser(predict, GUIDANCE) if is_guided else predict
+        z = sample_latents(denoiser, noise, scheduler, STEPS, seeds)
         pictures += decode_images(base, z)
     return pictures
-
-
-def twice(maps: Tensor) -> Tensor:
-    """The maps for both sides of the guidance."""
-    return torch.cat([maps, maps])

@@ -8,6 +8,7 @@ from experiments.baselines.pictures import maps_folder
 from zeroconv.evaluation.folders import SetMeasure, feature_measurer, judge_folder, measure_prompts, open_extractor
 from zeroconv.evaluation.folders.measuring import Measurer
 from zeroconv.evaluation.folders.picture_folder import PictureFolder
+from zeroconv.messages import Message, listen
 
 __all__ = ["OF_PROMPTS", "measure"]
 
@@ -40,8 +41,16 @@ def measure(folder: Path, reference: Path, condition: str, with_prompt: bool) ->
 
     Returns:
         "iou" of each case by stem (re-extracted by the tiny annotator); "own", the same in the measure of another condition;
-        "sets", numbers of the whole folder, each [value, low, high].
+        "sets", numbers of the whole folder, each [value, low, high]; "notes", what a reader must know of them.
     """
+    notes: list[Message] = []
+    with listen(notes.append):
+        found = measure_folder(folder, reference, condition, with_prompt)
+    return found | {"notes": sorted({note.text for note in notes})}
+
+
+def measure_folder(folder: Path, reference: Path, condition: str, with_prompt: bool) -> dict[str, Any]:
+    """The same without notes."""
     measurers: list[Measurer] = [feature_measurer(open_extractor(FEATURES)), kernel_distance]
     judged = {"maps": maps_folder(folder.parent, "segmentation"), "judge": {"method": "tiny"}}
     report = judge_folder(

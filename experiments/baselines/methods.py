@@ -1,0 +1,25 @@
+"""The baselines by name, in the order of the table."""
+
+from experiments.baselines.common import Method
+from experiments.baselines.concatenation import ConcatenationLora, LatentDiffusion, WholeBase
+from experiments.baselines.controlnet import ControlNetGaussian, ControlNetLite, ControlNetZero
+from experiments.baselines.lora import BaseLora
+from experiments.baselines.no_control import NoControl
+from experiments.baselines.t2i_adapter import Adapter
+
+__all__ = ["METHODS", "UNTRAINED"]
+
+ALL: list[Method] = [
+    NoControl(),
+    BaseLora(),
+    LatentDiffusion(),
+    WholeBase(),
+    ConcatenationLora(),
+    Adapter(),
+    ControlNetLite(),
+    ControlNetGaussian(),
+    ControlNetZero(),
+]
+METHODS: dict[str, Method] = {method.name: method for method in ALL}
+UNTRAINED = {"no-control"}
+"""Those that no seed of a training changes."""

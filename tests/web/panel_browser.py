@@ -18,9 +18,14 @@ PATIENCE = 120_000  # milliseconds, on a busy machine
 
 
 @contextmanager
-def panel_server(folder: Path) -> Generator[str]:
-    """`zeroconv serve` on the tiny base, as a process of its own; its address."""
-    command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu"]
+def panel_server(folder: Path, *more: str) -> Generator[str]:
+    """`zeroconv serve` on the tiny base, as a process of its own; its address.
+
+    Args:
+        folder: of its state.
+        more: options.
+    """
+    command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu", *more]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

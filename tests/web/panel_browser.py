@@ -110,13 +110,14 @@ class Browser:
 
     Args:
         url: of the server.
+        more: options of its own, such as a camera.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *more: str) -> None:
         from playwright.sync_api import sync_playwright
 
         self.url, self.playwright = url, sync_playwright().start()
-        self.chromium = self.playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        self.chromium = self.playwright.chromium.launch(executable_path=find_chromium(), args=[*ARGUMENTS, *more])
 
     def close(self) -> None:
         """End it."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -95,6 +96,18 @@ class Visit:
             "async () => { const [store, jobs, desk] = await Promise.all(['state/store.js', 'state/jobs.js', 'editor/desk.js']"
             f".map((name) => import('/assets/panel/' + name))); return {expression}; }}"
         )
+
+    def wait_until(self, expression: str, of_state: bool = True) -> None:
+        """Until an expression holds; the page's policy forbids Playwright's own way, which evaluates text in it.
+
+        Args:
+            expression: of `store`, `jobs` and `desk`, or else of the page.
+            of_state: which.
+        """
+        end = time.monotonic() + PATIENCE / 1000
+        while not (self.state(expression) if of_state else self.page.evaluate(expression)):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(50)
 
     def run(self, body: str, argument: Any = None) -> Any:
         """Call a function of the modules `store` and `history` and an argument."""

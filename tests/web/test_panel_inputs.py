@@ -22,7 +22,8 @@ COPY = """async ([width, height, colour]) => {
   pen.fillRect(0, 0, width, height);
   await navigator.clipboard.write([new ClipboardItem({ "image/png": await canvas.convertToBlob({ type: "image/png" }) })]);
 }"""
-VIEW = "document.querySelector('.sheet').getBoundingClientRect().toJSON()"
+VIEW = """new Promise((show) => requestAnimationFrame(() => requestAnimationFrame(  // moves come with the next frame
+  () => show(document.querySelector('.sheet').getBoundingClientRect().toJSON()))))"""
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +39,6 @@ def stored(visit: Visit, expression: str) -> np.ndarray:
     answer = visit.page.request.get(f"{visit.page.url.rstrip('/')}/api/v1/pictures/{visit.state(expression)}")
     assert answer.ok
     return np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB"))
-
-
-def wait_for(visit: Visit, expression: str) -> None:
-    """Until an expression of the module `store` holds."""
-    visit.page.wait_for_function(
-        f"async () => {{ const store = await import('/assets/panel/state/store.js'); return {expression}; }}"
-    )
 
 
 def touch(session: Any, kind: str, *points: tuple[float, float]) -> None:
@@ -69,11 +63,11 @@ def test_the_camera_gives_a_picture_and_is_let_go(browser: Browser) -> None:
         visit.add_control("Canny")
         page.click(".control >> text=Camera")
         take = page.locator("dialog >> text=Take the picture")
-        page.wait_for_function("document.querySelector('video.camera')?.videoWidth > 0")
+        visit.wait_until("document.querySelector('video.camera')?.videoWidth > 0", of_state=False)
         size = page.evaluate("(({ videoWidth, videoHeight }) => [videoHeight, videoWidth])(document.querySelector('video'))")
         take.click()
         page.wait_for_selector("dialog", state="detached")
-        wait_for(visit, "Boolean(store.controls.value[0].extracted?.map)")
+        visit.wait_until("Boolean(store.controls.value[0].extracted?.map)")
         picture = stored(visit, "store.controls.value[0].image")
         assert list(picture.shape[:2]) == size and picture.std() > 5
         assert stored(visit, "store.controls.value[0].extracted.map").any()
@@ -82,18 +76,18 @@ def test_the_camera_gives_a_picture_and_is_let_go(browser: Browser) -> None:
         page.wait_for_selector("video.camera")
         page.keyboard.press("Escape")
         page.wait_for_selector("dialog", state="detached")
-        page.wait_for_function("tracks.every((one) => one.readyState === 'ended')")
+        visit.wait_until("tracks.every((one) => one.readyState === 'ended')", of_state=False)
 
 
 def test_a_camera_that_is_not_there_takes_no_picture_before_it_shows_one(browser: Browser) -> None:
     with browser.visit() as visit:
         page = visit.page
-        page.evaluate("navigator.mediaDevices.getUserMedia = () => new Promise(() => {})")
+        page.evaluate("void (navigator.mediaDevices.getUserMedia = () => new Promise(() => {}))")
         visit.add_control("Canny")
         page.click(".control >> text=Camera")
         assert page.locator("dialog >> text=Take the picture").is_disabled()
         page.keyboard.press("Escape")
-        page.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no such device'))")
+        page.evaluate("void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no such device')))")
         page.click(".control >> text=Camera")
         page.wait_for_selector("dialog >> text=No camera: no such device")
         assert page.locator("dialog >> text=Take the picture").is_disabled()
@@ -105,14 +99,14 @@ def test_a_picture_is_pasted_where_it_belongs(browser: Browser) -> None:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.evaluate(COPY, [48, 32, "#ff0000"])
         page.keyboard.press("Control+v")  # without a control it makes one
-        wait_for(visit, "Boolean(store.controls.value[0]?.image)")
+        visit.wait_until("Boolean(store.controls.value[0]?.image)")
         red = stored(visit, "store.controls.value[0].image")
         assert red.shape == (32, 48, 3) and (red == (255, 0, 0)).all()
         visit.add_control("Depth")
         page.evaluate(COPY, [48, 32, "#0000ff"])
         page.locator(".control").first.locator(".ways button").first.focus()
         page.keyboard.press("Control+v")  # into the one with the focus
-        wait_for(visit, f"store.controls.value[0].image !== {visit.state('store.controls.value[0].image')!r}")
+        visit.wait_until(f"store.controls.value[0].image !== {visit.state('store.controls.value[0].image')!r}")
         assert (stored(visit, "store.controls.value[0].image") == (0, 0, 255)).all()
         assert visit.state("store.controls.value[1].image") is None
         page.fill("#prompt", "")
@@ -154,7 +148,8 @@ def test_two_fingers_zoom_and_move_and_draw_nothing(browser: Browser) -> None:
         touch(session, "touchEnd")
         drawn = "desk.openEntry(store.controls.value[0].id, 'map').drawing.past.length"
         assert visit.state(drawn) == 0
-        assert page.evaluate("document.querySelector('canvas.trail').getContext('2d').getImageData(0, 0, 128, 128).data.every((one) => one === 0)")
+        trail = "document.querySelector('canvas.trail').getContext('2d').getImageData(0, 0, 128, 128).data"
+        assert page.evaluate(f"{trail}.every((one) => one === 0)")
         touch(session, "touchStart", (x - 20, y))
         for step in range(1, 6):
             touch(session, "touchMove", (x - 20 + 8 * step, y))

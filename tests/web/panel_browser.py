@@ -1,5 +1,6 @@
 """A browser on the page of `zeroconv serve`, and the server it asks."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 from tests.web.study_browser import ARGUMENTS, DESK, PHONE, find_chromium
 
-__all__ = ["Browser", "Visit", "panel_server"]
+__all__ = ["Browser", "Visit", "drop", "panel_server"]
 
 PATIENCE = 120_000  # milliseconds, on a busy machine
 
@@ -116,6 +117,27 @@ class Visit:
             f".map((name) => import('/assets/panel/' + name))); return ({body})(store, history, argument); }}",
             argument,
         )
+
+
+def drop(visit: Visit, target: str, content: bytes, kind: str = "image/png") -> None:
+    """Let a file fall on something.
+
+    Args:
+        visit: whose window.
+        target: a selector of Playwright's.
+        content: of the file.
+        kind: its type.
+    """
+    visit.page.locator(target).first.evaluate(
+        """(target, [text, type]) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], "dropped", { type }));
+          const said = { dataTransfer, bubbles: true, cancelable: true };
+          for (const name of ["dragover", "drop"]) target.dispatchEvent(new DragEvent(name, said));
+        }""",
+        [base64.b64encode(content).decode(), kind],
+    )
 
 
 class Browser:

@@ -81,8 +81,8 @@ def digest_by_library(visit: Visit, request: dict[str, Any], folder: Path) -> st
 
 
 def latest(visit: Visit, count: int) -> dict[str, Any]:
-    """The newest picture, once there are so many."""
-    visit.wait_until(f"jobs.results.value.length === {count}")
+    """The newest picture, once there are so many and nothing goes on."""
+    visit.wait_until(f"jobs.results.value.length === {count} && jobs.active.value.length === 0")
     return visit.state(LATEST)
 
 
@@ -130,7 +130,6 @@ def test_an_enlargement_is_cancelled_and_one_too_large_is_not_begun(browser: Bro
         page = visit.page
         visit.generate("a red house", steps=2)
         latest(visit, 1)
-        visit.run("(store) => (store.settings.value = { ...store.settings.value })")
         page.click(".actions >> text=Upscale")
         page.locator("dialog [role=radio] >> text=4").click()
         page.locator("dialog .row .number").fill("64")
@@ -146,7 +145,8 @@ def test_an_enlargement_is_cancelled_and_one_too_large_is_not_begun(browser: Bro
         page.wait_for_selector("#cancel", state="detached", timeout=5000)
         assert visit.state("jobs.jobs.value.at(-1).state") == "cancelled"
         assert visit.state("jobs.jobs.value.at(-1).request.controls[0].network") == "tiny-depth"
-        visit.run("(store) => (store.options.value = { ...store.options.value, limits: { ...store.options.value.limits, longest_tiled: 256 } })")
+        limits = "{ ...store.options.value.limits, longest_tiled: 256 }"
+        visit.run(f"(store) => (store.options.value = {{ ...store.options.value, limits: {limits} }})")
         page.click(".actions >> text=Upscale")
         page.locator("dialog [role=radio] >> text=4").click()
         page.wait_for_selector("dialog >> text=/256 pixels a side at most/")
@@ -216,5 +216,7 @@ def test_a_union_is_offered_condition_by_condition(browser: Browser, nets: Path)
         visit.wait_until("store.controls.value.every((one) => one.map)")
         visit.generate("a dancer", steps=2)
         made = latest(visit, 1)
-        assert [one["network"] for one in made["request"]["controls"]] == [f"{nets / 'union'}#{name}" for name in ("pose", "depth")]
+        assert [one["network"] for one in made["request"]["controls"]] == [
+            f"{nets / 'union'}#{name}" for name in ("pose", "depth")
+        ]
         assert [one["condition"] for one in made["controls"]] == ["pose", "depth"]

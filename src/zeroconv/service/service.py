@@ -21,7 +21,7 @@ from zeroconv.service.metrics import Metrics
 from zeroconv.service.pictures import PictureStore
 from zeroconv.service.process import WorkerProcess
 from zeroconv.service.readings import Readings
-from zeroconv.service.requests import check_limits, check_names, check_start, check_text, map_pictures, store_picture
+from zeroconv.service.requests import check_limits, check_names, check_own_size, check_text, map_pictures, store_picture
 from zeroconv.service.run_folders import finish_deletions
 from zeroconv.service.runner import Runner
 from zeroconv.service.runs import Runs
@@ -188,7 +188,7 @@ class Service:
         check_limits(request, self.settings.limits)
         self.board.require_room(client)
         stored = map_pictures(request, lambda picture, field: store_picture(picture, field, self.pictures))
-        check_start(stored, self.pictures, self.settings.limits)
+        check_own_size(stored, self.pictures, self.settings.limits)
         return self.board.add(client, stored.model_dump(mode="json", exclude_defaults=True))
 
     def read(self, task: str, values: dict[str, Any], client: str) -> "Future[dict[str, Any]]":

@@ -13,7 +13,9 @@ class Limits:
     """The most that is done for one request, and for all of them.
 
     Attributes:
-        longest_side: pixels of a picture.
+        longest_side: pixels of a picture, and of a tile.
+        longest_tiled: pixels of a picture that is made in tiles.
+        tiles: of a picture.
         steps: denoising steps of a picture.
         images: pictures of one request.
         controls: of one request.
@@ -24,6 +26,8 @@ class Limits:
     """
 
     longest_side: int = 1024
+    longest_tiled: int = 2048
+    tiles: int = 256
     steps: int = 150
     images: int = 16
     controls: int = 8

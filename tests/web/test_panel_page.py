@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.web.panel_browser import Browser, Visit, drop, panel_server
+from tests.web.panel_browser import Browser, drop, panel_server
 from tests.web.study_browser import find_chromium
 from zeroconv.conditions.openpose.drawing import draw_pose
 

@@ -61,8 +61,9 @@ class CodeTransformer(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+            bias = getattr(module, "bias", None)
+            if isinstance(module, nn.Linear) and bias is not None:
+                nn.init.zeros_(bias)
         nn.init.normal_(self.positions, std=0.05)
         with torch.no_grad():  # where a picture's code is asked for, begin with the position of the map's code of that place
             self.positions[places - 1 : 2 * places - 1] += self.positions[:places].clone()

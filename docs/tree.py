@@ -22,6 +22,7 @@ FOLDERS = {
     "tests": "",
     "examples": "Small programs that use the library; each is run by a test",
     "experiments": "Runnable files behind published numbers and weights",
+    "experiments/baselines": "Other ways from maps to pictures, at the same budget on the tiny world, for the paper's tables",
     "experiments/conditions": "The pictures of the pages on conditions, extractors against the truth, and any picture",
     "experiments/convergence": "How many samples it takes until a control has taken hold, recipe against recipe",
     "experiments/hed": "HED with its published weights: converted, held against an independent reading, looked at",

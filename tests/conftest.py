@@ -1,6 +1,8 @@
 """What all rooms' proofs share: one thread, seeds, and a tiny base with random weights."""
 
-from collections.abc import Iterator
+import itertools
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import hypothesis
 import pytest
 import torch
 
+from tests.postgres import PostgresServer, find_postgres
 from tests.shelf import Shelf, build_shelf
 from tests.tiny import COUNTERS, NANO, SDXL, build_base, build_unet
 from zeroconv.stable_diffusion import StableDiffusion
@@ -79,3 +82,27 @@ def xl_folder(xl: StableDiffusion) -> Path:
 def shelf(base: StableDiffusion, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     """Weight files of every kind; nobody changes them."""
     return build_shelf(tmp_path_factory.mktemp("shelf"), base)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, of which each worker of a parallel run has its own."""
+    if find_postgres() is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes up places for databases in which nothing is, of each kind."""
+    server: PostgresServer | None = request.getfixturevalue("postgres") if request.param == "postgres" else None
+    names = (secrets.token_hex(8) for _ in itertools.count())
+    return lambda: str(tmp_path / f"{next(names)}.sqlite") if server is None else f"{server.url}#t{next(names)}"
+
+
+@pytest.fixture
+def place(new_place: Callable[[], str]) -> str:
+    """One of them."""
+    return new_place()

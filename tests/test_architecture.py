@@ -320,6 +320,7 @@ def test_direct_dependencies_are_the_declared_ones() -> None:
     declared |= {"wandb", "trackio"}  # extras of their names
     declared |= {"ray", "openvino"}  # extras of their names
     declared |= {"fastapi", "uvicorn", "scipy"}  # the extra `serve`
+    declared |= {"psycopg", "psycopg_pool"}  # the extra `postgres`
     used = {name for module in INSIDE for name in outside(module)} - set(sys.stdlib_module_names)
     assert used == declared
 

@@ -49,7 +49,9 @@ class CodeTransformer(nn.Module):
         heads: of attention.
     """
 
-    def __init__(self, map_codes: int, picture_codes: int, places: int, width: int = 192, layers: int = 5, heads: int = 6) -> None:
+    def __init__(
+        self, map_codes: int, picture_codes: int, places: int, width: int = 192, layers: int = 5, heads: int = 6
+    ) -> None:
         super().__init__()
         self.map_codes, self.places = map_codes, places
         self.embedding = nn.Embedding(map_codes + picture_codes, width)

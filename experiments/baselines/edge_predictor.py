@@ -145,5 +145,3 @@ class GuidedSampler:
 def norms(values: Tensor) -> Tensor:
     """The length of each sample, (B, 1, 1, 1)."""
     return values.flatten(1).norm(dim=1)[:, None, None, None]
-
-

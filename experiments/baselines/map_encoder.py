@@ -31,7 +31,9 @@ class MapEncoder(nn.Module):
         super().__init__()
         states = int(text_encoder.config.hidden_size)
         if text_encoder.config.max_position_embeddings != GRID[0] * GRID[1]:
-            raise ValueError(f"the text encoder has a window of {text_encoder.config.max_position_embeddings} tokens; expected 48")
+            raise ValueError(
+                f"the text encoder has a window of {text_encoder.config.max_position_embeddings} tokens; expected 48"
+            )
         self.convolutions = nn.Sequential(
             nn.Conv2d(classes, width, 4, 4), nn.SiLU(),
             nn.Conv2d(width, width, 3, 1, 1), nn.SiLU(),

@@ -1,8 +1,9 @@
 """PITI: a segmentation map is encoded into the space of text states that the denoiser was pretrained with.
 
-T. Wang et al., *Pretraining is All You Need for Image-to-Image Translation*, 2022, arXiv 2205.12952. First the encoder is trained
-and the denoiser is locked, then both are trained. The map takes the caption's place in cross-attention, so the caption is not
-seen, as there. Guidance is normalised (section 3.4): the guided noise gets back the mean and deviation of the prediction.
+T. Wang et al., *Pretraining is All You Need for Image-to-Image Translation*, 2022, arXiv 2205.12952. First the encoder
+is trained and the denoiser is locked, then both are trained. The map takes the caption's place in cross-attention, so the
+caption is not seen, as there. Guidance is normalised (section 3.4): the guided noise gets back the mean and deviation of the
+prediction.
 
 It differs from the paper in: one resolution, as the base has one; no adversarial loss on the denoised picture, which in the
 paper is for the second, upsampling network; Muon for the encoder.

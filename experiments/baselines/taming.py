@@ -94,7 +94,11 @@ class Taming:
         """The networks before training."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return VQGAN(PLANES, 2, MAP_CODES, 32), PictureTraining(), CodeTransformer(MAP_CODES, PICTURE_CODES, PLACES, 128, 4, 4)
+            return (
+                VQGAN(PLANES, 2, MAP_CODES, 32),
+                PictureTraining(),
+                CodeTransformer(MAP_CODES, PICTURE_CODES, PLACES, 128, 4, 4),
+            )
 
     def train(self, folder: Path, data: Pairs, budget: Budget) -> None:
         """Three phases, one after another."""

@@ -3,44 +3,49 @@
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
+from zeroconv.checkpoints.files.atomic import replacing, write_text
 from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
 
-__all__ = ["PAGES", "Rows", "begin", "difference", "ratio", "short", "write_page"]
+__all__ = ["PAGES", "Rows", "begin", "difference", "ratio", "short", "write_page", "write_sheet"]
 
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 DIGITS = 4
+SHEET_BYTES = 40_000
 Row = dict[str, Any]
 
 
 class Rows:
-    """The rows of a file, by the values that name a row.
+    """The rows of a file, by the values that name a row. A last line that a killed process left half written is dropped.
 
     Args:
         path: of the file; rows are appended.
-        names: the keys that name a row.
+        names: the keys that name a row; one that a row does not have is None.
     """
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self.path, self.names = path, names
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        self.rows = {self.key(row): row for row in map(json.loads, lines)}
+        whole, newline, torn = (path.read_text("utf-8") if path.exists() else "").rpartition("\n")
+        if torn:
+            write_text(path, whole + newline)
+        self.rows = {self.key(row): row for row in map(json.loads, whole.splitlines())}
 
     def key(self, row: Row) -> tuple[Any, ...]:
         """What names a row."""
-        return tuple(row[name] for name in self.names)
+        return tuple(row.get(name) for name in self.names)
 
     def find(self, **named: Any) -> Row | None:
         """The row of this name, if it was made."""
         return self.rows.get(self.key(named))
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row) -> Row:
         """Append a row, dated, with what it was computed by."""
         row |= {
             "date": datetime.now(UTC).date().isoformat(), "torch": torch.__version__,
@@ -49,23 +54,35 @@ class Rows:
         self.rows[self.key(row)] = row
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
+        return row
 
 
-def begin(doc: str | None, page: Path, names: Sequence[str]) -> tuple[argparse.Namespace, Rows]:
+def begin(
+    doc: str | None,
+    page: Path,
+    names: Sequence[str],
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
+    words: Sequence[str] | None = None,
+) -> tuple[argparse.Namespace, Rows]:
     """The options of a figure, and what was measured for its page before.
 
     Args:
         doc: what `--help` says.
         page: the figure's.
         names: that tell rows apart.
+        add_options: adds those that this figure has besides.
+        words: of the command line; those of this process if left out.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs") / page.stem, help="folder for pictures")
     parser.add_argument("--scenes", type=int, default=24)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--fresh", action="store_true", help="forget what was drawn")
-    args = parser.parse_args()
-    path = page.with_suffix(".jsonl")
+    parser.add_argument("--page", type=Path, default=page, help="the page; its rows lie beside it, sheets in ../images")
+    add_options(parser)
+    args = parser.parse_args(words)
+    args.page.parent.mkdir(parents=True, exist_ok=True)
+    path = args.page.with_suffix(".jsonl")
     if args.fresh:
         shutil.rmtree(args.out, ignore_errors=True)
         path.unlink(missing_ok=True)
@@ -89,6 +106,16 @@ def write_page(page: Path, head: str, script: str, lines: Sequence[str]) -> None
     begin, end = f"<!-- written by {script} -->", "<!-- end -->"
     before, _, rest = (page.read_text("utf-8") if page.exists() else head).partition(begin)
     page.write_text(before + "\n".join([begin, "", *lines, "", end]) + (rest.partition(end)[2] or "\n"), "utf-8")
+
+
+def write_sheet(sheet: Image.Image, path: Path) -> None:
+    """Write a sheet as WebP, as good as it can be in 40 KB."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        for quality in range(90, 0, -5):
+            sheet.save(part, "WEBP", quality=quality, method=6)
+            if part.stat().st_size <= SHEET_BYTES:
+                return
 
 
 def ratio(values: Sequence[float], reference: Sequence[float]) -> Interval:

@@ -1,7 +1,7 @@
 """Held-out scenes with the maps of a condition, pictures of them, and how well those follow the maps."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -71,16 +71,31 @@ def load_scenes(count: int, condition: str, kind: str | None = None) -> WorldPai
     return WorldPairs(count, HELD_OUT_SEED, condition, kind=kind)
 
 
-def read_maps(pipeline: ControlPipeline, scenes: WorldPairs, condition: str) -> Maps:
-    """The maps of scenes: exact where the renderer knows them, else extracted from the true pictures."""
-    network = ControlNet.from_pretrained(f"tiny-{condition}", unet=pipeline.base.unet)
+def read_maps(pipeline: ControlPipeline, scenes: WorldPairs, condition: str, network: ControlNet | None = None) -> Maps:
+    """The maps of scenes: exact where the renderer knows them, else extracted from the true pictures.
+
+    Args:
+        pipeline: the base.
+        scenes: of the condition.
+        condition: of the maps.
+        network: that follows them; the embedded one if left out.
+    """
+    network = network or ControlNet.from_pretrained(f"tiny-{condition}", unet=pipeline.base.unet)
     pairs = [scenes[i] for i in range(len(scenes))]
     return Maps(network, get_maps(pairs, condition, [network.config.extract] * len(pairs)))
 
 
-def true_pictures(pipeline: ControlPipeline, scenes: WorldPairs) -> list[Image.Image]:
-    """The true pictures through the autoencoder: the best that this base can do."""
-    return reconstruct(pipeline.base, [scenes[i].image for i in range(len(scenes))])
+def true_pictures(
+    pipeline: ControlPipeline, scenes: WorldPairs, restyle: Callable[[Image.Image], Image.Image] = lambda image: image
+) -> list[Image.Image]:
+    """The true pictures through the autoencoder: the best that this base can do.
+
+    Args:
+        pipeline: the base.
+        scenes: whose pictures.
+        restyle: what the base was taught to make of them.
+    """
+    return reconstruct(pipeline.base, [restyle(scenes[i].image) for i in range(len(scenes))])
 
 
 def draw(

@@ -39,7 +39,7 @@ def test_a_picture_made_in_another_way_is_made_again_up_to_rounding(run: Run) ->
 def test_a_way_that_there_is_not(run: Run) -> None:
     for command in (("generate", "--prompt", "a"), ("evaluate", "--control", "tiny-canny", "--data", "world:2@900000000")):
         refused = run(*command, "--runtime", "quick")
-        assert refused.code == 2 and "--runtime got 'quick'; expected torch, plan, openvino or auto" in " ".join(
+        assert refused.code == 2 and "--runtime got 'quick'; expected torch, plan, openvino, compile or auto" in " ".join(
             refused.err.split()
         )
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.tiny import numbers
+from zeroconv.generation.tiled_denoiser import TiledDenoiser, cut_tiles
 from zeroconv.images import to_tensor
-from zeroconv.service.previews import SHARE, LatentColours, PreviewRate, WatchedDenoiser, clean_latents
+from zeroconv.service.previews import SHARE, LatentColours, PreviewRate, WatchedDenoiser, clean_latents, interruptible
 from zeroconv.stable_diffusion import StableDiffusion
 
 CONFIG: dict[str, Any] = {
@@ -60,3 +61,18 @@ def test_a_watched_denoiser_predicts_as_before() -> None:
     z_t, t = numbers(1, 4, 2, 2), torch.tensor(7)
     assert torch.equal(watched(z_t, t, 3), z_t * 3)
     assert watched.last is not None and torch.equal(watched.last[2], z_t * 3)
+
+
+def test_a_step_of_many_tiles_can_be_left_between_two_of_them() -> None:
+    tiles = cut_tiles((8, 8), 4, 2)
+    tiled, asked = TiledDenoiser(tiles, [lambda z_t, t, step: z_t * step] * len(tiles)), list[int]()
+
+    def check() -> None:
+        asked.append(len(asked))
+        if len(asked) == len(tiles) + 2:
+            raise KeyboardInterrupt
+
+    z_t, t, watched = numbers(1, 4, 8, 8), torch.tensor(7), interruptible(tiled, check)
+    assert torch.equal(watched(z_t, t, 3), tiled(z_t, t, 3)) and len(asked) == len(tiles) == 9
+    with pytest.raises(KeyboardInterrupt):
+        watched(z_t, t, 2)

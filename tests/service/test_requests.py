@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.conditions.raster.tiling import tiles
 from zeroconv.data_uri import encode_png
 from zeroconv.errors import InputError
 from zeroconv.generation import BaseRequest, GenerationRequest
@@ -17,7 +18,9 @@ from zeroconv.service.requests import (
     PICTURE_FIELDS,
     check_limits,
     check_names,
+    check_own_size,
     check_parameters,
+    count_tiles,
     map_pictures,
     open_parameters,
     store_picture,
@@ -133,6 +136,10 @@ def test_a_picture_that_says_how_its_base_was_opened_is_made_again() -> None:
         ({"num_images": 17}, "num_images"),
         ({"num_inference_steps": 151}, "num_inference_steps"),
         ({"size": [1032, 64]}, "size"),
+        ({"size": [2056, 64], "tile": 512}, "size"),
+        ({"size": [64, 64], "tile": 1032}, "tile"),
+        ({"size": [2048, 2048], "tile": 64}, "tile"),
+        ({"size": [1024, 1024], "tile": 512, "tile_overlap": 504}, "tile"),
         ({"prompt": "x" * 10_001}, "prompt"),
         ({"seed": 2**64 - 1, "num_images": 2}, "seed"),
         ({"controls": [{"network": "a", "image": "b"}] * 9}, "controls"),
@@ -142,6 +149,23 @@ def test_a_request_asks_for_what_is_done(values: dict[str, Any], field: str) -> 
     with pytest.raises(InputError) as caught:
         check_limits(request(**values), Limits())
     assert caught.value.field == field
+
+
+def test_a_large_picture_is_made_in_tiles() -> None:
+    check_limits(request(size=[2048, 2048], tile=512), Limits())
+    for size, tile, overlap in (((2048, 1024), 512, None), ((100, 72), 64, 8), ((64, 64), 128, 0)):
+        asked = request(size=size, tile=tile, tile_overlap=overlap)
+        assert count_tiles(asked) == len([*tiles(size, tile, tile // 2 if overlap is None else overlap, True)])
+
+
+def test_a_picture_of_its_own_size_is_not_too_large(tmp_path: Path) -> None:
+    store = PictureStore(tmp_path)
+    kept = {side: f"picture:{store.add_image(Image.new('RGB', (side, 8))).id}" for side in (1024, 1032)}
+    check_own_size(request(init_image=kept[1024]), store, Limits())
+    check_own_size(request(init_image=kept[1032], size=[64, 64]), store, Limits())
+    check_own_size(request(init_image=kept[1032], tile=512), store, Limits())
+    with pytest.raises(InputError, match="1032x8"):
+        check_own_size(request(init_image=kept[1032]), store, Limits())
 
 
 @pytest.mark.parametrize("name", conditions.names())

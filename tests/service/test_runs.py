@@ -19,6 +19,7 @@ from zeroconv.generation import ControlRequest, GenerationRequest
 from zeroconv.service import Failure, Service, ServiceError
 from zeroconv.service.catalogue import BaseEntry, Catalogue
 from zeroconv.service.models import ModelCache
+from zeroconv.service.run_folders import finish_deletions
 from zeroconv.service.run_request import RunRequest, check_run, train_command
 from zeroconv.service.runs import Runs
 from zeroconv.service.trained import TrainedControls
@@ -118,6 +119,32 @@ def test_what_cannot_be_done_now_is_said(small: Small, tmp_path: Path) -> None:
     (going / "lock").unlink()
     taken = refusal(lambda: runs.start(RunRequest(data="world:20", name="going")))
     assert (taken.code, taken.field) == ("conflict", "name")
+
+
+def test_a_run_is_deleted_once_it_has_ended_and_then_wholly(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, request = make_runs(small, tmp_path), RunRequest(data="world:16", base=small.base)
+    for name in ("first", "second"):
+        write_run(tmp_path, name, request)
+    (tmp_path / "first" / "controlnet").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Runs, "is_running", lambda *_: True)
+        assert refusal(lambda: runs.remove("first")).code == "conflict" and runs.names()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="torn"):
+
+        def fail(path: Path, ignore_errors: bool = False) -> None:
+            if not ignore_errors:
+                raise OSError("torn")
+
+        patch.setattr("shutil.rmtree", fail)
+        runs.remove("first")
+    assert runs.names() == ["second"] and len(list(tmp_path.iterdir())) == 2
+    finish_deletions(tmp_path)
+    runs.remove("second")
+    assert runs.names() == [] and list(tmp_path.iterdir()) == []
+    for name in ("second", "..", "../elsewhere", ".second.deleted"):
+        assert refusal(lambda name=name: runs.remove(name)).code == "missing"
 
 
 def test_the_network_of_a_run_is_opened_anew_when_it_was_written_anew(small: Small, tmp_path: Path) -> None:

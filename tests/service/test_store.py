@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from zeroconv.database import Database
+from zeroconv.database import SQLiteDatabase, create_database
 from zeroconv.errors import InputError
 from zeroconv.service import MissingError, ServiceError
 from zeroconv.service.gallery import Gallery
@@ -34,8 +35,10 @@ def pictures(tmp_path: Path) -> PictureStore:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> JobStore:
-    return JobStore(Database.create(tmp_path / "service.sqlite", SERVICE))
+def jobs(place: str) -> Iterator[JobStore]:
+    database = create_database(place, SERVICE)
+    yield JobStore(database)
+    database.close()
 
 
 @pytest.fixture
@@ -131,10 +134,36 @@ def test_the_same_picture_made_again_is_the_newest(jobs: JobStore, gallery: Gall
     assert [row["id"] for row in gallery.find().pictures] == [first["picture"], second["picture"]]
 
 
+def attempts(jobs: JobStore, name: str) -> int:
+    """Begin a job; how often it was begun."""
+    begun = jobs.begin(name)
+    assert begun is not None
+    return begun.attempts
+
+
+def test_the_oldest_go_where_a_number_is_kept(jobs: JobStore, gallery: Gallery, pictures: PictureStore) -> None:
+    job, made = jobs.add("a", {}).id, [result(pictures, number) for number in range(5)]
+    overlays = [pictures.add(encoded(size=(90 + number, 8))).id for number in range(5)]
+    for one, overlay in zip(made, overlays, strict=True):
+        one["controls"] = [{"map": "0" * 64, "overlay": overlay}, {"map": "0" * 64, "overlay": None}]
+        needs = {"prompt": "x", "init_image": f"picture:{made[0]['picture']}"} if one is made[4] else {"prompt": "x"}
+        gallery.add(job, one, needs)
+    jobs.end(job, "done")
+    assert gallery.trim(5) == 0 and gallery.trim(2) == 3 and gallery.trim(2) == 0
+    assert [row["id"] for row in gallery.find().pictures] == [made[4]["picture"], made[3]["picture"]]
+    assert [pictures.place(one["picture"]).exists() for one in made] == [True, False, False, True, True]  # one is needed
+    assert [pictures.place(one).exists() for one in overlays] == [False, False, False, True, True]
+    ended = [jobs.add("a", {}).id for _ in range(4)]
+    for name in ended:
+        jobs.end(name, "done")
+    jobs.trim(2)
+    assert jobs.counts() == {"done": 2} and jobs.get(ended[3]).state == jobs.get(ended[2]).state == "done"
+
+
 def test_a_job_that_has_ended_stays_as_it_is(jobs: JobStore) -> None:
     first, second = jobs.add("me", {"prompt": "a"}), jobs.add("you", {"prompt": "b"})
     assert [job.id for job in jobs.unfinished()] == [first.id, second.id]
-    assert jobs.begin(first.id).attempts == 1 and jobs.begin(first.id).attempts == 2
+    assert attempts(jobs, first.id) == 1 and attempts(jobs, first.id) == 2
     jobs.end(first.id, "cancelled")
     jobs.end(first.id, "done")
     jobs.put_back(first.id, 0)
@@ -197,10 +226,13 @@ def test_a_search_that_takes_long_is_given_up_and_keeps_nobody_waiting(
     job = jobs.add("a", {}).id
     for number in range(30):
         gallery.add(job, result(pictures, number), {"prompt": "a" * 10_000})
-    with gallery.database.lock, ThreadPoolExecutor(1) as other:  # somebody writes
+    with gallery.database.write(), ThreadPoolExecutor(1) as other:  # somebody writes
         assert len(other.submit(gallery.find, "aa").result(10).pictures) == 30
-    monkeypatch.setattr("zeroconv.service.gallery.PATIENCE", 0.0)
-    monkeypatch.setattr("zeroconv.database.INSTRUCTIONS", 1)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT count(*) FROM n"
+    with pytest.raises(TimeoutError):
+        gallery.database.search(endless, seconds=0.05)
+    search = gallery.database.search
+    monkeypatch.setattr(gallery.database, "search", lambda *_, seconds: search(endless, seconds=0.05))
     with pytest.raises(ServiceError) as caught:
         gallery.find("a" * 499 + "b")
     assert caught.value.failure.code == "deadline" and caught.value.failure.field == "query"
@@ -210,11 +242,11 @@ def test_a_file_whose_making_was_killed_is_made_again(tmp_path: Path, monkeypatc
     path = tmp_path / "service.sqlite"
     (tmp_path / "service.sqlite.new").write_bytes(b"torn")
     with monkeypatch.context() as patch:
-        patch.setattr("zeroconv.database.connect", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("zeroconv.database.sqlite.connect", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            Database.create(path, SERVICE)
+            SQLiteDatabase.create(path, SERVICE)
     assert not path.exists()
-    Database.create(path, SERVICE).close()
+    SQLiteDatabase.create(path, SERVICE).close()
     assert path.stat().st_mode & 0o077 == 0
     with pytest.raises(FileExistsError):
-        Database.create(path, SERVICE)
+        SQLiteDatabase.create(path, SERVICE)

@@ -89,6 +89,19 @@ def test_pictures_are_the_librarys_alone_and_among_others(service: Service, smal
     assert kept["controls"][0]["condition"] == f"picture:{control['map']}" and "image" not in kept["controls"][0]
 
 
+def test_a_picture_enlarged_in_tiles_is_the_librarys(service: Service, small: Small, picture: str, tmp_path: Path) -> None:
+    """What the page sends to enlarge a result: the same bytes as the library's, and the file says how it was made."""
+    own: dict[str, Any] = {"init_image": picture, "strength": 0.7, "tile": PIXELS, "resize": "crop"}
+    request = ask(small, picture, **own, size=(2 * PIXELS, 2 * PIXELS))
+    found = wait(service, service.submit(request, "a").id, "done", "failed")
+    assert [one["picture"] for one in found["results"]] == digests_by_library(small, request, tmp_path)
+    made = found["results"][0]
+    assert (made["width"], made["height"]) == (2 * PIXELS, 2 * PIXELS)
+    recalled = service.read("recall", {"picture": made["picture"]}, "a").result(60)["request"]
+    assert {name: recalled[name] for name in ("strength", "tile")} == {"strength": 0.7, "tile": PIXELS}
+    assert recalled["size"] == [2 * PIXELS] * 2 and recalled["init_image"].startswith("picture:")
+
+
 def test_what_happens_is_told_in_order(service: Service, small: Small, picture: str) -> None:
     job = service.submit(ask(small, picture, num_inference_steps=6), "a")
     wait(service, job.id, "done")

@@ -1,7 +1,6 @@
 """Small studies, made of noise."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ Make = Callable[..., Study]
 
 
 @pytest.fixture
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> Make:
+def made(new_place: Callable[[], str], request: pytest.FixtureRequest) -> Make:
     """Make and open a study; it is closed in the end."""
 
     def make(methods: Sequence[str] = ("one", "two", "three"), **settings: Any) -> Study:
-        path = tmp_path / f"{len(list(tmp_path.glob('*.sqlite')))}.sqlite"
-        make_study(path, methods, **settings)
-        study = Study(path)
+        place = new_place()
+        make_study(place, methods, **settings)
+        study = Study(place)
         request.addfinalizer(study.database.close)
         return study
 

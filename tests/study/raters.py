@@ -19,7 +19,7 @@ def noise(seed: int, size: int = 24) -> bytes:
     return encode(Image.fromarray(pixels))
 
 
-def make_study(path: Path, methods: Sequence[str], *, items: int = 3, has_maps: bool = True, **plan: Any) -> None:
+def make_study(path: Path | str, methods: Sequence[str], *, items: int = 3, has_maps: bool = True, **plan: Any) -> None:
     """Write a study of noise."""
     count = len(methods)
     made = [

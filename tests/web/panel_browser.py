@@ -1,9 +1,11 @@
 """A browser on the page of `zeroconv serve`, and the server it asks."""
 
+import base64
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +14,20 @@ from typing import Any
 
 from tests.web.study_browser import ARGUMENTS, DESK, PHONE, find_chromium
 
-__all__ = ["Browser", "Visit", "panel_server"]
+__all__ = ["Browser", "Visit", "drop", "panel_server"]
 
 PATIENCE = 120_000  # milliseconds, on a busy machine
 
 
 @contextmanager
-def panel_server(folder: Path) -> Generator[str]:
-    """`zeroconv serve` on the tiny base, as a process of its own; its address."""
-    command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu"]
+def panel_server(folder: Path, *more: str) -> Generator[str]:
+    """`zeroconv serve` on the tiny base, as a process of its own; its address.
+
+    Args:
+        folder: of its state.
+        more: options.
+    """
+    command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu", *more]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -91,6 +98,18 @@ class Visit:
             f".map((name) => import('/assets/panel/' + name))); return {expression}; }}"
         )
 
+    def wait_until(self, expression: str, of_state: bool = True) -> None:
+        """Until an expression holds; the page's policy forbids Playwright's own way, which evaluates text in it.
+
+        Args:
+            expression: of `store`, `jobs` and `desk`, or else of the page.
+            of_state: which.
+        """
+        end = time.monotonic() + PATIENCE / 1000
+        while not (self.state(expression) if of_state else self.page.evaluate(expression)):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(50)
+
     def run(self, body: str, argument: Any = None) -> Any:
         """Call a function of the modules `store` and `history` and an argument."""
         return self.page.evaluate(
@@ -100,18 +119,40 @@ class Visit:
         )
 
 
+def drop(visit: Visit, target: str, content: bytes, kind: str = "image/png") -> None:
+    """Let a file fall on something.
+
+    Args:
+        visit: whose window.
+        target: a selector of Playwright's.
+        content: of the file.
+        kind: its type.
+    """
+    visit.page.locator(target).first.evaluate(
+        """(target, [text, type]) => {
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([bytes], "dropped", { type }));
+          const said = { dataTransfer, bubbles: true, cancelable: true };
+          for (const name of ["dragover", "drop"]) target.dispatchEvent(new DragEvent(name, said));
+        }""",
+        [base64.b64encode(content).decode(), kind],
+    )
+
+
 class Browser:
     """Chromium.
 
     Args:
         url: of the server.
+        more: options of its own, such as a camera.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *more: str) -> None:
         from playwright.sync_api import sync_playwright
 
         self.url, self.playwright = url, sync_playwright().start()
-        self.chromium = self.playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        self.chromium = self.playwright.chromium.launch(executable_path=find_chromium(), args=[*ARGUMENTS, *more])
 
     def close(self) -> None:
         """End it."""

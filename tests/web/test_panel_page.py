@@ -1,6 +1,5 @@
 """The page of the service in real Chromium, on the real service with the tiny base."""
 
-import base64
 import importlib.util
 import io
 import os
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.web.panel_browser import Browser, Visit, panel_server
+from tests.web.panel_browser import Browser, drop, panel_server
 from tests.web.study_browser import find_chromium
 from zeroconv.conditions.openpose.drawing import draw_pose
 
@@ -80,20 +79,6 @@ def read_png(page: Any, picture: str) -> np.ndarray:
     answer = page.request.get(f"{page.url.rstrip('/')}/api/v1/pictures/{picture}")
     assert answer.ok
     return np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB"))
-
-
-def drop(visit: Visit, target: str, content: bytes, kind: str = "image/png") -> None:
-    """Let a file fall on something."""
-    visit.page.evaluate(
-        """async ([target, text, type]) => {
-          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([bytes], "dropped", { type }));
-          const said = { dataTransfer, bubbles: true, cancelable: true };
-          for (const name of ["dragover", "drop"]) document.querySelector(target).dispatchEvent(new DragEvent(name, said));
-        }""",
-        [target, base64.b64encode(content).decode(), kind],
-    )
 
 
 def as_png(pixels: np.ndarray) -> bytes:

@@ -54,5 +54,11 @@ def test_a_run_is_started_followed_and_its_control_makes_a_picture(tmp_path: Pat
                 assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
                 visit.page.click("[aria-label='All runs']")
                 visit.page.wait_for_selector(".run-list button")
+            with browser.visit() as visit:
+                visit.page.click("nav[aria-label=Places] >> text=Runs")
+                visit.page.click(".run-actions >> text=Delete")
+                visit.page.click("text=Delete for good?")
+                visit.page.wait_for_selector("text=mine is deleted")
+                assert visit.page.locator(".run-list .status").count() == 0
         finally:
             browser.close()

@@ -107,7 +107,7 @@ def test_votes_outlive_a_killed_server(tmp_path: Path) -> None:
 def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
     assert call(api)[1]["question"] is None and not call(api)[1]["begun"]
     status, error, _ = call(f"{api}/votes", {"place": 0, "ranks": {}})
-    assert status == 409 and "not begun" in error["error"]
+    assert status == 409 and "not begun" in error["error"]["message"]
     state = call(f"{api}/begin", {})[1]
     assert state["begun"] and (state["done"], state["total"]) == (0, 6)
     first = study.questions(study.raters()[0])[0]
@@ -117,7 +117,7 @@ def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
     assert call(f"{api}/votes", ballot)[1]["done"] == 1  # sent again: the answer was lost on its way
     turned = {"place": 0, "ranks": {name: 4 - rank for name, rank in ranks.items()}}
     status, error, _ = call(f"{api}/votes", turned)
-    assert status == 409 and error["field"] == "place"
+    assert status == 409 and error["error"]["field"] == "place"
     assert call(api)[1]["question"]["place"] == 1 and call(api)[1]["question"]["aspect"] == "fidelity"
 
 
@@ -145,8 +145,8 @@ def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
 def test_what_is_no_vote_is_refused_and_named(api: str, study: Study, body: Any, status: int, field: str | None) -> None:
     call(f"{api}/begin", {})
     got, error, _ = call(f"{api}/votes", body)
-    assert got == status and error["error"] and (field is None or error["field"] == field), error
-    assert "\n" not in error["error"] and study.votes() == []
+    assert got == status and error["error"]["message"] and (field is None or error["error"]["field"] == field), error
+    assert "\n" not in error["error"]["message"] and study.votes() == []
 
 
 def test_nothing_says_which_method_is_which(api: str, study: Study, server: StudyServer) -> None:
@@ -253,7 +253,7 @@ def test_a_full_disk_is_said_and_nothing_changes(api: str, study: Study, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(Study, "begin", full)
         status, error, headers = call(f"{api}/begin", {})
-        assert status == 503 and headers["Retry-After"] == "5" and "No space left" in error["error"]
+        assert status == 503 and headers["Retry-After"] == "5" and "No space left" in error["error"]["message"]
     assert call(f"{api}/begin", {})[0] == 200 and study.raters()[0].is_begun
 
 
@@ -280,6 +280,6 @@ def test_what_is_not_installed_is_named(
     package: str, study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    assert main(["study", "serve", str(study.database.path), "--port", "0"]) == 1
+    assert main(["study", "serve", str(study.place), "--port", "0"]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and 'pip install "zeroconv[serve]"' in error

@@ -72,9 +72,9 @@ def parse_runtime(name: str | None) -> "RuntimeName | None":
     if name == "openvino":
         check_installed()
         return name
-    if name is None or name == "torch" or name == "plan" or name == "auto":
+    if name is None or name == "torch" or name == "plan" or name == "compile" or name == "auto":
         return name
-    raise typer.BadParameter(f"--runtime got {name!r}; expected torch, plan, openvino or auto")
+    raise typer.BadParameter(f"--runtime got {name!r}; expected torch, plan, openvino, compile or auto")
 
 
 def parse_base(

@@ -30,6 +30,9 @@ def evaluate(
     count: Annotated[int | None, typer.Option(min=1, help="The first so many pairs or pictures alone.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
     guidance: Annotated[float, typer.Option(help="Guidance scale.")] = 7.5,
+    control_guidance: Annotated[
+        float | None, typer.Option(help="Guidance scale of the control itself; 1 is its plain effect.")
+    ] = None,
     scale: Annotated[float, typer.Option(help="Strength of the control.")] = 1.0,
     weighting: Annotated[str, typer.Option(help="uniform, resolution, decay or condition-only.")] = "uniform",
     sampler: Annotated[
@@ -100,7 +103,7 @@ def evaluate(
         if value is not None:
             raise typer.BadParameter(f"--{name} is about a FOLDER of pictures; there is none")
     made = {"steps": steps, "guidance": guidance, "scale": scale, "weighting": weighting, "sampler": sampler, "seed": seed}
-    made |= {"negative": negative, "per_map": per_map, "data": data, "count": count}
+    made |= {"negative": negative, "per_map": per_map, "data": data, "count": count, "control_guidance": control_guidance}
     evaluate_control(
         control, out, condition=condition, judge=parameters or None, as_json=as_json, runtime=runtime, followed=followed,
         base=lambda: parse_base(

@@ -15,6 +15,7 @@ __all__ = ["choose_judging", "choose_options", "choose_reference", "follow", "op
 
 NAMES = {
     "steps": "num_inference_steps", "guidance": "guidance_scale", "negative": "negative_prompt", "per_map": "pictures_per_map",
+    "control_guidance": "control_guidance_scale",
 }  # fmt: skip
 """Options by the names of the plan."""
 

@@ -3,13 +3,19 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zeroconv.cli.console import say
-from zeroconv.errors import InputError
+from zeroconv.errors import InputError, name_field
+
+if TYPE_CHECKING:
+    from zeroconv.service import ServiceSettings
+    from zeroconv.study import Study
 
 __all__ = ["serve"]
 
@@ -30,6 +36,19 @@ def serve(
     data: Annotated[list[str], typer.Option(metavar="NAME=FOLDER", help="Pairs that the page may train on; may repeat.")] = [],  # noqa: B006
     memory: Annotated[float, typer.Option(min=0, help="GiB of networks that a worker keeps open.")] = 8.0,
     token_file: Annotated[Path | None, typer.Option(help="A file with the token that is asked for.")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ZEROCONV_DATABASE",
+            metavar="URL",
+            help="postgresql://…, which several servers of one --folder share.",
+            show_default="a file in --folder",
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Pictures of the gallery that are kept; the oldest go.", show_default="all")
+    ] = None,
+    study: Annotated[list[str], typer.Option(help="A study whose pages are served at /study/…; may repeat.")] = [],  # noqa: B006
     url: Annotated[list[str], typer.Option(help="A public address by which it is reached; may repeat.")] = [],  # noqa: B006
 ) -> None:
     """Open the page and the service until Ctrl-C: on this machine alone, unless a token is asked for."""
@@ -40,27 +59,64 @@ def serve(
     token = None if token_file is None else read_token(token_file)
     check_reach(host, tuple(url), token)
     warm_up()
-    from zeroconv.service import Service, ServiceSettings
-    from zeroconv.web.service_server import ServiceServer
+    from zeroconv.service import ServiceSettings
 
     settings = ServiceSettings(
         (folder or data_folder()).absolute(), tuple(dict.fromkeys(base)), tuple(dict.fromkeys(control)),
-        tuple(device) or (None,), round(memory * GIB), data=data_folders(data),
+        tuple(device) or (None,), round(memory * GIB), data=data_folders(data), database=read_database(database), keep=keep,
     )  # fmt: skip
+    with ExitStack() as stack:
+        studies = [stack.enter_context(open_study(place)) for place in study]
+        serve_until_interrupted(settings, port, host, tuple(url), token, studies)
+
+
+def serve_until_interrupted(
+    settings: "ServiceSettings", port: int, host: str, urls: tuple[str, ...], token: str | None, studies: "Sequence[Study]"
+) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    from zeroconv.service import Service
+    from zeroconv.web.service_server import ServiceServer
+
     service = Service(settings)
     try:
-        server = ServiceServer(service, port, host, tuple(url), token)
+        server = ServiceServer(service, port, host, urls, token, studies)
         try:
             service.start()
         except EOFError as error:
             raise InputError("the worker ended at once", hint="its own words stand above") from error
         server.listen()
-        say(f"Serving {', '.join(settings.bases)} at {server.url} until Ctrl-C.")
+        say(f"Serving {', '.join((*settings.bases, *(one.title for one in studies)))} at {server.url} until Ctrl-C.")
         server.run()
     except KeyboardInterrupt:
         return
     finally:
         service.stop()
+
+
+def read_database(url: str | None) -> str | None:
+    """The address of a database.
+
+    Raises:
+        InputError: it is none; it is not repeated, as a password may be in it.
+    """
+    from zeroconv.database import is_url
+
+    if url is not None and not is_url(url):
+        expected = "expected postgresql://USER@HOST/DATABASE"
+        raise InputError("what --database names is no address of PostgreSQL", field="database", hint=expected)
+    return url
+
+
+def open_study(place: str) -> "Study":
+    """The study of `--study`.
+
+    Raises:
+        InputError: it is none.
+    """
+    from zeroconv.study import Study
+
+    with name_field("study"):
+        return Study(place)
 
 
 def data_folders(given: list[str]) -> tuple[tuple[str, Path], ...]:

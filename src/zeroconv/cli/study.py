@@ -19,13 +19,15 @@ __all__ = ["study"]
 study = typer.Typer(cls=Commands, help="Studies with people, blind.", no_args_is_help=True, rich_markup_mode=None)
 PORT = 8766
 TRIALS, TEACHING = 20, 50
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The file of the study.")]
+StudyFile = Annotated[str, typer.Argument(metavar="STUDY", help="The file of the study, or postgresql://…/DATABASE#NAME.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @study.command("create")
 def create(
-    file: Annotated[Path, typer.Argument(metavar="STUDY", help="The file to make, such as study.sqlite.")],
+    file: Annotated[
+        str, typer.Argument(metavar="STUDY", help="The file to make, such as study.sqlite, or postgresql://…/DATABASE#NAME.")
+    ],
     method: Annotated[
         list[str], typer.Option(metavar="NAME=FOLDER", help="A method and its pictures, named alike in all; repeat it.")
     ],
@@ -70,7 +72,7 @@ def create(
         tell(Message(f"{len(bare)} of {len(stems)} have no prompt, such as {bare[0]}", "study.no-prompt"))
     with Study(file) as made:
         each = made.raters()[0].total
-        say(f"{file}: {len(stems)} items of {len(folders)} methods, {raters} raters with {each} questions each")
+        say(f"{made.database}: {len(stems)} items of {len(folders)} methods, {raters} raters with {each} questions each")
         print_links(made, f"http://127.0.0.1:{PORT}")
 
 
@@ -108,7 +110,7 @@ def serve(
         server = StudyServer(opened, port, host, url)
         try:
             print_links(opened, server.url)
-            say(f"Serving {file} at {server.url} until Ctrl-C.")
+            say(f"Serving {opened.database} at {server.url} until Ctrl-C.")
             server.run()
         except KeyboardInterrupt:
             return

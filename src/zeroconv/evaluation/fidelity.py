@@ -37,6 +37,7 @@ def evaluate(
     *,
     num_inference_steps: int = 20,
     guidance_scale: float = 7.5,
+    control_guidance_scale: float | None = None,
     scale: float = 1.0,
     weighting: str = "uniform",
     sampler: str = "dpm++2m",
@@ -57,6 +58,7 @@ def evaluate(
         pairs: held-out pairs.
         num_inference_steps: denoising steps.
         guidance_scale: β of classifier-free guidance.
+        control_guidance_scale: γ of guidance on the control, see `ControlGuidanceDenoiser`; none if left out.
         scale: strength of the control.
         weighting: of the connections.
         sampler: one of `zeroconv.diffusion.SAMPLERS`.
@@ -84,6 +86,8 @@ def evaluate(
         "weighting": weighting,
         "sampler": canonical_sampler(sampler),
     }
+    if control_guidance_scale is not None:
+        request["control_guidance_scale"] = control_guidance_scale
     rows, examples = list[Row](), list[Example]()
     for first in range(0, len(pairs), batch_size):
         last = min(first + batch_size, len(pairs))
@@ -109,6 +113,7 @@ def measure(
     """Make and measure one batch: with the control, without it, and through the autoencoder."""
     shared: dict[str, Any] = {**request, "batch_size": len(batch.pairs)}
     controlled = batch.generate(pipeline, network, scale, **shared)
+    shared.pop("control_guidance_scale", None)
     uncontrolled = batch.generate(pipeline, **shared)
     ceiling = batch.reconstruct(pipeline.base)
     measured: list[tuple[Row, Example]] = []

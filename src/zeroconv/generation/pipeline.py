@@ -79,8 +79,8 @@ class ControlPipeline:
 
         Args:
             dtype: also compute in this type, such as bfloat16; that changes the base.
-            runtime: "plan", "openvino" (`pip install "zeroconv[openvino]"`), "auto" for whichever is the fastest where there
-                are steps enough to find out, or "torch"; None leaves it at the usual way.
+            runtime: "plan", "openvino" (`pip install "zeroconv[openvino]"`), "compile" (`torch.compile`, for GPUs), "auto" for
+                whichever is the fastest where there are steps enough to find out, or "torch"; None leaves it at the usual way.
             vae_tile: decode larger pictures in tiles of so many pixels, with a small error.
             weights: "int8" stores those of U-Net and text encoders in 8 bits, with an error; that changes the base, for good.
             offload: let weights wait in the CPU's memory, by whole networks ("model") or layers ("sequential").

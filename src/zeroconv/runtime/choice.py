@@ -12,6 +12,7 @@ from zeroconv.control import ActiveControl, ControlledUNet
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.reuse import Reuse
 from zeroconv.messages import Message, tell
+from zeroconv.runtime.compiled_unet import CompiledUNet
 from zeroconv.runtime.layers import can_pack
 from zeroconv.runtime.memory import available_memory
 from zeroconv.runtime.openvino.library import is_installed
@@ -21,7 +22,7 @@ from zeroconv.stable_diffusion.unet import AddedConditions
 
 __all__ = ["RUNTIMES", "FastestUNet", "Runtime", "UNetRunner", "run_unet", "usual_runtime"]
 
-Runtime = Literal["torch", "plan", "openvino", "auto"]
+Runtime = Literal["torch", "plan", "openvino", "compile", "auto"]
 RUNTIMES: tuple[str, ...] = get_args(Runtime)
 
 
@@ -74,13 +75,20 @@ def run_unet(unet: Any, runtime: Runtime) -> UNetRunner:
 
     Args:
         unet: a diffusers `UNet2DConditionModel`.
-        runtime: "torch": as it is; "plan": packed once; "openvino": compiled; "auto": whichever is the fastest.
+        runtime: "torch": as it is; "plan": packed once; "openvino": by OpenVINO; "compile": by torch's compiler; "auto":
+            whichever is the fastest.
 
     Raises:
         InputError: for "openvino" where it is not installed.
     """
     made: dict[Runtime, Callable[[Any], UNetRunner]]
-    made = {"torch": ControlledUNet, "plan": PlannedUNet, "openvino": OpenVINOUNet, "auto": FastestUNet}
+    made = {
+        "torch": ControlledUNet,
+        "plan": PlannedUNet,
+        "openvino": OpenVINOUNet,
+        "compile": CompiledUNet,
+        "auto": FastestUNet,
+    }
     return made[runtime](unet)
 
 
@@ -97,7 +105,9 @@ WAYS: dict[Runtime, Preparation] = {
     "plan": Preparation(0.2, 1.0),
     "openvino": Preparation(2.0, 3.5),
 }
-"""In the order in which they are tried; measured on one core, see docs/results/generation.md."""
+"""On a CPU, in the order in which they are tried; measured on one core, see docs/results/generation.md."""
+GPU_WAYS: dict[Runtime, Preparation] = {"torch": Preparation(0.0, 0.0), "compile": Preparation(60.0, 20.0)}
+"""Elsewhere; the time of the compiler is an estimate."""
 WORTH = 3.0
 """A way is tried while what is left would take this many times its preparation: what it saves is then more than that."""
 TIMED = 2
@@ -175,20 +185,24 @@ class FastestUNet:
             size = sum(one.numel() * one.element_size() for network in networks for one in network.parameters())
             self.trials[key] = Trial(size / 1e9)
         trial = self.trials[key]
-        way = self.next_way(trial) if z_t.device.type == "cpu" else "torch"
+        way = self.next_way(trial, WAYS if z_t.device.type == "cpu" else GPU_WAYS)
         if way not in self.runners:
             self.runners[way] = run_unet(self.unet, way)
+        if z_t.device.type == "cuda" and not trial.is_timed(way):
+            torch.cuda.synchronize(z_t.device)
         started = time.perf_counter()
         result = self.runners[way](z_t, t, text, controls, added_conditions, decoder, reuse)
         if trial.last == way and not trial.is_timed(way):
+            if z_t.device.type == "cuda":
+                torch.cuda.synchronize(z_t.device)
             trial.seconds.setdefault(way, []).append(time.perf_counter() - started)
         trial.last = way
         self.left -= 1
         return result
 
-    def next_way(self, trial: Trial) -> Runtime:
+    def next_way(self, trial: Trial, ways: dict[Runtime, Preparation]) -> Runtime:
         """The way of the next step: one that is being timed, one that is worth a trial, or the fastest, which is told."""
-        for way, preparation in WAYS.items():
+        for way, preparation in ways.items():
             if trial.is_timed(way) or (way == "openvino" and not is_installed()):
                 continue
             if trial.last == way or not trial.seconds or trial.is_worth(preparation, self.left):

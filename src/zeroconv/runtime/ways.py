@@ -52,7 +52,7 @@ class Ways:
             InputError: for a tile that there is not, offloading without a GPU, or weights in 8 bits with another runtime.
         """
         check_tile(vae_tile)
-        if base.options.get("weights") is not None and runtime in ("openvino", "auto"):
+        if base.options.get("weights") is not None and runtime in ("openvino", "compile", "auto"):
             message = f"the base's weights are in 8 bits, which {runtime} does not run"
             raise InputError(message, field="runtime", hint="leave out the runtime, or weights in 8 bits")
         away = None if offload is None else Offload(offload, base.device)

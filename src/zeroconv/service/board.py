@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from zeroconv.service.events import EventLog, EventLogs
-from zeroconv.service.failure import BusyError, Failure
+from zeroconv.service.events import ENDS, EventLog, EventLogs
+from zeroconv.service.failure import BusyError, Failure, MissingError
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import Job, JobStore
 from zeroconv.service.metrics import Metrics
@@ -18,6 +19,8 @@ __all__ = ["ATTEMPTS", "JobBoard"]
 
 ATTEMPTS = 2  # of a job whose worker dies, or whose server does
 RETRIED = {"code": "job.retried", "text": "the worker died over this job: it is begun once more", "level": "warning"}
+WORDS = {"running": "started"}
+"""Events that say so, where they are not called as the state is."""
 INTERRUPTED = Failure("interrupted", "the server ended twice while this job ran")
 
 
@@ -82,6 +85,7 @@ class JobBoard:
         One over which the service ended twice has failed.
         """
         with self.lock:
+            self.logs.renew(job.id)
             if job.attempts >= ATTEMPTS:
                 self.jobs.end(job.id, "failed", error=INTERRUPTED)
             else:
@@ -129,6 +133,9 @@ class JobBoard:
                 self.live.pop(job, None)
                 return None
             begun = self.jobs.begin(job)
+            if begun is None:  # another service has it
+                self.live.pop(job)
+                return None
             progress.cancel = cancel
         self.logs.open(job).add("started", {})
         for place, waiting in enumerate(self.turns.order()):
@@ -150,7 +157,9 @@ class JobBoard:
             progress.messages.append(data)
         elif event == "result":
             request = data.pop("request")
-            self.gallery.add(job, data, request)
+            if not self.gallery.add(job, data, request):
+                self.let_go(job)
+                return
             self.metrics.count("zeroconv_pictures_total")
         self.logs.open(job).add(event, data)
 
@@ -217,6 +226,8 @@ class JobBoard:
                 if self.turns.remove(name):
                     self.live.pop(name)
                 self.close(name, "cancelled", progress.messages)
+            elif self.jobs.database.is_shared:
+                self.jobs.cancel(name)
         return self.jobs.get(name).state
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -239,9 +250,49 @@ class JobBoard:
         """
         if (log := self.logs.get(name)) is not None:
             return log
-        job, log = self.jobs.get(name), EventLog()
+        job = self.jobs.get(name)
+        log = EventLog() if job.state in ENDS else self.logs.open(name)  # another service's; `look_around` goes on with it
         for event, rows in (("message", job.messages), ("result", job.results)):
             for data in rows:
                 log.add(event, data)
-        log.add(job.state, {"error": job.error} if job.state == "failed" else {})
+        log.add(WORDS.get(job.state, job.state), {"error": job.error} if job.state == "failed" else {})
         return log
+
+    def let_go(self, name: str) -> None:
+        """A job that this service has is not its own any more, or was cancelled elsewhere."""
+        with self.lock:
+            progress = self.live.get(name)
+            if progress is None or progress.is_cancelled:
+                return
+            progress.is_cancelled = True
+            if progress.cancel is not None:
+                progress.cancel()
+            if self.turns.remove(name):
+                self.live.pop(name)
+
+    def look_around(self) -> None:
+        """Let go of jobs that are not this service's any more, take up those that are, and tell followers of others'.
+
+        Raises:
+            OSError: the store cannot be read.
+        """
+        with self.lock:
+            own = {job.id: job for job in self.jobs.unfinished()}
+            for name in self.live.keys() - own.keys():
+                self.let_go(name)
+            for name, job in own.items():
+                if name not in self.live:
+                    self.adopt(job)
+        for name, log in self.logs.unended():
+            if name not in own:
+                with suppress(MissingError):
+                    catch_up(log, self.jobs.get(name))
+
+
+def catch_up(log: EventLog, job: Job) -> None:
+    """Tell the followers of a job what the store says of it by now."""
+    told = sum(event.name == "result" for event in log.events)
+    for result in job.results[told:]:
+        log.add("result", result)
+    if job.state in ENDS:
+        log.add(job.state, {"error": job.error} if job.state == "failed" else {})

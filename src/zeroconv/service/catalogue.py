@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
+from zeroconv.checkpoints.formats.controlnet_union import union_conditions
 from zeroconv.checkpoints.hub.resolve import embedded_names, resolve
 from zeroconv.control import ControlNet
 from zeroconv.errors import name_field
@@ -39,11 +41,13 @@ class ControlEntry:
         name: as it is opened.
         condition: that it follows, if it says so; of several "canny+depth".
         bases: those that it fits.
+        extract: how its maps were extracted in training, where it says so, as names and values.
     """
 
     name: str
     condition: str | None
     bases: tuple[str, ...]
+    extract: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,10 @@ class Catalogue:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Catalogue":
         """From plain values."""
-        controls = tuple(ControlEntry(one["name"], one["condition"], tuple(one["bases"])) for one in values["controls"])
+        controls = tuple(
+            ControlEntry(one["name"], one["condition"], tuple(one["bases"]), tuple(map(tuple, one["extract"])))
+            for one in values["controls"]
+        )
         return cls(tuple(BaseEntry(**one) for one in values["bases"]), controls, values["device"], values["dtype"])
 
 
@@ -96,23 +103,31 @@ def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: st
     found: list[ControlEntry] = []
     embedded = [name for name in embedded_names("ControlNet") if stored_base(name) in (None, *bases)]
     for index, name in enumerate(dict.fromkeys([*embedded, *controls])):
-        fits: dict[str, str | None] = {}
+        fits: dict[str, ControlNet] = {}
         reason: ValueError | OSError | None = None
         for base_name, base in opened.items():
             try:
                 network = ControlNet.from_pretrained(name, unet=base.unet)
                 network.check_base(base.unet)
                 if network.config.base in (None, base_name) or name in controls:
-                    fits[base_name] = network.config.condition
+                    fits[base_name] = network
             except (ValueError, OSError) as error:
                 reason = error
         if fits:
-            found.append(ControlEntry(name, next(iter(fits.values())), tuple(fits)))
+            found += describe_network(name, next(iter(fits.values())), tuple(fits))
         elif name in controls:
             with name_field(f"control.{index - len(embedded)}"):
                 raise reason or ValueError(f"{name} fits none of the bases")
     place = find_device(device)
     return Catalogue(entries, tuple(found), str(place), "float32" if place.type == "cpu" else "float16")
+
+
+def describe_network(name: str, network: ControlNet, bases: tuple[str, ...]) -> list[ControlEntry]:
+    """A ControlNet as it is listed; a ControlNet-Union that was named without a condition as one for each of them."""
+    union, extract = network.config.union, tuple(network.config.extract.items())
+    if union is None or split_condition(name)[1] is not None:
+        return [ControlEntry(name, network.config.condition, bases, extract)]
+    return [ControlEntry(f"{name}#{condition}", condition, bases, extract) for condition in union_conditions(union)]
 
 
 def stored_base(name: str) -> str | None:

@@ -111,6 +111,17 @@ class EventLogs:
                     del self.logs[name]
             return self.logs[job]
 
+    def renew(self, job: str) -> None:
+        """A job that had ended goes on: its log begins anew."""
+        with self.lock:
+            if job in self.logs and self.logs[job].ended:
+                del self.logs[job]
+
+    def unended(self) -> list[tuple[str, EventLog]]:
+        """The logs that have not ended, by the names of their jobs."""
+        with self.lock:
+            return [(name, log) for name, log in self.logs.items() if not log.ended]
+
     def followers(self) -> int:
         """How many follow a job now."""
         with self.lock:

@@ -5,8 +5,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from zeroconv.database import Database, Row
+from zeroconv.database import Database, Row, retried
 from zeroconv.service.failure import Failure, MissingError, ServiceError
+from zeroconv.service.jobs import UNFINISHED
 from zeroconv.service.pictures import ID, PICTURE, PictureStore
 
 __all__ = ["Gallery", "Page"]
@@ -14,10 +15,8 @@ __all__ = ["Gallery", "Page"]
 WORDS = 16  # of a search that count
 SEARCHED = 1000  # letters of a prompt
 PATIENCE = 2.0  # seconds of a search
-NEEDED = (
-    "SELECT 1 FROM gallery WHERE request LIKE :picture UNION ALL "
-    "SELECT 1 FROM job WHERE state IN ('queued', 'running') AND request LIKE :picture LIMIT 1"
-)
+AT_ONCE = 500  # pictures that are deleted
+NEEDED = f"SELECT 1 FROM gallery WHERE request LIKE ? UNION ALL SELECT 1 FROM job WHERE {UNFINISHED} AND request LIKE ? LIMIT 1"
 """Whether a picture is part of what makes another one, or of a job that has not ended."""
 
 
@@ -40,22 +39,31 @@ class Gallery:
     Args:
         database: of the schema `SERVICE`.
         pictures: their files.
+        host: the name of this service.
     """
 
-    def __init__(self, database: Database, pictures: PictureStore) -> None:
-        self.database, self.pictures = database, pictures
+    def __init__(self, database: Database, pictures: PictureStore, host: str = "") -> None:
+        self.database, self.pictures, self.host = database, pictures, host
 
-    def add(self, job: str, result: dict[str, Any], request: dict[str, Any]) -> None:
+    @retried
+    def add(self, job: str, result: dict[str, Any], request: dict[str, Any]) -> bool:
         """A picture of a job is done: a result of the job and a row here, both or neither.
 
         Args:
             job: whose.
             result: as in `GET generations/{id}`.
             request: makes this one picture.
+
+        Returns:
+            Whether it is kept; it is not where another service does the job by now.
         """
         with self.database.write() as change:
-            found = change.execute("SELECT results FROM job WHERE id = ?", (job,)).fetchone()
-            results = [*json.loads(found[0]), result]
+            found = change.execute("SELECT results FROM job WHERE id = ? AND host = ?", (job, self.host)).fetchone()
+            results = None if found is None else json.loads(found[0])
+            if results is None:
+                return False
+            if results[-1:] != [result]:  # it is there where it was kept before, and the answer lost
+                results.append(result)
             change.execute("UPDATE job SET results = ? WHERE id = ?", (json.dumps(results), job))
             change.execute("DELETE FROM gallery WHERE id = ?", (result["picture"],))
             change.execute(
@@ -65,6 +73,7 @@ class Gallery:
                     result["height"], json.dumps(request), json.dumps(result["controls"]),
                 ),
             )  # fmt: skip
+        return True
 
     def find(self, query: str = "", before: int | None = None, limit: int = 50) -> Page:
         """Pictures whose prompt has all words of a query.
@@ -103,6 +112,7 @@ class Gallery:
             raise MissingError(f"there is no picture {picture[:64]!r} in the gallery")
         return describe(rows[0])
 
+    @retried
     def remove(self, picture: str) -> None:
         """Delete a picture, and its file if nothing else needs it; maps go when nobody uses them, with `sweep`.
 
@@ -112,14 +122,40 @@ class Gallery:
         with self.database.write() as change:
             if not change.execute("DELETE FROM gallery WHERE id = ?", (picture,)).rowcount:
                 raise MissingError(f"there is no picture {picture[:64]!r} in the gallery")
-            needed = change.execute(NEEDED, {"picture": f"%{PICTURE}{picture}%"}).fetchone()
+            needed = change.execute(NEEDED, [f"%{PICTURE}{picture}%"] * 2).fetchone()
         if needed is None:
             self.pictures.remove(picture)
 
+    def trim(self, keep: int) -> int:
+        """Delete the oldest pictures, with what was laid over them, where nothing else needs them.
+
+        Args:
+            keep: how many stay.
+
+        Returns:
+            How many were deleted.
+        """
+        count = 0
+        while rows := self.database.read(
+            "SELECT number, id, controls FROM gallery ORDER BY number DESC LIMIT ? OFFSET ?", AT_ONCE, keep
+        ):
+            self.forget([row["number"] for row in rows])
+            overlays = {one["overlay"] for row in rows for one in json.loads(row["controls"])}
+            for picture in ({row["id"] for row in rows} | overlays) - self.used() - {None}:
+                self.pictures.remove(picture)
+            count += len(rows)
+        return count
+
+    @retried
+    def forget(self, numbers: list[int]) -> None:
+        """Delete rows."""
+        with self.database.write() as change:
+            change.executemany("DELETE FROM gallery WHERE number = ?", [(number,) for number in numbers])
+
     def used(self) -> set[str]:
         """The ids of all pictures that a row of the gallery, or a job that has not ended, speaks of."""
-        texts = self.database.read("SELECT id || ' ' || request || controls FROM gallery")
-        texts += self.database.read("SELECT request || results FROM job WHERE state IN ('queued', 'running')")
+        texts = list(self.database.read("SELECT id || ' ' || request || controls FROM gallery"))
+        texts += self.database.read(f"SELECT request || results FROM job WHERE {UNFINISHED}")
         return {name for row in texts for name in ID.findall(str(row[0]))}
 
 

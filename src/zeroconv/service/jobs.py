@@ -1,4 +1,4 @@
-"""Jobs in the store: what was asked, by whom, and what came of it, so that nothing is lost when the server dies."""
+"""Jobs in the store: what was asked, by whom, who does it, and what came of it: nothing is lost when a server dies."""
 
 import json
 import secrets
@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from zeroconv.database import Database, Row
+from zeroconv.database import Database, Row, retried
 from zeroconv.service.failure import Failure, MissingError
 
-__all__ = ["Job", "JobStore"]
+__all__ = ["UNFINISHED", "Job", "JobStore"]
+
+UNFINISHED = "state IN ('queued', 'running')"
+"""Of jobs, as SQL."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,15 @@ class Job:
 
 
 class JobStore:
-    """The jobs of a service.
+    """The jobs of a service, which changes those alone that are its own: others may do the rest.
 
     Args:
         database: of the schema `SERVICE`.
+        host: the name of this service.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, database: Database, host: str = "") -> None:
+        self.database, self.host = database, host
 
     def add(self, client: str, request: dict[str, Any]) -> Job:
         """A new job, queued.
@@ -62,11 +66,20 @@ class JobStore:
         Raises:
             OSError: when it cannot be kept.
         """
-        name, created = secrets.token_hex(12), time.time()
+        job = Job(secrets.token_hex(12), client, "queued", time.time(), 0, request, [], [], None)
+        self.insert(job)
+        return job
+
+    @retried
+    def insert(self, job: Job) -> None:
+        """Put in a new job."""
+        values = (job.id, job.client, job.state, job.created, json.dumps(job.request, allow_nan=False), self.host)
         with self.database.write() as change:
-            values = (name, client, "queued", created, json.dumps(request, allow_nan=False))
-            change.execute("INSERT INTO job (id, client, state, created, request) VALUES (?, ?, ?, ?, ?)", values)
-        return Job(name, client, "queued", created, 0, request, [], [], None)
+            change.execute(
+                "INSERT INTO job (id, client, state, created, request, host) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO NOTHING",
+                values,
+            )
 
     def get(self, job: str) -> Job:
         """A job.
@@ -80,23 +93,54 @@ class JobStore:
         return Job.of_row(rows[0])
 
     def unfinished(self) -> list[Job]:
-        """All that were queued or running when the service ended, in the order of their arrival."""
-        query = "SELECT * FROM job WHERE state IN ('queued', 'running') ORDER BY number"
-        return [Job.of_row(row) for row in self.database.read(query)]
+        """All of this service that have not ended, in the order of their arrival."""
+        query = f"SELECT * FROM job WHERE {UNFINISHED} AND host = ? ORDER BY number"
+        return [Job.of_row(row) for row in self.database.read(query, self.host)]
 
-    def begin(self, job: str) -> Job:
+    @retried
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with self.database.write() as change:
+            change.execute(
+                f"INSERT INTO host (id, seen) VALUES (?, {self.database.clock}) "
+                "ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
+                (self.host,),
+            )
+
+    @retried
+    def leave(self) -> None:
+        """End: others may take over what has not ended."""
+        with self.database.write() as change:
+            change.execute("DELETE FROM host WHERE id = ?", (self.host,))
+
+    @retried
+    def take_over(self, silent: float) -> None:
+        """Make the unfinished jobs of services that have ended, however they did, those of this one.
+
+        Args:
+            silent: seconds without a sign of life after which a service has ended.
+        """
+        alive = f"SELECT id FROM host WHERE seen > {self.database.clock} - ?"
+        with self.database.write() as change:
+            change.execute(f"UPDATE job SET host = ? WHERE {UNFINISHED} AND host NOT IN ({alive})", (self.host, silent))
+            change.execute(f"DELETE FROM host WHERE id <> ? AND seen <= {self.database.clock} - ?", (self.host, silent))
+
+    @retried
+    def begin(self, job: str) -> Job | None:
         """It is begun, and what an earlier attempt left is forgotten.
 
         Returns:
-            It, as it stands now.
+            It, as it stands now; None if it has ended, or another service does it.
         """
         with self.database.write() as change:
-            change.execute(
-                "UPDATE job SET state = 'running', attempts = attempts + 1, results = '[]', messages = '[]' WHERE id = ?",
-                (job,),
-            )
-            return Job.of_row(change.execute("SELECT * FROM job WHERE id = ?", (job,)).fetchone())
+            row = change.execute(
+                "UPDATE job SET state = 'running', attempts = attempts + 1, results = '[]', messages = '[]' "
+                f"WHERE id = ? AND host = ? AND {UNFINISHED} RETURNING *",
+                (job, self.host),
+            ).fetchone()
+        return None if row is None else Job.of_row(row)
 
+    @retried
     def forget(self, older: float) -> None:
         """Delete jobs that ended long ago; their pictures stay in the gallery.
 
@@ -106,6 +150,18 @@ class JobStore:
         with self.database.write() as change:
             change.execute("DELETE FROM job WHERE ended < ?", (time.time() - older,))
 
+    @retried
+    def trim(self, keep: int) -> None:
+        """Delete the oldest jobs that have ended.
+
+        Args:
+            keep: how many of them stay.
+        """
+        newest = "SELECT number FROM job WHERE ended IS NOT NULL ORDER BY number DESC LIMIT ?"
+        with self.database.write() as change:
+            change.execute(f"DELETE FROM job WHERE ended IS NOT NULL AND number NOT IN ({newest})", (keep,))
+
+    @retried
     def put_back(self, job: str, attempts: int) -> None:
         """It waits again.
 
@@ -114,17 +170,28 @@ class JobStore:
             attempts: how many count.
         """
         with self.database.write() as change:
-            change.execute("UPDATE job SET state = 'queued', attempts = ? WHERE id = ? AND state = 'running'", (attempts, job))
+            change.execute(
+                "UPDATE job SET state = 'queued', attempts = ? WHERE id = ? AND host = ? AND state = 'running'",
+                (attempts, job, self.host),
+            )
 
+    @retried
     def end(self, job: str, state: str, messages: list[dict[str, str]] | None = None, error: Failure | None = None) -> None:
         """It is done, failed or cancelled; one that has ended stays as it is."""
         said = None if error is None else json.dumps(error.to_json())
         with self.database.write() as change:
             change.execute(
                 "UPDATE job SET state = ?, ended = ?, error = ?, messages = coalesce(?, messages) "
-                "WHERE id = ? AND state IN ('queued', 'running')",
-                (state, time.time(), said, None if messages is None else json.dumps(messages), job),
+                f"WHERE id = ? AND {UNFINISHED} AND host = ?",
+                (state, time.time(), said, None if messages is None else json.dumps(messages), job, self.host),
             )
+
+    @retried
+    def cancel(self, job: str) -> None:
+        """A job that another service does is not wanted any more, which that one learns soon."""
+        with self.database.write() as change:
+            query = f"UPDATE job SET state = 'cancelled', ended = ? WHERE id = ? AND {UNFINISHED}"
+            change.execute(query, (time.time(), job))
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are of each state."""

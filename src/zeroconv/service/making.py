@@ -21,7 +21,7 @@ from zeroconv.generation.png_metadata import write_pictures
 from zeroconv.messages import listen
 from zeroconv.service.models import ModelCache, WarmBase
 from zeroconv.service.pictures import PICTURE, PictureStore
-from zeroconv.service.previews import PreviewRate, WatchedDenoiser, clean_latents
+from zeroconv.service.previews import PreviewRate, WatchedDenoiser, clean_latents, interruptible
 from zeroconv.service.requests import map_pictures, store_picture
 from zeroconv.service.trained import TrainedControls
 from zeroconv.sheets import overlay
@@ -77,7 +77,7 @@ class Maker:
         rate, watched = PreviewRate(), list[WatchedDenoiser]()
 
         def watch(denoiser: Denoiser) -> Denoiser:
-            watched[:] = [WatchedDenoiser(denoiser)]
+            watched[:] = [WatchedDenoiser(interruptible(denoiser, self.check))]
             return watched[0]
 
         def on_step(step: int, steps: int) -> None:

@@ -94,6 +94,14 @@ class PictureStore:
         """
         return self.path(picture).read_bytes()
 
+    def size(self, picture: str) -> tuple[int, int]:
+        """Width and height of a picture in pixels.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return sent_size(Bytes(self.read(picture)))
+
     def read_png(self, picture: str) -> bytes:
         """A picture as PNG: its own bytes if it is one.
 

@@ -4,7 +4,7 @@ import base64
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv.diffusion import Denoiser
+from zeroconv.generation.tiled_denoiser import TiledDenoiser
 from zeroconv.images import to_image
 from zeroconv.stable_diffusion import StableDiffusion
 
-__all__ = ["LatentColours", "PreviewRate", "WatchedDenoiser", "clean_latents"]
+__all__ = ["LatentColours", "PreviewRate", "WatchedDenoiser", "clean_latents", "interruptible"]
 
 SIDE = 256  # pixels of the longer side, at most
 SHARE = 0.04  # of the time of sampling that previews may take
@@ -40,6 +41,26 @@ class WatchedDenoiser:
         prediction = self.denoiser(z_t, t, step)
         self.last = z_t, t, prediction
         return prediction
+
+
+def interruptible(denoiser: Denoiser, check: Callable[[], None]) -> Denoiser:
+    """The same denoiser; of one that works in tiles, `check` is called before each, so that a long step can be left.
+
+    Args:
+        denoiser: of a picture.
+        check: whatever it raises ends the picture.
+    """
+    if not isinstance(denoiser, TiledDenoiser):
+        return denoiser
+
+    def after_check(inner: Denoiser) -> Denoiser:
+        def predict(z_t: Tensor, t: Tensor, step: int) -> Tensor:
+            check()
+            return inner(z_t, t, step)
+
+        return predict
+
+    return replace(denoiser, denoisers=[after_check(one) for one in denoiser.denoisers])
 
 
 def clean_latents(z_t: Tensor, t: Tensor, prediction: Tensor, scheduler_config: dict[str, Any]) -> Tensor:

@@ -1,5 +1,6 @@
 """What a request to a service may name: pictures that it holds or that are in the store, and networks that are listed."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ __all__ = [
     "PICTURE_FIELDS",
     "check_limits",
     "check_names",
+    "check_own_size",
     "check_parameters",
     "check_text",
+    "count_tiles",
     "map_pictures",
     "open_parameters",
     "store_picture",
@@ -133,19 +136,51 @@ def check_limits(request: GenerationRequest, limits: Limits) -> None:
     Raises:
         InputError: naming what is too much.
     """
+    longest = limits.longest_side if request.tile is None else limits.longest_tiled
     amounts = [
         ("num_images", request.num_images, limits.images),
         ("num_inference_steps", request.num_inference_steps, limits.steps),
         ("controls", len(request.controls), limits.controls),
-        *(("size", side, limits.longest_side) for side in request.size or ()),
+        *(("size", side, longest) for side in request.size or ()),
+        ("tile", request.tile or 0, limits.longest_side),
         *((name, len(getattr(request, name)), LONGEST_TEXT) for name in ("prompt", "negative_prompt")),
     ]
     for field, got, most in amounts:
         if got > most:
             letters = " letters" if field.endswith("prompt") else ""
             raise InputError(f"{field} is {got}{letters}; expected {most} at most here", field=field)
+    if request.tile is not None and (count := count_tiles(request)) > limits.tiles:
+        said = f"tile is {request.tile}, which makes {count} tiles; expected {limits.tiles} at most here"
+        raise InputError(said, field="tile", hint="larger tiles, or less overlap")
     if request.seed + request.num_images > 2**64:
         raise InputError(f"seed is {request.seed}; the last picture's would be beyond 2^64", field="seed")
+
+
+def check_own_size(request: GenerationRequest, store: PictureStore, limits: Limits) -> None:
+    """That pictures which get the size of the one they start from are not too large.
+
+    Args:
+        request: its pictures are in the store.
+        store: where.
+        limits: of requests.
+
+    Raises:
+        InputError: they are.
+    """
+    if request.size is None and request.init_image is not None:
+        most = limits.longest_side if request.tile is None else limits.longest_tiled
+        width, height = store.size(request.init_image.removeprefix(PICTURE))
+        if max(width, height) > most:
+            said = f"init_image is {width}x{height} pixels; expected {most} a side at most here"
+            raise InputError(said, field="init_image", hint="say the size of the pictures, and it is resized to it")
+
+
+def count_tiles(request: GenerationRequest) -> int:
+    """How many tiles a request whose size is said divides its pictures into; 1 where nothing is said."""
+    assert request.tile is not None, "it has tiles"
+    overlap = request.tile // 2 if request.tile_overlap is None else request.tile_overlap
+    step = max(1, request.tile - overlap)
+    return math.prod(max(1, -(-(side - overlap) // step)) for side in request.size or ())
 
 
 def open_parameters(condition: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from zeroconv.checkpoints.files.atomic import read_json, write_text
 from zeroconv.run_files import REQUESTS, STOP
 from zeroconv.service.catalogue import BaseEntry, Catalogue, ControlEntry
 from zeroconv.service.failure import Failure, MissingError, ServiceError
+from zeroconv.service.run_folders import REQUEST, delete_run, is_run
 from zeroconv.service.run_process import RunProcess
 from zeroconv.service.run_request import RUN_NAME, RunRequest, check_run, train_command
 from zeroconv.service.run_view import RunView
@@ -24,7 +25,7 @@ __all__ = ["ACTIONS", "RESUME", "Runs"]
 RESUME = "resume"
 ACTIONS = (*REQUESTS, RESUME)
 """What may be asked of a run."""
-REQUEST, OUTPUT = "request.json", "process.log"  # beside the files of the run folder
+OUTPUT = "process.log"  # beside the files of the run folder
 GRACE = 20.0  # seconds in which a run that is told to end saves its state
 TAIL = 4096  # bytes of its last words
 
@@ -165,6 +166,22 @@ class Runs:
         self.require_place()
         self.launch(name, request)
 
+    def remove(self, name: str) -> None:
+        """Delete a run with all that it has written; its control is gone.
+
+        Raises:
+            MissingError: there is no such run.
+            ServiceError: it goes on.
+            OSError: it cannot be deleted.
+        """
+        path = self.view(name).path
+        with self.lock:
+            if self.is_running(name):
+                raise ServiceError(Failure("conflict", "this run goes on", None, "stop it first"))
+            delete_run(path)
+            self.views.pop(name, None)
+            self.failures.pop(name, None)
+
     def launch(self, name: str, request: RunRequest) -> None:
         """Start the process of a run."""
         path = self.folder / name
@@ -281,8 +298,3 @@ class Runs:
         end = time.monotonic() + grace
         for process in processes:
             process.wait_until(end)
-
-
-def is_run(path: Path) -> bool:
-    """Whether a folder, and no link to one, is a run of the service."""
-    return not path.is_symlink() and (path / REQUEST).is_file()

@@ -1,4 +1,4 @@
-"""The tables of a service: jobs as they were asked for and ended, and the gallery of what they made."""
+"""The tables of a service: jobs as they were asked for and ended, the gallery of what they made, and who does them."""
 
 from zeroconv.database import Schema
 
@@ -6,8 +6,9 @@ __all__ = ["SERVICE"]
 
 SERVICE = Schema(
     name="service's state",
+    short="service",
     application=0x7A637376,  # "zcsv"
-    version=1,
+    version=2,
     tables="""
 CREATE TABLE job (
     number INTEGER PRIMARY KEY,  -- in the order of their arrival
@@ -20,7 +21,8 @@ CREATE TABLE job (
     request TEXT NOT NULL,
     results TEXT NOT NULL DEFAULT '[]',
     messages TEXT NOT NULL DEFAULT '[]',
-    error TEXT
+    error TEXT,
+    host TEXT NOT NULL DEFAULT ''  -- the service that does it
 );
 CREATE INDEX job_state ON job (state);
 CREATE TABLE gallery (
@@ -34,5 +36,15 @@ CREATE TABLE gallery (
     request TEXT NOT NULL,
     controls TEXT NOT NULL
 );
+CREATE TABLE host (
+    id TEXT PRIMARY KEY,
+    seen REAL NOT NULL  -- by the clock of the database
+);
 """,
+    upgrades={
+        1: """
+ALTER TABLE job ADD COLUMN host TEXT NOT NULL DEFAULT '';
+CREATE TABLE host (id TEXT PRIMARY KEY, seen REAL NOT NULL)
+"""
+    },
 )

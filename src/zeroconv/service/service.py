@@ -7,26 +7,26 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from zeroconv.checkpoints.files.folder_lock import FolderLock
 from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.checkpoints.hub.resolve import resolve
-from zeroconv.database import Database
 from zeroconv.errors import InputError, name_field
 from zeroconv.generation import GenerationRequest
 from zeroconv.service.board import JobBoard
 from zeroconv.service.catalogue import Catalogue
 from zeroconv.service.failure import Failure, ServiceError
 from zeroconv.service.gallery import Gallery
+from zeroconv.service.heartbeat import Heartbeat
 from zeroconv.service.jobs import Job, JobStore
 from zeroconv.service.metrics import Metrics
 from zeroconv.service.pictures import PictureStore
 from zeroconv.service.process import WorkerProcess
 from zeroconv.service.readings import Readings
-from zeroconv.service.requests import check_limits, check_names, check_text, map_pictures, store_picture
+from zeroconv.service.requests import check_limits, check_names, check_own_size, check_text, map_pictures, store_picture
+from zeroconv.service.run_folders import finish_deletions
 from zeroconv.service.runner import Runner
 from zeroconv.service.runs import Runs
-from zeroconv.service.schema import SERVICE
 from zeroconv.service.settings import ServiceSettings
+from zeroconv.service.storage import Storage
 from zeroconv.service.turns import Turns
 from zeroconv.service.wait_times import WaitTimes
 
@@ -35,6 +35,7 @@ __all__ = ["Service"]
 GRACE = 5.0  # seconds that a running job has to end in when the service stops
 DAY = 24 * 3600.0
 TIDYING = DAY / 4  # seconds between looks at what nobody needs any more
+TRIMMING = 60.0  # seconds between looks at what is too much
 UNUSED = 7 * DAY  # seconds after which a picture that nobody uses is deleted
 FORGOTTEN = 30 * DAY  # and a job that has ended
 LONGEST_START = 600.0  # seconds in which all networks must have been looked at
@@ -53,16 +54,13 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder_lock = FolderLock(settings.folder / ".lock", "serves", "folder")
-        self.folder_lock.acquire()
-        path = settings.folder / "service.sqlite"
-        self.database = Database(path, SERVICE) if path.exists() else Database.create(path, SERVICE)
-        self.pictures = PictureStore(settings.folder / "pictures")
-        self.jobs, self.gallery = JobStore(self.database), Gallery(self.database, self.pictures)
+        self.storage = Storage(settings.folder, settings.database)
+        self.pictures, shared = PictureStore(settings.folder / "pictures"), (self.storage.database, self.storage.host)
+        self.jobs, self.gallery = JobStore(*shared), Gallery(shared[0], self.pictures, shared[1])
         self.metrics, times = declare_metrics(), WaitTimes(len(settings.devices))
         turns, seconds = Turns(settings.limits.queue), settings.limits.seconds
         self.board = JobBoard(self.jobs, self.gallery, turns, times, self.metrics, seconds)
+        self.heartbeat = Heartbeat(self.board) if self.storage.database.is_shared else None
         shared, runs = (str(self.pictures.folder), settings.memory), settings.folder / "runs"
         processes = [WorkerProcess(*shared, one, settings.threads, runs=str(runs)) for one in settings.devices]
         self.runners = [Runner(self.board, one) for one in processes]
@@ -87,10 +85,12 @@ class Service:
         for runner in self.runners:
             runner.launch()
         self.catalogue = self.look(self.runners[0].process)
-        self.pictures.empty()
+        if self.heartbeat is None:
+            self.pictures.empty()
+            self.board.look_around()
+        else:
+            self.heartbeat.start()
         self.tidy()
-        for job in self.jobs.unfinished():
-            self.board.adopt(job)
         self.readings.start()
         for runner in self.runners:
             runner.thread.start()
@@ -103,14 +103,30 @@ class Service:
         Raises:
             OSError: something cannot be read or deleted.
         """
+        self.trim()
         self.jobs.forget(FORGOTTEN)
         self.pictures.sweep(self.gallery.used(), UNUSED)
+        finish_deletions(self.settings.folder / "runs")
+
+    def trim(self) -> None:
+        """Delete the oldest pictures and jobs beyond the number that is kept.
+
+        Raises:
+            OSError: something cannot be read or deleted.
+        """
+        if (keep := self.settings.keep) is not None:
+            self.gallery.trim(keep)
+            self.jobs.trim(keep)
 
     def keep_tidy(self) -> None:
         """Tidy every now and then, until the service stops."""
-        while not self.stopping.wait(TIDYING):
+        due = time.monotonic() + TIDYING
+        while not self.stopping.wait(TRIMMING):
             with suppress(OSError, InputError):  # the next time may be better
-                self.tidy()
+                self.trim()
+                if time.monotonic() > due:
+                    due = time.monotonic() + TIDYING
+                    self.tidy()
 
     def look(self, process: WorkerProcess) -> Catalogue:
         """What there is, as a worker sees it.
@@ -172,6 +188,7 @@ class Service:
         check_limits(request, self.settings.limits)
         self.board.require_room(client)
         stored = map_pictures(request, lambda picture, field: store_picture(picture, field, self.pictures))
+        check_own_size(stored, self.pictures, self.settings.limits)
         return self.board.add(client, stored.model_dump(mode="json", exclude_defaults=True))
 
     def read(self, task: str, values: dict[str, Any], client: str) -> "Future[dict[str, Any]]":
@@ -215,8 +232,9 @@ class Service:
             if runner.thread.is_alive():
                 runner.thread.join()
             runner.process.close()
-        self.database.close()
-        self.folder_lock.release()
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+        self.storage.close()
 
 
 def declare_metrics() -> Metrics:

@@ -13,7 +13,9 @@ class Limits:
     """The most that is done for one request, and for all of them.
 
     Attributes:
-        longest_side: pixels of a picture.
+        longest_side: pixels of a picture, and of a tile.
+        longest_tiled: pixels of a picture that is made in tiles.
+        tiles: of a picture.
         steps: denoising steps of a picture.
         images: pictures of one request.
         controls: of one request.
@@ -24,6 +26,8 @@ class Limits:
     """
 
     longest_side: int = 1024
+    longest_tiled: int = 2048
+    tiles: int = 256
     steps: int = 150
     images: int = 16
     controls: int = 8
@@ -50,6 +54,9 @@ class ServiceSettings:
         threads: of a worker on a CPU; None leaves it to torch.
         limits: of requests.
         data: folders of pairs that trainings may be started on, as (name, folder).
+        database: `postgresql://…`, where the state is in place of a file, for several that share the folder; it may hold a
+            password, and is not shown.
+        keep: pictures of the gallery, and jobs that have ended; the oldest go first. None keeps all pictures.
     """
 
     folder: Path
@@ -60,3 +67,5 @@ class ServiceSettings:
     threads: int | None = None
     limits: Limits = field(default_factory=Limits)
     data: tuple[tuple[str, Path], ...] = ()
+    database: str | None = field(default=None, repr=False)
+    keep: int | None = None

@@ -1,14 +1,12 @@
 """Making a study: its pictures under opaque names, its raters with their links, every question drawn beforehand."""
 
 import secrets
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from zeroconv.checkpoints.files.atomic import replacing
-from zeroconv.database import Database
+from zeroconv.database import Change, create_database, database_exists
 from zeroconv.errors import InputError
 from zeroconv.study.order import Aspect, Kind, draw_teaching, plan_discrimination, plan_labels, plan_ranking
 from zeroconv.study.pictures import StudyItem
@@ -41,11 +39,11 @@ class StudyPlan:
     title: str = "Picture study"
 
 
-def create_study(path: Path, plan: StudyPlan, items: Iterable[StudyItem], key: bytes | None = None) -> None:
-    """Write a study file, whole or not at all.
+def create_study(place: str | Path, plan: StudyPlan, items: Iterable[StudyItem], key: bytes | None = None) -> None:
+    """Write a study, whole or not at all.
 
     Args:
-        path: of the file; nothing may be there.
+        place: of its file, or where it will be on a PostgreSQL server; nothing may be there.
         plan: what is asked.
         items: the pictures; those of a ranking all have a map or none has one, and with maps fidelity is asked for, too.
         key: of the order; a random one if left out. With it everything but the links and the names of pictures is the same
@@ -53,24 +51,26 @@ def create_study(path: Path, plan: StudyPlan, items: Iterable[StudyItem], key: b
 
     Raises:
         InputError: the plan does not fit the items, or something is there already.
-        OSError: the file cannot be written.
+        OSError: it cannot be written.
     """
     check_plan(plan)
-    if path.exists():
-        raise InputError(f"{path} is there already, maybe with votes", field="study", hint="give another name")
-    key = key or secrets.token_bytes(32)
-    with replacing(path) as part:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with Database.create(part, STUDY) as database, database.write() as connection:
-            connection.execute("INSERT INTO study VALUES (1, ?, ?, ?)", (plan.kind, plan.title, now()))
-            connection.executemany("INSERT INTO method VALUES (?, ?)", enumerate(plan.methods))
-            maps = [add_item(connection, index, item) for index, item in enumerate(items)]
-            if not maps:
-                raise InputError("the study has no picture", field="method")
-            teaching = choose_teaching(key, plan, len(maps))
-            connection.executemany("UPDATE item SET is_teaching = 1 WHERE id = ?", [(index,) for index in teaching])
-            for rater in range(plan.raters):
-                add_rater(connection, key, plan, rater, maps, teaching)
+    if database_exists(place, STUDY):
+        shown = str(place).rpartition("@")[2]  # without a password
+        raise InputError(f"{shown} is there already, maybe with votes", field="study", hint="give another name")
+    create_database(place, STUDY, lambda change: fill(change, plan, items, key or secrets.token_bytes(32))).close()
+
+
+def fill(connection: Change, plan: StudyPlan, items: Iterable[StudyItem], key: bytes) -> None:
+    """Put in everything."""
+    connection.execute("INSERT INTO study VALUES (1, ?, ?, ?)", (plan.kind, plan.title, now()))
+    connection.executemany("INSERT INTO method VALUES (?, ?)", enumerate(plan.methods))
+    maps = [add_item(connection, index, item) for index, item in enumerate(items)]
+    if not maps:
+        raise InputError("the study has no picture", field="method")
+    teaching = choose_teaching(key, plan, len(maps))
+    connection.executemany("UPDATE item SET is_teaching = 1 WHERE id = ?", [(index,) for index in teaching])
+    for rater in range(plan.raters):
+        add_rater(connection, key, plan, rater, maps, teaching)
 
 
 def check_plan(plan: StudyPlan) -> None:
@@ -104,7 +104,7 @@ def choose_teaching(key: bytes, plan: StudyPlan, items: int) -> list[int]:
     return draw_teaching(key, items, plan.teaching)
 
 
-def add_item(connection: sqlite3.Connection, index: int, item: StudyItem) -> bool:
+def add_item(connection: Change, index: int, item: StudyItem) -> bool:
     """Put in the pictures of an item; whether it has a map."""
     shown = None if item.map is None else add_picture(connection, item.map)
     connection.execute("INSERT INTO item VALUES (?, ?, ?, ?, 0)", (index, item.stem, item.prompt, shown))
@@ -113,7 +113,7 @@ def add_item(connection: sqlite3.Connection, index: int, item: StudyItem) -> boo
     return shown is not None
 
 
-def add_picture(connection: sqlite3.Connection, png: bytes) -> str:
+def add_picture(connection: Change, png: bytes) -> str:
     """Put in a picture; its name."""
     name = secrets.token_urlsafe(PICTURE_BYTES)
     connection.execute("INSERT INTO picture VALUES (?, ?)", (name, png))
@@ -121,7 +121,7 @@ def add_picture(connection: sqlite3.Connection, png: bytes) -> str:
 
 
 def add_rater(
-    connection: sqlite3.Connection, key: bytes, plan: StudyPlan, rater: int, maps: Sequence[bool], teaching: Sequence[int]
+    connection: Change, key: bytes, plan: StudyPlan, rater: int, maps: Sequence[bool], teaching: Sequence[int]
 ) -> None:
     """Put in a rater with a link and all questions."""
     connection.execute("INSERT INTO rater VALUES (?, ?, NULL)", (rater, secrets.token_urlsafe(TOKEN_BYTES)))
@@ -135,10 +135,10 @@ def add_rater(
         connection.executemany("INSERT INTO label VALUES (?, ?, ?)", [(rater, place, one) for place, one in enumerate(labels)])
     for place, question in enumerate(questions):
         added = connection.execute(
-            "INSERT INTO question (rater, place, item, aspect) VALUES (?, ?, ?, ?)",
+            "INSERT INTO question (rater, place, item, aspect) VALUES (?, ?, ?, ?) RETURNING id",
             (rater, place, question.item, question.aspect),
-        )
-        rows = [(added.lastrowid, seen, method) for seen, method in enumerate(question.methods)]
+        ).fetchone()["id"]
+        rows = [(added, seen, method) for seen, method in enumerate(question.methods)]
         connection.executemany("INSERT INTO shown VALUES (?, ?, ?)", rows)
 
 

@@ -6,6 +6,7 @@ __all__ = ["STUDY"]
 
 STUDY = Schema(
     name="user study",
+    short="study",
     application=0x7A637374,  # "zcst"
     version=1,
     tables="""

@@ -1,11 +1,10 @@
 """A study while it goes on: what a rater is asked next, and votes, each kept before it is answered and never twice."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeroconv.database import Database, Row
+from zeroconv.database import Change, Row, open_database, retried
 from zeroconv.errors import InputError
 from zeroconv.study.creation import now
 from zeroconv.study.order import Aspect, Kind
@@ -80,18 +79,18 @@ class Vote:
 
 
 class Study:
-    """A study file, for the page and for the report; processes and threads may share it.
+    """A study, for the page and for the report; processes and threads may share it.
 
     Args:
-        path: of the file.
+        place: its file, or where it is on a PostgreSQL server.
 
     Raises:
         InputError: it is none.
         OSError: it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path, STUDY)
+    def __init__(self, place: str | Path) -> None:
+        self.place, self.database = place, open_database(place, STUDY)
         head = self.database.read("SELECT kind, title, created FROM study")[0]
         self.kind: Kind = head["kind"]
         self.title: str = head["title"]
@@ -113,6 +112,7 @@ class Study:
         rows = self.database.read(f"{RATERS} WHERE token = ?", token)
         return describe_rater(rows[0]) if rows else None
 
+    @retried
     def begin(self, rater: Rater) -> None:
         """Note that a rater has read the explanation; to say it again changes nothing."""
         with self.database.write() as connection:
@@ -141,6 +141,7 @@ class Study:
         rows = self.database.read("SELECT png FROM picture WHERE id = ?", name)
         return rows[0]["png"] if rows else None
 
+    @retried
     def rank(self, rater: Rater, place: int, ranks: Mapping[str, int]) -> None:
         """Keep a ranking; it is on the disk when this returns. To send the same one again changes nothing.
 
@@ -165,6 +166,7 @@ class Study:
                 raise InputError(f"expected each rank from 1 to {len(methods)} once", field="ranks")
             keep(connection, rater, question, {methods[name]: rank for name, rank in ranks.items()})
 
+    @retried
     def choose(self, rater: Rater, place: int, label: str) -> None:
         """Keep which model a rater thinks made a picture; otherwise as `rank`.
 
@@ -219,7 +221,7 @@ TEACHING = """
 SELECT result.picture FROM item
 JOIN result ON result.item = item.id
 JOIN label ON label.method = result.method AND label.rater = ?
-WHERE item.is_teaching ORDER BY item.id, label.place"""
+WHERE item.is_teaching = 1 ORDER BY item.id, label.place"""
 ANSWERS = "SELECT question, method, rank FROM answer"
 SHOWN = "SELECT question, method FROM shown"
 VOTES = """
@@ -234,7 +236,7 @@ def describe_rater(row: Row) -> Rater:
     return Rater(row["id"], row["token"], row["begun"] is not None, row["done"], row["total"])
 
 
-def find_question(connection: sqlite3.Connection, rater: Rater, place: int) -> Row:
+def find_question(connection: Change, rater: Rater, place: int) -> Row:
     """The question at a place of a rater.
 
     Raises:
@@ -246,7 +248,7 @@ def find_question(connection: sqlite3.Connection, rater: Rater, place: int) -> R
     return found
 
 
-def keep(connection: sqlite3.Connection, rater: Rater, question: Row, ranks: Mapping[int, int]) -> None:
+def keep(connection: Change, rater: Rater, question: Row, ranks: Mapping[int, int]) -> None:
     """Put in a vote, unless this very vote is there.
 
     Raises:

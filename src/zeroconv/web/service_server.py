@@ -3,12 +3,14 @@
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from zeroconv.errors import InputError
 from zeroconv.service import Service
+from zeroconv.study.store import Study
 from zeroconv.web.app import EXTRA, service_app
 from zeroconv.web.patience import patient
 from zeroconv.web.public_host import ALL, bracketed, check_reach, public_host
@@ -28,6 +30,7 @@ class ServiceServer:
         host: the address that is listened on.
         urls: public addresses by which it is reached, if not by that of this machine.
         token: that is asked for. Whatever is not of this machine alone needs one.
+        studies: whose pages are there, too.
 
     Attributes:
         url: where the page is.
@@ -37,7 +40,13 @@ class ServiceServer:
     """
 
     def __init__(
-        self, service: Service, port: int = 0, host: str = "127.0.0.1", urls: tuple[str, ...] = (), token: str | None = None
+        self,
+        service: Service,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        urls: tuple[str, ...] = (),
+        token: str | None = None,
+        studies: Sequence[Study] = (),
     ) -> None:
         host = bracketed(host)
         check_reach(host, urls, token)
@@ -49,7 +58,7 @@ class ServiceServer:
         hosts = (*map(public_host, urls), *(() if host in ALL else (host,)))
         is_https = bool(urls) and all(url.startswith("https:") for url in urls)
         self.config = uvicorn.Config(
-            service_app(service, hosts, token, is_https), host=host.strip("[]"), port=port, log_config=None,
+            service_app(service, hosts, token, is_https, studies), host=host.strip("[]"), port=port, log_config=None,
             log_level="critical", access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE, ws="none", lifespan="off", proxy_headers=False, http=patient(AutoHTTPProtocol),
         )  # fmt: skip

@@ -72,7 +72,7 @@ class Token:
 
     Attributes:
         secret: the token.
-        open_paths: addresses that need none.
+        open_paths: addresses that need none; one that ends in "/" stands for all that begin so.
     """
 
     secret: str
@@ -85,7 +85,8 @@ class Token:
 
     def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Refusal | None:
         """Why a request may not come in; None lets it in."""
-        if scope["path"] in self.open_paths:
+        path: str = scope["path"]
+        if path in self.open_paths or any(one.endswith("/") and path.startswith(one) for one in self.open_paths):
             return None
         word, _, shown = headers.get(b"authorization", b"").partition(b" ")
         if word.lower() == b"bearer" and self.is_secret(shown.strip()):

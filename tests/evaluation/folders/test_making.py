@@ -100,6 +100,24 @@ def test_the_report_is_that_of_pictures_in_memory(base: StableDiffusion, network
         assert all(one.tobytes() == getattr(theirs, name).tobytes() for name, one in vars(mine).items())
 
 
+def test_guidance_on_the_control_changes_controlled_pictures_alone(
+    base: StableDiffusion, network: ControlNet, whole: FolderMaker, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, count=2, control_guidance_scale=6.0)
+    maker = make(base, network, tmp_path / "pictures", plan)
+    for row in range(2):
+        with_control, without = (open_image(maker.file(name, row)).tobytes() for name in ("with-control", "without-control"))
+        assert without == open_image(whole.file("without-control", row)).tobytes()
+        assert with_control != open_image(whole.file("with-control", row)).tobytes()
+    assert read_metadata(maker.file("with-control", 0)).request.control_guidance_scale == 6.0
+    request: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 4.0, "seed": 5, "batch_size": 2}
+    memory = evaluate(ControlPipeline(base), network, "canny", Folder(PAIRS.pairs[:2]), control_guidance_scale=6.0, **request)
+    assert measure_pictures(maker).fidelity.to_dict() == memory.to_dict()
+    assert memory.to_dict()["settings"]["control_guidance_scale"] == 6.0
+    with pytest.raises(InputError, match=r"has pictures with control_guidance_scale 6.0"):
+        make(base, network, tmp_path / "pictures", replace(plan, control_guidance_scale=None))
+
+
 def test_every_folder_is_one_that_anybody_can_judge(whole: FolderMaker) -> None:
     report = measure_pictures(whole)
     with pytest.warns(UserWarning, match="are few"):

@@ -123,6 +123,8 @@ def test_options_deviate_when_they_are_written_and_differ() -> None:
     assert (settled["steps"], settled["guidance"], settled["sampler"]) == (12, 3.0, "DPM++ 2M")
     assert list(followed.deviations.values()) == [Deviation("guidance scale", "3", "4")]
     assert str(followed.deviations["guidance scale"]) == "guidance scale: 3; the protocol has 4"
+    followed.settle({**options, "control_guidance": 2.0}, {"control_guidance"})
+    assert str(followed.deviations.pop("guidance on the control")) == "guidance on the control: 2; the protocol has none"
     assert followed.choose_data(None) == "world:200@900000000" and len(followed.deviations) == 1
     followed.choose_data("world:2@900000000")
     assert followed.deviations["pairs"].here == "world:2@900000000"
@@ -131,7 +133,7 @@ def test_options_deviate_when_they_are_written_and_differ() -> None:
 
 
 def test_a_manifest_says_how_pictures_were_made(tmp_path: Path) -> None:
-    made = {"num_inference_steps": 12, "guidance_scale": 7.5, "sampler": "DPM++ 2M"}
+    made = {"num_inference_steps": 12, "guidance_scale": 7.5, "sampler": "DPM++ 2M", "control_guidance_scale": None}
     folder = PictureFolder.open(write_pictures(tmp_path / "a", [0], ["one"], more=made))
     followed = FollowedProtocol(get_protocol("tiny"), "canny")
     followed.check_making(folder)

@@ -131,6 +131,6 @@ class FolderMaker:
             ]
             held = replace(held, pairs=pairs)
         network = self.network if one.controlled else None
-        request = {**self.plan.request(one.steps), "batch_size": len(rows)}
+        request = {**self.plan.request(one.steps, one.controlled), "batch_size": len(rows)}
         output, controls = held.run(self.pipeline, network, self.plan.scale, **request)
         return write_pictures(output, controls, files, self.pipeline.base)

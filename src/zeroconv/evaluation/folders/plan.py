@@ -63,6 +63,7 @@ class Plan:
         conflict: whether pictures are also made from conflicting prompts.
         negative_prompt: of the unconditional side.
         pictures_per_map: made of each pair, one behind the other, each with its own seed.
+        control_guidance_scale: γ of guidance on the control, see `ControlGuidanceDenoiser`; none if left out.
     """
 
     condition: str
@@ -78,6 +79,7 @@ class Plan:
     conflict: bool = False
     negative_prompt: str = ""
     pictures_per_map: int = 1
+    control_guidance_scale: float | None = None
 
     @property
     def batches(self) -> int:
@@ -100,16 +102,19 @@ class Plan:
         """The folder of each number of steps of the curve, fewest first."""
         return {n: WITH if n == self.num_inference_steps else curve_folder(n) for n in sorted(set(self.curve))}
 
-    def request(self, steps: int) -> dict[str, Any]:
-        """What the pipeline is asked for, with so many steps."""
+    def request(self, steps: int, controlled: bool = True) -> dict[str, Any]:
+        """What the pipeline is asked for, with so many steps, with the control or without it."""
         given = {"guidance_scale": self.guidance_scale, "weighting": self.weighting, "sampler": self.sampler}
         negative = {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
-        return {"num_inference_steps": steps, **given, **negative}
+        guided = controlled and self.control_guidance_scale is not None
+        control = {"control_guidance_scale": self.control_guidance_scale} if guided else {}
+        return {"num_inference_steps": steps, **given, **negative, **control}
 
     def settings(self) -> dict[str, Any]:
         """What every picture depends on: not how many there are, nor how many are computed together."""
         left_out = {"count", "batch_size", "curve", "conflict"}
-        later = {"negative_prompt": "", "pictures_per_map": 1}  # folders made before say nothing of them
+        # of these, folders made before say nothing
+        later = {"negative_prompt": "", "pictures_per_map": 1, "control_guidance_scale": None}
         given = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {key: value for key, value in given.items() if key not in later or value != later[key]}
 

@@ -18,13 +18,13 @@ __all__ = ["Deviation", "FollowedProtocol"]
 
 REQUESTED = {
     "sampler": "sampler", "num_inference_steps": "steps", "guidance_scale": "guidance", "negative_prompt": "negative",
-    "weighting": "weighting",
+    "weighting": "weighting", "control_guidance_scale": "control_guidance",
 }  # fmt: skip
 """What a picture of ours, or a manifest, says of how it was made, by the names of the options."""
 
 WORDS = {
     "steps": "denoising steps", "guidance": "guidance scale", "negative": "negative prompt", "scale": "control strength",
-    "per_map": "pictures of each map",
+    "per_map": "pictures of each map", "control_guidance": "guidance on the control",
 }  # fmt: skip
 NO_DEVIATIONS = frozenset(("device", "batch_size"))
 
@@ -131,6 +131,7 @@ class FollowedProtocol:
                 self.unchecked.append(f"{WORDS.get(name, name)} {plain(there[name])}: nothing says it of these pictures")
             else:
                 self.deviate(WORDS.get(name, name), said[name], there[name])
+        self.deviate(WORDS["control_guidance"], said.get("control_guidance"), there["control_guidance"])
         self.unchecked.append(f"that the maps are of {self.protocol.pairs}")
 
     def check_report(self, report: FolderReport, size: tuple[int, int], count: int | None = None) -> None:
@@ -181,7 +182,7 @@ class FollowedProtocol:
 
 def plain(value: object) -> str:
     """A value as people write it."""
-    if isinstance(value, str):
+    if isinstance(value, str | None):
         return value or "none"
     return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
 

@@ -169,4 +169,5 @@ class Protocol:
             **{name: getattr(self, name) for name in names},
             "negative": self.negative_prompt,
             "per_map": self.pictures_per_map,
+            "control_guidance": None,  # no source guides the control by itself
         }

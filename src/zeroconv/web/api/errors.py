@@ -1,48 +1,22 @@
-"""One shape for every error: `{"error": {"code", "message", "field", "hint"}}`, and a status that says who can mend it."""
+"""Every error of the routes in one shape, with a status that says who can mend it."""
 
-import json
 import logging
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zeroconv.errors import InputError
-from zeroconv.service import Failure, ServiceError
-from zeroconv.web.guard import Refusal
+from zeroconv.service.failure import Failure, ServiceError
+from zeroconv.web.failures import CODES, respond
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
-__all__ = ["add_handlers", "describe_refusal", "respond"]
+__all__ = ["STATUSES", "add_handlers"]
 
-CODES = {
-    400: "bad-request", 401: "unauthorized", 403: "forbidden", 404: "missing", 405: "method", 408: "timeout", 409: "conflict",
-    413: "too-large", 415: "media-type", 421: "host", 422: "input", 429: "busy", 503: "unavailable", 504: "deadline",
-}  # fmt: skip
 STATUSES = {
     "busy": 429, "missing": 404, "unavailable": 503, "worker-died": 503, "deadline": 504, "storage": 503,
     "out-of-memory": 503, "internal": 500, "conflict": 409, "not-finite": 422, "input": 422,
 }  # fmt: skip
 UNEXPECTED = "unexpected {}: whoever runs the server finds more in its log"
-LONGEST = 500  # letters of a message
-
-
-def shape(failure: Failure) -> dict[str, Any]:
-    """A failure as the body of an answer."""
-    values = failure.to_json()
-    return {"error": {**values, "message": values["message"][:LONGEST]}}
-
-
-def describe_refusal(refusal: Refusal) -> dict[str, Any]:
-    """A refusal of the guard in the same shape."""
-    return shape(Failure(CODES.get(refusal.status, "error"), refusal.message))
-
-
-def respond(failure: Failure, status: int, headers: Mapping[str, str] | None = None) -> "Response":
-    """A failure as an answer."""
-    from fastapi import Response
-
-    content = json.dumps(shape(failure))  # ASCII, as what somebody sent may be no text
-    return Response(content, status, media_type="application/json", headers=dict(headers or {}))
 
 
 def add_handlers(app: "FastAPI") -> None:
@@ -75,6 +49,8 @@ def add_handlers(app: "FastAPI") -> None:
         return respond(Failure("input", f"{field or 'the request'}: {first['msg']}", field), 422)
 
     def handle_disk(_: "Request", error: Any) -> "Response":
+        if isinstance(error, ConnectionError):  # said once, where it was lost
+            return respond(Failure("storage", "the database does not answer now"), 503, {"Retry-After": "5"})
         logging.getLogger("zeroconv.web").error("storage", exc_info=error)
         said = f"the server cannot read or write its files: {error.strerror or type(error).__name__}"
         return respond(Failure("storage", said), 503, {"Retry-After": "5"})

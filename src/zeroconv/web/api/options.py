@@ -58,10 +58,12 @@ def options(service: Service) -> dict[str, Any]:
 
 
 def describe_control(entry: ControlEntry) -> dict[str, Any]:
-    """A ControlNet."""
-    known = conditions.find(entry.condition)
-    parts = [] if known is None else [part.name for part in known.each]
-    return {**asdict(entry), "conditions": parts, "bases": list(entry.bases)}
+    """A ControlNet, with its conditions, and for each how its maps were extracted in training."""
+    known, learnt = conditions.find(entry.condition), dict[str, dict[str, Any]]()
+    for part in known.each if known else ():
+        offered = open_parameters(part.name)["properties"]
+        learnt[part.name] = {name: value for name, value in known.of_part(part, dict(entry.extract)).items() if name in offered}
+    return {**asdict(entry), "conditions": list(learnt), "bases": list(entry.bases), "extract": learnt}
 
 
 def describe_condition(known: Condition) -> dict[str, Any]:

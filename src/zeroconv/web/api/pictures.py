@@ -1,6 +1,5 @@
 """Pictures in, pictures out; maps of them, and requests that they carry."""
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from zeroconv.service.catalogue import Catalogue
 from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import check_parameters, store_picture
 from zeroconv.web.api.bodies import CheckBody, ExtractBody, PictureAnswer
+from zeroconv.web.api.decoding import in_turn
 from zeroconv.web.api.options import options
 from zeroconv.web.api.waiting import client_of, wait_for
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "add_picture_routes"]
 
-DECODING = 2  # pictures at a time: one may take 300 MB
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 """A picture never changes under its name."""
 UPLOAD: dict[str, Any] = {
@@ -33,7 +32,7 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
     from fastapi.concurrency import run_in_threadpool
 
     described: dict[Catalogue, bytes] = {}  # once: it takes longer than any other answer
-    seconds, decoding = service.settings.limits.reading_seconds + 1, asyncio.Semaphore(DECODING)
+    seconds = service.settings.limits.reading_seconds + 1
 
     @router.get("/options", response_model=dict[str, Any], summary="What there is")
     def show_options() -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -52,14 +51,13 @@ def add_picture_routes(router: "APIRouter", service: Service) -> None:
 
     @router.get("/pictures/{picture}", response_class=Response, summary="A picture")
     async def show_picture(  # pyright: ignore[reportUnusedFunction]
-        picture: str, width: Annotated[int | None, Query(ge=16, le=2048)] = None
+        request: Request, picture: str, width: Annotated[int | None, Query(ge=16, le=2048)] = None
     ) -> Response:
-        async with decoding:
-            if width is None:
-                content = await run_in_threadpool(service.pictures.read_png, picture)
-                return Response(content, media_type="image/png", headers=KEPT)
-            content = await run_in_threadpool(service.pictures.read_preview, picture, width)
-            return Response(content, media_type="image/webp", headers=KEPT)
+        if width is None:
+            content = await in_turn(request, service.pictures.read_png, picture)
+            return Response(content, media_type="image/png", headers=KEPT)
+        content = await in_turn(request, service.pictures.read_preview, picture, width)
+        return Response(content, media_type="image/webp", headers=KEPT)
 
     @router.post("/extract", summary="The map of a picture")
     async def extract(body: ExtractBody, request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]

@@ -36,6 +36,11 @@ def add_run_routes(router: "APIRouter", service: Service) -> None:
         runs.act(run, action)
         return runs.state(run)
 
+    @router.delete("/runs/{run}", summary="Delete a training that does not go on")
+    def remove_run(run: str) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        runs.remove(run)
+        return {"id": run}
+
     @router.get("/runs/{run}/samples/{name}", response_class=Response, summary="The sheet of a probe")
     def show_sheet(run: str, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
         return Response(runs.sheet(run, name), media_type="image/png", headers=KEPT)

@@ -11,7 +11,10 @@ from zeroconv.study.store import AnsweredError, Question, Rater, Study
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-__all__ = ["Ballot", "asset", "rater_state", "study_router"]
+__all__ = ["STUDY_PATHS", "Ballot", "asset", "rater_state", "study_router"]
+
+STUDY_PATHS = ("/study/", "/api/study/", "/assets/study/", "/favicon.ico")
+"""Where the addresses of a study begin; a rater comes in by the secret in his link alone."""
 
 ASSETS = {"study.css": "text/css; charset=utf-8", "study.js": "text/javascript; charset=utf-8"}
 AT_ONCE = 2  # questions told at a time: this one, and the next, whose pictures are loaded beforehand
@@ -33,11 +36,11 @@ class Ballot(BaseModel):
     choice: Annotated[str, Field(max_length=1)] | None = None
 
 
-def study_router(study: Study) -> "APIRouter":
-    """The routes of one study, for any FastAPI application.
+def study_router(*studies: Study) -> "APIRouter":
+    """The routes of studies, for any FastAPI application.
 
     Args:
-        study: it.
+        studies: them; a link leads to the one that it is of.
 
     Raises:
         ImportError: when FastAPI is not installed.
@@ -46,15 +49,15 @@ def study_router(study: Study) -> "APIRouter":
 
     router = APIRouter()
 
-    def find(token: str) -> Rater:
-        rater = study.rater(token)
-        if rater is None:
-            raise HTTPException(404, "no study has this link")
-        return rater
+    def find(token: str) -> tuple[Study, Rater]:
+        for study in studies:
+            if (rater := study.rater(token)) is not None:
+                return study, rater
+        raise HTTPException(404, "no study has this link")
 
     @router.get("/study/{token}")
     def show_page(token: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-        status = 200 if study.rater(token) else 404
+        status = 200 if any(study.rater(token) for study in studies) else 404
         return Response(asset("page.html"), status, media_type="text/html; charset=utf-8")
 
     @router.get("/favicon.ico", status_code=204)
@@ -69,24 +72,24 @@ def study_router(study: Study) -> "APIRouter":
 
     @router.get("/api/study/{token}")
     def show_state(token: str) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return rater_state(study, find(token))
+        return rater_state(*find(token))
 
     @router.get("/api/study/{token}/pictures/{name}")
     def show_picture(token: str, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-        find(token)
-        png = study.picture(name)
+        png = find(token)[0].picture(name)
         if png is None:
             raise HTTPException(404, "there is no such picture")
         return Response(png, media_type="image/png", headers={"Cache-Control": KEPT})
 
     @router.post("/api/study/{token}/begin")
     def begin(token: str) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        study.begin(find(token))
-        return rater_state(study, find(token))
+        study, rater = find(token)
+        study.begin(rater)
+        return rater_state(*find(token))
 
     @router.post("/api/study/{token}/votes")
     def vote(token: str, ballot: Ballot) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        rater = find(token)
+        study, rater = find(token)
         if not rater.is_begun:
             raise AnsweredError("the study was not begun", field="place", hint="reload the page")
         if (ballot.ranks is None) == (ballot.choice is None):
@@ -95,7 +98,7 @@ def study_router(study: Study) -> "APIRouter":
             study.rank(rater, ballot.place, ballot.ranks)
         else:
             study.choose(rater, ballot.place, ballot.choice or "")
-        return rater_state(study, find(token))
+        return rater_state(*find(token))
 
     return router
 

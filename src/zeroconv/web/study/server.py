@@ -4,16 +4,18 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from zeroconv.errors import InputError
+from zeroconv.service.failure import Failure
 from zeroconv.study.store import AnsweredError, Study
+from zeroconv.web.failures import CODES, describe_refusal, respond
 from zeroconv.web.guard import Guard
 from zeroconv.web.headers import LOOPBACK
 from zeroconv.web.public_host import public_host
 from zeroconv.web.study.routes import asset, study_router
 
 if TYPE_CHECKING:
-    from fastapi import Request, Response
+    from fastapi import FastAPI, Request, Response
 
-__all__ = ["StudyServer", "study_app"]
+__all__ = ["StudyServer", "study_api", "study_app"]
 
 EXTRA = 'pip install "zeroconv[serve]"'
 CONNECTIONS = 512  # at a time; whoever comes then is told to come again
@@ -30,17 +32,28 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
     Raises:
         InputError: when FastAPI is not installed.
     """
+    return Guard(study_api(study), hosts, describe=describe_refusal)
+
+
+def study_api(*studies: Study) -> "FastAPI":
+    """The application of studies without a guard, which somebody else must be.
+
+    Args:
+        studies: them.
+
+    Raises:
+        InputError: when FastAPI is not installed.
+    """
     try:
         from fastapi import FastAPI, Response
         from fastapi.exceptions import RequestValidationError
-        from fastapi.responses import JSONResponse
     except ImportError as error:
         raise InputError("the page needs FastAPI, which is not installed", hint=EXTRA) from error
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    api.include_router(study_router(study))
+    api.include_router(study_router(*studies))
 
     def refuse(status: int, why: str, field: str | None = None, **headers: str) -> "Response":
-        return JSONResponse({"error": why, "field": field}, status, headers=headers)
+        return respond(Failure(CODES.get(status, "internal"), why, field), status, headers)
 
     def handle_http(request: "Request", error: Any) -> "Response":
         if error.status_code == 404 and not request.url.path.startswith("/api/"):
@@ -56,6 +69,8 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
         return refuse(422, f"{field or 'the request'}: {first['msg']}", field or None)
 
     def handle_disk(_: "Request", error: Any) -> "Response":
+        if isinstance(error, ConnectionError):
+            return refuse(503, "the database does not answer now", **{"Retry-After": "5"})
         return refuse(503, f"the vote cannot be kept now: {error.strerror or error}", **{"Retry-After": "5"})
 
     def handle_mistake(_: "Request", error: Any) -> "Response":
@@ -67,7 +82,7 @@ def study_app(study: Study, hosts: tuple[str, ...] = ()) -> Guard:
     api.add_exception_handler(RequestValidationError, handle_validation)
     api.add_exception_handler(OSError, handle_disk)
     api.add_exception_handler(Exception, handle_mistake)
-    return Guard(api, hosts)
+    return api
 
 
 class StudyServer:

@@ -61,7 +61,7 @@ async function send(path, body) {
     show(reply.json);
   } else {
     await load(); // answered in another window, perhaps: show what is next
-    $("notice").textContent = reply.status === 409 ? "That question was answered already; this is the next one." : reply.json.error;
+    $("notice").textContent = reply.status === 409 ? "That question was answered already; this is the next one." : reply.json.error.message;
     setTimeout(() => ($("notice").textContent = ""), 6000);
   }
 }
@@ -75,7 +75,7 @@ function show(next) {
   $("progress").max = state.total;
   $("progress").value = state.done;
   $("count").textContent = state.question ? `Question ${state.done + 1} of ${state.total}` : "";
-  $("top").hidden = !state.begun;
+  showTop(state.begun);
   if (state.done === state.total) showEnd();
   else if (!state.begun) state.kind === "ranking" ? showStart() : showTeaching();
   else if (state.question.aspect === "model") showTrial(state.question);
@@ -85,11 +85,18 @@ function show(next) {
   scrollTo(0, 0);
 }
 
+// where it is not seen it is still the heading that a screen reader finds
+function showTop(seen) {
+  $("top").classList.toggle("unseen", !seen);
+  $("count").hidden = $("progress").hidden = !seen;
+}
+
 function showAlone(title, ...texts) {
   const box = element("section", undefined, "alone");
   box.append(element("h2", title), ...texts.map((text) => element("p", text)));
   $("main").replaceChildren(box);
-  $("top").hidden = $("bar").hidden = true;
+  showTop(false);
+  $("bar").hidden = true;
   return box;
 }
 

@@ -9,6 +9,7 @@ from zeroconv.images import open_image
 from zeroconv.service import Service
 from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import store_picture
+from zeroconv.web.api.decoding import in_turn
 from zeroconv.web.api.waiting import client_of, wait_for
 from zeroconv.web.compatible.automatic1111.bodies import DetectBody
 from zeroconv.web.compatible.automatic1111.modules import CONTROL_TYPES, MODULES, NONE, find_module
@@ -75,10 +76,10 @@ async def detect_one(body: DetectBody, index: int, service: Service, http: "Requ
     module = find_module(body.controlnet_module, "controlnet_module")
     uri = read_picture(body.controlnet_input_images[index], field)
     if module.condition is None:
-        picture_size(uri, field)
+        await in_turn(http, picture_size, uri, field)
         return uri.partition(",")[2]
     if conditions.get(module.condition).needs_mask:
-        return await run_in_threadpool(cut_hole, body, index, uri, field, service)
+        return await in_turn(http, cut_hole, body, index, uri, field, service)
     base = service.known().bases[0].name
     seen = body.controlnet_processor_res if body.controlnet_processor_res > 0 else None
     parameters = module.extraction(base, (body.controlnet_threshold_a, body.controlnet_threshold_b), seen)

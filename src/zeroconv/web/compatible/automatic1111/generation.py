@@ -13,6 +13,7 @@ from zeroconv.generation.parameters_text import sampler_title
 from zeroconv.service import Service
 from zeroconv.service.catalogue import BaseEntry, Catalogue
 from zeroconv.version import __version__
+from zeroconv.web.api.decoding import in_turn
 from zeroconv.web.compatible.automatic1111.bodies import ImageToImageBody, TextToImageBody
 from zeroconv.web.compatible.automatic1111.clients import Clients
 from zeroconv.web.compatible.automatic1111.inpainting import Start, picture_text, read_start
@@ -88,8 +89,6 @@ async def make_pictures(body: TextToImageBody, service: Service, clients: Client
 
 async def read(body: TextToImageBody, service: Service, chosen: str | None, http: "Request") -> Asked:
     """A request in our words, its maps extracted where they are not the network's own."""
-    from fastapi.concurrency import run_in_threadpool
-
     check_idle(body.model_extra or {}, IDLE_FIELDS)
     options = body.override_settings or {}
     check_idle(options, IDLE_OPTIONS, "override_settings.")
@@ -99,7 +98,7 @@ async def read(body: TextToImageBody, service: Service, chosen: str | None, http
     sampler = read_sampler(body.sampler_name or body.sampler_index or "Euler", body.scheduler)
     check_eta(body.eta, sampler)
     check_side(size, service)
-    start = await run_in_threadpool(read_start, body, size) if isinstance(body, ImageToImageBody) else Start({})
+    start = await in_turn(http, read_start, body, size) if isinstance(body, ImageToImageBody) else Start({})
     scene = Scene(base, size, start.fields.get("init_image"), start.hole, start.region)
     made = await make_controls(units, scene, service, http)
     request = GenerationRequest(

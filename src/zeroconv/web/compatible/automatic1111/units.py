@@ -17,6 +17,7 @@ from zeroconv.service import Service
 from zeroconv.service.catalogue import BaseEntry, ControlEntry
 from zeroconv.service.pictures import PICTURE
 from zeroconv.service.requests import store_picture
+from zeroconv.web.api.decoding import in_turn
 from zeroconv.web.api.waiting import client_of, wait_for
 from zeroconv.web.compatible.automatic1111.bodies import UnitBody
 from zeroconv.web.compatible.automatic1111.inpainting import Region
@@ -137,8 +138,6 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
         InputError: for one that cannot be used.
         ServiceError: no map can be extracted now.
     """
-    from fastapi.concurrency import run_in_threadpool
-
     networks, modes = service.known().networks_of(scene.base.name), set[ResizeMode]()
     controls: list[ControlRequest] = []
     for place, unit in units.items():
@@ -154,7 +153,7 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
                 )  # fmt: skip
             controls.append(control)
             sent = {"image": control.image or control.condition, "effective_region_mask": region}
-            if await run_in_threadpool(have_other_sizes, sent, scene.size):
+            if await in_turn(http, have_other_sizes, sent, scene.size):
                 modes.add(resize_mode(unit))
     if len(modes) > 1:
         said = f"units fit their pictures in several ways ({', '.join(sorted(modes))}); expected one, or pictures of the size"
@@ -169,11 +168,11 @@ async def read_source(
     """`image` and `extract`, or `condition`, of a control."""
     from fastapi.concurrency import run_in_threadpool
 
-    image, mask = await run_in_threadpool(read_image, unit, scene)
+    image, mask = await in_turn(http, read_image, unit, scene)
     if module.condition is None:
         return {"condition": image}
     if conditions.get(module.condition).needs_mask:
-        return {"condition": await run_in_threadpool(cut_hole, image, mask, scene, resize_mode(unit))}
+        return {"condition": await in_turn(http, cut_hole, image, mask, scene, resize_mode(unit))}
     seen = None if unit.pixel_perfect or unit.processor_res <= 0 else unit.processor_res
     parameters = module.extraction(scene.base.name, (unit.threshold_a, unit.threshold_b), seen)
     if module.condition == network.condition:

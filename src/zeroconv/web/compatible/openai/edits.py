@@ -10,6 +10,7 @@ from zeroconv.data_uri import PNG_URI, encode_png
 from zeroconv.errors import InputError, name_field
 from zeroconv.generation import GenerationRequest
 from zeroconv.images import decode
+from zeroconv.web.api.decoding import in_turn
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -32,8 +33,6 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
     Raises:
         InputError: it is damaged, has no picture, or one that cannot be read.
     """
-    from fastapi.concurrency import run_in_threadpool
-
     values, files = dict[str, Any](), dict[str, bytes]()
     try:
         async with request.form(max_files=4, max_fields=FIELDS, max_part_size=2**25) as form:
@@ -52,7 +51,7 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
         raise InputError(f"the form is damaged: {getattr(error, 'detail', '')}") from error
     if "image" not in files:
         raise InputError("image is missing", field="image")
-    return values, await run_in_threadpool(start, files["image"], files.get("mask"))
+    return values, await in_turn(request, start, files["image"], files.get("mask"))
 
 
 def read_value(name: str, text: str) -> Any:

@@ -6,6 +6,7 @@ import { canvasOf } from "../lib/pictures.js";
 export function Camera({ onPicture, onClose }) {
   const video = useRef(null);
   const [trouble, setTrouble] = useState(null);
+  const [ready, setReady] = useState(false);
   useEffect(() => {
     let stream = null;
     let left = false;
@@ -26,6 +27,6 @@ export function Camera({ onPicture, onClose }) {
     canvas.toBlob((blob) => (onPicture(blob), onClose()), "image/png");
   };
   return html`<${Dialog} title="Camera" onClose=${onClose}>
-    ${trouble ? html`<p>No camera: ${trouble}</p>` : html`<video ref=${video} muted playsinline class="camera"></video>`}
-    <button type="button" class="primary" disabled=${Boolean(trouble)} onClick=${take}>Take the picture</button><//>`;
+    ${trouble ? html`<p>No camera: ${trouble}</p>` : html`<video ref=${video} muted playsinline class="camera" onLoadedData=${() => setReady(true)}></video>`}
+    <button type="button" class="primary" disabled=${Boolean(trouble) || !ready} onClick=${take}>Take the picture</button><//>`;
 }

@@ -1,59 +1,59 @@
 // One control: its picture, how it is read, and how, where and when it acts.
-import { html, useEffect, useState } from "../lib/html.js";
+import { html } from "../lib/html.js";
 import { IconButton, Icon } from "../lib/icons.js";
-import { Segments, Select, Slider, Switch } from "../lib/fields.js";
-import { attempt } from "../lib/notices.js";
+import { Select, Slider, Switch } from "../lib/fields.js";
 import { pictureUrl } from "../lib/api.js";
 import { setControl, setControls } from "../state/history.js";
-import { conditionOf, controls, freshId, mapOf, networks, settings, size } from "../state/store.js";
+import { conditionOf, controls, freshId, mapOf, mapsOf, networks, networkTitle, settings } from "../state/store.js";
 import { startDrawing } from "../editor/editor.js";
-import { invertMap } from "./checks.js";
-import { extractSoon, wants } from "./extraction.js";
-import { PictureInput, setReady } from "./picture_input.js";
-import { SchemaForm } from "./schema_form.js";
+import { MapDetails, MapSource } from "./map_source.js";
 
-const remove = (id) => setControls(controls.value.filter((one) => one.id !== id));
+const remove = (id) => setControls(controls.value.filter((one) => one.id !== id && one.lead !== id));
 const duplicate = (control) => {
-  const at = controls.value.findIndex((one) => one.id === control.id);
-  setControls(controls.value.toSpliced(at + 1, 0, { ...control, id: freshId() }));
-};
-
-const contractOf = (condition) => {
-  const { contract } = condition;
-  return typeof contract === "string" ? contract : contract?.summary ?? Object.values(contract ?? {}).filter((one) => typeof one === "string" && one).join("; ");
+  const lead = freshId();
+  const maps = control.joined ? mapsOf(control).map((one) => ({ ...one, id: freshId(), lead })) : [];
+  const at = controls.value.indexOf(control) + maps.length;
+  setControls(controls.value.toSpliced(at + 1, 0, { ...control, id: lead }, ...maps));
 };
 
 export function ControlCard({ control }) {
   const { id } = control;
-  const condition = conditionOf(control.condition);
   const put = (change) => setControl(id, change);
-  useEffect(() => {
-    if (wants(control)) extractSoon(id);
-  }, [control.image, control.parameters, control.condition, control.ready, size.value.join(), settings.value.resize]);
-  const title = condition?.title ?? control.network;
+  const network = networks.value.find((one) => one.name === control.network);
+  const title = control.joined && network ? networkTitle(network) : conditionOf(control.condition)?.title ?? control.network;
   return html`<article class=${`card control${control.on ? "" : " off"}`} aria-label=${title} data-control=${id}>
     <header><${Switch} label=${`${title} acts`} hideLabel value=${control.on} onInput=${(on) => put({ on })} /><h3>${title}</h3>
-      <${IconButton} icon=${control.shown ? "eye" : "hidden"} label=${control.shown ? "Hide over the picture" : "Show over the picture"} aria-pressed=${control.shown}
-        disabled=${!mapOf(control)} onClick=${() => put({ shown: !control.shown })} />
+      ${!control.joined && html`<${Eye} control=${control} />`}
       <${IconButton} icon="copy" label="Duplicate" onClick=${() => duplicate(control)} /><${IconButton} icon="close" label="Remove" onClick=${() => remove(id)} /></header>
-    <${Network} control=${control} put=${put} />
-    <${Segments} label="What is given" value=${control.ready} onInput=${(ready) => setReady(id, ready)} choices=${[[false, "From a picture"], [true, "Ready map"]]} />
-    <${PictureInput} control=${control} />
-    ${control.trouble && !control.ready && html`<p class="warning" role="status">${control.trouble}</p>`}
-    ${control.warnings.map((one) => html`<p key=${one.code} class="warning" role="status">${one.text}
-      ${one.remedy === "invert" && html`<button type="button" onClick=${() => attempt(invertMap)(id)}>Invert</button>`}</p>`)}
+    <${Network} control=${control} network=${network} put=${put} />
+    ${control.joined ? mapsOf(control).map((one) => html`<${MapPart} key=${one.id} control=${one} />`) : html`<${MapSource} control=${control} />`}
     <${Slider} label="Strength" value=${control.scale} min=${0} max=${2} step=${0.05} hard=${[-10, 10]} onInput=${(scale) => put({ scale })} />
     <${Window} control=${control} put=${put} />
-    <${Details} control=${control} condition=${condition} put=${put} />
+    <${Region} id=${id} mask=${control.mask} put=${put} />
+    <${MapDetails} control=${control} title=${control.ready || control.joined ? "Details" : "Extraction and details"}><${LayerWeights} control=${control} put=${put} /><//>
   </article>`;
 }
 
-function Network({ control, put }) {
-  const alike = networks.value.map((one) => [one.name, one.name]);
+const Eye = ({ control }) => html`<${IconButton} icon=${control.shown ? "eye" : "hidden"} label=${control.shown ? "Hide over the picture" : "Show over the picture"} aria-pressed=${control.shown}
+  disabled=${!mapOf(control)} onClick=${() => setControl(control.id, { shown: !control.shown })} />`;
+
+// one map of a network of several conditions; switched off, it is left out
+function MapPart({ control }) {
+  const title = conditionOf(control.condition)?.title ?? control.condition;
+  return html`<section class=${`part${control.on ? "" : " off"}`} aria-label=${title} data-control=${control.id}>
+    <header><${Switch} label=${`${title} is used`} hideLabel value=${control.on} onInput=${(on) => setControl(control.id, { on })} /><h4>${title}</h4><${Eye} control=${control} /></header>
+    ${control.on && html`<${MapSource} control=${control} /><${MapDetails} control=${control} title=${control.ready ? "About this map" : "Extraction"} />`}</section>`;
+}
+
+const conditionsOf = (network) => String(network?.conditions?.length > 1 ? network.conditions : "");
+
+function Network({ control, network: now, put }) {
+  const alike = networks.value.filter((one) => conditionsOf(one) === conditionsOf(now)).map((one) => [one.name, one.name]);
   const change = (name) => {
+    if (control.joined) return setControls(controls.value.map((one) => (one.id === control.id || one.lead === control.id ? { ...one, network: name } : one)));
     const network = networks.value.find((one) => one.name === name);
     const condition = network.condition ?? network.conditions?.[0];
-    put({ network: name, condition, ...(condition !== control.condition && { extracted: null, parameters: {}, warnings: [] }) });
+    return put({ network: name, condition, ...(condition !== control.condition && { extracted: null, parameters: {}, warnings: [] }) });
   };
   return html`<${Select} label="Network" hideLabel value=${control.network} onInput=${change} choices=${alike} />`;
 }
@@ -68,18 +68,6 @@ function Window({ control, put }) {
     <${Slider} label="Start" value=${from} min=${0} max=${1} step=${0.05} onInput=${(start) => put({ start: Math.min(start, to - 0.05) })} />
     <${Slider} label="End" value=${to} min=${0} max=${1} step=${0.05} onInput=${(end) => put({ end: Math.max(end, from + 0.05) })} />
     <small>Acts in ${said}.</small></fieldset>`;
-}
-
-function Details({ control, condition, put }) {
-  const [open, setOpen] = useState(false);
-  const { id, mask } = control;
-  const fields = Object.keys(condition?.parameters?.properties ?? {}).length;
-  return html`<${Region} id=${id} mask=${mask} put=${put} />
-    <details open=${open} onToggle=${(event) => setOpen(event.target.open)}><summary>${control.ready ? "Details" : "Extraction and details"}</summary>
-    ${open && html`${condition && html`<p class="small">${contractOf(condition)}</p>`}
-      ${!control.ready && fields > 0 && html`<${SchemaForm} schema=${condition.parameters} values=${control.parameters} onInput=${(parameters) => put({ parameters })} />
-        ${control.extracted?.milliseconds !== undefined && html`<small>Extracted in ${Math.round(control.extracted.milliseconds)} ms</small>`}`}
-      <${LayerWeights} control=${control} put=${put} />`}</details>`;
 }
 
 const Region = ({ id, mask, put }) => html`<div class="region"><span>Acts ${mask ? "in a region" : "everywhere"}</span>

@@ -1,7 +1,8 @@
 // A drawing: layers over a ground colour (of a mask, what is painted at all, shown in one colour and sent as white), and a history of tiles and of stacks that is counted in bytes.
 import { signal } from "../lib/html.js";
+import { inPieces } from "../lib/idle.js";
 import { canvasOf } from "../lib/pictures.js";
-import { bytesOf, colourOf, pack, TILE, Tiles, unpack } from "./tiles.js";
+import { bytesOf, colourOf, pack, prepareTile, TILE, Tiles, unpack } from "./tiles.js";
 
 export const DEPTH = 100;
 export const MOST = 192 * 2 ** 20; // bytes of history; single huge changes reach it before the depth does
@@ -72,7 +73,7 @@ export class Drawing {
     this.past.push(step);
     this.future = [];
     const older = this.past[this.past.length - 1 - RECENT];
-    if (older?.kind === "tiles" && !older.packed) idle(() => packStep(older));
+    if (older?.kind === "tiles" && !older.packed) inPieces(packStep(older));
     while (this.past.length > DEPTH) this.past.shift();
     while (this.past.length > 1 && this.bytes() > MOST) this.past.shift();
   }
@@ -158,12 +159,16 @@ function copyTiles(pixels, { tiles, across, width, height }) {
 }
 
 const measure = (step) => (step.bytes = step.kind === "stack" ? 0 : [...step.tiles.values()].reduce((sum, tile) => sum + bytesOf(tile), 0));
-const idle = (task) => (globalThis.requestIdleCallback ? requestIdleCallback(task, { timeout: 2000 }) : setTimeout(task, 50));
 
-function packStep(step) {
-  step.tiles = new Map([...step.tiles].map(([place, tile]) => [place, pack(tile)]));
+// tile by tile, and then the tiles of the next strokes are made; a step that is undone meanwhile has its tiles in either form
+function* packStep(step) {
   step.packed = true;
+  for (const [place, tile] of step.tiles) {
+    step.tiles.set(place, pack(tile));
+    yield;
+  }
   delete step.bytes;
+  while (prepareTile()) yield;
 }
 
 // a point of the drawing in a layer's own pixels

@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { IconButton, Icon } from "../lib/icons.js";
 import { Slider } from "../lib/fields.js";
+import { inPieces } from "../lib/idle.js";
 import { attempt } from "../lib/notices.js";
 import { pictureUrl } from "../lib/api.js";
 import { save } from "./desk.js";
@@ -10,6 +11,7 @@ import { useKeys } from "./keys.js";
 import { LayerList } from "./layer_list.js";
 import { Gesture, TOOLS } from "./tools.js";
 import { Sheet, useView } from "./view.js";
+import { warmUp } from "./warm_up.js";
 
 const SETTLED = 900; // milliseconds without a stroke, after which the drawing is sent
 const css = (pixel) => `rgb(${pixel & 255} ${(pixel >> 8) & 255} ${(pixel >> 16) & 255})`;
@@ -30,6 +32,7 @@ export function RasterEditor({ entry, underlay }) {
   const shown = tool === "eraser" ? (mask ? "#0008" : css(drawing.ground)) : css(colour);
   view.panning.value = tool === "hand";
 
+  useEffect(() => inPieces(warmUp(drawing)), [drawing]);
   const version = drawing.version.value;
   useEffect(() => {
     const timer = setTimeout(attempt(() => save(entry)), SETTLED);

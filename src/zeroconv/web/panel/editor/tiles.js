@@ -13,6 +13,21 @@ export function uniformTile(colour) {
   return uniform.get(colour);
 }
 
+// tiles made while nobody draws, their memory touched: a stroke has none to ask for
+const SPARE = 64;
+const spare = [];
+export function prepareTile() {
+  if (spare.length >= SPARE) return false;
+  spare.push(new Uint32Array(AREA).fill(0));
+  return true;
+}
+
+function tileLike(old) {
+  const tile = spare.pop() ?? new Uint32Array(AREA);
+  if (old) tile.set(old);
+  return tile;
+}
+
 // 0xAABBGGRR as ImageData holds it on every machine that browsers run on
 export const colourOf = (red, green, blue) => (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
 export const parseColour = (text) => colourOf(...[1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
@@ -40,7 +55,7 @@ export class Tiles {
     if (!this.kept.has(place)) {
       const old = this.tiles[place];
       this.kept.set(place, old);
-      this.tiles[place] = old ? new Uint32Array(old) : new Uint32Array(AREA);
+      this.tiles[place] = tileLike(old);
     }
     return this.tiles[place];
   }

@@ -49,6 +49,7 @@ export const readRuns = () => ask("/runs").then((reply) => reply.json());
 export const startRun = (request) => json("/runs", "POST", request);
 export const readRun = (id) => ask(`/runs/${id}`).then((reply) => reply.json());
 export const askRun = (id, action) => json(`/runs/${id}/${action}`, "POST", {});
+export const forgetRun = (id) => ask(`/runs/${id}`, { method: "DELETE" });
 export const sheetUrl = (id, name) => `${ROOT}/runs/${id}/samples/${name}`;
 
 export const eventsOf = (id) => new EventSource(`${ROOT}/generations/${id}/events`);

@@ -32,6 +32,17 @@ export function pngOf(pixels) {
 
 export const readPicture = async (id, width, height) => pixelsOf(await pictureBlob(id), width, height);
 
+// a picture cut into so many columns of one width, in their order
+export async function cutPicture(id, count) {
+  const { data, width, height } = await readPicture(id);
+  const across = width / count;
+  return Promise.all(Array.from({ length: count }, async (_, at) => {
+    const part = new ImageData(across, height);
+    for (let y = 0; y < height; y++) part.data.set(data.subarray(4 * (y * width + at * across), 4 * (y * width + (at + 1) * across)), 4 * y * across);
+    return (await sendPicture(await pngOf(part))).id;
+  }));
+}
+
 export async function invertPicture(id) {
   const pixels = await readPicture(id);
   const { data } = pixels;

@@ -13,8 +13,8 @@ export function Compare({ before, after, name }) {
   };
   return html`<div class="compare" ref=${box} onPointerDown=${move} onPointerMove=${move}>
     <img class="main" src=${after} alt="The picture" draggable="false" />
-    <img class="main" src=${before} alt=${`Its map, ${name}`} draggable="false" style=${{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
+    <img class="main" src=${before} alt=${name} draggable="false" style=${{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
     <span class="divider" style=${{ left: `${at}%` }}></span>
-    <input type="range" class="visually-hidden" aria-label="How much of the map is shown" min="0" max="100" value=${at} onInput=${(event) => setAt(Number(event.target.value))} />
+    <input type="range" class="visually-hidden" aria-label="How much of what was before is shown" min="0" max="100" value=${at} onInput=${(event) => setAt(Number(event.target.value))} />
   </div>`;
 }

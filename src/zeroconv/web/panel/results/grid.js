@@ -5,8 +5,8 @@ import { pictureUrl } from "../lib/api.js";
 import { attempt, tell } from "../lib/notices.js";
 import { saveAll } from "../editor/desk.js";
 import { cancel, jobs, send } from "../state/jobs.js";
-import { acts, buildRequest, whatIsMissing } from "../state/request.js";
-import { conditionOf, controls, options } from "../state/store.js";
+import { acting, buildRequest, whatIsMissing } from "../state/request.js";
+import { conditionOf, options } from "../state/store.js";
 import { look } from "./gallery.js";
 import { Badge } from "./scores.js";
 
@@ -21,7 +21,7 @@ const perControl = (key, at) => (request, value) => ({ ...request, controls: req
 
 // what can vary: how its values are read and put into a request
 function parameters() {
-  const own = controls.value.filter(acts).flatMap((one, at) => {
+  const own = acting().flatMap((one, at) => {
     const title = conditionOf(one.condition)?.title ?? one.network;
     return [["scale", "strength", "0.5, 1, 1.5"], ["start", "start", "0, 0.2, 0.4"], ["end", "end", "0.4, 0.7, 1"]].map(([key, name, usual]) =>
       ({ key: `${key} ${at}`, title: `${title}: ${name}`, usual, read: numbers, put: perControl(key, at) }));

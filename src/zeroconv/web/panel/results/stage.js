@@ -1,9 +1,9 @@
 // The middle of the page: the picture that is made or looked at.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { Segments } from "../lib/fields.js";
-import { pictureUrl } from "../lib/api.js";
+import { pictureUrl, unnamed } from "../lib/api.js";
 import { chosen, jobs, previews, running } from "../state/jobs.js";
-import { controls, mapOf, size, tab } from "../state/store.js";
+import { controls, isOn, mapOf, size, tab } from "../state/store.js";
 import { Compare } from "./compare.js";
 import { PictureActions } from "./actions.js";
 import { Scores } from "./scores.js";
@@ -28,7 +28,7 @@ function Preview({ bitmap, number }) {
 }
 
 function Nothing() {
-  const shown = controls.value.filter((one) => mapOf(one) && one.on);
+  const shown = controls.value.filter((one) => mapOf(one) && isOn(one));
   const [width, height] = size.value;
   return html`<section class="stage" aria-label="Picture"><div class="view">
     <div class="frame" style=${{ aspectRatio: `${width} / ${height}`, "--ratio": width / height }}>${shown.length > 0 ? shown.map((one) => html`<img key=${one.id} class="blended" src=${pictureUrl(mapOf(one))} alt=${`Map of ${one.network}`} />`)
@@ -43,17 +43,18 @@ function Looking({ picture }) {
   const [which, setWhich] = useState(0);
   const control = picture.controls?.[which] ?? null;
   const overlaid = controls.value.filter((one) => one.shown && mapOf(one));
+  const before = control ? [control.map, `Its map, ${control.condition}`] : [unnamed(picture.request?.init_image), "The picture it began from"];
   const url = pictureUrl(picture.picture ?? picture.id);
   const ratio = picture.width / picture.height;
   return html`<section class="stage" aria-label="Picture">
     <div class="view"><div class=${`frame${picture.width <= 256 ? " small" : ""}`} style=${{ aspectRatio: ratio, "--ratio": ratio }}>
-      ${way === "compare" && control ? html`<${Compare} before=${pictureUrl(control.map)} after=${url} name=${control.condition} />`
+      ${way === "compare" && before[0] ? html`<${Compare} before=${pictureUrl(before[0])} after=${url} name=${before[1]} />`
     : html`<img class="main" src=${url} alt=${picture.prompt || "The picture"} />`}
       ${way === "overlay" && control?.overlay && html`<img class="main over" src=${pictureUrl(control.overlay)} alt=${`${control.condition} read from the picture again, over it`} />`}
       ${overlaid.map((one) => html`<img key=${one.id} class="main laid" src=${pictureUrl(mapOf(one))} alt=${`Map of ${one.network}, over the picture`} />`)}
     </div></div>
     <footer class="below">
-      ${control && html`<${Segments} label="What is shown" value=${way} onInput=${setWay} choices=${WAYS.filter(([key]) => key !== "overlay" || control.overlay)} />`}
+      ${before[0] && html`<${Segments} label="What is shown" value=${way} onInput=${setWay} choices=${WAYS.filter(([key]) => key !== "overlay" || control?.overlay)} />`}
       <${Scores} picture=${picture} which=${which} setWhich=${setWhich} />
       <${PictureActions} picture=${picture} />
     </footer>

@@ -1,14 +1,16 @@
 // One run: how it stands, what can be asked of it, its curves, samples and messages.
-import { html } from "../lib/html.js";
+import { html, useEffect, useState } from "../lib/html.js";
 import { Icon, IconButton } from "../lib/icons.js";
 import { attempt } from "../lib/notices.js";
 import { conditionOf, options } from "../state/store.js";
 import { Fidelity, Loss } from "./curves.js";
 import { Samples } from "./samples.js";
-import { act, choose, goesOn, run as current, tryControl } from "./state.js";
+import { act, choose, goesOn, remove, run as current, tryControl } from "./state.js";
 import { convergenceOf, progressOf, STATUS, whole } from "./words.js";
 
 const ask = attempt(act);
+const forget = attempt(remove);
+const SURE = 5000; // milliseconds in which a second click deletes
 const BUTTONS = [["probe", "Sample now", "Sampling…"], ["save", "Save now", "Saving…"], ["stop", "Stop", "Stopping…"]];
 
 export const describe = ({ request }) => {
@@ -38,7 +40,18 @@ function Actions({ run, back }) {
     ${goesOn(run) && BUTTONS.filter(([name]) => name === "stop" || run.status === "running").map(([name, title, waiting]) => html`<button key=${name} type="button"
       disabled=${run.asked.includes(name)} onClick=${() => ask(run.id, name)}>${run.asked.includes(name) ? waiting : title}</button>`)}
     ${(run.status === "stopped" || run.status === "failed") && html`<button type="button" onClick=${() => ask(run.id, "resume")}><${Icon} name="redo" />Resume</button>`}
+    ${!goesOn(run) && html`<${Delete} key=${run.id} id=${run.id} />`}
     <button type="button" class="primary" disabled=${!run.control} title=${run.control ? null : "The first probe writes it"} onClick=${() => open(run, back)}>Try its control</button></div>`;
+}
+
+// asks once more, as nothing brings a run back
+function Delete({ id }) {
+  const [sure, setSure] = useState(false);
+  useEffect(() => {
+    const timer = sure && setTimeout(() => setSure(false), SURE);
+    return () => clearTimeout(timer);
+  }, [sure]);
+  return html`<button type="button" onClick=${() => (sure ? forget(id) : setSure(true))}><${Icon} name="bin" />${sure ? "Delete for good?" : "Delete"}</button>`;
 }
 
 function Messages({ run }) {

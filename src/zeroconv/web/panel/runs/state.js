@@ -1,6 +1,6 @@
 // Runs as the server has them: the list, the one that is looked at, and what is asked of it.
 import { computed, signal, useEffect } from "../lib/html.js";
-import { askRun, readOptions, readRun, readRuns, startRun } from "../lib/api.js";
+import { askRun, forgetRun, readOptions, readRun, readRuns, startRun } from "../lib/api.js";
 import { tell, tellError } from "../lib/notices.js";
 import { addControl } from "../controls/controls_panel.js";
 import { set } from "../state/history.js";
@@ -68,6 +68,14 @@ export async function act(id, action) {
   const found = await askRun(id, action);
   if (found.id === shown.value) run.value = found;
   tell(SAID[action]);
+}
+
+export async function remove(id) {
+  await forgetRun(id);
+  list.value = { ...list.value, runs: list.value.runs.filter((one) => one.id !== id) };
+  chosen.value = run.value = null;
+  await look();
+  tell(`${id} is deleted`);
 }
 
 // the run's network as it is now, among the controls of the first place

@@ -13,7 +13,10 @@ const MOST = 1024; // pixels a side that the server renders
 const USES = [["depth", "Depth"], ["normal", "Normals"], ["segmentation", "Segmentation"], ["pose", "Pose"]];
 const EDGES = ["canny", "lineart", "soft-edge", "scribble", "lines"];
 const reads = (network, condition) => (network.conditions?.length ? network.conditions : [network.condition]).includes(condition);
-const networkOf = (condition) => networks.value.find((one) => reads(one, condition));
+const networkOf = (condition) => {
+  const found = networks.value.filter((one) => reads(one, condition));
+  return found.find((one) => !(one.conditions?.length > 1)) ?? found[0];
+};
 
 // the size of the base's pictures, or the largest of their shape that can be rendered
 function largestSize() {
@@ -27,9 +30,9 @@ async function useAsControl(condition, back) {
   const found = await renderScene({ stage: scene.value, width, height, conditions: [condition] });
   const map = found.maps[condition];
   const network = networkOf(condition);
-  const before = controls.value.find((one) => one.network === network.name && one.fromScene);
+  const before = controls.value.find((one) => one.network === network.name && (one.fromScene || one.lead) && one.condition === condition);
   const id = before?.id ?? addControl(network, { condition, ready: true, map, fromScene: true });
-  if (before) setControl(id, { map, ready: true, people: null, on: true });
+  if (before) setControl(id, { map, ready: true, people: null, on: true, fromScene: true });
   attempt(checkControl)(id);
   const named = settings.value.prompt === "";
   if (named) set("prompt", found.caption);

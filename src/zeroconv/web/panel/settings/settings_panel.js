@@ -27,7 +27,7 @@ export function SettingsPanel() {
       <${IconButton} icon="redo" label="Redo a setting" keys="Control+Shift+Z" disabled=${!depth.value.future} onClick=${redo} /></header>
     <div class="card fields">
       <${Select} label="Base" value=${said.base} onInput=${(name) => (set("base", name), set("size", null))} choices=${bases.map((one) => [one.name, one.name])} />
-      <${SizeField} most=${limits.longest_side ?? 2048} />
+      <${SizeField} most=${(said.tile ? limits.longest_tiled : limits.longest_side) ?? 2048} />
       <${Slider} label="Pictures" value=${said.num_images} min=${1} max=${Math.min(16, limits.images ?? 16)} hard=${[1, limits.images ?? 64]} onInput=${(value) => set("num_images", value)} />
       <${SeedField} />
     </div>
@@ -45,7 +45,11 @@ export function SettingsPanel() {
       <${Select} label="Maps of another size" value=${said.resize} onInput=${(value) => set("resize", value)} choices=${titled(modes)} note=${sentence(modes, said.resize)} />
     </div>
     <${FromPicture} known=${known("init_image")} />
-    <details class="card fields"><summary>Speed and reading</summary>
+    <details class="card fields" open=${said.tile !== null}><summary>Tiles, speed and reading</summary>
+      ${known("tile") && html`<${NumberField} label="Tile, pixels a side" value=${said.tile} optional min=${64} max=${limits.longest_side} step=${8} placeholder="none"
+        onInput=${(value) => set("tile", value && 8 * Math.round(value / 8))} note="Large pictures are made in overlapping tiles, usually of the base’s own size." />`}
+      ${said.tile !== null && html`<${NumberField} label="Overlap, pixels" value=${said.tile_overlap} optional min=${0} max=${said.tile - 8} step=${8} placeholder="half a tile"
+        onInput=${(value) => set("tile_overlap", value && 8 * Math.round(value / 8))} />`}
       <${NumberField} label="Controls every … steps" value=${said.control_every} min=${1} max=${999} onInput=${(value) => set("control_every", value)} note="1 computes them in every step, exactly." />
       <${NumberField} label="Encoder every … steps" value=${said.encoder_every} min=${1} max=${999} onInput=${(value) => set("encoder_every", value)} />
       <${Switch} label="Plain prompt" value=${said.plain_prompt} onInput=${(value) => set("plain_prompt", value)} note="(word:1.3), [word] and BREAK are words like others" />

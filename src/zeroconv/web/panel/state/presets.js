@@ -4,7 +4,7 @@ import { setAll } from "./history.js";
 import { controls, settings } from "./store.js";
 
 const PLACE = "zeroconv.presets";
-const LEFT_OUT = ["prompt", "seed", "lockSeed", "init_image", "mask_image"];
+const LEFT_OUT = ["prompt", "seed", "lockSeed", "init_image", "mask_image", "tile", "tile_overlap"];
 
 function read() {
   try {

@@ -1,21 +1,20 @@
-"""State that outlives the process: a SQLite file, written ahead (WAL), whose every change is on the disk when it returns."""
+"""A SQLite file, written ahead (WAL), whose every change is on the disk when it returns."""
 
 import errno
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zeroconv.database.interface import Change, RuleError, Schema
 from zeroconv.errors import InputError
 
-__all__ = ["Database", "Row", "Schema"]
+__all__ = ["SQLiteDatabase"]
 
-Row = sqlite3.Row
 PATIENCE = 20.0  # seconds that a change waits for the change of another process
 ONLY_OWNER = 0o600
 INSTRUCTIONS = 1000  # of SQLite, between two looks at the clock
@@ -27,24 +26,7 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Schema:
-    """What a file holds.
-
-    Attributes:
-        name: of such a file in messages, such as "user study".
-        application: a number that marks such files, in the header that SQLite keeps for it.
-        version: of the tables; a file of another one is refused.
-        tables: SQL that makes them.
-    """
-
-    name: str
-    application: int
-    version: int
-    tables: str
-
-
-class Database:
+class SQLiteDatabase:
     """A file of tables. Threads may share it: their statements take turns.
 
     Args:
@@ -56,18 +38,24 @@ class Database:
         OSError: it cannot be opened.
     """
 
+    clock = "((julianday('now') - 2440587.5) * 86400.0)"
+    is_shared = False
+    token = ""
+
     def __init__(self, path: Path, schema: Schema) -> None:
         if not path.is_file():
             raise InputError(f"there is no {schema.name} at {path}", field="path")
         self.path, self.schema, self.lock = path, schema, threading.RLock()
-        with self.in_one_line():
+        with in_one_line(self.path, self.schema):
             self.connection = connect(path)
         try:
-            with self.in_one_line():
+            with in_one_line(self.path, self.schema):
                 found = [self.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
                 if found[0] != schema.application:
                     raise InputError(f"{path} is no {schema.name}", field="path")
-                if found[1] != schema.version:
+                if found[1] in schema.upgrades:
+                    self.upgrade()
+                elif found[1] != schema.version:
                     message = f"{path} is a {schema.name} of format {found[1]}; expected format {schema.version}"
                     raise InputError(message, field="path", hint="use the version of zeroconv that made it")
                 for setting in SETTINGS:
@@ -76,9 +64,23 @@ class Database:
             self.connection.close()
             raise
 
+    def upgrade(self) -> None:
+        """Bring the tables up to their version, all at once."""
+        self.connection.execute("BEGIN IMMEDIATE")  # a process that did it meanwhile has ended then
+        while (version := self.connection.execute("PRAGMA user_version").fetchone()[0]) in self.schema.upgrades:
+            for statement in self.schema.upgrades[version].split(";"):
+                self.connection.execute(statement)
+            self.connection.execute(f"PRAGMA user_version = {version + 1}")
+        self.connection.execute("COMMIT")
+
     @classmethod
-    def create(cls, path: Path, schema: Schema) -> "Database":
-        """An empty one, which only its owner can read; it is there when it is whole.
+    def create(cls, path: Path, schema: Schema, fill: Callable[[Change], None] = lambda change: None) -> "SQLiteDatabase":
+        """A new one, which only its owner can read; it is there when it is whole.
+
+        Args:
+            path: of the file.
+            schema: what it holds.
+            fill: puts in what it holds at first.
 
         Raises:
             OSError: something is there already, or it cannot be written.
@@ -86,20 +88,33 @@ class Database:
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         made = path.with_name(f"{path.name}.new")
+        path.parent.mkdir(parents=True, exist_ok=True)
         made.unlink(missing_ok=True)  # of a process that was killed here
         os.close(os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR, ONLY_OWNER))
         connection = connect(made)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(schema.tables)
-            connection.execute(f"PRAGMA user_version = {schema.version}")
-            connection.execute(f"PRAGMA application_id = {schema.application}")
-        finally:
+            with in_one_line(path, schema):
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.executescript(schema.tables)
+                connection.execute("BEGIN")
+                fill(connection)
+                connection.execute("COMMIT")
+                connection.execute(f"PRAGMA user_version = {schema.version}")
+                connection.execute(f"PRAGMA application_id = {schema.application}")
+        except BaseException:
             connection.close()
+            made.unlink()
+            raise
+        connection.close()
         made.rename(path)
+        sync_folder(path.parent)
         return cls(path, schema)
 
-    def __enter__(self) -> "Database":
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __enter__(self) -> "SQLiteDatabase":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -110,17 +125,17 @@ class Database:
         with self.lock:
             self.connection.close()
 
-    def read(self, query: str, *values: Any) -> list[Row]:
+    def read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """The rows of a query.
 
         Raises:
             OSError: when the file cannot be read now.
             InputError: when it is damaged.
         """
-        with self.lock, self.in_one_line():
+        with self.lock, in_one_line(self.path, self.schema):
             return self.connection.execute(query, values).fetchall()
 
-    def search(self, query: str, *values: Any, seconds: float) -> list[Row]:
+    def search(self, query: str, *values: Any, seconds: float) -> list[sqlite3.Row]:
         """The rows of a query that may take long: nobody else waits for it.
 
         Args:
@@ -135,7 +150,7 @@ class Database:
         """
         end = time.monotonic() + seconds
         # SQLite keeps the files of closed connections open while another is, and takes them for the next ones
-        with self.in_one_line(), closing(connect(self.path)) as connection:
+        with in_one_line(self.path, self.schema), closing(connect(self.path)) as connection:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.set_progress_handler(lambda: int(time.monotonic() > end), INSTRUCTIONS)
@@ -152,9 +167,9 @@ class Database:
 
         Raises:
             OSError: when the file cannot be written; nothing has changed then.
-            sqlite3.IntegrityError: when it breaks a rule of the tables; nothing has changed then.
+            RuleError: when it breaks a rule of the tables; nothing has changed then.
         """
-        with self.lock, self.in_one_line():
+        with self.lock, in_one_line(self.path, self.schema):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -164,17 +179,18 @@ class Database:
                     self.connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def in_one_line(self) -> Generator[None]:
-        """SQLite's errors as those of files; a broken rule of the tables stays what it is."""
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.OperationalError as error:
-            raise OSError(f"cannot use {self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise InputError(f"{self.path} is damaged, or no {self.schema.name} ({error})", field="path") from error
+
+@contextmanager
+def in_one_line(path: Path, schema: Schema) -> Generator[None]:
+    """SQLite's errors as those of files."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise RuleError(str(error)) from error
+    except sqlite3.OperationalError as error:
+        raise OSError(f"cannot use {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} is damaged, or no {schema.name} ({error})", field="path") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -183,3 +199,13 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk."""
+    with suppress(OSError):  # some file systems cannot
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -9,9 +9,10 @@ perceptual loss, whose network was trained on photographs, but L1 of pictures an
 with the mean of its latents; Muon as the optimizer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from experiments.baselines.class_planes import PLANES, planes_of_classes, planes_of_maps
@@ -89,6 +90,7 @@ class Taming:
     name = "taming"
     title = "VQGAN + transformer (Taming Transformers), from scratch"
     condition = "segmentation"
+    sampling: ClassVar[Mapping[str, Any]] = {"top_k": TOP_K, "temperature": TEMPERATURE}
 
     def build(self, seed: int) -> tuple[VQGAN, PictureTraining, CodeTransformer]:
         """The networks before training."""

@@ -12,6 +12,7 @@ from experiments.baselines.class_planes import planes_of_classes, planes_of_maps
 from experiments.baselines.code_transformer import CodeTransformer, sample_codes
 from experiments.baselines.common import Budget, Case, Method, Pairs, load_cases, open_tiny_base
 from experiments.baselines.edge_predictor import EdgePredictor, GuidedSampler, edge_errors, read_features
+from experiments.baselines.phases import phases_of
 from experiments.baselines.piti import NormalizedGuidance, Piti, PITIModel
 from experiments.baselines.sketch_guided import SketchGuided
 from experiments.baselines.taming import PictureTraining, Taming, picture_error
@@ -56,14 +57,18 @@ def test_codes_are_the_nearest_and_gradients_go_past_them() -> None:
 
 
 def test_codes_move_to_the_means_of_their_latents_and_unused_ones_are_replaced() -> None:
-    quantizer, drawn = Quantizer(4, 2), generator(0, "test")
-    centres = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 3.0], [0.0, -3.0]])
-    for _ in range(200):
-        vectors = centres.repeat(4, 1) + 0.1 * torch.randn(16, 2, generator=drawn)
-        z = vectors.T.reshape(1, 2, 4, 4)
-        quantizer.update(z, quantizer(z).codes, drawn)
-    distances = torch.cdist(centres, quantizer.codebook)
-    assert distances.min(1).values.max() < 0.2  # a code at each centre, whichever latents they began from
+    quantizer, drawn = Quantizer(3, 2), generator(0, "test")
+    z = torch.tensor([[3.0, 0.0], [3.2, 0.2], [-3.0, 0.0], [-3.2, -0.2]]).T.reshape(1, 2, 2, 2)
+    quantizer.update(z, quantizer(z).codes, drawn)
+    found = {tuple(code) for code in quantizer.codebook.tolist()}
+    assert found <= {tuple(vector) for vector in z.flatten(2)[0].T.tolist()}  # at first all are latents of the batch
+    quantizer.codebook.copy_(torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 90.0]]))
+    quantizer.sizes.fill_(1.0)
+    quantizer.sums.copy_(quantizer.codebook)
+    for _ in range(100):
+        quantizer.update(z, torch.tensor([[[0, 0], [1, 1]]]), drawn)
+    assert torch.allclose(quantizer.codebook[:2], torch.tensor([[3.1, 0.1], [-3.1, -0.1]]), atol=0.02)
+    assert quantizer.codebook[2].norm() < 4  # nothing was near
 
 
 def test_the_discriminators_weight_balances_both_gradients() -> None:
@@ -132,7 +137,7 @@ def test_piti_begins_as_the_base_and_speaks_like_its_text_encoder(base: StableDi
     planes = planes_of_classes(pairs.classes)
     states = model.read(planes, torch.tensor([False, True]))
     assert states.shape == text.shape and torch.equal(states[1], text[1]) and torch.equal(states[0], model.read(planes)[0])
-    assert states[0].std() == pytest.approx(text[0].std().item(), rel=0.5)
+    assert 0.5 < states[0].std() / text[0].std() < 2
 
 
 def test_normalized_guidance_keeps_mean_and_deviation() -> None:
@@ -195,9 +200,15 @@ def test_guided_steps_are_those_of_the_library_and_a_pull_of_known_length(
 Making = Callable[[], Method]
 
 
-@pytest.mark.parametrize("make", [Taming, Piti, lambda: SketchGuided(1.6)], ids=["taming", "piti", "sketch"])
+@pytest.mark.parametrize(("make", "last"), [(Taming, "transformer"), (Piti, "both"), (lambda: SketchGuided(1.6), "edges")])
 def test_a_killed_training_ends_as_if_nothing_had_happened(
-    make: Making, tmp_path: Path, base: StableDiffusion, pairs: Pairs, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+    make: Making,
+    last: str,
+    tmp_path: Path,
+    base: StableDiffusion,
+    pairs: Pairs,
+    cases: list[Case],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, drawn = [0.0], list[int]()
 
@@ -224,24 +235,22 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
     def train(name: str) -> dict[str, Tensor]:
         drawn.clear()
         folder = tmp_path / name / "seed-0"
-        make().train(folder, pairs, Budget(2.5, seed=1))
+        make().train(folder, pairs, Budget(1.25, seed=1))
         return {f"{path.name} {key}": t for path in folder.glob("*.safetensors") for key, t in load_file(path).items()}
 
     whole = train("whole")
     steps = len(drawn)
-    assert steps > 3
-    kill_at = steps - 1
+    assert steps > 3 and phases_of(tmp_path / "whole" / "seed-0")[last].steps > 1
+    kill_at = steps
     with pytest.raises(KeyboardInterrupt):
         train("killed")
     now[0] += 1000
     kill_at = 0
     resumed = train("killed")
-    assert 1 <= len(drawn) <= 2  # the steps that were missing
+    assert len(drawn) == 1  # the step that was missing
     assert whole.keys() == resumed.keys() and all(torch.equal(whole[key], resumed[key]) for key in whole)
-    made, again = (
-        make().generate(tmp_path / "whole" / "seed-0", cases, 5),
-        make().generate(tmp_path / "killed" / "seed-0", cases[1:], 5),
-    )
+    made = make().generate(tmp_path / "whole" / "seed-0", cases, 5)
+    again = make().generate(tmp_path / "killed" / "seed-0", cases[1:], 5)
     assert differ(made[1], again[0]) <= 2 and differ(made[0], made[1]) > 2
 
 

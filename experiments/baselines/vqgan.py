@@ -139,7 +139,7 @@ class VQGAN(nn.Module):
             up(two, one), Residual(one),
             norm(one), nn.SiLU(),
         )  # fmt: skip
-        self.last = conv(one, channels * patch**2)
+        self.last = nn.Conv2d(one, channels * patch**2, 3, 1, 1)
         self.shuffle = nn.PixelShuffle(patch)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -58,11 +58,12 @@ class CodeTransformer(nn.Module):
         self.positions = nn.Parameter(torch.empty(2 * places, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, picture_codes, bias=False)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            elif "norm" not in name and "before" not in name:
-                nn.init.normal_(parameter, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02)
+            bias = getattr(module, "bias", None)
+            if isinstance(module, nn.Linear) and bias is not None:
+                nn.init.zeros_(bias)
         nn.init.normal_(self.positions, std=0.05)
         with torch.no_grad():  # where a picture's code is asked for, begin with the position of the map's code of that place
             self.positions[places - 1 : 2 * places - 1] += self.positions[:places].clone()

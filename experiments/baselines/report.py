@@ -126,7 +126,7 @@ def head_of(results: Results) -> list[str]:
     row = next(row for row in results.rows if "minutes" in row)
     seeds = sorted({each["seed"] for each in results.rows if "seed" in each})
     return [
-        f"{row['scenes']} held-out scenes at 128 pixels; {row['minutes']:g} minutes of one CPU thread for each training on "
+        f"{row['scenes']} held-out scenes at 128 pixels; {row['minutes']:g} min of one CPU thread for each training on "
         f"{row['pairs']} scenes, half of the captions emptied; seeds of the training: {', '.join(map(str, seeds))}. Measured "
         f"{max(each['date'] for each in results.rows)} with torch {row['torch']} ({row['cpu']})."
     ]

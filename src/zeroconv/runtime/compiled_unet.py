@@ -88,8 +88,8 @@ class CompiledUNet:
         try:
             found = self.compute(z_t, torch.as_tensor(t, device=z_t.device), text, controls, added_conditions, decoder)
         except errors() as failed:
-            text = str(getattr(failed, "inner_exception", failed))
-            reason = next((line for line in text.splitlines() if line.strip()), type(failed).__name__)[:200]
+            said = str(getattr(failed, "inner_exception", failed))
+            reason = next((line for line in said.splitlines() if line.strip()), type(failed).__name__)[:200]
             return self.give_up(f"they could not be compiled here ({reason})", given)
         if kind not in self.proven:
             error = difference(found, self.plain(*given))
@@ -134,7 +134,7 @@ class CompiledUNet:
         return self.decode(last, encoded, text).clone(memory_format=torch.contiguous_format)
 
 
-def lay_out(network: torch.nn.Module) -> None:
+def lay_out(network: Any) -> None:
     """Convolutions channels last, once: their values stay the same."""
     first = next((one for one in network.modules() if isinstance(one, torch.nn.Conv2d) and one.kernel_size != (1, 1)), None)
     if first is not None and not first.weight.is_contiguous(memory_format=torch.channels_last):

@@ -61,6 +61,7 @@ def describe_control(entry: ControlEntry) -> dict[str, Any]:
     """A ControlNet, with its conditions, and for each how its maps were extracted in training."""
     known, learnt = conditions.find(entry.condition), dict[str, dict[str, Any]]()
     for part in known.each if known else ():
+        assert known is not None
         offered = open_parameters(part.name)["properties"]
         learnt[part.name] = {name: value for name, value in known.of_part(part, dict(entry.extract)).items() if name in offered}
     return {**asdict(entry), "conditions": list(learnt), "bases": list(entry.bases), "extract": learnt}

@@ -45,10 +45,10 @@ function MapPart({ control }) {
     ${control.on && html`<${MapSource} control=${control} /><${MapDetails} control=${control} title=${control.ready ? "About this map" : "Extraction"} />`}</section>`;
 }
 
-const conditionsOf = (network) => String(network?.conditions?.length > 1 ? network.conditions : "");
+const conditionNames = (network) => String(network?.conditions?.length > 1 ? network.conditions : "");
 
 function Network({ control, network: now, put }) {
-  const alike = networks.value.filter((one) => conditionsOf(one) === conditionsOf(now)).map((one) => [one.name, one.name]);
+  const alike = networks.value.filter((one) => conditionNames(one) === conditionNames(now)).map((one) => [one.name, one.name]);
   const change = (name) => {
     if (control.joined) return setControls(controls.value.map((one) => (one.id === control.id || one.lead === control.id ? { ...one, network: name } : one)));
     const network = networks.value.find((one) => one.name === name);

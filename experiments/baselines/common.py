@@ -7,7 +7,7 @@ more of them.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from multiprocessing import Pool
@@ -212,11 +212,13 @@ class Method(Protocol):
         name: as it stands in the table; the folder's name, too.
         title: what the reader of the table sees.
         condition: "segmentation" or "scribble", which maps it is given.
+        sampling: what the manifest of its pictures says of how they were made.
     """
 
     name: str
     title: str
     condition: str
+    sampling: Mapping[str, Any]
 
     def train(self, folder: Path, data: Pairs, budget: Budget) -> None:
         """Train in a folder of its own until the budget is spent; the same call again goes on after a kill.

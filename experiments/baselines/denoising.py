@@ -5,7 +5,7 @@ that of section 3.3, the sampler that of `zeroconv evaluate`; a test holds the p
 those of `ControlPipeline`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -60,6 +60,7 @@ class DenoisingMethod:
         optimizer: of the library.
         rate: the learning rate.
         timesteps: how they are drawn, see `draw_timesteps`.
+        sampling: steps, guidance and sampler.
     """
 
     name: ClassVar[str]
@@ -69,6 +70,7 @@ class DenoisingMethod:
     optimizer: ClassVar[OptimizerName] = "muon"
     rate: ClassVar[float] = 1e-3
     timesteps: ClassVar[Timesteps] = "high-first"
+    sampling: ClassVar[Mapping[str, Any]] = SAMPLING
 
     def build(self, base: StableDiffusion) -> DenoisingModel:
         """The model at initialisation, on a base that belongs to it alone."""

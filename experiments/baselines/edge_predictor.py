@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zeroconv.stable_diffusion.unet import encode
 
-__all__ = ["EdgePredictor", "Features", "GuidedSampler", "read_features"]
+__all__ = ["EdgePredictor", "Features", "GuidedSampler", "edge_errors", "read_features"]
 
 SKIPS = (2, 4, 8)
 """Skip connections that are looked at: the outputs of the encoder's layers 2, 4 and 8, as in the paper."""

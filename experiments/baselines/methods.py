@@ -5,14 +5,21 @@ from experiments.baselines.concatenation import ConcatenationLora, LatentDiffusi
 from experiments.baselines.controlnet import ControlNetGaussian, ControlNetLite, ControlNetZero
 from experiments.baselines.lora import BaseLora
 from experiments.baselines.no_control import NoControl
+from experiments.baselines.piti import Piti
+from experiments.baselines.sketch_guided import SketchGuided
 from experiments.baselines.t2i_adapter import Adapter
+from experiments.baselines.taming import Taming
 
 __all__ = ["METHODS", "UNTRAINED"]
 
 ALL: list[Method] = [
     NoControl(),
     BaseLora(),
+    Taming(),
     LatentDiffusion(),
+    Piti(),
+    SketchGuided(1.6),
+    SketchGuided(3.2),
     WholeBase(),
     ConcatenationLora(),
     Adapter(),

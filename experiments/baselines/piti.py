@@ -9,10 +9,10 @@ It differs from the paper in: one resolution, as the base has one; no adversaria
 paper is for the second, upsampling network; Muon for the encoder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from experiments.baselines.class_planes import PLANES, planes_of_classes, planes_of_maps
@@ -86,6 +86,7 @@ class Piti:
     name = "piti"
     title = "PITI"
     condition = "segmentation"
+    sampling: ClassVar[Mapping[str, Any]] = {"steps": STEPS, "guidance": GUIDANCE, "sampler": SAMPLER}
 
     def start(self, seed: int) -> tuple[StableDiffusion, PITIModel]:
         """Base and model, whose first weights belong to the seed."""

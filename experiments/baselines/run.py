@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 from experiments.baselines.common import Budget, Case, Pairs, load_cases, open_tiny_base
-from experiments.baselines.denoising import SAMPLING
 from experiments.baselines.measuring import measure
 from experiments.baselines.methods import METHODS, UNTRAINED
 from experiments.baselines.phases import phases_of, total
@@ -183,8 +182,8 @@ def run_job(args: argparse.Namespace, name: str, seed: int) -> None:
 def generate_missing(name: str, folder: Path, pictures: Path, cases: list[Case], condition: str) -> None:
     """The pictures of a method that are not there yet."""
     if not is_written(pictures, cases):
-        making = METHODS[name].generate
-        write_pictures(pictures, cases, condition, NOISE, lambda part: making(folder, part, NOISE), SAMPLING)
+        method = METHODS[name]
+        write_pictures(pictures, cases, condition, NOISE, lambda part: method.generate(folder, part, NOISE), method.sampling)
 
 
 def keep_row(path: Path, named: dict[str, Any], args: argparse.Namespace, condition: str, pictures: Path) -> None:

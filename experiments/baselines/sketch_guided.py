@@ -8,8 +8,10 @@ It differs from the paper in: the features, as the tiny U-Net has fewer blocks; 
 three; scribbles of the library in place of edge maps; the number of steps.
 """
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from zeroconv import StableDiffusion
+from zeroconv.checkpoints.files.atomic import replacing, write_text
 from zeroconv.diffusion import NoiseSchedule, build_scheduler, initial_noise
 from zeroconv.generation.autoencoding import decode_images
 
@@ -28,7 +31,7 @@ __all__ = ["SketchGuided"]
 
 BATCH = 16  # the paper's
 RATE = 1e-3  # of AdamW; the paper has Adam with 1e-4 for 3000 steps
-STEPS = 50
+STEPS, SAMPLER = 50, "ddim"
 PART = 0.5  # S = T / 2, the paper's: the first half of the steps is guided
 
 
@@ -40,6 +43,7 @@ class SketchGuided:
     """
 
     condition = "scribble"
+    sampling: ClassVar[Mapping[str, Any]] = {"steps": STEPS, "guidance": GUIDANCE, "sampler": SAMPLER}
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -56,6 +60,7 @@ class SketchGuided:
 
     def train(self, folder: Path, data: Pairs, budget: Budget) -> None:
         """Learn to say the edges' latents from the features of noisy latents under half of the captions."""
+        take_over(folder)
         base, predictor = self.start(budget.seed)
         schedule, edges = NoiseSchedule.scaled_linear(1000), data.map_latents(self.condition, base)
 
@@ -82,7 +87,18 @@ class SketchGuided:
             empty = base.encode_text([""] * len(part)).hidden_states
             drawn = to_maps(np.stack([np.asarray(case.maps[self.condition]) for case in part]))
             noise = initial_noise(base.latent_shape(base.size, base.size), [seed + case.index for case in part])
-            scheduler = build_scheduler("ddim", base.scheduler_config, STEPS)
+            scheduler = build_scheduler(SAMPLER, base.scheduler_config, STEPS)
             z = sampler(noise, scheduler, STEPS, text, empty, base.encode_images(2 * drawn - 1))
             made += decode_images(base, z)
         return made
+
+
+def take_over(folder: Path) -> None:
+    """Copy what a training of another β with the same seed, in the folder beside, has learnt."""
+    weights, said = "phase-edges.safetensors", "phase-edges.json"
+    for other in sorted(folder.parent.parent.glob(f"sketch-guided-*/{folder.name}")):
+        if not (folder / said).exists() and (other / said).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / weights) as part:
+                shutil.copyfile(other / weights, part)
+            write_text(folder / said, (other / said).read_text("utf-8"))

@@ -2,16 +2,17 @@
 
 P. Esser, R. Rombach, B. Ommer, *Taming Transformers for High-Resolution Image Synthesis*, 2021, arXiv 2012.09841: "VQGAN(seg.)"
 in tables 2 and 3. Caption and base are not seen, as there. Of the budget a tenth goes to the VQGAN of maps, 45 % to that of
-pictures, whose discriminator begins at the half, and 45 % to the transformer.
+pictures, whose discriminator begins at three quarters, and 45 % to the transformer.
 
 It differs from the paper in: its size; codes that stand for 16 x 16 of 128 x 128 pixels, so 64 a picture and not 256; no
 perceptual loss, whose network was trained on photographs, but L1 of pictures and of their gradients; a codebook that moves
-with the mean of its latents; Muon for the transformer.
+with the mean of its latents; Muon as the optimizer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from experiments.baselines.class_planes import PLANES, planes_of_classes, planes_of_maps
@@ -32,9 +33,10 @@ MAP_CODES, PICTURE_CODES = 256, 512  # 1024 and more in the paper, for data sets
 PLACES = 64
 UNTIL = {"maps": 0.1, "pictures": 0.55, "transformer": 1.0}  # shares of the budget
 BATCH = {"maps": 8, "pictures": 8, "transformer": 16}
-RATE = 1e-3  # of AdamW for the VQGANs: small networks bear more than the authors' 4.5e-6 times the batch
+RATE = 1e-3  # of Muon, which reaches 21.1 dB where AdamW reaches 17.4 in the same 40 seconds
 COMMITMENT = 0.25  # β, the authors' code
-ADVERSARIAL, ADVERSARIAL_FROM = 0.8, 0.5  # weight beside λ, the authors' code; share of the phase before it begins
+ADVERSARIAL, ADVERSARIAL_FROM = 0.1, 0.75  # weight beside λ; share of the phase before it begins
+"""The authors' code has 0.8 and begins after 10,000 steps and more. In a minute 0.8 from the half on costs 4.5 dB, this 0.2."""
 TOP_K, TEMPERATURE = 100, 1.0  # the authors' code
 AT_ONCE = 16
 
@@ -89,6 +91,7 @@ class Taming:
     name = "taming"
     title = "VQGAN + transformer (Taming Transformers), from scratch"
     condition = "segmentation"
+    sampling: ClassVar[Mapping[str, Any]] = {"top_k": TOP_K, "temperature": TEMPERATURE}
 
     def build(self, seed: int) -> tuple[VQGAN, PictureTraining, CodeTransformer]:
         """The networks before training."""
@@ -125,7 +128,7 @@ class Taming:
             return transformer.loss(torch.stack(seen), torch.stack(wanted))
 
         for name, network, loss in (("maps", maps, maps_loss), ("pictures", pictures, pictures_loss)):
-            optimizer = optimizer_of(network, "adamw", RATE)
+            optimizer = optimizer_of(network, "muon", RATE)
             train_phase(folder, name, network, loss, budget, BATCH[name], UNTIL[name], optimizer)
         train_phase(folder, "transformer", transformer, codes_loss, budget, BATCH["transformer"], UNTIL["transformer"])
 

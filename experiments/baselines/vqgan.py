@@ -75,10 +75,10 @@ class Quantizer(nn.Module):
             codes: their codes (B, h, w).
             generator: by which new places are drawn; at the first batch all are.
         """
-        vectors, indices = z.permute(0, 2, 3, 1).flatten(0, 2), codes.flatten()
+        vectors, indices, unused = z.permute(0, 2, 3, 1).flatten(0, 2), codes.flatten(), not self.sizes.any()
         self.sizes.mul_(DECAY).index_add_(0, indices, torch.full((len(indices),), 1 - DECAY))
         self.sums.mul_(DECAY).index_add_(0, indices, (1 - DECAY) * vectors)
-        dead = (self.sizes < ALIVE).nonzero().flatten()
+        dead = ((self.sizes < ALIVE) | unused).nonzero().flatten()
         places = torch.randint(len(vectors), (len(dead),), generator=generator)
         self.sizes[dead] = 1.0
         self.sums[dead] = vectors[places]
@@ -139,7 +139,7 @@ class VQGAN(nn.Module):
             up(two, one), Residual(one),
             norm(one), nn.SiLU(),
         )  # fmt: skip
-        self.last = conv(one, channels * patch**2)
+        self.last = nn.Conv2d(one, channels * patch**2, 3, 1, 1)
         self.shuffle = nn.PixelShuffle(patch)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ that of section 3.3, the sampler that of `zeroconv evaluate`; a test holds the p
 those of `ControlPipeline`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -40,19 +41,19 @@ LOWEST_FIRST, UNIFORM_FROM = 0.4, 2 / 3  # zeroconv's own for narrow bases: the 
 Timesteps = Literal["uniform", "high-first", "cubic"]
 
 
-class DenoisingModel(nn.Module):
+class DenoisingModel(nn.Module, ABC):
     """A network that predicts the noise under a map; its parameters are those that learn."""
 
     def read(self, maps: Tensor) -> Any:
         """What the network makes of maps once for all steps, from what the method gives it (`DenoisingMethod.reads`)."""
         return maps
 
+    @abstractmethod
     def forward(self, z_t: Tensor, t: Tensor, text: Tensor, features: Any) -> Tensor:
         """The prediction, like `z_t` (B, C, h, w)."""
-        raise NotImplementedError
 
 
-class DenoisingMethod:
+class DenoisingMethod(ABC):
     """A baseline that denoises.
 
     Attributes:
@@ -72,9 +73,9 @@ class DenoisingMethod:
     timesteps: ClassVar[Timesteps] = "high-first"
     sampling: ClassVar[Mapping[str, Any]] = SAMPLING
 
+    @abstractmethod
     def build(self, base: StableDiffusion) -> DenoisingModel:
         """The model at initialisation, on a base that belongs to it alone."""
-        raise NotImplementedError
 
     def start(self, seed: int) -> tuple[StableDiffusion, DenoisingModel]:
         """Base and model, whose first weights belong to the seed."""

@@ -17,7 +17,7 @@ class BaseAlone(DenoisingModel):
 
     def __init__(self, base: StableDiffusion) -> None:
         super().__init__()
-        self.__dict__["unet"] = base.unet
+        vars(self)["unet"] = base.unet
 
     def forward(self, z_t: Tensor, t: Tensor, text: Tensor, features: Any) -> Tensor:
         """The base's prediction."""

@@ -25,7 +25,7 @@ class AdaptedModel(DenoisingModel):
     def __init__(self, base: StableDiffusion, adapter: T2IAdapter) -> None:
         super().__init__()
         self.adapter = adapter
-        self.__dict__["unet"] = base.unet
+        vars(self)["unet"] = base.unet
 
     def read(self, maps: Tensor) -> list[Tensor]:
         """Features of four scales, (B, C_i, h_i, w_i)."""

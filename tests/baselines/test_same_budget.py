@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from experiments.baselines import denoising, phases
-from experiments.baselines.common import Budget, Case, Pairs, load_cases, open_tiny_base, to_maps
+from experiments.baselines.common import Budget, Case, Pairs, to_maps
 from experiments.baselines.concatenation import ConcatenationLora, LatentDiffusion, WholeBase
 from experiments.baselines.controlnet import ControlNetGaussian, ControlNetLite, ControlNetZero
 from experiments.baselines.denoising import GUIDANCE, DenoisingMethod, DenoisingModel, draw_timesteps, sample
@@ -25,21 +25,6 @@ from zeroconv.generation import Control
 
 ZERO = (ConcatenationLora, WholeBase, ControlNetLite, ControlNetZero, BaseLora)
 WITH_MAPS = (ConcatenationLora, WholeBase, LatentDiffusion, ControlNetLite, ControlNetGaussian, ControlNetZero, Adapter)
-
-
-@pytest.fixture(scope="module")
-def base() -> StableDiffusion:
-    return open_tiny_base()
-
-
-@pytest.fixture(scope="module")
-def pairs(base: StableDiffusion) -> Pairs:
-    return Pairs.render(2, base)
-
-
-@pytest.fixture(scope="module")
-def cases() -> list[Case]:
-    return load_cases(2)
 
 
 def build(method: type[DenoisingMethod], base: StableDiffusion) -> DenoisingModel:

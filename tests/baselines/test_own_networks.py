@@ -10,7 +10,7 @@ import torch
 from experiments.baselines import phases, piti, sketch_guided, taming
 from experiments.baselines.class_planes import planes_of_classes, planes_of_maps
 from experiments.baselines.code_transformer import CodeTransformer, sample_codes
-from experiments.baselines.common import Budget, Case, Method, Pairs, load_cases, open_tiny_base
+from experiments.baselines.common import Budget, Case, Method, Pairs
 from experiments.baselines.edge_predictor import EdgePredictor, GuidedSampler, edge_errors, read_features
 from experiments.baselines.phases import phases_of
 from experiments.baselines.piti import NormalizedGuidance, Piti, PITIModel
@@ -24,21 +24,6 @@ from torch import Tensor
 from tests.tiny import numbers
 from zeroconv import StableDiffusion
 from zeroconv.diffusion import CFGDenoiser, build_scheduler, generator, initial_noise, sample_latents
-
-
-@pytest.fixture(scope="module")
-def base() -> StableDiffusion:
-    return open_tiny_base()
-
-
-@pytest.fixture(scope="module")
-def pairs(base: StableDiffusion) -> Pairs:
-    return Pairs.render(2, base)
-
-
-@pytest.fixture(scope="module")
-def cases() -> list[Case]:
-    return load_cases(2)
 
 
 def test_codes_are_the_nearest_and_gradients_go_past_them() -> None:

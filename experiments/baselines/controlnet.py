@@ -23,7 +23,7 @@ class ControlledModel(DenoisingModel):
     def __init__(self, base: StableDiffusion, network: ControlNet) -> None:
         super().__init__()
         self.network = network
-        self.__dict__["controlled"] = ControlledUNet(base.unet)
+        vars(self)["controlled"] = ControlledUNet(base.unet)
 
     def read(self, maps: Tensor) -> Any:
         """The condition encoder's features."""

@@ -55,7 +55,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--report", action="store_true", help="write docs/results/baselines.md from what was measured")
     parser.add_argument("--job", nargs=2, metavar=("METHOD", "SEED"), help=argparse.SUPPRESS)  # this one, in this process
     parser.add_argument("--core", type=int, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    for name in ("minutes", "pairs", "scenes", "references", "workers"):
+        if not (number := getattr(args, name)) > 0:
+            parser.error(f"--{name} is {number}; expected more than 0")
+    return args
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ docs/images are written anew.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -195,6 +196,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Train and draw what is missing, then write the page."""
     args, rows = begin(__doc__, PAGE, NAMES, add_options, words)
+    if not args.minutes > 0:
+        sys.exit(f"--minutes is {args.minutes:g}; expected more than 0")
     fill(args, rows, open_tiny())
     told = (
         f"{args.scenes} scenes, {args.steps} steps, guidance {GUIDANCE:g}, {args.minutes:g} minutes of the processor a network."

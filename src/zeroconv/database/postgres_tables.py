@@ -55,7 +55,7 @@ def first_connection(address: Address) -> Generator["Connection[Any]"]:
     try:
         connection = connect(**address.settings, autocommit=True, row_factory=make_row)  # pyright: ignore[reportArgumentType]
     except (OperationalError, DamagedError, UnicodeError) as error:
-        said = address.clean(error).rpartition("failed: ")[2]
+        said = address.clean(error).rpartition("failed: ")[2].partition(" Is the server running")[0]
         hint = next((hint for sign, hint in HINTS.items() if sign in str(error)), "is it running, and is that its address?")
         raise InputError(f"cannot use {address}: {said}", field=FIELD, hint=hint) from None
     with connection:

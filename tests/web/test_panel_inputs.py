@@ -105,8 +105,9 @@ def test_a_picture_is_pasted_where_it_belongs(browser: Browser) -> None:
         visit.add_control("Depth")
         page.evaluate(COPY, [48, 32, "#0000ff"])
         page.locator(".control").first.locator(".ways button").first.focus()
+        before = visit.state("store.controls.value[0].image")
         page.keyboard.press("Control+v")  # into the one with the focus
-        visit.wait_until(f"store.controls.value[0].image !== {visit.state('store.controls.value[0].image')!r}")
+        visit.wait_until(f"store.controls.value[0].image !== {before!r}")
         assert (stored(visit, "store.controls.value[0].image") == (0, 0, 255)).all()
         assert visit.state("store.controls.value[1].image") is None
         page.fill("#prompt", "")

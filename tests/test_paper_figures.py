@@ -89,6 +89,17 @@ def test_prompts_of_each_setting() -> None:
     assert chosen["conflicting"] == ["a car", "a man", "a house"] and len(set(chosen["insufficient"])) == 1
 
 
+def test_zero_is_above_another_only_where_the_scenes_decide() -> None:
+    scores = figure_8.Scores(
+        ceiling=[0.8, 0.8, 0.8],
+        without=[0.2, 0.2, 0.2],
+        networks={"zero": [[0.4, 0.5, 0.6], [0.6, 0.5, 0.4]], "Gaussian": [[0.3, 0.3, 0.3]], "lite": [[0.2, 0.5, 0.8]]},
+    )
+    assert scores.mean("zero") == pytest.approx([0.5, 0.5, 0.5])
+    assert scores.order() == ["zero above Gaussian: yes", "zero above lite: not decided"]
+    assert scores.rows()[3].startswith("| Gaussian | 0.300 [0.300, 0.300] | 0.17 [0.17, 0.17] | -0.200 [-0.200, -0.200] |")
+
+
 def test_a_stopped_figure_goes_on_and_writes_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, pipeline, network = list[str](), open_tiny(), ControlNet.from_pretrained("tiny-canny")
 
@@ -101,6 +112,7 @@ def test_a_stopped_figure_goes_on_and_writes_the_same_rows(tmp_path: Path, monke
         words = ["--out", str(tmp_path / folder / "out"), "--page", str(page), "--scenes", "1", "--steps", "1"]
         figure_8.main(words)
         rows = Rows(page.with_suffix(".jsonl"), figure_8.NAMES).rows.values()
+        assert all(set(figure_8.JUDGES.values()) <= set(row) for row in rows)
         return [{key: value for key, value in row.items() if key not in ("date", "cpu_minutes")} for row in rows]
 
     monkeypatch.setattr(figure_8, "train", train)

@@ -67,7 +67,7 @@ def widen(unet: Any) -> Any:
 class WholeBase(DenoisingMethod):
     """Every weight of the base learns."""
 
-    name, title, reads, rate = "concatenation-base", "Concatenated, whole base tuned (SDv2-style)", "latents", 1e-4
+    name, title, reads, rate = "concatenation-base", "Concatenated, whole base tuned (SDv2-style)", "latents", 5e-4
 
     def build(self, base: StableDiffusion) -> ConcatenationModel:
         """A copy of the base with a wider input."""

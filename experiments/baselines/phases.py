@@ -48,7 +48,7 @@ class Phase:
         samples: seen.
         seconds: of the processor that this phase took.
         spent: of the budget at its end, phases before it included.
-        parameters: that were trained.
+        parameters: that were trained, without those of an earlier phase.
         losses: mean of every 25 steps.
     """
 
@@ -90,6 +90,7 @@ def train_phase(
     until: float = 1.0,
     optimizer: torch.optim.Optimizer | None = None,
     average: float = AVERAGE,
+    counted: int = 0,
 ) -> Phase:
     """Train a network until `until` of the budget is spent; at the end it has its averaged weights, and is locked.
 
@@ -103,6 +104,7 @@ def train_phase(
         until: share of the budget at which this phase ends.
         optimizer: its groups hold their rates as "full_lr" (`optimizer_of`); Muon with 1e-3 if left out.
         average: decay of the averaged weights.
+        counted: trained parameters that are those of an earlier phase.
 
     Raises:
         FloatingPointError: when the loss is not finite any more.
@@ -116,7 +118,7 @@ def train_phase(
         return phase
     optimizer = optimizer or optimizer_of(network)
     averaged = WeightAverage(network, average)
-    phase = Phase(parameters=sum(p.numel() for p in network.parameters()), spent=budget.spent)
+    phase = Phase(parameters=sum(p.numel() for p in network.parameters()) - counted, spent=budget.spent)
     state = folder / f"phase-{name}.state.safetensors"
     if state.exists():
         phase = restore(state, network, optimizer, averaged)

@@ -110,10 +110,14 @@ class Piti:
             return denoising_loss(prediction, training_target(base.prediction_type, schedule, z_0, epsilon, t)).mean()
 
         alone = optimizer_of(model.encoder, "muon", ENCODER_RATE)
-        train_phase(folder, "encoder", model.encoder, lambda *at: loss_of("encoder", *at), budget, BATCH, ENCODER_UNTIL, alone)
+        first = train_phase(
+            folder, "encoder", model.encoder, lambda *at: loss_of("encoder", *at), budget, BATCH, ENCODER_UNTIL, alone
+        )
         model.requires_grad_(True)
         both = optimizer_of(model, "adamw", BOTH_RATE)
-        train_phase(folder, "both", model, lambda *at: loss_of("both", *at), budget, BATCH, optimizer=both)
+        train_phase(
+            folder, "both", model, lambda *at: loss_of("both", *at), budget, BATCH, optimizer=both, counted=first.parameters
+        )
 
     @torch.no_grad()
     def generate(self, folder: Path, cases: Sequence[Case], seed: int) -> list[Image.Image]:

@@ -7,7 +7,8 @@
 What is done is not done again, and after a kill at any second the same command goes on. Every training is a process of its
 own with one thread, `--workers` of them at a time, each on its own core. `--report` writes docs/results/baselines.md and
 its sheet from what was measured. For each method and seed it takes the minutes of the budget, about one more for 64
-pictures with and without a prompt, and ten seconds to measure them; before that two minutes to render 2,000 scenes.
+pictures with and without a prompt (some five for the guidance by sketches, which goes back through its predictor in every
+step), and ten seconds to measure them; before that two minutes to render 2,000 scenes.
 """
 
 import argparse

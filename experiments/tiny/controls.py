@@ -1,0 +1,112 @@
+"""How the ControlNets of the package are obeyed: the tables at the head of docs/results/tiny.md, in one command.
+
+    python -m experiments.tiny.controls
+    python -m experiments.tiny.controls --scenes 24 --steps 8 --controls canny depth
+
+Held-out scenes with their captions, guidance 4, scene i with the seed i, as `zeroconv evaluate --data world:200@900000000`
+makes them. The pictures without a control are the same for all ControlNets and are drawn once, where as many evaluations would
+draw them as often. What is done is a row of docs/results/tiny.jsonl that names the weights by their digest, and is done again
+only when those have changed. One core of an Intel Xeon takes about half an hour.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.paper.rows import PAGES, Rows, begin, short, write_page
+from experiments.paper.scenes import draw, load_scenes, open_tiny, read_maps, true_pictures
+from PIL import Image
+
+from zeroconv import ControlPipeline, conditions
+from zeroconv.checkpoints.hub.resolve import resolve
+from zeroconv.evaluation import bootstrap_mean, bootstrap_share
+
+CONTROLS = ("canny", "depth", "segmentation", "pose", "scribble", "soft-edge", "normal", "lineart")
+WEIGHTINGS = ("uniform", "condition-only")
+GUIDANCE = 4.0
+TRUTH, WITHOUT = "reconstruction", "no control"
+NAMES = ("control", "setting", "scenes", "steps", "weights")
+PAGE = PAGES / "tiny.md"
+HEAD = """# The tiny base and its ControlNets
+
+"""
+
+
+def digest(*folders: Path) -> str:
+    """Eight hexadecimal digits that change with any weight of these folders."""
+    found = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.safetensors")):
+            found.update(path.relative_to(folder).as_posix().encode())
+            found.update(path.read_bytes())
+    return found.hexdigest()[:8]
+
+
+def fill(args: argparse.Namespace, rows: Rows, pipeline: ControlPipeline) -> None:
+    """Draw and measure what is missing."""
+    how: dict[str, Any] = {"guidance_scale": GUIDANCE, "num_inference_steps": args.steps}
+    without = list[Image.Image]()
+    for name in args.controls:
+        shared = shared_names(args, name)
+        missing = [setting for setting in (TRUTH, WITHOUT, *WEIGHTINGS) if rows.find(**shared, setting=setting) is None]
+        if not missing:
+            continue
+        scenes = load_scenes(args.scenes, name)
+        maps, prompts = read_maps(pipeline, scenes, name), [scenes[i].caption for i in range(len(scenes))]
+        for setting in missing:
+            if setting == TRUTH:
+                images = true_pictures(pipeline, scenes)
+            elif setting == WITHOUT:
+                without = images = without or draw(pipeline, prompts, [], args.out / WITHOUT, **how)[0]
+            else:
+                folder = args.out / f"tiny-{name}-{setting}"
+                images, _ = draw(pipeline, prompts, [maps.control()], folder, weighting=setting, **how)
+            rows.add({**shared, "setting": setting, "fidelity": maps.fidelity(images)})
+            print(f"tiny-{name}, {setting}: measured", flush=True)
+
+
+def shared_names(args: argparse.Namespace, condition: str) -> dict[str, Any]:
+    """What names all rows of a ControlNet."""
+    weights = digest(resolve("tiny", "base"), resolve(f"tiny-{condition}", "ControlNet"))
+    return {"control": condition, "scenes": args.scenes, "steps": args.steps, "weights": weights}
+
+
+def tables(args: argparse.Namespace, rows: Rows) -> list[str]:
+    """Both tables: with the map on both sides of guidance, and on the conditional one alone."""
+    heads = ["ControlNet", "measure", "pictures", "without", "best possible", "with", "gap closed"]
+    heads += ["with, `--weighting condition-only`", "gap closed"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name in args.controls:
+        shared = shared_names(args, name)
+        found = {setting: rows.find(**shared, setting=setting) for setting in (TRUTH, WITHOUT, *WEIGHTINGS)}
+        columns = {setting: row["fidelity"] for setting, row in found.items() if row is not None}
+        kept = [i for i in range(args.scenes) if all(column[i] is not None for column in columns.values())]
+        values = {setting: [column[i] for i in kept] for setting, column in columns.items()}
+        cells = [f"`tiny-{name}`", conditions.get(name).metric, str(len(kept))]
+        cells += [short(bootstrap_mean(values[setting]), ".3f") for setting in (WITHOUT, TRUTH)]
+        for weighting in WEIGHTINGS:
+            share = bootstrap_share(values[weighting], values[WITHOUT], values[TRUTH])
+            cells += [short(bootstrap_mean(values[weighting]), ".3f"), "none" if share is None else short(share)]
+        lines.append(f"| {' | '.join(cells)} |")
+    made = max(str(row["date"]) for row in rows.rows.values())
+    how = f"{args.scenes} held-out scenes, {args.steps} steps, guidance {GUIDANCE:g}; measured by {made}."
+    return [how, "", *lines]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What this table has besides."""
+    parser.set_defaults(scenes=200, steps=12, out=Path("outputs") / "tiny-controls")
+    parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=list(CONTROLS), metavar="CONDITION")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Draw and measure what is missing, then write the tables."""
+    args, rows = begin(__doc__, PAGE, NAMES, add_options, words)
+    fill(args, rows, open_tiny())
+    write_page(args.page, HEAD, "experiments.tiny.controls", tables(args, rows))
+
+
+if __name__ == "__main__":
+    main()

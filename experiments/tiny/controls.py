@@ -1,4 +1,4 @@
-"""How the ControlNets of the package are obeyed: the tables at the head of docs/results/tiny.md, in one command.
+"""How the ControlNets of the package are obeyed: the tables of docs/results/tiny.md and README.md, in one command.
 
     python -m experiments.tiny.controls
     python -m experiments.tiny.controls --scenes 24 --steps 8 --controls canny depth
@@ -15,20 +15,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.paper.rows import PAGES, Rows, begin, short, write_page
+from experiments.paper.rows import PAGES, Rows, begin, write_page
 from experiments.paper.scenes import draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 
 from zeroconv import ControlPipeline, conditions
 from zeroconv.checkpoints.hub.resolve import resolve
 from zeroconv.evaluation import bootstrap_mean, bootstrap_share
+from zeroconv.metrics.bootstrap import Interval
 
 CONTROLS = ("canny", "depth", "segmentation", "pose", "scribble", "soft-edge", "normal", "lineart")
 WEIGHTINGS = ("uniform", "condition-only")
 GUIDANCE = 4.0
 TRUTH, WITHOUT = "reconstruction", "no control"
 NAMES = ("control", "setting", "scenes", "steps", "weights")
-PAGE = PAGES / "tiny.md"
+SHORT = {"depth": "depth δ1", "normal": "normals met", "pose": "PCK@0.05"}
+"""Measures whose whole name is too long for a table."""
+SCRIPT = "experiments.tiny.controls"
+PAGE, README = PAGES / "tiny.md", PAGES.parents[1] / "README.md"
 HEAD = """# The tiny base and its ControlNets
 
 """
@@ -73,26 +77,35 @@ def shared_names(args: argparse.Namespace, condition: str) -> dict[str, Any]:
     return {"control": condition, "scenes": args.scenes, "steps": args.steps, "weights": weights}
 
 
-def tables(args: argparse.Namespace, rows: Rows) -> list[str]:
-    """Both tables: with the map on both sides of guidance, and on the conditional one alone."""
-    heads = ["ControlNet", "measure", "pictures", "without", "best possible", "with", "gap closed"]
-    heads += ["with, `--weighting condition-only`", "gap closed"]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+def number(interval: Interval) -> str:
+    """A measure in [0, 1], such as ".700 [.688, .714]"."""
+    value, low, high = (f"{x:.3f}".removeprefix("0") for x in (interval.value, interval.low, interval.high))
+    return f"{value} [{low}, {high}]"
+
+
+def percent(share: Interval | None) -> str:
+    """A share of the gap, such as "73 % [71, 75]"; nothing where there is no gap."""
+    return "" if share is None else f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+
+
+def tables(args: argparse.Namespace, rows: Rows) -> dict[str, list[str]]:
+    """A table for each weighting: with the map on both sides of guidance, and on the conditional one alone."""
+    lines = {
+        weighting: ["| ControlNet | measure | pictures | with | without | best possible | gap closed |", "|---" * 7 + "|"]
+        for weighting in WEIGHTINGS
+    }
     for name in args.controls:
         shared = shared_names(args, name)
         found = {setting: rows.find(**shared, setting=setting) for setting in (TRUTH, WITHOUT, *WEIGHTINGS)}
         columns = {setting: row["fidelity"] for setting, row in found.items() if row is not None}
         kept = [i for i in range(args.scenes) if all(column[i] is not None for column in columns.values())]
         values = {setting: [column[i] for i in kept] for setting, column in columns.items()}
-        cells = [f"`tiny-{name}`", conditions.get(name).metric, str(len(kept))]
-        cells += [short(bootstrap_mean(values[setting]), ".3f") for setting in (WITHOUT, TRUTH)]
         for weighting in WEIGHTINGS:
+            means = [number(bootstrap_mean(values[setting])) for setting in (weighting, WITHOUT, TRUTH)]
             share = bootstrap_share(values[weighting], values[WITHOUT], values[TRUTH])
-            cells += [short(bootstrap_mean(values[weighting]), ".3f"), "none" if share is None else short(share)]
-        lines.append(f"| {' | '.join(cells)} |")
-    made = max(str(row["date"]) for row in rows.rows.values())
-    how = f"{args.scenes} held-out scenes, {args.steps} steps, guidance {GUIDANCE:g}; measured by {made}."
-    return [how, "", *lines]
+            cells = [f"`tiny-{name}`", SHORT.get(name, conditions.get(name).metric), str(len(kept)), *means, percent(share)]
+            lines[weighting].append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +118,12 @@ def main(words: Sequence[str] | None = None) -> None:
     """Draw and measure what is missing, then write the tables."""
     args, rows = begin(__doc__, PAGE, NAMES, add_options, words)
     fill(args, rows, open_tiny())
-    write_page(args.page, HEAD, "experiments.tiny.controls", tables(args, rows))
+    found, made = tables(args, rows), max(str(row["date"]) for row in rows.rows.values())
+    how = f"{args.scenes} held-out scenes, {args.steps} steps, guidance {GUIDANCE:g}; measured by {made}."
+    second = ["", "With the map on the conditional side of guidance alone (`--weighting condition-only`):", ""]
+    write_page(args.page, HEAD, SCRIPT, [how, "", *found["uniform"], *second, *found["condition-only"]])
+    if args.page == PAGE:
+        write_page(README, "", SCRIPT, found["uniform"])
 
 
 if __name__ == "__main__":

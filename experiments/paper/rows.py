@@ -56,6 +56,12 @@ class Rows:
             file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
         return row
 
+    @property
+    def measured(self) -> str:
+        """When the last row was made, and what made it."""
+        last = max(self.rows.values(), key=lambda row: row["date"])
+        return f"Measured until {last['date']} with torch {last['torch']} ({last['cpu']})."
+
 
 def begin(
     doc: str | None,

@@ -7,7 +7,7 @@ Too much guidance makes pictures hard and garish (Ho and Salimans, 2022, appendi
 import numpy as np
 from PIL import Image
 
-__all__ = ["APPEARANCE", "appearance"]
+__all__ = ["APPEARANCE", "appearance", "colour_distance"]
 
 APPEARANCE = ("sharpness", "colour", "clipped")
 EDGE_OF_RANGE = 2  # grey levels of 255
@@ -25,3 +25,9 @@ def appearance(image: Image.Image) -> dict[str, float]:
     steps = [np.abs(np.diff(grey, axis=axis)).mean() for axis in (0, 1)]
     clipped = (rgb <= EDGE_OF_RANGE) | (rgb >= 255 - EDGE_OF_RANGE)
     return {"sharpness": float(np.mean(steps)), "colour": float(np.ptp(rgb, axis=2).mean()), "clipped": float(clipped.mean())}
+
+
+def colour_distance(image: Image.Image, other: Image.Image) -> float:
+    """How far the mean colours of two pictures are apart: Euclidean, of channels in [0, 255]."""
+    first, second = (np.asarray(one.convert("RGB"), np.float64).mean(axis=(0, 1)) for one in (image, other))
+    return float(np.linalg.norm(first - second))

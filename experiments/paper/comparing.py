@@ -48,9 +48,9 @@ def difference(values: Sequence[float], others: Sequence[float]) -> Interval:
     return bootstrap_mean([value - other for value, other in zip(values, others, strict=True)])
 
 
-def judge(found: Interval, expected: float = 0.0) -> str:
-    """Whether a number that the paper has above another one is so here."""
-    return "agrees" if found.low > expected else "does not agree" if found.high < expected else "not decided"
+def judge(found: Interval, expected: float = 0.0, above: str = "agrees", below: str = "does not agree") -> str:
+    """Whether a number that the paper, or whoever expects it, has above another one is so here, in these words."""
+    return above if found.low > expected else below if found.high < expected else "not decided"
 
 
 def short(interval: Interval, form: str = ".2f") -> str:

@@ -42,7 +42,7 @@ HEAD = """# Figure 10: the number of pairs
 By `python -m experiments.paper.figure_10`: a ControlNet by the default recipe for narrow bases, trained for the same number of
 steps on more and more scenes of the tiny world. "Trained" are the first scenes of every training, "held out" are scenes that no
 training saw; both are drawn from the same seeds. The gap is that between no control (0) and the true pictures through the
-autoencoder (1). Means over the seeds of a training, with 95 % bootstrap intervals over the scenes. Where a scene has fewer visits
+autoencoder (1). Means over the seeds of a training, 95 % bootstrap intervals over the scenes. Where a scene has fewer visits
 than one, some of the trained ones were not seen yet. The paper shows one picture for each of 1,000, 50,000 and 3 million pairs.
 
 ![Scenes of both sets by each network](../images/figure-10.webp)
@@ -210,7 +210,7 @@ class Results:
         for pairs in sorted(self.args.pairs):
             for prompt, words in PROMPTS.items():
                 if (found := self.over_fitting(prompt, pairs)) is not None:
-                    seen = {"agrees": "seen", "does not agree": "the other way round", "not decided": "not seen"}[judge(found)]
+                    seen = judge(found, above="seen", below="the other way round")
                     lines.append(f"- {pairs:,} pairs, {words}: {seen}; {short(found, '+.2f')}.")
         return lines
 

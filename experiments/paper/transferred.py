@@ -1,0 +1,146 @@
+"""The tables of figure 12: whether a base took a style, and how much of their fidelity ControlNets keep on it."""
+
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from experiments.paper.comparing import Marks, compare_shares, difference, judge, ratio, short
+from experiments.paper.rows import Row, Rows
+
+from zeroconv import conditions
+from zeroconv.evaluation import bootstrap_mean, bootstrap_share
+from zeroconv.metrics.bootstrap import Interval
+
+__all__ = ["NO_CONTROL", "ORIGINAL", "TRUTH", "Results"]
+
+ORIGINAL, TRUTH, NO_CONTROL = "original", "true pictures", "no control"
+EXPECTED = 0.9
+"""Of the share of the gap on the original, what a transferred control should keep."""
+READABLE = 0.5
+"""Of the fidelity of the true pictures, what must be left in a style for its measure to be trusted."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured, for the tables.
+
+    Attributes:
+        rows: of the figure.
+        scenes: how many.
+        steps: of denoising.
+        minutes: of each fine-tuning.
+    """
+
+    rows: Rows
+    scenes: int
+    steps: int
+    minutes: float
+
+    def row(self, base: str, shown: str, prompt: str | None = None) -> Row:
+        """What was measured of a base's pictures."""
+        minutes = None if base == ORIGINAL or shown == TRUTH else self.minutes
+        named: Row = {"part": "pictures", "base": base, "shown": shown, "scenes": self.scenes, "steps": self.steps}
+        found = self.rows.find(**named, prompt=None if shown == TRUTH else prompt, minutes=minutes)
+        assert found is not None, f"{base}, {shown} is drawn before the page is written"
+        return found
+
+    def marks(self, base: str, condition: str, prompt: str) -> Marks:
+        """Fidelity to a condition's maps on a base, of the scenes whose map asks for something."""
+        kept = [i for i, value in enumerate(self.row(ORIGINAL, TRUTH)[condition]) if value is not None]
+        found = ([self.row(base, shown, prompt)[condition][i] for i in kept] for shown in (condition, NO_CONTROL, TRUTH))
+        control, without, ceiling = found
+        return control, without, ceiling
+
+    def gap_kept(self, style: str, condition: str, prompt: str) -> Interval | None:
+        """The share of its gap that a control closes on a community base over that on the original; None without a gap."""
+        marks = [self.marks(base, condition, prompt) for base in (style, ORIGINAL)]
+        return compare_shares(*marks, operator.truediv)
+
+    def ceiling_kept(self, style: str, condition: str) -> Interval:
+        """The fidelity of the true pictures in a style over that of the true pictures."""
+        both = [self.marks(base, condition, "none")[2] for base in (style, ORIGINAL)]
+        return ratio(*both)
+
+    def styles(self, styles: Iterable[str]) -> list[str]:
+        """Whether the bases took their styles, by pictures without control from the captions."""
+        lines = [
+            "Did the bases take their styles? The mean colour of each picture without control from its caption against that of the "
+            "true picture in the style (0 to 441), and sharpness and colour as multiples of the decoded truth's.",
+            "",
+            "| style | steps | samples | minutes of the processor | the original is off by | the community base "
+            "| the decoded truth | of the way | sharpness, from | to | colour, from | to |",
+            f"|{'---|' * 12}",
+        ]
+        for style in styles:
+            spent = self.rows.find(part="training", base=style, minutes=self.minutes)
+            assert spent is not None, "it is written before anything is drawn"
+            before, after = (self.row(base, NO_CONTROL, "caption") for base in (ORIGINAL, style))
+            truth, key = self.row(style, TRUTH), f"colours to {style}"
+            share = self.style_taken(style)
+            cells = [style, str(spent["optimizer_steps"]), f"{spent['samples']:,}", f"{spent['cpu_minutes']:.1f}"]
+            cells += [short(bootstrap_mean(row[key]), ".1f") for row in (before, after, truth)]
+            cells.append("none" if share is None else short(share))
+            cells += [short(ratio(row[name], truth[name])) for name in ("sharpness", "colour") for row in (before, after)]
+            lines.append(f"| {' | '.join(cells)} |")
+        return lines
+
+    def style_taken(self, style: str) -> Interval | None:
+        """The share of the way of the colours from the original's pictures (0) to the true ones of a style (1)."""
+        rows = self.row(style, NO_CONTROL, "caption"), self.row(ORIGINAL, NO_CONTROL, "caption"), self.row(style, TRUTH)
+        after, before, truth = ([-value for value in row[f"colours to {style}"]] for row in rows)
+        return bootstrap_share(after, before, truth)
+
+    def table(self, prompt: str, names: Iterable[str], styles: Iterable[str]) -> list[str]:
+        """Fidelity of each control on each base."""
+        heads = "control | base | true pictures | no control | control | gap closed | gap kept | fidelity kept"
+        lines = [f"| {heads} |", f"|{'---|' * 8}"]
+        for condition in names:
+            original = self.marks(ORIGINAL, condition, prompt)
+            for base in (ORIGINAL, *styles):
+                control, without, ceiling = marks = self.marks(base, condition, prompt)
+                share = bootstrap_share(*marks)
+                cells = [f"{condition} ({conditions.get(condition).metric})", base]
+                cells += [short(bootstrap_mean(values), ".3f") for values in (ceiling, without, control)]
+                cells.append("no gap" if share is None else short(share))
+                kept = None if base == ORIGINAL else self.gap_kept(base, condition, prompt)
+                cells.append("" if kept is None else short(kept))
+                cells.append("" if base == ORIGINAL else short(ratio(control, original[0])))
+                lines.append(f"| {' | '.join(cells)} |")
+        return lines
+
+    def verdict(self, prompts: Mapping[str, str], names: Iterable[str], styles: Iterable[str]) -> list[str]:
+        """What the paper says of the figure, and what these numbers say of it."""
+        lines = ["**What agrees with the paper, and what does not**", ""]
+        for style in styles:
+            before, after = (self.row(base, NO_CONTROL, "caption")[f"colours to {style}"] for base in (ORIGINAL, style))
+            nearer = difference(before, after)
+            took = judge(nearer, above="yes", below="no")
+            lines.append(f"- The base took the style {style}: {took}; its colours are nearer by {short(nearer, '.1f')}.")
+            for condition in names:
+                lines += [f"- {self.judge_transfer(style, condition, prompt, words)}" for prompt, words in prompts.items()]
+        unsure = [(style, condition) for style in styles for condition in names if self.is_unreadable(style, condition)]
+        if unsure:
+            lines += ["", "Where the measure cannot be trusted:", ""]
+        for style, condition in unsure:
+            told = (
+                f"the true pictures in this style have {short(self.ceiling_kept(style, condition))} of the original's fidelity"
+            )
+            reason = "; it was made for pictures of the tiny world as they are"
+            lines.append(f"- {condition} on {style}: {told}, so little of it can be read back{reason}.")
+        return lines
+
+    def is_unreadable(self, style: str, condition: str) -> bool:
+        """Whether the true pictures in a style have less than half of the original's fidelity."""
+        return self.ceiling_kept(style, condition).value < READABLE
+
+    def judge_transfer(self, style: str, condition: str, prompt: str, words: str) -> str:
+        """A line on a control, a style and a prompt."""
+        subject = f"{condition} on {style}, {words}"
+        kept, used = self.gap_kept(style, condition, prompt), bootstrap_share(*self.marks(style, condition, prompt))
+        if kept is None or used is None:
+            return f"{subject}: cannot be judged, because the true pictures in this style do not obey better than no control."
+        if self.is_unreadable(style, condition):
+            return f"{subject}: cannot be judged, see below; {short(kept)} of the share on the original."
+        works = f"the control works without training ({judge(used)}), closing {short(used)} of the gap"
+        enough = judge(kept, EXPECTED, "yes", "no")
+        return f"{subject}: {works}; {short(kept)} of the share on the original. At least {EXPECTED:.0%}: {enough}."

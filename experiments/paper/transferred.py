@@ -62,8 +62,9 @@ class Results:
 
     def ceiling_kept(self, style: str, condition: str) -> Interval:
         """The fidelity of the true pictures in a style over that of the true pictures."""
-        both = [self.marks(base, condition, "none")[2] for base in (style, ORIGINAL)]
-        return ratio(*both)
+        both = [self.row(base, TRUTH)[condition] for base in (style, ORIGINAL)]
+        kept = [i for i, value in enumerate(both[1]) if value is not None]
+        return ratio([both[0][i] for i in kept], [both[1][i] for i in kept])
 
     def styles(self, styles: Iterable[str]) -> list[str]:
         """Whether the bases took their styles, by pictures without control from the captions."""

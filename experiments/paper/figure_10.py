@@ -4,11 +4,12 @@
     python -m experiments.paper.figure_10 --minutes 60 --pairs 100 1000 10000 --seeds 0 1 2
 
 Every network is trained for the same number of steps, on so many scenes: a step is timed first, and `--minutes` of the
-processor are turned into steps. Scenes are rendered when they are first seen, so a training renders as many as it sees and no
-more; that takes about a tenth of a second for each and comes on top of the minutes. Then each network draws scenes that it was
-trained on and held-out ones, from the same seeds, without a prompt and with the scene's caption. What is done is a row of
-docs/results/figure-10.jsonl and not done again, and a training that was stopped goes on; then the tables of
-docs/results/figure-10.md and the sheet in docs/images are written anew.
+processor are turned into steps. Scenes are rendered when a training comes to them, so ten thousand cost no more renders than are
+seen in the budget. A new scene takes about a tenth of a second on top of the minutes; on later visits those beyond the 4,096
+that stay in memory are rendered again. Then each network draws scenes that it was trained on and held-out ones, from the same
+seeds, without a prompt and with the scene's caption. What is done is a row of docs/results/figure-10.jsonl and not done again,
+and a training that was stopped goes on; then the tables of docs/results/figure-10.md and the sheet in docs/images are written
+anew.
 """
 
 import argparse
@@ -154,7 +155,7 @@ class Results:
         assert timed is not None, "it is timed before the first training"
         samples = timed["optimizer_steps"] * BATCH
         told = f"Each network: {timed['optimizer_steps']} steps of {BATCH} samples, of {timed['seconds_of_step']:.2f} s."
-        lines = [told, "", "| pairs | seeds | samples | visits to a scene | scenes rendered | minutes of the processor |"]
+        lines = [told, "", "| pairs | seeds | samples | visits to a scene | scenes seen | minutes of the processor |"]
         lines.append("|---|---|---|---|---|---|")
         for pairs in self.args.pairs:
             named: Row = {"part": "training", "pairs": pairs, "minutes": self.args.minutes}

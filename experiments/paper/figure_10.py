@@ -4,8 +4,8 @@
     python -m experiments.paper.figure_10 --minutes 60 --pairs 100 1000 10000 --seeds 0 1 2
 
 Every network is trained for the same number of steps, on so many scenes: a step is timed first, and `--minutes` of the
-processor are turned into steps. Scenes are rendered when a training comes to them, so ten thousand cost no more renders than are
-seen in the budget. A new scene takes about a tenth of a second on top of the minutes; on later visits those beyond the 4,096
+processor are turned into steps. Scenes are rendered when a training comes to them, so ten thousand cost no more renders than
+are seen. A new scene takes about a tenth of a second on top of the minutes; on later visits those beyond the 4,096
 that stay in memory are rendered again. Then each network draws scenes that it was trained on and held-out ones, from the same
 seeds, without a prompt and with the scene's caption. What is done is a row of docs/results/figure-10.jsonl and not done again,
 and a training that was stopped goes on; then the tables of docs/results/figure-10.md and the sheet in docs/images are written

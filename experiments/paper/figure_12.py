@@ -39,8 +39,8 @@ the true pictures in its style through the autoencoder (1). "Gap kept" is the sh
 closed on the original, "fidelity kept" the same of the bare measure. Means with 95 % bootstrap intervals over the scenes.
 Segmentation and depth are read back by a small annotator that knows the tiny world as it is: "true pictures" says how much of a
 style it can read, and below half of the original's nothing is judged; nor where a gap is narrower than 0.1, nor where a
-base has not surely gone half of the way to its style. Line art is drawn from Canny edges, so edges are read well there by how it is
-made. The paper shows pictures on two community models and gives no number: the line at 90 % and these limits are drawn here.
+base has not surely gone half of the way to its style. Line art is drawn from Canny edges, so edges are easily read
+there. The paper shows pictures on two community models and gives no number: the line at 90 % and these limits are drawn here.
 
 ![The same maps and prompts on three bases](../images/figure-12.webp)
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from experiments.paper import figure_8
 from experiments.paper.appearance import appearance
-from experiments.paper.rows import Rows, difference, ratio, write_page
+from experiments.paper.comparing import difference, ratio
+from experiments.paper.rows import Rows, write_page
 from experiments.paper.scenes import Maps, open_tiny
 from experiments.paper.training import Trained
 from PIL import Image

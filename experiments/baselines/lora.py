@@ -12,11 +12,11 @@ from torch import Tensor
 from zeroconv import StableDiffusion
 from zeroconv.control.low_rank import wrap_with_lora
 
-__all__ = ["BaseLora"]
+__all__ = ["BaseLora", "TunedUNet"]
 
 
-class LoraModel(DenoisingModel):
-    """The base with low-rank updates, which no map reaches."""
+class TunedUNet(DenoisingModel):
+    """A U-Net some or all of which learns, and which no map reaches."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -32,6 +32,6 @@ class BaseLora(DenoisingMethod):
 
     name, title, reads, timesteps, rate = "lora", "LoRA of the base (map not seen)", "nothing", "uniform", 1e-4
 
-    def build(self, base: StableDiffusion) -> LoraModel:
+    def build(self, base: StableDiffusion) -> TunedUNet:
         """Borrowed layers with updates that begin at zero."""
-        return LoraModel(wrap_with_lora(base.unet, RANK))
+        return TunedUNet(wrap_with_lora(base.unet, RANK))

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.baselines.methods import METHODS
-from experiments.paper.rows import PAGES, short, write_page
+from experiments.paper.comparing import judge, short
+from experiments.paper.rows import PAGES, write_page
 from PIL import Image
 
 from zeroconv.checkpoints.files.atomic import replacing
 from zeroconv.evaluation.gap import bootstrap_share
 from zeroconv.images import open_image
-from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
+from zeroconv.metrics.bootstrap import bootstrap, bootstrap_mean
 from zeroconv.sheets import contact_sheet
 
 __all__ = ["Results", "main", "write_report"]
@@ -205,11 +206,6 @@ def verdict(results: Results) -> list[str]:
         )
         lines.append(f"- ControlNet's share of the true pictures' mIoU: {best}; the paper's is 0.35 / 0.58 = 0.60.")
     return lines
-
-
-def judge(difference: Interval) -> str:
-    """Whether a difference that the paper has above zero is so here."""
-    return "agrees" if difference.low > 0 else "does not agree" if difference.high < 0 else "not decided"
 
 
 def notes_of(results: Results) -> list[str]:

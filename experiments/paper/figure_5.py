@@ -12,7 +12,8 @@ import argparse
 from typing import Any
 
 from experiments.paper.appearance import APPEARANCE, appearance
-from experiments.paper.rows import PAGES, Rows, begin, difference, ratio, short, write_page
+from experiments.paper.comparing import difference, ratio, short
+from experiments.paper.rows import PAGES, Rows, begin, write_page
 from experiments.paper.scenes import SHOWN, Maps, draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 

@@ -14,7 +14,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.paper.rows import PAGES, Rows, begin, short, write_page
+from experiments.paper.comparing import short
+from experiments.paper.rows import PAGES, Rows, begin, write_page
 from experiments.paper.scenes import SHOWN, Maps, draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 

@@ -21,15 +21,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from experiments.paper.rows import PAGES, Rows, begin, difference, short, write_page, write_sheet
+from experiments.paper.comparing import difference, judge, short
+from experiments.paper.rows import PAGES, Rows, begin, write_figure, write_page
 from experiments.paper.scenes import SHOWN, Maps, draw, load_scenes, open_tiny, read_maps, true_pictures
-from experiments.paper.training import BATCH, Trained, measure_step, prepare_scenes, train_network
+from experiments.paper.training import BATCH, Trained, budget_row, prepare_scenes, record_training
 from PIL import Image
 
 from zeroconv import ControlPipeline, conditions
 from zeroconv.evaluation import bootstrap_mean, bootstrap_share
 from zeroconv.images import write_png
-from zeroconv.sheets import contact_sheet
 
 CONDITION, SCENES = "canny", 1000
 JUDGES = {CONDITION: "fidelity", "segmentation": "segmentation"}
@@ -65,26 +65,13 @@ def choose_prompts(captions: Sequence[str], setting: str) -> list[str]:
 
 def train(args: argparse.Namespace, rows: Rows, name: str, seed: int) -> Trained:
     """Train a network for its minutes, or go on where it stopped."""
-    shared: dict[str, Any] = {"network": name, "minutes": args.minutes}
+    named: dict[str, Any] = {"network": name, "minutes": args.minutes}
     changes: dict[str, Any] = {**prepare_scenes(args.out, SCENES, CONDITION), **NETWORKS[name]}
-    timed = rows.find(part="budget", **shared)
-    if timed is None:
-        seconds = measure_step(args.out / f"{name}-timed", **changes)
-        timed = rows.add(
-            {"part": "budget", **shared, "seconds_of_step": seconds, "optimizer_steps": round(60 * args.minutes / seconds)}
-        )
-    steps = max(timed["optimizer_steps"], 1)
-    trained = train_network(
-        args.out / f"{name}-{seed}", steps, seed, lambda line: print(f"{name}, seed {seed}: {line}", flush=True), **changes
-    )
-    if rows.find(part="training", seed=seed, **shared) is None:
-        found = {"optimizer_steps": steps, "cpu_minutes": round(trained.seconds / 60, 2)}
-        rows.add({"part": "training", "seed": seed, **shared, **found})
-        print(f"{name}, seed {seed}: {steps} steps in {found['cpu_minutes']} minutes of the processor", flush=True)
-    return trained
+    timed = budget_row(rows, named, args.out / f"{name}-timed", args.minutes, **changes)
+    return record_training(rows, named, args.out / f"{name}-{seed}", timed["optimizer_steps"], seed, **changes)
 
 
-def judge(judges: dict[str, Maps], pictures: Sequence[Image.Image]) -> dict[str, list[float | None]]:
+def score(judges: dict[str, Maps], pictures: Sequence[Image.Image]) -> dict[str, list[float | None]]:
     """The scores of pictures by every judge, as they stand in a row."""
     return {JUDGES[name]: maps.fidelity(pictures) for name, maps in judges.items()}
 
@@ -100,7 +87,7 @@ def fill(args: argparse.Namespace, rows: Rows, pipeline: ControlPipeline) -> Non
     for index, image in enumerate(plain.images[:SHOWN]):
         write_png(image, args.out / "pictures" / f"{index}.png")
     if rows.find(**shared, network=TRUTH) is None:
-        rows.add({**shared, "network": TRUTH, **judge(judges, true_pictures(pipeline, scenes))})
+        rows.add({**shared, "network": TRUTH, **score(judges, true_pictures(pipeline, scenes))})
 
     def measure(named: dict[str, Any], maps: Maps, prompt: str, acting: bool) -> None:
         folder = args.out / "pictures" / f"{named['network']}-{named.get('seed', 0)}" / prompt
@@ -114,7 +101,7 @@ def fill(args: argparse.Namespace, rows: Rows, pipeline: ControlPipeline) -> Non
             num_inference_steps=args.steps,
         )
         spent = {"cpu_minutes": round(seconds * len(captions) / 60, 2)}
-        rows.add({**shared, **named, "prompt": prompt, **judge(judges, pictures), **spent})
+        rows.add({**shared, **named, "prompt": prompt, **score(judges, pictures), **spent})
         print(f"{named}, prompt {prompt}: {spent['cpu_minutes']} minutes of the processor", flush=True)
 
     for prompt in PROMPTS:
@@ -181,7 +168,7 @@ class Scores:
         lines = list[str]()
         for name in [other for other, seeds in self.networks.items() if other != "zero" and seeds and self.networks["zero"]]:
             apart = difference(self.mean("zero"), self.mean(name))
-            lines.append(f"zero above {name}: {'yes' if apart.low > 0 else 'no, below' if apart.high < 0 else 'not decided'}")
+            lines.append(f"zero above {name}: {judge(apart, above='yes', below='no, below')}")
         return lines
 
 
@@ -207,18 +194,17 @@ def tables(args: argparse.Namespace, rows: Rows) -> list[str]:
     return lines
 
 
-def sheet(args: argparse.Namespace) -> Image.Image | None:
-    """The first scenes by every network of the first seed; None where pictures are missing: rows were made elsewhere."""
-    lines, pictures = list[list[Image.Image]](), args.out / "pictures"
+def show(args: argparse.Namespace) -> None:
+    """Write the sheet: the first scenes by every network of the first seed."""
     names = {NO_CONTROL: f"{NO_CONTROL}-0", **{name: f"{name}-{args.seeds[0]}" for name in NETWORKS}}
-    for scene in range(min(SHOWN, args.scenes)):
-        for folder in names.values():
-            places = [pictures / f"{scene}.png", *(pictures / folder / prompt / f"{scene}.png" for prompt in PROMPTS)]
-            if not all(place.exists() for place in places):
-                return None
-            lines.append([Image.open(place) for place in places])
-    titles = [*names] * min(SHOWN, args.scenes)
-    return contact_sheet(lines, ["map", *PROMPTS], titles, title="Figure 8: networks and prompts", cell=96)
+    count, pictures = min(SHOWN, args.scenes), args.out / "pictures"
+    places = [
+        [pictures / f"{scene}.png", *(pictures / folder / prompt / f"{scene}.png" for prompt in PROMPTS)]
+        for scene in range(count)
+        for folder in names.values()
+    ]
+    titles = {"column_titles": ["map", *PROMPTS], "row_titles": [*names] * count}
+    write_figure(args, places, **titles, title="Figure 8: networks and prompts", cell=96)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -236,10 +222,7 @@ def main(words: Sequence[str] | None = None) -> None:
     told = (
         f"{args.scenes} scenes, {args.steps} steps, guidance {GUIDANCE:g}, {args.minutes:g} minutes of the processor a network."
     )
-    if (found := sheet(args)) is None:
-        print(f"no new sheet: pictures are missing in {args.out}; --fresh draws all again")
-    else:
-        write_sheet(found, args.page.parent.parent / "images" / "figure-8.webp")
+    show(args)
     write_page(args.page, HEAD, "experiments.paper.figure_8", [told, "", *tables(args, rows)])
 
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from zeroconv.checkpoints.files.atomic import replacing, write_text
-from zeroconv.metrics.bootstrap import Interval, bootstrap, bootstrap_mean
+from zeroconv.sheets import contact_sheet
 
-__all__ = ["PAGES", "Rows", "begin", "difference", "ratio", "short", "write_page", "write_sheet"]
+__all__ = ["PAGES", "Row", "Rows", "begin", "write_figure", "write_page", "write_sheet"]
 
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 DIGITS = 4
@@ -55,6 +55,12 @@ class Rows:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
         return row
+
+    @property
+    def measured(self) -> str:
+        """When the last row was made, and what made it."""
+        last = max(self.rows.values(), key=lambda row: row["date"])
+        return f"Measured until {last['date']} with torch {last['torch']} ({last['cpu']})."
 
 
 def begin(
@@ -118,16 +124,16 @@ def write_sheet(sheet: Image.Image, path: Path) -> None:
                 return
 
 
-def ratio(values: Sequence[float], reference: Sequence[float]) -> Interval:
-    """The mean of one number per picture as a multiple of the true pictures' mean, scenes resampled together."""
-    return bootstrap([values, reference], lambda columns: columns[0].mean(axis=-1) / columns[1].mean(axis=-1), 0)
+def write_figure(args: argparse.Namespace, places: Sequence[Sequence[Path | None]], **layout: Any) -> None:
+    """Write the sheet of a page, `../images/PAGE.webp`; the old one stays where pictures are missing: rows were made elsewhere.
 
-
-def difference(values: Sequence[float], others: Sequence[float]) -> Interval:
-    """The mean difference of the same scenes."""
-    return bootstrap_mean([value - other for value, other in zip(values, others, strict=True)])
-
-
-def short(interval: Interval, form: str = ".2f") -> str:
-    """A number with its interval."""
-    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+    Args:
+        args: of `begin`.
+        places: of the saved pictures, row by row; None leaves a cell empty.
+        **layout: titles and cell of `contact_sheet`.
+    """
+    if not all(place is None or place.exists() for line in places for place in line):
+        print(f"no new sheet: pictures are missing in {args.out}; --fresh draws all again")
+        return
+    pictures = [[None if place is None else Image.open(place) for place in line] for line in places]
+    write_sheet(contact_sheet(pictures, **layout), args.page.parent.parent / "images" / f"{args.page.stem}.webp")

@@ -66,9 +66,9 @@ def open_tiny() -> ControlPipeline:
     return ControlPipeline(StableDiffusion.from_pretrained("tiny")).optimize(runtime="plan")
 
 
-def load_scenes(count: int, condition: str, kind: str | None = None) -> WorldPairs:
-    """Scenes that no training of the tiny base saw, with the exact maps of a condition."""
-    return WorldPairs(count, HELD_OUT_SEED, condition, kind=kind)
+def load_scenes(count: int, condition: str, kind: str | None = None, first: int = HELD_OUT_SEED) -> WorldPairs:
+    """Scenes with the exact maps of a condition; unless `first` says others, no training of the tiny base saw them."""
+    return WorldPairs(count, first, condition, kind=kind)
 
 
 def read_maps(pipeline: ControlPipeline, scenes: WorldPairs, condition: str, network: ControlNet | None = None) -> Maps:

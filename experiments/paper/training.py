@@ -14,12 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.paper.rows import Row, Rows
+
 from zeroconv import ControlNet
 from zeroconv.checkpoints.files.atomic import write_text
 from zeroconv.data import write_world
 from zeroconv.training import Event, Progress, TrainConfig, Trainer
 
-__all__ = ["FIRST", "CPUClock", "Trained", "measure_step", "prepare_scenes", "train_network"]
+__all__ = [
+    "BATCH",
+    "FIRST",
+    "CPUClock",
+    "Trained",
+    "budget_row",
+    "measure_step",
+    "prepare_scenes",
+    "record_training",
+    "train_network",
+]
 
 FIRST = 500_000_000
 """The first scene that figures train on; the tiny base saw others."""
@@ -107,6 +119,44 @@ def measure_step(out: Path, **changes: Any) -> float:
         took.append(time.process_time() - started)
     shutil.rmtree(out)
     return (took[1] - took[0]) / (TIMED[1] - TIMED[0])
+
+
+def budget_row(rows: Rows, named: Row, out: Path, minutes: float, **changes: Any) -> Row:
+    """The row that says how long a step takes, timed when there is none yet, and how many such steps there are in some minutes.
+
+    Args:
+        rows: of the figure.
+        named: what names the row beside its part.
+        out: a folder for the short trainings; it goes.
+        minutes: of the processor.
+        **changes: as in `train_network`.
+    """
+    found = rows.find(part="budget", **named)
+    if found is None:
+        seconds = measure_step(out, **changes)
+        steps = max(round(60 * minutes / seconds), 1)
+        found = rows.add({"part": "budget", **named, "seconds_of_step": seconds, "optimizer_steps": steps})
+    return found
+
+
+def record_training(rows: Rows, named: Row, out: Path, steps: int, seed: int, **changes: Any) -> Trained:
+    """`train_network`, with a row of what it cost.
+
+    Args:
+        rows: of the figure.
+        named: what names the row beside its part and seed.
+        out: the run folder.
+        steps: of the optimizer.
+        seed: of the training.
+        **changes: as in `train_network`.
+    """
+    title = f"{out.name}, seed {seed}"
+    trained = train_network(out, steps, seed, lambda line: print(f"{title}: {line}", flush=True), **changes)
+    if rows.find(part="training", seed=seed, **named) is None:
+        spent = round(trained.seconds / 60, 2)
+        rows.add({"part": "training", "seed": seed, **named, "optimizer_steps": steps, "cpu_minutes": spent})
+        print(f"{title}: {steps} steps in {spent} minutes of the processor", flush=True)
+    return trained
 
 
 def prepare_scenes(folder: Path, count: int, condition: str) -> dict[str, str]:

@@ -27,7 +27,9 @@ from zeroconv.world import make
 ROOT = Path(__file__).parents[1]
 IMAGES, STATE = ROOT / "docs" / "images", ROOT / "outputs" / "page-pictures"
 MOST = 60_000  # bytes of a picture
-WIDE, NARROW, PHONE = {"width": 1440, "height": 900}, {"width": 1200, "height": 780}, {"width": 390, "height": 844}
+WIDE: Any = {"width": 1440, "height": 900}
+NARROW: Any = {"width": 1200, "height": 780}
+PHONE: Any = {"width": 390, "height": 844}
 STEPS, PROBES = 300, 50
 MINUTES = 60  # of a training
 HOUSE = [(0.12, 0.46), (0.31, 0.28), (0.5, 0.46), (0.5, 0.78), (0.12, 0.78), (0.12, 0.46), (0.5, 0.46)]
@@ -37,7 +39,7 @@ CROWN = [(0.78 + 0.14 * math.cos(turn * math.pi / 10), 0.4 + 0.16 * math.sin(tur
 PROMPT, SEED = "a red house and a tree under an evening sky", 22
 BLURS = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}
 """Methods of the study, and how much their pictures are blurred."""
-DESK = {"width": 1000, "height": 690}
+DESK: Any = {"width": 1000, "height": 690}
 GREY = (148, 143, 132)
 
 
@@ -103,13 +105,11 @@ def runs(browser: Browser, _: list[str]) -> Iterator[tuple[str, Image.Image]]:
 
 def study(browser: Browser, urls: list[str]) -> Iterator[tuple[str, Image.Image]]:
     """Two questions of a ranking: on a desk, and almost answered on a phone."""
-    desk, phone = (browser.chromium.new_context(viewport=size, color_scheme="light") for size in (DESK, PHONE))
-    try:
-        asked = ((desk, 2, []), (phone, 1, [3, 5, 1, 2]))  # a rater each
-        shots = [ask(context.new_page(), url, *more) for url, (context, *more) in zip(urls, asked, strict=True)]
-    finally:
-        desk.close()
-        phone.close()
+    shots: list[Image.Image] = []
+    for url, size, question, ranks in zip(urls, (DESK, PHONE), (2, 1), ([], [3, 5, 1, 2]), strict=True):  # a rater each
+        context = browser.chromium.new_context(viewport=size, color_scheme="light")
+        shots.append(ask(context.new_page(), url, question, ranks))
+        context.close()
     height = min(shot.height for shot in shots)
     shots = [shot.resize((round(shot.width * height / shot.height), height), Image.Resampling.LANCZOS) for shot in shots]
     sheet = Image.new("RGB", (sum(shot.width for shot in shots) + 36, height + 24), GREY)

@@ -1,8 +1,9 @@
-"""Draw the pictures of the pages on canny, scribble, lines and lineart: `python experiments/conditions/drawn.py`."""
+"""Draw the pictures of the pages on canny, scribble, lines and lineart: `python -m experiments.conditions.drawn`."""
 
 from pathlib import Path
 
 import numpy as np
+from experiments.webp import write_webp
 from PIL import Image, ImageDraw
 
 from zeroconv.conditions.canny import canny
@@ -54,4 +55,4 @@ def pictures() -> dict[str, Image.Image]:
 
 if __name__ == "__main__":
     for name, image in pictures().items():
-        image.save(FOLDER / f"{name}.png", optimize=True)
+        print(write_webp(image, FOLDER / f"{name}.webp"))

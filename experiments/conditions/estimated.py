@@ -1,7 +1,8 @@
-"""Draw the pictures of the pages on depth, normals, segmentation and pose: `python experiments/conditions/estimated.py`."""
+"""Draw the pictures of the pages on depth, normals, segmentation and pose: `python -m experiments.conditions.estimated`."""
 
 from pathlib import Path
 
+from experiments.webp import write_webp
 from PIL import Image
 
 from zeroconv.conditions.depth import depth, depth_map
@@ -22,7 +23,6 @@ def draw(folder: Path = FOLDER) -> list[Path]:
     Returns:
         The files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     scenes = [make(seed, "person") for seed in SCENES]
     strips: dict[str, list[Image.Image]] = {"depth": [], "normal": [], "segmentation": [], "pose": []}
     for scene in scenes:
@@ -37,9 +37,7 @@ def draw(folder: Path = FOLDER) -> list[Path]:
         strip = Image.new("RGB", (SIZE * len(images), SIZE))
         for column, image in enumerate(images):
             strip.paste(image.resize((SIZE, SIZE), Image.Resampling.NEAREST), (column * SIZE, 0))
-        path = folder / f"{name}.png"
-        strip.save(path, optimize=True)
-        written.append(path)
+        written.append(write_webp(strip, folder / f"{name}.webp"))
     return written
 
 

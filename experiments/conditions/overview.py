@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from experiments.webp import write_webp
 from PIL import Image
 
 from zeroconv.conditions import extract, names
@@ -10,7 +11,7 @@ from zeroconv.world import HELD_OUT_SEED, make
 
 SEED, KIND, SIZE = HELD_OUT_SEED + 46, "person", 512
 COLUMNS, CELL, MARGIN = 7, 192, 40
-OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.png"
+OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.webp"
 
 
 def draw() -> Image.Image:
@@ -29,5 +30,4 @@ def draw() -> Image.Image:
 
 
 if __name__ == "__main__":
-    draw().save(OUT, optimize=True)
-    print(OUT)
+    print(write_webp(draw(), OUT))

@@ -1,7 +1,8 @@
-"""Draw the pictures of the pages on shuffle, tile and inpaint: `python experiments/conditions/rearranged.py`."""
+"""Draw the pictures of the pages on shuffle, tile and inpaint: `python -m experiments.conditions.rearranged`."""
 
 from pathlib import Path
 
+from experiments.webp import write_webp
 from PIL import Image
 
 from zeroconv.conditions.inpaint import inpaint
@@ -55,4 +56,4 @@ PICTURES = {"shuffle": shuffle_picture, "tile": tile_picture, "inpaint": inpaint
 
 if __name__ == "__main__":
     for name, draw in PICTURES.items():
-        draw().quantize(192).save(FOLDER / f"{name}.png", optimize=True)
+        print(write_webp(draw().quantize(192), FOLDER / f"{name}.webp"))

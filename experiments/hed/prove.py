@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from experiments.hed import oracle
 from experiments.hed.convert import installed, read_keras, tensors_of
+from experiments.webp import write_webp
 from PIL import Image
 
 from zeroconv.conditions.networks.hed import HED, hed_edges
@@ -82,7 +83,7 @@ def main() -> None:
     rows = {name: row_of(image, network) for name, image in pictures.items()}
     write_png(contact_sheet([*rows.values()], TITLES, [*rows]), options.out / "sheet.png")
     page = contact_sheet([rows["astronaut"]], TITLES, cell=200).quantize(64, dither=Image.Dither.NONE)
-    write_png(page, options.out / "soft-edge.png")
+    write_webp(page, options.out / "soft-edge.webp")
     print(f"greatest difference from the oracle: {worst:.1e}; pictures in {options.out}")
     if worst > TOLERANCE:
         raise SystemExit(f"expected at most {TOLERANCE:g}")

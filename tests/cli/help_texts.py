@@ -12,9 +12,10 @@ COMMANDS: dict[str, list[str]] = {
         name: [name]
         for name in ("demo", "extract", "generate", "upscale", "train", "watch", "serve", "evaluate", "convert", "info")
     },
-    **{name: [name] for name in ("data", "study")},
+    **{name: [name] for name in ("data", "study", "database")},
     **{f"data-{name}": ["data", name] for name in ("check", "prepare", "world")},
     **{f"study-{name}": ["study", name] for name in ("create", "links", "serve", "report")},
+    "database-copy": ["database", "copy"],
 }
 
 

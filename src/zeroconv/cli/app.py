@@ -6,6 +6,7 @@ import typer
 
 from zeroconv.cli import convert, demo, evaluate, extract, generate, info, serve, train, upscale, watch
 from zeroconv.cli.data import data
+from zeroconv.cli.database import database
 from zeroconv.cli.errors import Commands
 from zeroconv.cli.study import study
 from zeroconv.version import __version__
@@ -49,3 +50,4 @@ app.command("convert")(convert.convert)
 app.command("info")(info.info)
 app.add_typer(data, name="data")
 app.add_typer(study, name="study")
+app.add_typer(database, name="database")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zeroconv.database.address import FIELD, Address
 from zeroconv.database.dialect import PostgresRow, bind, make_row, translate, translate_tables
 from zeroconv.database.interface import Change, RuleError, Schema
-from zeroconv.database.postgres_tables import address_of, check_state, first_connection, space_of, state
+from zeroconv.database.postgres_tables import address_of, advance_numbers, check_state, first_connection, space_of, state
 from zeroconv.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class PostgresDatabase:
                 connection.execute("INSERT INTO zeroconv VALUES (%s, %s, %s)", values)
                 connection.execute(translate_tables(schema.tables).encode())
                 fill(PostgresChange(connection))
+                advance_numbers(connection, space)
         except InsufficientPrivilege as error:
             hint = f"let {address.settings.get('user') or 'this user'} make schemas: GRANT CREATE ON DATABASE … TO …"
             raise InputError(f"{address}: {address.clean(error)}", field=FIELD, hint=hint) from None

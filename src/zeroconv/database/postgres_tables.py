@@ -12,7 +12,7 @@ from zeroconv.errors import InputError
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["address_of", "check_state", "first_connection", "space_of", "state"]
+__all__ = ["address_of", "advance_numbers", "check_state", "first_connection", "space_of", "state"]
 
 EXTRA = 'pip install "zeroconv[postgres]"'
 OLDEST = 130000  # 13.0
@@ -97,3 +97,11 @@ def check_state(connection: "Connection[Any]", space: str, schema: Schema, found
         message = f"{place} holds a {schema.name} of format {version}; expected format {schema.version}"
         raise InputError(message, field=FIELD, hint="use the version of zeroconv that made it")
     return found[2]
+
+
+def advance_numbers(connection: "Connection[Any]", space: str) -> None:
+    """Have the numbers that the server gives go on after those that rows were given."""
+    query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s AND is_identity = 'YES'"
+    for table, column in connection.execute(query, (space,)).fetchall():
+        last = f"SELECT setval(pg_get_serial_sequence('{space}.{table}', '{column}'), max({column})) FROM {space}.{table}"
+        connection.execute(f"{last} HAVING max({column}) > 0".encode())

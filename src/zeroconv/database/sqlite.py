@@ -13,7 +13,7 @@ from typing import Any
 from zeroconv.database.interface import Change, RuleError, Schema
 from zeroconv.errors import InputError
 
-__all__ = ["SQLiteDatabase"]
+__all__ = ["SQLiteDatabase", "check_application", "in_one_line"]
 
 PATIENCE = 20.0  # seconds that a change waits for the change of another process
 ONLY_OWNER = 0o600
@@ -50,13 +50,11 @@ class SQLiteDatabase:
             self.connection = connect(path)
         try:
             with in_one_line(self.path, self.schema):
-                found = [self.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-                if found[0] != schema.application:
-                    raise InputError(f"{path} is no {schema.name}", field="path")
-                if found[1] in schema.upgrades:
+                version = check_application(self.connection, path, schema)
+                if version in schema.upgrades:
                     self.upgrade()
-                elif found[1] != schema.version:
-                    message = f"{path} is a {schema.name} of format {found[1]}; expected format {schema.version}"
+                elif version != schema.version:
+                    message = f"{path} is a {schema.name} of format {version}; expected format {schema.version}"
                     raise InputError(message, field="path", hint="use the version of zeroconv that made it")
                 for setting in SETTINGS:
                     self.connection.execute(setting)
@@ -191,6 +189,18 @@ def in_one_line(path: Path, schema: Schema) -> Generator[None]:
         raise OSError(f"cannot use {path}: {error}") from error
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path} is damaged, or no {schema.name} ({error})", field="path") from error
+
+
+def check_application(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+    """The version of a file's tables.
+
+    Raises:
+        InputError: it is of another kind.
+    """
+    application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if application != schema.application:
+        raise InputError(f"{path} is no {schema.name}", field="path")
+    return version
 
 
 def connect(path: Path) -> sqlite3.Connection:

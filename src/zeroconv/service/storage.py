@@ -9,10 +9,10 @@ from zeroconv.database import Database, create_database, database_exists, open_d
 from zeroconv.errors import InputError
 from zeroconv.service.schema import SERVICE
 
-__all__ = ["Storage"]
+__all__ = ["FILE", "Storage", "lock_of", "mark_of"]
 
 FILE, LOCK, MARK = "service.sqlite", ".lock", ".database"
-"""In the folder; the mark is the token of the database that it belongs to."""
+"""In the folder; the mark is the token of the database that it belongs to, whatever file lies beside it."""
 
 
 class Storage:
@@ -34,16 +34,17 @@ class Storage:
     def __init__(self, folder: Path, url: str | None) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock: FolderLock | None = None
-        mark, file = folder / MARK, folder / FILE
+        mark, file = mark_of(folder), folder / FILE
         if url is None:
             if mark.exists():
                 said = f"the pictures in {folder} belong to a database on a server"
                 raise InputError(said, field="folder", hint="name it with --database, or choose another folder")
-            self.lock, self.host = FolderLock(folder / LOCK, "serves", "folder"), ""
+            self.lock, self.host = lock_of(folder), ""
             self.lock.acquire()
-        elif file.exists():
+        elif file.exists() and not mark.exists():
             said = f"the pictures in {folder} belong to {FILE} there"
-            raise InputError(said, field="folder", hint="choose another folder, or leave --database out")
+            hint = "choose another folder, leave --database out, or bring it there with zeroconv database copy"
+            raise InputError(said, field="folder", hint=hint)
         place: Path | str = file if url is None else url
         try:
             self.database: Database = open_or_create(place)
@@ -67,6 +68,16 @@ class Storage:
         """Let go of everything."""
         self.database.close()
         self.release()
+
+
+def lock_of(folder: Path) -> FolderLock:
+    """What a service holds of a folder whose tables are a file."""
+    return FolderLock(folder / LOCK, "serves", "folder")
+
+
+def mark_of(folder: Path) -> Path:
+    """Where a folder says to which database on a server it belongs."""
+    return folder / MARK
 
 
 def open_or_create(place: Path | str) -> Database:

@@ -25,7 +25,7 @@ export function Detail({ back }) {
   const run = current.value;
   if (!run) return html`<p class="small loading" aria-busy="true">Reading the run…</p>`;
   const convergence = convergenceOf(run);
-  return html`<article class="run" aria-labelledby="run-title"><header class="run-head"><${IconButton} icon="undo" label="All runs" className="phone-only" onClick=${() => choose(null)} />
+  return html`<article class="run" aria-labelledby="run-title"><header class="run-head"><${IconButton} icon="back" label="All runs" className="phone-only" onClick=${() => choose(null)} />
       <div class="what"><h3 id="run-title">${run.id} <${Status} run=${run} /></h3><p class="small">${describe(run)}</p></div>
       <${Actions} run=${run} back=${back} /></header>
     <div class="run-progress"><progress value=${run.step} max=${run.steps} aria-label="Steps"></progress><p class="small" role="status">${progressOf(run)}${run.saved !== null && run.saved > 0 && html`, saved at ${whole(run.saved)}`}</p></div>

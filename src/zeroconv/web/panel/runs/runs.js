@@ -20,4 +20,4 @@ export function Runs({ back }) {
     <div class="column detail">${shown.value === NEW ? html`<${NewRun} hasRuns=${runs.length > 0} />` : html`<${Detail} back=${back} />`}</div></main>`;
 }
 
-const NewRun = ({ hasRuns }) => html`<div class="new-run">${hasRuns && html`<button type="button" class="plain phone-only" onClick=${() => choose(null)}><${Icon} name="undo" />All runs</button>`}<${RunForm} /></div>`;
+const NewRun = ({ hasRuns }) => html`<div class="new-run">${hasRuns && html`<button type="button" class="plain phone-only" onClick=${() => choose(null)}><${Icon} name="back" />All runs</button>`}<${RunForm} /></div>`;

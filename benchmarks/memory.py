@@ -151,6 +151,7 @@ def measure(way: str, side: int, steps: int, tile: int, folder: Path) -> dict[st
         ours = ControlPipeline(base).optimize(
             runtime="plan" if way == "plan" else "torch", vae_tile=tile if "tiles" in way else None
         )
+        ours.adopt(network)
         opened = time.process_time()
         out = ours("a house", [Control(network, picture)], num_inference_steps=steps, size=(side, side), sampler="ddim")
         latents = out.latents.flatten().tolist() if side <= 256 else None

@@ -2,14 +2,16 @@
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from tests.tiny import build_control, build_inputs, build_map
 from zeroconv.control import ControlNet
-from zeroconv.generation import Control, ControlPipeline
+from zeroconv.generation import Control, ControlPipeline, GenerationRequest, generate
 from zeroconv.generation.inference_copy import prepare_for_inference
 from zeroconv.stable_diffusion import StableDiffusion
 
@@ -83,6 +85,32 @@ def test_every_call_sees_the_newest_weights(network: ControlNet, base: StableDif
     after = pipeline("a red house", controls, num_inference_steps=1).latents
     fresh = ControlPipeline(pipeline.base)("a red house", controls, num_inference_steps=1).latents
     assert torch.equal(after, fresh) and not torch.equal(after, before)
+
+
+def test_an_adopted_network_is_not_copied_and_gives_the_same_bits(network: ControlNet, base: StableDiffusion) -> None:
+    pipeline = ControlPipeline(StableDiffusion.from_pretrained(base.name, dtype=torch.bfloat16))
+    controls = [Control(network, build_map())]
+    copied = pipeline("a red house", controls, num_inference_steps=1).latents
+    assert {tensor.dtype for tensor in network.parameters()} == {torch.float32}
+    assert pipeline.adopt(network) is network and {tensor.dtype for tensor in network.parameters()} == {torch.bfloat16}
+    with prepare_for_inference([network], CPU, pipeline.base.dtype) as (ready,):
+        assert ready is network
+    assert torch.equal(pipeline("a red house", controls, num_inference_steps=1).latents, copied)
+
+
+def test_networks_that_a_request_opens_are_adopted(tmp_path: Path) -> None:
+    lines = Image.new("RGB", (128, 128))
+    ImageDraw.Draw(lines).rectangle((30, 40, 90, 100), outline="white")
+    lines.save(tmp_path / "map.png")
+    request = GenerationRequest.model_validate(
+        {
+            "base": {"name": "tiny", "dtype": "bfloat16", "device": "cpu"}, "prompt": "a house", "num_inference_steps": 1,
+            "controls": [{"network": "tiny-canny", "condition": str(tmp_path / "map.png")}],
+        }
+    )  # fmt: skip
+    opened: dict[str, ControlNet] = {}
+    generate(request, opened=opened)
+    assert {tensor.dtype for tensor in opened["tiny-canny"].parameters()} == {torch.bfloat16}
 
 
 def test_an_error_in_a_call_leaves_the_mode(network: ControlNet, base: StableDiffusion) -> None:

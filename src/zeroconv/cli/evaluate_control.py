@@ -92,6 +92,7 @@ def evaluate_control(
         network = ControlNet.from_pretrained(control, unet=pipeline.base.unet)
         if asked.weights is not None:
             quantize(network)
+        pipeline.adopt(network)
         name = condition or network.config.condition
         if name is None:
             raise InputError(f"{control} does not say which condition it follows: name it with --condition", field="condition")

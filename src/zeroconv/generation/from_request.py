@@ -34,7 +34,8 @@ def generate(
         vae_tile: see there.
         offload: see there.
         on_step: as in `ControlPipeline`.
-        opened: ControlNets of this base that are open already, by name; those that are not are added.
+        opened: ControlNets of this base that are open already, by name; those that are not are added. Those that are used
+            are the pipeline's from then on (`ControlPipeline.adopt`).
 
     Raises:
         InputError: when something in the request cannot be used, naming its field.
@@ -48,6 +49,8 @@ def generate(
     controls = make_controls(request.controls, base, size, request.resize, mask, opened)
     if (runtime, vae_tile, offload) != (None, None, None):
         pipeline.optimize(runtime=runtime, vae_tile=vae_tile, offload=offload)
+    for control in controls:
+        pipeline.adopt(control.network)
     output = pipeline(
         request.prompt,
         controls,

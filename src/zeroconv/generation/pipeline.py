@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zeroconv.control import ControlNet
 from zeroconv.control.weighting import Weighting
 from zeroconv.diffusion import Denoiser
 from zeroconv.errors import InputError
@@ -96,9 +97,19 @@ class ControlPipeline:
         return self
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are."""
+        """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are (`adopt`)."""
         self.base.to(device, dtype)
         return self
+
+    def adopt(self, network: ControlNet) -> ControlNet:
+        """Move a ControlNet itself to where the base is and into its type, so that no call has to copy it.
+
+        Where weights wait off the GPU it stays as it is.
+
+        Args:
+            network: changed in place.
+        """
+        return network if self.ways.offload is not None else network.to(self.base.device, self.base.dtype)
 
     @torch.no_grad()
     def __call__(

@@ -106,6 +106,7 @@ class MakingJob:
             network = ControlNet.from_pretrained(self.control, unet=pipeline.base.unet)
             if self.base.weights is not None:
                 quantize(network)
+            pipeline.adopt(network)
             return FolderMaker(self.plan, self.folder, pipeline, network, open_pairs(self.data, self.plan.condition))
 
 

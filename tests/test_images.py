@@ -282,3 +282,16 @@ def test_black_strokes_on_transparent_paper_are_told(tmp_path: Path) -> None:
         with listen(heard.append):
             open_map(tmp_path / f"{name}.png")
         assert [message.code for message in heard] == codes
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"), [("GIF", "a GIF"), ("AVIF", "an AVIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("heic", "a HEIC")]
+)
+def test_a_picture_of_another_format_is_named(tmp_path: Path, ending: str, said: str) -> None:
+    path = tmp_path / "picture.png"
+    if ending == "heic":  # Pillow writes none
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    else:
+        noise().save(path, ending)
+    with pytest.raises(ValueError, match=f"picture.png is not a readable PNG, JPEG or WebP image but {said}: save it as PNG"):
+        open_image(path)

@@ -75,7 +75,8 @@ class StartingPicture:
         if size is None and any(side % unit for side in self.image.size):
             said = f"init_image is {self.image.width}x{self.image.height} pixels; expected multiples of {unit}"
             near = "x".join(str(max(unit, round(side / unit) * unit)) for side in self.image.size)
-            raise InputError(said, field="init_image", hint=f"say the size of the pictures, such as {near}, and how to resize it")
+            hint = f"say the size of the pictures, such as {near}, and how to resize it"
+            raise InputError(said, field="init_image", hint=hint)
         size = size or self.image.size
         if self.mask is not None and self.mask.size != size:
             said = f"mask_image is {self.mask.width}x{self.mask.height} pixels, the pictures are {size[0]}x{size[1]}"

@@ -9,6 +9,10 @@ from zeroconv.control.low_rank import lora_layers
 __all__ = ["Weights", "memory_of", "tensors_of"]
 
 
+SETTABLE = ("forward", "processor")
+"""What is set on modules to compute otherwise, beside hooks: a method, diffusers' way of attention."""
+
+
 def changes_of(tensor: Tensor) -> int:
     """How often a tensor was changed in place, through views too; 0 where nobody counts."""
     return 0 if tensor.is_inference() else tensor._version
@@ -42,11 +46,12 @@ class Weights:
         self.members = [vars(module) for part in (*parts, *borrowed) for module in part.modules()]
         self.seen = self.state()
 
-    def state(self) -> list[tuple[int, int]]:
-        """Of every module, and of every tensor where it lies and how often it was changed in place."""
-        found: list[tuple[int, int]] = []
+    def state(self) -> list[tuple[int, ...]]:
+        """Of every module and what is hung onto it, and of every tensor where it lies and how often it was changed in place."""
+        found: list[tuple[int, ...]] = []
         for own in self.members:
             found += [(id(part), 0) for part in own["_modules"].values()]
+            found.append((*own["_forward_hooks"], *own["_forward_pre_hooks"], *(id(own.get(name)) for name in SETTABLE)))
             for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
                 if tensor is not None:
                     found.append((tensor.data_ptr(), changes_of(tensor)))

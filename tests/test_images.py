@@ -22,6 +22,7 @@ from zeroconv.images import (
     open_map,
     read_settings,
     resize,
+    to_8bit,
     to_image,
     to_images,
     to_tensor,
@@ -282,3 +283,24 @@ def test_black_strokes_on_transparent_paper_are_told(tmp_path: Path) -> None:
         with listen(heard.append):
             open_map(tmp_path / f"{name}.png")
         assert [message.code for message in heard] == codes
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"), [("GIF", "a GIF"), ("AVIF", "an AVIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("heic", "a HEIC")]
+)
+def test_a_picture_of_another_format_is_named(tmp_path: Path, ending: str, said: str) -> None:
+    path = tmp_path / "picture.png"
+    if ending == "heic":  # Pillow writes none
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    else:
+        noise().save(path, ending)
+    with pytest.raises(ValueError, match=f"picture.png is not a readable PNG, JPEG or WebP image but {said}: save it as PNG"):
+        open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "way"), [("photo.png", r"open_image\(path\)"), (np.zeros((4, 4, 3)), r"Image.fromarray\(array\)")]
+)
+def test_what_is_no_image_says_how_to_make_one(value: Any, way: str) -> None:
+    with pytest.raises(ValueError, match=f"expected a Pillow image, got a (str|ndarray): {way} makes one"):
+        to_8bit(value)

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
@@ -18,6 +19,17 @@ MAX_PIXELS = 32_000_000
 # A file must hold a byte for this many pixels, as photographs do and bombs do not.
 MAX_PHOTO_PIXELS = {"JPEG": 178_000_000, "PNG": 128_000_000, "WEBP": 128_000_000}
 PIXELS_PER_BYTE = 64
+OTHER_FORMATS = {
+    "a GIF": (0, (b"GIF8",)),
+    "an AVIF": (4, (b"ftypavif", b"ftypavis")),
+    "a HEIC": (4, (b"ftyphei", b"ftyphev", b"ftypmif1", b"ftypmsf1")),
+    "a TIFF": (0, (b"II*\0", b"MM\0*")),
+    "a BMP": (0, (b"BM",)),
+    "a JPEG XL": (0, (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    "a Photoshop document": (0, (b"8BPS",)),
+    "an SVG": (0, (b"<svg", b"<?xml")),
+}
+"""What people take for a picture that is read: where in the file, and with which bytes, each begins."""
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # of EXIF: the tag, and the values that exchange width and height
 
 
@@ -54,7 +66,7 @@ def open_lazily(path: PictureSource, photo: bool = False) -> Image.Image:
     except PermissionError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # decoders raise many kinds for damaged headers
-        raise ValueError(f"{path} is not a readable PNG, JPEG or WebP image") from error
+        raise ValueError(f"{path} is {describe_unreadable(file)}") from error
     width, height = image.size
     most = max(MAX_PIXELS, photo_limit(image, file)) if photo else MAX_PIXELS
     if width * height > most:
@@ -62,6 +74,21 @@ def open_lazily(path: PictureSource, photo: bool = False) -> Image.Image:
         limit = most // 1_000_000
         raise ValueError(f"{path} is too large: {width} x {height} pixels, at most {limit} megapixels are read")
     return image
+
+
+def describe_unreadable(file: Path | BinaryIO) -> str:
+    """What a file is in place of a picture that is read: another format, told by its first bytes, or nothing known."""
+    try:
+        with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+            stream.seek(0)
+            start = stream.read(16)
+    except (OSError, ValueError):
+        start = b"?"
+    other = next((name for name, (at, marks) in OTHER_FORMATS.items() if start[at:].startswith(marks)), None)
+    said = "not a readable PNG, JPEG or WebP image"
+    if other is not None:
+        return f"{said} but {other}: save it as PNG or JPEG"
+    return said if start else f"{said}: it is empty"
 
 
 def find_bytes(path: PictureSource) -> Path | BinaryIO:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.cli.conftest import Run
 from zeroconv.cli import controls
@@ -49,6 +49,22 @@ def test_a_map_is_looked_for_at_another_resolution(run: Run, photo: Path) -> Non
         assert result.json["resolution"] == words[1]
         made = open_image(result.json["maps"][0]["map"])
         assert made == (wanted or fit_map(extract("canny", image.resize((60, 45), 1)), (64, 64), "canny", "fill"))
+
+
+def test_a_hole_is_the_one_of_the_picture_or_of_a_mask(run: Run, photo: Path) -> None:
+    hole = Image.new("L", open_image(photo).size, 0)
+    hole.paste(255, (30, 20, 60, 70))
+    cut = open_image(photo)
+    cut.putalpha(ImageOps.invert(hole))
+    cut.save("cut.png")
+    hole.save("hole.png")
+    wanted = extract("inpaint", open_image(photo), mask=hole)
+    for words in (["cut.png"], [photo, "--set", "mask=hole.png"]):
+        result = run("extract", "inpaint", *words, "--json")
+        assert result.code == 0, result.err
+        with Image.open(result.json["maps"][0]["map"]) as made:
+            assert made.tobytes() == wanted.tobytes()
+    assert "no such file: nowhere.png" in run("extract", "inpaint", photo, "--set", "mask=nowhere.png").err
 
 
 def test_networks_look_at_tiles_when_asked(run: Run) -> None:

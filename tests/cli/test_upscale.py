@@ -68,6 +68,7 @@ def test_what_does_not_fit_is_one_line(run: Run, base_folder: Path, photo: Path)
     assert sized.code == 1 and "photo.png is 120x90 pixels, the pictures are 64x64: add --resize to fit it" in sized.err
     odd = run(*words, "--init", photo)
     assert odd.code == 1 and odd.err.startswith("error: --init is 120x90 pixels; expected multiples of 8: say the size")
+    assert "such as 120x88, and how to resize it" in odd.err
     alone = run(*words, "--init-mask", photo)
     assert alone.code == 2 and "expected --init PICTURE too" in alone.err
     fitted = run(*words, "--init", photo, "--size", 64, "--resize", "fill", "--strength", 1, "--json")

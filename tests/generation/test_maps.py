@@ -59,6 +59,24 @@ def test_what_is_odd_about_a_map_is_told(canny: str, base: StableDiffusion) -> N
     assert told[0].text.startswith("the embedded picture: this map looks inverted")
 
 
+def test_a_map_is_looked_over_as_it_was_before_it_is_fitted(canny: str, base: StableDiffusion) -> None:
+    depth = Image.linear_gradient("L").convert("RGB")  # what fitting makes of it are pure white lines
+    for condition, codes in ((depth, ["map.no-lines"]), (extract("canny", build_map(96, 96), low=5, high=9), [])):
+        told: list[Message] = []
+        with listen(told.append):
+            make_controls([ControlRequest(network=canny, condition=encode_png(condition))], base, SIZE, "crop")
+        assert [message.code for message in told] == codes
+
+
+@pytest.mark.parametrize(("own", "offered"), [((72, 96), ", or --size 72x96 for pictures of its size"), ((70, 96), "")])
+def test_a_size_is_offered_where_pictures_can_have_it(
+    canny: str, base: StableDiffusion, own: tuple[int, int], offered: str
+) -> None:
+    said = f"pixels, the pictures are 64x64: add --resize to fit it{offered}$"
+    with pytest.raises(InputError, match=said):
+        make_controls([ControlRequest(network=canny, condition=encode_png(build_map(*own)))], base, SIZE)
+
+
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"network": "caany"}, "controls.1.network", "no ControlNet called 'caany'"),
     ({"condition": "nowhere.png"}, "controls.1.condition", "no such file: nowhere.png"),

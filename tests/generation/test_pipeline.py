@@ -290,6 +290,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"num_inference_steps": 0}, "num_inference_steps is 0; expected greater than or equal to 1"),
     ({"num_inference_steps": 1000}, "num_inference_steps is 1000; expected less than or equal to 999"),
     ({"guidance_scale": math.nan}, "guidance_scale is nan; expected a finite number"),
+    ({"prompt": None}, "prompt is None; expected a text, or one for each picture"),
+    ({"prompt": ["a red house", 3]}, "prompt is ['a red house', 3]; expected a text"),
+    ({"size": "64x64"}, "size is '64x64'; expected a whole number of pixels, or (width, height)"),
+    ({"size": 60}, "pictures of 60x60 are asked for; expected multiples of 8"),
+    ({"size": 0}, "pictures of 0x0 are asked for; expected multiples of 8"),
     ({"size": (60, 64)}, "pictures of 60x64 are asked for; expected multiples of 8"),
 ]
 
@@ -328,6 +333,23 @@ def test_numbers_and_arrays_of_numpy_and_paths_are_understood(
 def test_what_is_no_picture_is_one_line(network: ControlNet, image: Any, message: str) -> None:
     with pytest.raises((InputError, FileNotFoundError), match=message):
         Control(network, image)
+
+
+@pytest.mark.parametrize("scale", ["1", [1, 2], None])
+def test_what_is_no_scale_is_one_line(network: ControlNet, scale: Any) -> None:
+    with pytest.raises(InputError, match=r"^scale is .*; expected a finite number, usually 0 to 2$"):
+        Control(network, build_map(), scale)
+
+
+def test_what_is_no_control_is_one_line(pipe: ControlPipeline, network: ControlNet) -> None:
+    with pytest.raises(InputError, match="network is 'tiny-canny'; expected a ControlNet: open it with"):
+        Control(cast(Any, "tiny-canny"), build_map())
+    with pytest.raises(InputError, match=r"controls.0 is a tuple; expected a Control: make one with") as caught:
+        pipe("a red house", cast(Any, [(network, build_map())]), **STEPS)
+    assert caught.value.field == "controls.0"
+    control = Control(network, build_map())
+    alone, listed = (pipe("a red house", cast(Any, given), **STEPS) for given in (control, [control]))
+    assert torch.equal(alone.latents, listed.latents)
 
 
 @pytest.mark.parametrize("seed", ["7", 1.5, [1, "2"], None])

@@ -153,6 +153,25 @@ def test_what_no_plan_computes_runs_as_it_is_and_is_told() -> None:
     assert all(name in told[0].text for name in ("Doubled", "ResnetBlock2D"))
 
 
+@torch.no_grad()
+def test_what_is_hung_on_after_planning_is_seen_at_the_next_step() -> None:
+    unet = new_unet("sd15")
+    network = new_network(unet)
+    z, text, _ = inputs("sd15", 1, (8, 8), guided=False)
+    acting = [ActiveControl(network, features_of(network, 1, (8, 8)))]
+    planned, plain, seen = PlannedUNet(unet), ControlledUNet(unet), list[str]()
+    before = planned(z, 5, text, acting)
+    network.register_forward_hook(lambda *_: seen.append("control"))
+    unet.up_blocks[1].resnets[0].register_forward_hook(lambda *_: seen.append("block"))
+    unet.down_blocks[0].attentions[0].transformer_blocks[0].attn2.processor = Doubled()
+    planned(z, 5, text, acting)  # made anew, and proven by the ordinary networks, which call hooks as well
+    seen.clear()
+    found = planned(z, 5, text, acting)
+    assert sorted(seen) == ["block", "control"]
+    expected = plain(z, 5, text, acting)
+    assert distance(found, expected) < CLOSE < distance(before, expected)
+
+
 class Doubled:
     """Another way of attention."""
 

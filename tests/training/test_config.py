@@ -103,6 +103,15 @@ def test_unknown_assignments_list_the_known_settings(assignment: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("assignment", "meant"),
+    [("batchsize=3", "batch_size"), ("learning-rte=1", "learning_rate"), ("probes.every=5", "probe.every")],
+)
+def test_the_setting_that_was_meant_is_named(assignment: str, meant: str) -> None:
+    with pytest.raises(InputError, match=f"'; perhaps {meant}; expected key=value"):
+        TrainConfig.build(assignments=[assignment])
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"steps": 0}, {"steps": 1.5}, {"batch_size": -1}, {"learning_rate": float("nan")}, {"learning_rate": 0},

@@ -15,7 +15,7 @@ from tests.training.test_trainer import log, same, state
 from zeroconv.data import Pair
 from zeroconv.errors import InputError
 from zeroconv.training import Event, Message, ProbeEvent, Trainer, train
-from zeroconv.training.data.training_pairs import TrainingPairs, open_held_out
+from zeroconv.training.data.training_pairs import TrainingPairs, choose_held_out, open_held_out
 
 
 class Numbers:
@@ -73,6 +73,8 @@ def test_held_out_pairs_are_the_last_that_can_be_used() -> None:
     assert broken == {9: "no header", 8: "8 is broken", 6: "6 is broken"}
     with pytest.raises(InputError, match="the data set has 3 pairs and 3 are held out: give more pairs"):
         open_held_out(Numbers(3, set()), 3, {}, None)
+    with pytest.raises(InputError, match=r"3 pairs, 1 of them usable, and 2 are held out: .*first: pair 'b' is too wide"):
+        choose_held_out(["a", "b", "c"], 2, {1: "pair 'b' is too wide", 2: "no"}, None)
 
 
 def test_held_out_pairs_stay_those_of_the_beginning() -> None:

@@ -39,7 +39,7 @@ def extract(
     from zeroconv import conditions
     from zeroconv.conditions.raster.tiling import resize_for_detection
     from zeroconv.conditions.user_maps import check_user_map
-    from zeroconv.images import image_size, open_image, write_png
+    from zeroconv.images import image_size, write_png
 
     if listed:
         show(condition, as_json)
@@ -47,7 +47,8 @@ def extract(
     if condition is None or not images:
         raise typer.BadParameter("expected a CONDITION and one or more pictures, or --list")
     known = conditions.get(condition)
-    parameters = parse_parameters(known, assignments, tile)
+    words = parse_parameters(known, assignments, tile)
+    parameters = open_hole(known, words)
     shorter, pixels, mode = parse_resolution(resolution), parse_size(size) if size else None, parse_mode(resize)
     if json_pose and (known.name != "pose" or pixels is not None):
         raise typer.BadParameter("--json-pose goes with the condition pose, at the pictures' own size")
@@ -60,7 +61,7 @@ def extract(
     written, documents = list[Path](), list[Path]()
     with output_folder(out), Progress("picture") as progress:
         for path in images:
-            picture = open_image(path)
+            picture = open_picture(path, known)
             if pixels is None:
                 image = conditions.extract(known.name, picture, resolution=shorter, **parameters)
             elif shorter is None:
@@ -77,10 +78,30 @@ def extract(
         maps = [{"image": str(path), "map": str(made)} for path, made in zip(images, written, strict=True)]
         maps = [{**one, "json": str(made)} for one, made in zip(maps, documents, strict=True)] if documents else maps
         fitted = {"resolution": shorter or PERFECT, "size": pixels, "resize": (mode or "crop") if pixels else None}
-        print_json({"condition": known.name, "parameters": parameters, **fitted, "maps": maps})
+        print_json({"condition": known.name, "parameters": words, **fitted, "maps": maps})
         return
     for path in (*written, *documents):
         typer.echo(path)
+
+
+def open_picture(path: Path, known: "Condition") -> "Image.Image":
+    """A picture; one that a map with a hole is made of keeps the hole that it has."""
+    from zeroconv.images import decode, open_image, to_8bit
+
+    return to_8bit(decode(path, photo=True)) if known.needs_mask else open_image(path)
+
+
+def open_hole(known: "Condition", parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the mask opened whose path is given for a map with a hole.
+
+    Raises:
+        FileNotFoundError: when it is not there.
+        ValueError: when it cannot be read.
+    """
+    from zeroconv.generation.picture_input import open_mask
+
+    mask = parameters.get("mask")
+    return {**parameters, "mask": open_mask(mask)} if known.needs_mask and isinstance(mask, str) else parameters
 
 
 def write_pose(picture: "Image.Image", shorter: int | None, parameters: dict[str, Any], path: Path) -> Path:

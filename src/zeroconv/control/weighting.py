@@ -114,8 +114,12 @@ def check_scale(scale: float) -> float:
     """A finite strength.
 
     Raises:
-        InputError: for NaN and infinities.
+        InputError: for NaN and infinities, and for what is no number.
     """
-    if not math.isfinite(scale):
-        raise InputError(f"scale is {scale}; expected a finite number, usually 0 to 2", field="scale")
-    return float(scale)
+    try:
+        number = math.nan if isinstance(scale, str) else float(scale)
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, for more numbers than one
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"scale is {scale!r:.80}; expected a finite number, usually 0 to 2", field="scale")
+    return number

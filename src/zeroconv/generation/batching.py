@@ -12,7 +12,7 @@ from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.prompt_encoding import count_windows
 from zeroconv.stable_diffusion.textual_inversion import expand_words
 
-__all__ = ["count_steps", "read_seeds", "split_batches", "windows_of"]
+__all__ = ["count_steps", "read_prompts", "read_seeds", "read_size", "split_batches", "windows_of"]
 
 
 def windows_of(request: GenerationRequest, base: StableDiffusion) -> int:
@@ -35,6 +35,37 @@ def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:
         else:
             batches.append(range(index, index + 1))
     return batches
+
+
+def read_prompts(prompt: str | Sequence[str], num_images: int) -> list[str]:
+    """The prompt of each picture, from one for all of them or one each.
+
+    Raises:
+        InputError: for what is no text.
+    """
+    if isinstance(prompt, str):
+        return [prompt] * num_images
+    found = list(prompt) if isinstance(prompt, Sequence) else None
+    if found is None or not all(isinstance(one, str) for one in found):
+        raise InputError(f"prompt is {prompt!r:.80}; expected a text, or one for each picture", field="prompt")
+    return found
+
+
+def read_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Width and height in pixels, from these or the side of a square.
+
+    Raises:
+        InputError: when it is neither.
+    """
+    if size is None:
+        return None
+    try:
+        sides = [operator.index(side) for side in ((size, size) if isinstance(size, SupportsIndex) else size)]
+        width, height = sides
+    except (TypeError, ValueError):
+        expected = "expected a whole number of pixels, or (width, height)"
+        raise InputError(f"size is {size!r:.80}; {expected}", field="size") from None
+    return width, height
 
 
 def read_seeds(seed: SupportsIndex | Sequence[SupportsIndex], count: int) -> list[int]:

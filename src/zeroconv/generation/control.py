@@ -24,7 +24,7 @@ from zeroconv.generation.request import ControlRequest
 from zeroconv.images import open_map, to_tensor
 from zeroconv.messages import Message
 
-__all__ = ["Control", "Picture", "describe_controls", "to_mask"]
+__all__ = ["Control", "Picture", "describe_controls", "read_controls", "to_mask"]
 
 FAINT = 1e-3
 """Strength below which a control has no visible effect."""
@@ -74,6 +74,9 @@ class Control:
         layers: Sequence[float] | NDArray[Any] | Tensor | None = None,
         checked: Image.Image | Sequence[Image.Image] | None = None,
     ) -> None:
+        if not isinstance(network, ControlNet):
+            said = f"network is {network!r:.80}; expected a ControlNet"
+            raise InputError(said, field="network", hint="open it with ControlNet.from_pretrained(…)")
         for weight in () if layers is None else layers:
             if not math.isfinite(weight):
                 raise InputError(f"a layer weight is {weight}; expected a finite number", field="layers")
@@ -219,6 +222,20 @@ def check_maps(condition: Condition, given: Any, maps: Any, checked: Any, name: 
             of = "" if name == ControlNet.name else f" of {name}"
             source = picture_name(value) if isinstance(value, str | Path) else place + of
             check_user_map(condition, one, source)
+
+
+def read_controls(controls: Control | Sequence[Control]) -> list[Control]:
+    """The controls of a call, from one or several.
+
+    Raises:
+        InputError: for what is no `Control`.
+    """
+    found = [controls] if isinstance(controls, Control) else list(controls)
+    for index, control in enumerate(found):
+        if not isinstance(control, Control):
+            said = f"controls.{index} is a {type(control).__name__}; expected a Control"
+            raise InputError(said, field=f"controls.{index}", hint="make one with Control(network, image)")
+    return found
 
 
 def describe_controls(controls: Sequence[Control], count: int) -> list[tuple[ControlRequest, ...]]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -25,10 +24,11 @@ from zeroconv.messages import Message, tell
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.eight_bits import quantize
 
-__all__ = ["looks_like_map", "make_controls", "make_map"]
+__all__ = ["describe_misfit", "looks_like_map", "make_controls", "make_map", "open_fitted"]
 
 LINES = ("canny", "lines", "scribble", "lineart", "soft-edge")
 """Conditions whose maps are white lines on black."""
+LATENT = 8  # pixels of a side for one latent, in every family that is opened
 
 
 def make_controls(
@@ -61,7 +61,7 @@ def make_controls(
         mask = None
         if request.mask is not None:
             with name_field(f"controls.{index}.mask"):
-                mask = open_fitted(request.mask, open_mask, "mask", None, size, resize)
+                mask = open_fitted(request.mask, open_mask, "mask", size, resize)
         with name_field(f"controls.{index}.{'condition' if request.condition else 'image' if request.image else 'maps'}"):
             image = make_map(network, request, size, resize, hole)
         controls.append(Control(network, image, request.scale, request.start, request.end, mask, request.layers, checked=image))
@@ -128,7 +128,7 @@ def make_map(
         if request.condition is None:
             what = request.network
             raise ValueError(f"{what} does not say which condition it follows: extract a map and give it as --condition")
-        return open_fitted(request.condition, open_map, "map", None, size, resize)
+        return open_fitted(request.condition, open_map, "map", size, resize)
     if known.parts and request.condition is not None:
         image = open_joined(known, request, size)
         check_user_map(known, image, picture_name(request.condition))
@@ -144,10 +144,11 @@ def make_map(
             tell(Message(f"the map of {part.name} is left out: {request.network} reads zeros", "map.left-out", "info"))
             continue
         if part.name in ready:
-            made = open_fitted(str(source), partial(part.open_map, size=size), "map", part, size, resize)
+            given = part.open_map(str(source), size)
+            made = fit_to_pictures(given, picture_name(source), "map", part, size, resize)
         else:
-            made = extract_map(network, request, part, size, resize, hole)
-        check_user_map(part, made, picture_name(source))
+            given = made = extract_map(network, request, part, size, resize, hole)
+        check_user_map(part, made, picture_name(source), given)
         maps[part.name] = made
     return join_named(maps, known, request.network)
 
@@ -221,25 +222,38 @@ def looks_like_map(condition: Condition, picture: Image.Image) -> bool:
 
 
 def open_fitted(
-    source: str,
-    opener: Callable[[str], Image.Image],
-    what: str,
-    condition: Condition | None,
-    size: tuple[int, int],
-    resize: ResizeMode | None,
+    source: str, opener: Callable[[str], Image.Image], what: str, size: tuple[int, int], resize: ResizeMode | None
 ) -> Image.Image:
-    """A map or mask of the pictures' size.
+    """A mask, or a map of an unknown condition, of the pictures' size.
 
     Raises:
         ValueError: when it has another size and `resize` is None.
     """
-    image = opener(source)
+    return fit_to_pictures(opener(source), picture_name(source), what, None, size, resize)
+
+
+def fit_to_pictures(
+    image: Image.Image, name: str, what: str, condition: Condition | None, size: tuple[int, int], resize: ResizeMode | None
+) -> Image.Image:
+    """A map or mask at the pictures' size.
+
+    Raises:
+        ValueError: when it has another size and `resize` is None.
+    """
     if image.size == size:
         return image
-    if resize is not None:
-        return resize_map(image, size, condition.resizing if condition else NEAREST, resize)  # no value that was not there
-    (width, height), (wanted_width, wanted_height) = image.size, size
-    raise ValueError(
-        f"the {what} {picture_name(source)} is {width}x{height} pixels, the pictures are {wanted_width}x{wanted_height}: "
-        f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
-    )
+    if resize is None:
+        raise ValueError(f"the {what} {name} is {describe_misfit(image.size, size)}")
+    return resize_map(image, size, condition.resizing if condition else NEAREST, resize)  # no value that was not there
+
+
+def describe_misfit(own: tuple[int, int], size: tuple[int, int]) -> str:
+    """That a map, mask or picture has another size than the pictures, and what to do.
+
+    Args:
+        own: its width and height.
+        size: of the pictures.
+    """
+    said = f"{own[0]}x{own[1]} pixels, the pictures are {size[0]}x{size[1]}: add --resize to fit it"
+    possible = all(side % LATENT == 0 for side in own)
+    return f"{said}, or --size {own[0]}x{own[1]} for pictures of its size" if possible else said

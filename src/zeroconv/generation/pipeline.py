@@ -14,9 +14,9 @@ from zeroconv.diffusion import Denoiser
 from zeroconv.errors import InputError
 from zeroconv.generation.autoencoding import decode_images
 from zeroconv.generation.base import describe_base
-from zeroconv.generation.batching import count_steps, read_seeds, split_batches, windows_of
+from zeroconv.generation.batching import count_steps, read_prompts, read_seeds, read_size, split_batches, windows_of
 from zeroconv.generation.broken_networks import name_broken_network
-from zeroconv.generation.control import Control, Picture, describe_controls
+from zeroconv.generation.control import Control, Picture, describe_controls, read_controls
 from zeroconv.generation.few_steps import few_step_messages
 from zeroconv.generation.guidance import Guidance
 from zeroconv.generation.inference_copy import prepare_for_inference
@@ -123,7 +123,7 @@ class ControlPipeline:
         num_images: int = 1,
         negative_prompt: str = "",
         sampler: str = "dpm++2m",
-        size: tuple[int, int] | None = None,
+        size: int | tuple[int, int] | None = None,
         batch_size: int = 1,
         plain_prompt: bool = False,
         control_every: int = 1,
@@ -149,8 +149,8 @@ class ControlPipeline:
             num_images: how many, for a single prompt.
             negative_prompt: the prompt of the unconditional side.
             sampler: one of `zeroconv.diffusion.SAMPLERS`, in any spelling, such as "DPM++ 2M Karras".
-            size: width and height in pixels; that of `init_image`, of the maps or, if there is neither, the base's own, if left
-                out.
+            size: width and height in pixels, or the side of a square; that of `init_image`, of the maps or, if there is
+                neither, the base's own, if left out.
             plain_prompt: whether every letter of the prompts is meant; otherwise `(word:1.3)`, `[word]` and `BREAK` weight and
                 divide them as in Stable Diffusion web UI, and long prompts are read to their end.
             control_every: the controls are computed in every so many-th step, and their last residuals added in the others: an
@@ -171,12 +171,12 @@ class ControlPipeline:
             InputError: for a map or mask of the wrong size, an unknown name, or a number out of range.
             ValueError: for a ControlNet that was made for another base.
         """
-        count = num_images if isinstance(prompt, str) else len(prompt)
+        prompts, size, controls = read_prompts(prompt, num_images), read_size(size), read_controls(controls)
+        count = num_images if isinstance(prompt, str) else len(prompts)
         if count < 1 or batch_size < 1:
             wrong = "num_images" if count < 1 else "batch_size"
             message = f"{count} pictures are asked for, {batch_size} at a time; expected 1 or more of both"
             raise InputError(message, field=wrong)
-        prompts = [prompt] * count if isinstance(prompt, str) else list(prompt)
         seeds, start = read_seeds(seed, count), StartingPicture.read(init_image, strength, mask_image)
         pixels = self.picture_size(size, controls, start)
         shared: dict[str, Any] = {

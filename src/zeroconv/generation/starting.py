@@ -15,7 +15,7 @@ from zeroconv.diffusion import KnownLatents, count_run_steps
 from zeroconv.errors import InputError, name_field
 from zeroconv.generation.autoencoding import encode_picture
 from zeroconv.generation.control import to_mask
-from zeroconv.generation.maps import open_fitted
+from zeroconv.generation.maps import describe_misfit, open_fitted
 from zeroconv.generation.picture_input import open_mask, to_picture
 from zeroconv.generation.request import DEFAULT_STRENGTH, GenerationRequest, missing_picture
 from zeroconv.images import fit, open_image
@@ -74,7 +74,9 @@ class StartingPicture:
         unit = base.vae_scale_factor
         if size is None and any(side % unit for side in self.image.size):
             said = f"init_image is {self.image.width}x{self.image.height} pixels; expected multiples of {unit}"
-            raise InputError(said, field="init_image", hint="say the size of the pictures, and it is resized and cut to it")
+            near = "x".join(str(max(unit, round(side / unit) * unit)) for side in self.image.size)
+            hint = f"say the size of the pictures, such as {near}, and how to resize it"
+            raise InputError(said, field="init_image", hint=hint)
         size = size or self.image.size
         if self.mask is not None and self.mask.size != size:
             said = f"mask_image is {self.mask.width}x{self.mask.height} pixels, the pictures are {size[0]}x{size[1]}"
@@ -151,15 +153,11 @@ def open_start(request: GenerationRequest) -> StartingPicture | None:
         image, name = open_image(request.init_image), picture_name(request.init_image)
         size = request.size or image.size
         if image.size != size and request.resize is None:
-            (width, height), (wide, high) = image.size, size
-            raise ValueError(
-                f"the picture {name} is {width}x{height} pixels, the pictures are {wide}x{high}: "
-                f"add --resize to fit it, or --size {width}x{height} for pictures of its size"
-            )
+            raise ValueError(f"the picture {name} is {describe_misfit(image.size, size)}")
         if request.resize not in (None, "crop"):
             image = resize_map(image, size, LANCZOS, request.resize)
     mask = None
     if request.mask_image is not None:
         with name_field("mask_image"):
-            mask = open_fitted(request.mask_image, open_mask, "mask", None, size, request.resize).convert("L")
+            mask = open_fitted(request.mask_image, open_mask, "mask", size, request.resize).convert("L")
     return StartingPicture.read(image, request.strength, mask)

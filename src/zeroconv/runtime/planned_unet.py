@@ -13,6 +13,7 @@ from zeroconv.control import ActiveControl, ControlNet
 from zeroconv.control.controlled_unet import add_controls
 from zeroconv.control.decoder import Decoder
 from zeroconv.control.reuse import Reuse
+from zeroconv.runtime.layers import is_plain
 from zeroconv.runtime.planned import Planned
 from zeroconv.runtime.plans import ControlNetPlan, DecoderPlan, UNetPlan
 from zeroconv.runtime.proof import StepNumbers
@@ -78,7 +79,9 @@ class PlannedUNet:
         found = self.controls.pop(id(network), None)
         if found is None or not found.weights.are_of(network):
             found = None
-            found = Planned(Weights([network]), ControlNetPlan(network), network, network.name, step_of_control)
+            plan = ControlNetPlan(network) if is_plain(network, type(network)) else network  # its hooks see every step
+            step = None if plan is network else step_of_control
+            found = Planned(Weights([network]), plan, network, network.name, step)
         self.controls[id(network)] = found
         while len(self.controls) > KEPT:
             self.controls.popitem(last=False)

@@ -42,11 +42,17 @@ class Weights:
         self.members = [vars(module) for part in (*parts, *borrowed) for module in part.modules()]
         self.seen = self.state()
 
-    def state(self) -> list[tuple[int, int]]:
-        """Of every module, and of every tensor where it lies and how often it was changed in place."""
-        found: list[tuple[int, int]] = []
+    def state(self) -> list[tuple[int, ...]]:
+        """Of every module and what is hung onto it, and of every tensor where it lies and how often it was changed in place.
+
+        Beside hooks a module may be given a method `forward` of its own, or diffusers' `processor`, a way of attention.
+        """
+        found: list[tuple[int, ...]] = []
         for own in self.members:
             found += [(id(part), 0) for part in own["_modules"].values()]
+            if own["_forward_hooks"] or own["_forward_pre_hooks"] or "forward" in own or "processor" in own:
+                set_there = (id(own.get("forward")), id(own.get("processor")))
+                found.append((id(own), *own["_forward_hooks"], *own["_forward_pre_hooks"], *set_there))
             for tensor in (*own["_parameters"].values(), *own["_buffers"].values()):
                 if tensor is not None:
                     found.append((tensor.data_ptr(), changes_of(tensor)))

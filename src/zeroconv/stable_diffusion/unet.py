@@ -136,7 +136,9 @@ def check_supported(unet: nn.Module) -> None:
     Raises:
         ValueError: naming the setting that was found and the ones that are understood.
     """
-    config: Any = unet.config
+    config: Any = getattr(unet, "config", None)
+    if config is None:
+        raise ValueError(f"expected a diffusers UNet2DConditionModel, such as base.unet, got a {type(unet).__name__}")
     if config.addition_embed_type not in (None, "text_time") or config.class_embed_type is not None:
         raise ValueError(
             f"this U-Net has addition_embed_type={config.addition_embed_type!r} and class_embed_type="

@@ -88,6 +88,13 @@ def test_maps_of_another_size_are_resized_and_said(tmp_path: Path) -> None:
         judge_folder(pictures, maps=wide)
 
 
+def test_what_is_no_map_is_refused_before_resizing_makes_lines_of_it(tmp_path: Path) -> None:
+    photo = Image.linear_gradient("L").convert("RGB")
+    maps = write_maps(tmp_path / "canny", 1, extra={"p0": photo})
+    with pytest.raises(ValueError, match=r"the map .*p0.png: canny: this map looks like a picture"):
+        judge_folder(write_pictures(tmp_path / "a", [0]), maps=maps)
+
+
 def test_pictures_of_mixed_sizes_are_judged_at_one_that_is_named(tmp_path: Path) -> None:
     pictures, maps = write_pictures(tmp_path / "a", [0, 0]), write_maps(tmp_path / "canny", 2)
     write_png(draw(1).resize((128, 128), Image.Resampling.NEAREST), pictures / "p1.png")

@@ -66,7 +66,11 @@ def measure_folders(
             picture = folder.open_picture(stem)
             what = "true pictures" if name == truth else "pictures"
             pictures[name] = sizes.fit_picture(picture, what, size)
-        image = sizes.fit_map(open_map(file, condition, size), condition, size)
+        given = open_map(file, condition, size)
+        for message in condition.check(given):  # fitting draws lines of its own, whatever they were made of
+            if message.code in condition.refuses:
+                raise InputError(f"the map {file}: {condition.name}: {message}; {condition.contract}", field="maps")
+        image = sizes.fit_map(given, condition, size)
         try:
             scores = score_pictures(pictures, image, condition, score, str(file))
         except NothingAskedError as nothing:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,7 +120,9 @@ def assign(values: dict[str, dict[str, Any]], assignment: str) -> None:
             return
     path = SHORT.get(key, key)
     if not equals or path not in SHORT.values():
-        raise InputError(f"--set got {assignment!r}; expected key=value with a key of: {KNOWN}", field=key or None)
+        nearest = get_close_matches(key.replace("-", "_"), [*SHORT, *SHORT.values()], n=1)
+        guess = f"perhaps {nearest[0]}; " if equals and nearest else ""
+        raise InputError(f"--set got {assignment!r}; {guess}expected key=value with a key of: {KNOWN}", field=key or None)
     group, _, name = path.partition(".")
     values[group][name] = value
 

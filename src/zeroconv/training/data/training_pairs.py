@@ -10,7 +10,7 @@ from torch.utils.data import get_worker_info
 from zeroconv.data import Pair, Pairs
 from zeroconv.errors import InputError
 
-__all__ = ["TrainingPairs", "open_held_out"]
+__all__ = ["TrainingPairs", "choose_held_out", "open_held_out"]
 
 
 class TrainingPairs:
@@ -125,7 +125,8 @@ def open_held_out(
         InputError: when nothing would be left to train on, or a pair that was held out cannot be used any more.
     """
     while True:
-        indices, opened = choose_held_out(pairs.names, count, {*broken, *unfit}, before), list[Pair]()
+        others = {index: "it is of another bucket" for index in unfit if index not in broken}
+        indices, opened = choose_held_out(pairs.names, count, broken | others, before), list[Pair]()
         for index in indices:
             try:
                 opened.append(pairs[index])
@@ -137,13 +138,13 @@ def open_held_out(
             return indices, opened
 
 
-def choose_held_out(names: Sequence[str], count: int, broken: Collection[int], before: Collection[str] | None) -> list[int]:
+def choose_held_out(names: Sequence[str], count: int, broken: Mapping[int, str], before: Collection[str] | None) -> list[int]:
     """Which pairs are never trained on: those that the run held out before, else the last `count` that can be used.
 
     Args:
         names: of all pairs.
         count: how many are held out.
-        broken: indices of pairs that cannot be used.
+        broken: what is wrong with those that cannot be used, by index.
         before: names of those held out when the run began; None for a new one.
 
     Raises:
@@ -160,7 +161,8 @@ def choose_held_out(names: Sequence[str], count: int, broken: Collection[int], b
     usable = [index for index in range(len(names)) if index not in broken]
     if len(usable) <= count:
         found = f"the data set has {len(names)} pairs" + (f", {len(usable)} of them usable," if broken else "")
-        raise InputError(
-            f"{found} and {count} are held out", field="probe.count", hint="give more pairs, or a smaller probe_count"
-        )
+        hint = "give more pairs, or a smaller probe_count"
+        if first := next(iter(broken.values()), None):
+            hint += f", or mend those that are not usable (`zeroconv data check` lists them), first: {first}"
+        raise InputError(f"{found} and {count} are held out", field="probe.count", hint=hint)
     return usable[-count:]

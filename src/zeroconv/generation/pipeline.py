@@ -27,6 +27,7 @@ from zeroconv.messages import Message, tell
 from zeroconv.runtime.choice import FastestUNet, Runtime
 from zeroconv.runtime.offload import OffloadKind
 from zeroconv.runtime.ways import Ways
+from zeroconv.runtime.weights import Weights
 from zeroconv.stable_diffusion import StableDiffusion
 from zeroconv.stable_diffusion.textual_inversion import unused_words
 
@@ -212,6 +213,7 @@ class ControlPipeline:
             tell(Message(f"the embedding {word!r} is in no prompt: it has no effect", "no-effect.embedding"))
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
+        Weights.look_again()
         with self.ways.denoising(), prepare_for_inference(networks, self.ways.waiting, self.base.dtype) as ready:
             batches = split_batches([windows_of(request, self.base) for request in requests], batch_size)
             runner = self.ways.runner(run)

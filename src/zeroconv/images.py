@@ -81,9 +81,10 @@ def image_size(path: PictureSource) -> tuple[int, int]:
 
 def check_pixels(image: Image.Image) -> None:
     """Raise a ValueError for a picture or map without pixels, and for what is no Pillow image."""
-    if not isinstance(image, Image.Image):  # whatever the annotation says, people try
-        hint = "open_image(path)" if isinstance(image, str | os.PathLike) else "Image.fromarray(array)"
-        raise ValueError(f"expected a Pillow image, got a {type(image).__name__}: {hint} makes one")
+    given: object = image  # whatever the annotation says, people try
+    if not isinstance(given, Image.Image):
+        hint = "open_image(path)" if isinstance(given, str | os.PathLike) else "Image.fromarray(array)"
+        raise ValueError(f"expected a Pillow image, got a {type(given).__name__}: {hint} makes one")
     if 0 in image.size:
         raise ValueError(f"the picture is {image.width} x {image.height} pixels; expected at least 1 x 1")
 

@@ -40,9 +40,11 @@ def test_pictures_maps_and_settings(run: Run, base_folder: Path, control_folder:
 def test_a_picture_is_made_again(run: Run, base_folder: Path, control_folder: Path, edge_map: Path) -> None:
     words = ["--base", base_folder, *ARGUMENTS, "--control", control_folder, "--condition", edge_map, "--seed", 9]
     assert run("generate", *words, "--out", "first").code == 0
-    result = run("generate", "--again", "first/seed-9.png", "--out", "second", "--json")
+    result = run("generate", "--again", "first/seed-9.png", "--out", "second", "--json", "--steps", 3, "-p", "a car")
     assert result.code == 0, result.err
     assert result.json["same_pixels"] is True
+    ignored = [one["text"].split()[0] for one in result.json["messages"] if one["code"] == "no-effect.again"]
+    assert ignored == ["--prompt", "--steps"]
     assert open_image("second/seed-9.png").tobytes() == open_image("first/seed-9.png").tobytes()
 
 

@@ -21,7 +21,15 @@ def test_names_and_aliases() -> None:
     assert find("hed") is get("soft-edge") and find(None) is find("edges") is None
 
 
-@pytest.mark.parametrize("name", ["", "Canny", "edges", "canny "])
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [("Canny", "canny"), ("soft_edge", "soft-edge"), ("softedge", "soft-edge"), ("HED", "hed"), ("Canny+Depth", "canny+depth")],
+)
+def test_other_spellings(spelling: str, name: str) -> None:
+    assert get(spelling) == get(name)
+
+
+@pytest.mark.parametrize("name", ["", "edges", "canny "])
 def test_unknown_name_lists_the_known_ones(name: str) -> None:
     for refused in (lambda: get(name), lambda: extract(name, rendering(0))):
         with pytest.raises(ValueError, match=r"expected one of canny, soft-edge, scribble, .*, tile, inpaint$") as caught:

@@ -1,7 +1,7 @@
 """From a request to pictures: seeds, scales, windows, weightings and masks, and clear words for wrong requests."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -432,3 +432,26 @@ def test_a_picture_is_the_same_beside_one_with_a_longer_prompt(pipe: ControlPipe
     for i, prompt in enumerate(prompts):
         alone = pipe(prompt, **request(seed=7 + i)).latents
         torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (lambda pipe: pipe("a", num_images="2"), "num_images"),
+        (lambda pipe: pipe.to("cpu", "bf16"), "dtype"),
+        (lambda pipe: pipe.optimize(dtype="bf16"), "dtype"),
+        (lambda pipe: pipe.optimize(runtime="fast"), "runtime"),
+        (lambda pipe: type(pipe.base).from_pretrained(pipe.base.name, dtype="bf16"), "dtype"),
+    ],
+)
+def test_what_is_of_another_kind_is_one_line(base_folder: Path, ask: Callable[[Any], Any], field: str) -> None:
+    with pytest.raises(InputError, match=field) as error:
+        ask(ControlPipeline(StableDiffusion.from_pretrained(base_folder)))
+    assert error.value.field == field and "expected" in str(error.value)
+
+
+def test_numbers_in_words_and_a_type_in_place_of_a_device(base_folder: Path) -> None:
+    pipe: Any = ControlPipeline(StableDiffusion.from_pretrained(base_folder))
+    made = pipe("a", num_inference_steps="2", guidance_scale="4", seed=1)
+    assert torch.equal(made.latents, pipe("a", num_inference_steps=2, guidance_scale=4.0, seed=1).latents)
+    assert pipe.to(torch.bfloat16).base.dtype == torch.bfloat16 and pipe.base.device.type == "cpu"

@@ -29,6 +29,7 @@ from zeroconv.cli.extract import parse_assignment
 from zeroconv.cli.folders import output_folder
 from zeroconv.cli.sampling import Guidance, Images, Negative, Out, SamplerName, Seed, Settings, Steps, WeightingName
 from zeroconv.errors import InputError
+from zeroconv.messages import Message, tell
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -123,6 +124,7 @@ def generate(
     """
     started = time.monotonic()
     if again is not None:
+        say_ignored(ctx)
         finish(*make_again(again, out), started, as_json)
         return
     if prompt is None:
@@ -195,6 +197,16 @@ def in_order(order: list[str], images: Files, conditions: Files) -> list[Source]
     """`--image` and `--condition` as they came."""
     queues = {"--image": iter(images), "--condition": iter(conditions)}
     return [Source.parse(next(queues[name]), name == "--condition") for name in order]
+
+
+def say_ignored(ctx: typer.Context) -> None:
+    """Say which options do nothing, for a saved picture has settings of its own."""
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        given = getattr(ctx.get_parameter_source(name), "name", None) == "COMMANDLINE"
+        if given and name not in ("again", "out", "as_json"):
+            text = f"{parameter.opts[0]} has no effect: --again makes the picture with its own settings"
+            tell(Message(text, "no-effect.again"))
 
 
 def make_again(path: Path, out: Path) -> "tuple[SavedImages, dict[str, Any]]":

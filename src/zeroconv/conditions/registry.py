@@ -44,8 +44,13 @@ def aliases() -> dict[str, str]:
     return {alias: name for name in names() for alias in known_conditions()[name].aliases}
 
 
+def fold(name: str) -> str:
+    """A name without what spellings differ in: "Soft_Edge" and "softedge" are "soft-edge"."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
 def find(name: str | None) -> Condition | None:
-    """A condition by name or alias, several of one control by theirs with "+" between.
+    """A condition by name or alias in any spelling, several of one control by theirs with "+" between.
 
     Returns:
         The condition; None for None and for names that are not known, such as a stranger's file may say.
@@ -53,7 +58,10 @@ def find(name: str | None) -> Condition | None:
     if name is None:
         return None
     if PLUS not in name:
-        return known_conditions().get(aliases().get(name, name))
+        known, other = known_conditions(), aliases()
+        spelled = {fold(one): one for one in (*known, *other)}
+        name = name if name in known or name in other else spelled.get(fold(name), name)
+        return known.get(other.get(name, name))
     parts = [find(one) for one in name.split(PLUS)]
     known = tuple(part for part in parts if part is not None)
     if len(known) < len(parts) or len(set(known_names := [part.name for part in known])) < len(known_names):

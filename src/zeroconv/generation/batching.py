@@ -37,16 +37,19 @@ def split_batches(windows: Sequence[int], batch_size: int) -> list[range]:
     return batches
 
 
-def read_prompts(prompt: str | Sequence[str], num_images: int) -> list[str]:
+def read_prompts(prompt: object, num_images: object) -> list[str]:
     """The prompt of each picture, from one for all of them or one each.
 
     Raises:
-        InputError: for what is no text.
+        InputError: for what is no text, or no number of pictures.
     """
+    if not isinstance(num_images, int):
+        raise InputError(f"num_images is {num_images!r}; expected a whole number", field="num_images")
     if isinstance(prompt, str):
         return [prompt] * num_images
-    found = list(prompt) if isinstance(prompt, Sequence) else None
-    if found is None or not all(isinstance(one, str) for one in found):
+    given = list(cast("Sequence[object]", prompt)) if isinstance(prompt, Sequence) else None
+    found = [one for one in given or () if isinstance(one, str)]
+    if given is None or len(found) < len(given):
         raise InputError(f"prompt is {prompt!r:.80}; expected a text, or one for each picture", field="prompt")
     return found
 

@@ -74,8 +74,9 @@ class Control:
         layers: Sequence[float] | NDArray[Any] | Tensor | None = None,
         checked: Image.Image | Sequence[Image.Image] | None = None,
     ) -> None:
-        if not isinstance(network, ControlNet):
-            said = f"network is {network!r:.80}; expected a ControlNet"
+        given: object = network
+        if not isinstance(given, ControlNet):
+            said = f"network is {given!r:.80}; expected a ControlNet"
             raise InputError(said, field="network", hint="open it with ControlNet.from_pretrained(…)")
         for weight in () if layers is None else layers:
             if not math.isfinite(weight):
@@ -231,7 +232,7 @@ def read_controls(controls: Control | Sequence[Control]) -> list[Control]:
         InputError: for what is no `Control`.
     """
     found = [controls] if isinstance(controls, Control) else list(controls)
-    for index, control in enumerate(found):
+    for index, control in enumerate(cast("Sequence[object]", found)):
         if not isinstance(control, Control):
             said = f"controls.{index} is a {type(control).__name__}; expected a Control"
             raise InputError(said, field=f"controls.{index}", hint="make one with Control(network, image)")

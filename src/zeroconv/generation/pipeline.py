@@ -97,8 +97,11 @@ class ControlPipeline:
         self.ways = Ways.of(self.base, runtime, vae_tile, offload)
         return self
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """Move the base; the ControlNets of a call are copied to it for the call, and themselves stay as they are (`adopt`)."""
+    def to(self, device: torch.device | str | torch.dtype, dtype: torch.dtype | None = None) -> Self:
+        """Move the base, or change its type, as `StableDiffusion.to`.
+
+        The ControlNets of a call are copied to it for the call, and themselves stay as they are (`adopt`).
+        """
         self.base.to(device, dtype)
         return self
 
@@ -199,8 +202,9 @@ class ControlPipeline:
         }
         described = describe_controls(controls, count)
         requests = [GenerationRequest(prompt=prompts[i], seed=seeds[i], controls=described[i], **shared) for i in range(count)]
-        run = num_inference_steps if start is None else start.steps_run(num_inference_steps)
-        messages = idle_strength(strength) if start is None else start.messages(num_inference_steps)
+        steps = requests[0].num_inference_steps
+        run = steps if start is None else start.steps_run(steps)
+        messages = idle_strength(strength) if start is None else start.messages(steps)
         messages += Guidance(guidance_scale, control_guidance_scale).idle_reasons(len(controls))
         messages += few_step_messages(self.base.options, guidance_scale)
         for control in controls:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from zeroconv.errors import InputError
-from zeroconv.runtime.choice import Runtime, UNetRunner, run_unet, usual_runtime
+from zeroconv.runtime.choice import RUNTIMES, Runtime, UNetRunner, run_unet, usual_runtime
 from zeroconv.runtime.offload import Offload, OffloadKind
 from zeroconv.runtime.planned_vae import PlannedAutoencoder, check_tile
 from zeroconv.stable_diffusion import StableDiffusion
@@ -52,6 +52,8 @@ class Ways:
             InputError: for a tile that there is not, offloading without a GPU, or weights in 8 bits with another runtime.
         """
         check_tile(vae_tile)
+        if runtime is not None and runtime not in RUNTIMES:
+            raise InputError(f"runtime is {runtime!r}; expected one of {', '.join(RUNTIMES)}", field="runtime")
         if base.options.get("weights") is not None and runtime in ("openvino", "compile", "auto"):
             message = f"the base's weights are in 8 bits, which {runtime} does not run"
             raise InputError(message, field="runtime", hint="leave out the runtime, or weights in 8 bits")

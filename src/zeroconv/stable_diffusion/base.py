@@ -86,6 +86,7 @@ class StableDiffusion:
             FileNotFoundError: when there is no such name, folder or file.
             ValueError: when a part is missing, broken or does not fit the others.
         """
+        check_dtype(dtype)
         place = resolve(name_or_path, "base")
         if place.is_file():
             parts = open_single_file(place, dtype, vae, prediction_type, family, ema)
@@ -157,8 +158,19 @@ class StableDiffusion:
             network.requires_grad_(False).eval()
         return self
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
-        """Move the networks, and change their type if one is given; SDXL's autoencoder stays in float32 for float16."""
+    def to(self, device: torch.device | str | torch.dtype, dtype: torch.dtype | None = None) -> Self:
+        """Move the networks, and change their type if one is given; SDXL's autoencoder stays in float32 for float16.
+
+        Args:
+            device: where they go, or a type in its place: then they stay where they are.
+            dtype: of their weights.
+
+        Raises:
+            InputError: for a type that is none of torch's.
+        """
+        if isinstance(device, torch.dtype):
+            device, dtype = self.device, device
+        check_dtype(dtype)
         for network in self.networks:
             kind = vae_dtype(self.vae.config, dtype, self.is_xl) if dtype is not None and network is self.vae else dtype
             nn.Module.to(network, device, kind)
@@ -268,3 +280,13 @@ class StableDiffusion:
         z = latents.to(self.vae.dtype) / self.vae.config.scaling_factor
         images = self.vae.decode(z).sample if decode is None else decode(z)
         return (images.float() / 2 + 0.5).clamp(0, 1)
+
+
+def check_dtype(dtype: object) -> None:
+    """That it is a type of torch's, or none.
+
+    Raises:
+        InputError: for anything else, such as a name.
+    """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise InputError(f"dtype is {dtype!r}; expected one of torch's, such as torch.bfloat16", field="dtype")

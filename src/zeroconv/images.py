@@ -81,7 +81,7 @@ def image_size(path: PictureSource) -> tuple[int, int]:
 
 def check_pixels(image: Image.Image) -> None:
     """Raise a ValueError for a picture or map without pixels, and for what is no Pillow image."""
-    given: object = image  # whatever the annotation says, people try
+    given = cast("object", image)  # whatever the annotation says, people try
     if not isinstance(given, Image.Image):
         hint = "open_image(path)" if isinstance(given, str | os.PathLike) else "Image.fromarray(array)"
         raise ValueError(f"expected a Pillow image, got a {type(given).__name__}: {hint} makes one")

@@ -74,7 +74,7 @@ class Control:
         layers: Sequence[float] | NDArray[Any] | Tensor | None = None,
         checked: Image.Image | Sequence[Image.Image] | None = None,
     ) -> None:
-        given: object = network
+        given = cast("object", network)
         if not isinstance(given, ControlNet):
             said = f"network is {given!r:.80}; expected a ControlNet"
             raise InputError(said, field="network", hint="open it with ControlNet.from_pretrained(…)")

@@ -51,9 +51,10 @@ class Rows:
             "date": datetime.now(UTC).date().isoformat(), "torch": torch.__version__,
             "cpu": torch.backends.cpu.get_cpu_capability(),
         }  # fmt: skip
+        row = {key: shorten(value) for key, value in row.items()}  # so that a page is the same from the file alone
         self.rows[self.key(row)] = row
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({key: shorten(value) for key, value in row.items()}) + "\n")
+            file.write(json.dumps(row) + "\n")
         return row
 
     @property

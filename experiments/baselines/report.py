@@ -223,7 +223,10 @@ def draw_sheet(out: Path, results: Results) -> Image.Image:
     """A few scenes, without prompts: the map, the true picture, and what each method made with its first seed."""
     methods = [name for name in results.methods if name not in NOT_SHOWN]
     seeds = {name: min(row["seed"] for row in results.of(name, "none")) for name in methods}
-    folders = {"map": "maps/segmentation", "true picture": TRUTH} | {title(n): f"{n}-{seeds[n]}-none" for n in methods}
+    folders = {"map": "maps/segmentation", "true picture": TRUTH} | {
+        title(n).replace("β =", "beta"): f"{n}-{seeds[n]}-none"
+        for n in methods  # the font has no Greek letters
+    }
     stems = sorted(results.of(TRUTH, "none")[0]["iou"])[:SHOWN]
     rows = [[open_image(out / "pictures" / folder / f"{stem}.png") for folder in folders.values()] for stem in stems]
     return contact_sheet(rows, list(folders), cell=CELL)

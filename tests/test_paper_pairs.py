@@ -58,7 +58,7 @@ def test_numbers_with_known_answers_are_told_apart(tmp_path: Path) -> None:
 
 def test_the_scene_that_a_training_holds_out_is_none_of_those_that_are_drawn() -> None:
     names = WorldPairs(25, training.FIRST).names
-    assert choose_held_out(names, 1, (), None) == [24]
+    assert choose_held_out(names, 1, {}, None) == [24]
     assert WorldPairs(24, figure_10.SETS["trained"]).names == names[:24]
 
 

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 
 from tests.tiny import build_control, build_inputs, build_map
 from zeroconv.control import ControlNet
-from zeroconv.generation import Control, ControlPipeline, GenerationRequest, generate
+from zeroconv.generation import Control, ControlPipeline, GenerationRequest, generate, reproduce, save_images
 from zeroconv.generation.inference_copy import prepare_for_inference
+from zeroconv.messages import Message, listen
 from zeroconv.stable_diffusion import StableDiffusion
 
 CPU = torch.device("cpu")
@@ -111,6 +112,19 @@ def test_networks_that_a_request_opens_are_adopted(tmp_path: Path) -> None:
     opened: dict[str, ControlNet] = {}
     generate(request, opened=opened)
     assert {tensor.dtype for tensor in opened["tiny-canny"].parameters()} == {torch.bfloat16}
+
+
+def test_a_picture_of_a_copied_network_is_made_again_without_a_word(tmp_path: Path) -> None:
+    base, network = StableDiffusion.from_pretrained("tiny", dtype=torch.bfloat16), ControlNet.from_pretrained("tiny-canny")
+    lines = Image.new("RGB", (128, 128))
+    ImageDraw.Draw(lines).rectangle((30, 40, 90, 100), outline="white")
+    controls, told = [Control(network, lines)], list[Message]()
+    output = ControlPipeline(base)("a house", controls, num_inference_steps=1)
+    (path,) = save_images(output, controls, tmp_path, base).pictures
+    with listen(told.append):
+        again, _, _ = reproduce(path)
+    assert again.images[0].tobytes() == output.images[0].tobytes()
+    assert not [message for message in told if message.code == "again.changed"]
 
 
 def test_an_error_in_a_call_leaves_the_mode(network: ControlNet, base: StableDiffusion) -> None:

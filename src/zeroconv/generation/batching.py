@@ -43,10 +43,10 @@ def read_prompts(prompt: object, num_images: object) -> list[str]:
     Raises:
         InputError: for what is no text, or no number of pictures.
     """
-    if not isinstance(num_images, int):
+    if not isinstance(num_images, SupportsIndex):
         raise InputError(f"num_images is {num_images!r}; expected a whole number", field="num_images")
     if isinstance(prompt, str):
-        return [prompt] * num_images
+        return [prompt] * operator.index(num_images)
     given = list(cast("Sequence[object]", prompt)) if isinstance(prompt, Sequence) else None
     found = [one for one in given or () if isinstance(one, str)]
     if given is None or len(found) < len(given):

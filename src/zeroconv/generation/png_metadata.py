@@ -21,6 +21,7 @@ from zeroconv.generation.control import Control
 from zeroconv.generation.earlier_metadata import upgrade
 from zeroconv.generation.file_places import FilePlaces, recorded_places
 from zeroconv.generation.from_request import generate
+from zeroconv.generation.maps import open_network
 from zeroconv.generation.parameters_text import parameters_text
 from zeroconv.generation.pipeline import Output
 from zeroconv.generation.request import BaseRequest, GenerationRequest
@@ -234,8 +235,11 @@ def reproduce(path: str | Path, base: StableDiffusion | None = None) -> tuple[Ou
     base = base or open_recorded_base(places.of_base(request.base))
     warn_if_changed(f"the base {base.name!r}", base.unet, metadata.base_fingerprint)
     output, controls = generate(request.model_copy(update={"base": describe_base(base), "controls": controls_now}), base)
-    for control, record in zip(controls, metadata.controls, strict=True):
-        warn_if_changed(f"the ControlNet {control.network.name!r}", control.network, record.fingerprint)
+    for control, asked, record in zip(controls, controls_now, metadata.controls, strict=True):
+        if fingerprint(control.network) != record.fingerprint:  # it is in the base's type now; from Python it may not have been
+            warn_if_changed(
+                f"the ControlNet {control.network.name!r}", open_network(asked.network, base, {}), record.fingerprint
+            )
     return output, controls, base
 
 

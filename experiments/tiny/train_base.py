@@ -9,8 +9,8 @@ from `fresh_base.py`. The same command resumes from RUN's checkpoint; a file RUN
 
 Objective: epsilon prediction, 10 % of the prompts emptied. Steps t are drawn, stratified over the batch, with density
 min(5 / SNR, 1) / sqrt(alpha) (the weights of Hang et al., 2023, arXiv 2303.09556, with more of the late steps), so the
-error needs no weights. Muon; warm-up, constant rate, linear decay to zero over the last `--decay` minutes. Where
-the processor is fast in bfloat16 a working copy computes in it (`working_copy.py`). Weights are averaged over two
+error needs no weights. Muon; warm-up, constant rate, linear decay to zero over the last `--decay` minutes. A working
+copy computes in the type and layout that are fastest here (`working_copy.py`). Weights are averaged over two
 lengths; at the end RUN/best holds, in half precision, whichever of the raw and the averaged weights is best on held-out
 scenes. Each row of RUN/curve.jsonl has the held-out error of each, in all and for t < 200, < 500 and above.
 """
@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from experiments.tiny.working_copy import WorkingCopy, has_fast_bfloat16, write_out_attention
+from experiments.tiny.working_copy import fastest, write_out_attention
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -43,6 +43,8 @@ HELD_OUT = 256  # scenes of the validation error
 THIRDS = ((0, 200), (200, 500), (500, 1000))
 AVERAGES = (0.998, 0.9995)
 WARM_UP = 50  # steps
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Latents, token ids, noise and steps."""
 
 
 class Latents:
@@ -148,7 +150,7 @@ def validation(networks: Networks, held: Latents, device: str) -> list[float]:
     return [round(part.mean().item(), 5) for part in (found, *thirds)]
 
 
-def draw_batch(data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def draw_batch(data: Latents, empty: Tensor, step: int, args: argparse.Namespace) -> Batch:
     """Latents, token ids, noise and steps of one optimizer step, keyed by (seed, step)."""
     g, count = generator(args.seed, "base", step), args.batch
     z, ids = data.batch(torch.randint(len(data), (count,), generator=g), torch.randint(2, (count,), generator=g))
@@ -162,12 +164,11 @@ def draw_batch(data: Latents, empty: Tensor, step: int, args: argparse.Namespace
 class Run:
     """Networks, averages, optimizer and what they have seen."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, batch: Batch) -> None:
         self.args, self.started = args, time.monotonic()
         networks = Networks(args.start)
         self.networks = (write_out_attention(networks) if args.device == "cpu" else networks).to(args.device)
-        fast = has_fast_bfloat16(args.device)
-        self.working = WorkingCopy(self.networks, torch.bfloat16 if fast else torch.float32)
+        self.working = fastest(self.networks, lambda network: errors(network, *batch, args.device).mean(), args.device)
         self.averages = {decay: copy.deepcopy(self.networks).requires_grad_(False) for decay in AVERAGES}
         self.optimizer = new_optimizer(self.networks, "muon", args.lr, 0.01)
         self.counts: dict[str, Any] = {"step": 0, "samples": 0, "seconds": 0.0, "train": None}
@@ -198,7 +199,7 @@ class Run:
         torch.save(state, self.checkpoint.with_suffix(".part"))
         os.replace(self.checkpoint.with_suffix(".part"), self.checkpoint)
 
-    def update(self, batch: tuple[Tensor, Tensor, Tensor, Tensor], rate: float) -> None:
+    def update(self, batch: Batch, rate: float) -> None:
         """One optimizer step, and the averages."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_lr"] * rate
@@ -255,7 +256,8 @@ def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = CLIPTokenizer.from_pretrained(args.start / "tokenizer")
     data, held = Latents(args.data / "train", tokenizer), Latents(args.data / "held", tokenizer)
-    empty, run, clock = tokens(tokenizer, [""]), Run(args), Clock(args)
+    empty, clock = tokens(tokenizer, [""]), Clock(args)
+    run = Run(args, draw_batch(data, empty, 0, args))
     print(f"{len(data)} scenes in two views, from step {run.counts['step']}, {clock.left():.0f} minutes left", flush=True)
     saved = measured = time.monotonic()
     while clock.left() > 0:

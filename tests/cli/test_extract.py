@@ -131,3 +131,16 @@ def test_programs_read_the_same(run: Run) -> None:
     assert canny == told["conditions"][0] and canny["parameters"] == {"low": 100, "high": 200, "resolution": None}
     assert canny["contract"]["values"] == "0 or 255" and "lllyasviel/control_v11p_sd15_canny" in canny["contract"]["suits"]
     assert run("extract", "cany", "--list").code == 1
+
+
+def test_pictures_that_cannot_be_read_do_not_stop_the_others(run: Run, photo: Path) -> None:
+    whole = photo.read_bytes()
+    for name in ("one", "two", "three", "four"):
+        Path(f"{name}.png").write_bytes(whole[: len(whole) // 2])
+    result = run("extract", "canny", "one.png", photo, "--json")
+    assert result.code == 1 and [Path(entry["map"]).name for entry in result.json["maps"]] == ["photo-canny.png"]
+    assert [entry["image"] for entry in result.json["failed"]] == ["one.png"]
+    assert "1 of 2 pictures could not be read: one.png" in result.err
+    many = run("extract", "canny", "one.png", "two.png", "three.png", photo, "four.png", "--out", "more")
+    assert many.code == 1 and many.out == "more/photo-canny.png\n" and "; and 1 more" in many.err
+    assert run("extract", "canny", "one.png").err.startswith("error: one.png is damaged")

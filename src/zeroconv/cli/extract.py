@@ -7,6 +7,7 @@ import typer
 
 from zeroconv.cli.console import Progress, print_json
 from zeroconv.cli.controls import parse_mode, parse_size
+from zeroconv.cli.errors import one_line
 from zeroconv.cli.folders import output_folder
 from zeroconv.messages import Message, tell
 
@@ -35,7 +36,10 @@ def extract(
     listed: Annotated[bool, typer.Option("--list", help="Show every condition, or all about CONDITION.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size."""
+    """Extract a condition from pictures: NAME.png becomes NAME-CONDITION.png of the same size.
+
+    Pictures that cannot be read are passed over and named at the end.
+    """
     from zeroconv import conditions
     from zeroconv.conditions.raster.tiling import resize_for_detection
     from zeroconv.conditions.user_maps import check_user_map
@@ -58,10 +62,14 @@ def extract(
         tell(Message(warning, "extract.domain"))
     for path in images:
         image_size(path)  # every file is looked at before the first map is written
-    written, documents = list[Path](), list[Path]()
+    written, documents, unread = list[Path](), list[Path](), dict[Path, str]()
     with output_folder(out), Progress("picture") as progress:
-        for path in images:
-            picture = open_picture(path, known)
+        for count, path in enumerate(images, 1):
+            try:
+                picture = open_picture(path, known)
+            except (OSError, ValueError) as error:
+                unread[path] = one_line(error)
+                continue
             if pixels is None:
                 image = conditions.extract(known.name, picture, resolution=shorter, **parameters)
             elif shorter is None:
@@ -73,15 +81,21 @@ def extract(
             written.append(write_png(image, free_path(out, f"{path.stem}-{known.name}", written)))
             if json_pose:
                 documents.append(write_pose(picture, shorter, parameters, written[-1].with_suffix(".json")))
-            progress(len(written), len(images))
+            progress(count, len(images))
     if as_json:
-        maps = [{"image": str(path), "map": str(made)} for path, made in zip(images, written, strict=True)]
+        read = [path for path in images if path not in unread]
+        maps = [{"image": str(path), "map": str(made)} for path, made in zip(read, written, strict=True)]
         maps = [{**one, "json": str(made)} for one, made in zip(maps, documents, strict=True)] if documents else maps
         fitted = {"resolution": shorter or PERFECT, "size": pixels, "resize": (mode or "crop") if pixels else None}
-        print_json({"condition": known.name, "parameters": words, **fitted, "maps": maps})
-        return
-    for path in (*written, *documents):
-        typer.echo(path)
+        failed = [{"image": str(path), "error": error} for path, error in unread.items()]
+        print_json({"condition": known.name, "parameters": words, **fitted, "maps": maps, "failed": failed})
+    else:
+        for path in (*written, *documents):
+            typer.echo(path)
+    if unread:
+        lines = [*list(unread.values())[:3], *([f"and {len(unread) - 3} more"] if len(unread) > 3 else [])]
+        many = f"{len(unread)} of {len(images)} pictures could not be read: " if len(images) > 1 else ""
+        raise ValueError(many + "; ".join(lines))
 
 
 def open_picture(path: Path, known: "Condition") -> "Image.Image":

@@ -372,3 +372,14 @@ def test_a_map_that_no_score_can_be_given_by_is_named_with_its_pair(
     with pytest.raises(InputError, match=r"^the map of \d\.png: .*palette") as caught:
         train(settings(data=str(folder), condition="segmentation", steps=1))
     assert caught.value.field == "data.source"
+
+
+def test_a_small_base_is_trained_by_one_thread(settings: Settings) -> None:
+    seen = set[int]()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(settings(steps=1), lambda _: seen.add(torch.get_num_threads()))
+        assert seen == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -218,7 +218,11 @@ class ControlPipeline:
         latents: list[Tensor] = []
         networks = [control.network for control in controls]
         Weights.look_again()
-        with self.ways.denoising(), prepare_for_inference(networks, self.ways.waiting, self.base.dtype) as ready:
+        at_a_time = (tile, tile) if tile is not None else pixels
+        with (
+            self.ways.denoising(run, at_a_time),
+            prepare_for_inference(networks, self.ways.waiting, self.base.dtype) as ready,
+        ):
             batches = split_batches([windows_of(request, self.base) for request in requests], batch_size)
             runner = self.ways.runner(run)
             if isinstance(runner, FastestUNet):

@@ -1,7 +1,7 @@
 """How the networks of a base are run: by which runtime, in how much memory, and where."""
 
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ from zeroconv.errors import InputError
 from zeroconv.runtime.choice import RUNTIMES, Runtime, UNetRunner, run_unet, usual_runtime
 from zeroconv.runtime.offload import Offload, OffloadKind
 from zeroconv.runtime.planned_vae import PlannedAutoencoder, check_tile
+from zeroconv.runtime.threads import suited_threads
 from zeroconv.stable_diffusion import StableDiffusion
 
 __all__ = ["Ways"]
@@ -102,9 +103,15 @@ class Ways:
             yield
 
     @contextmanager
-    def denoising(self) -> Generator[None]:
-        """A block in which `keep` holds networks on the device."""
-        with ExitStack() as self.session:
+    def denoising(self, steps: int, size: tuple[int, int]) -> Generator[None]:
+        """A block in which `keep` holds networks on the device, with as many threads as pay; OpenVINO has its own.
+
+        Args:
+            steps: denoising steps.
+            size: width and height of what the U-Net computes at a time, in pixels.
+        """
+        threads = suited_threads(self.base, size) if self.way(steps) in ("torch", "plan") else nullcontext()
+        with ExitStack() as self.session, threads:
             yield
         self.session = None
 

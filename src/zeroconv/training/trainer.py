@@ -8,6 +8,7 @@ from functools import cache, partial
 from zeroconv.control import ControlNet
 from zeroconv.messages import listen
 from zeroconv.run_files import PROBE, SAVE, STOP
+from zeroconv.runtime.threads import suited_threads
 from zeroconv.training.config.defaults import default_learning_rate, is_wide, settle_probe
 from zeroconv.training.config.train_config import TrainConfig
 from zeroconv.training.data.batches import Batch, Batches
@@ -116,7 +117,7 @@ class Trainer:
     def fit(self) -> Summary:
         """Optimise to the end, or until it is asked to stop; raises as `train`."""
         try:
-            with listen(self.tell), self.stop.listening():
+            with listen(self.tell), self.stop.listening(), suited_threads(self.base, self.data.size):
                 return self.resume()
         finally:
             self.trackers.close()
@@ -155,15 +156,14 @@ class Trainer:
         self.trackers.open(self.folder, self.done, rows, self.tell)
         if self.done:
             self.report(Message(f"resuming {self.folder.path} at step {self.done}", "run.resumed", "info"))
-        rate = self.config.optimization.learning_rate
-        usual = default_learning_rate(self.base, self.config.optimization.optimizer, self.config.model.unlock_decoder)
-        unusual = None if rate is None else diagnose_rate(rate, usual)
+        optimization = self.config.optimization
+        usual = default_learning_rate(self.base, optimization.optimizer, self.config.model.unlock_decoder)
+        unusual = None if optimization.learning_rate is None else diagnose_rate(optimization.learning_rate, usual)
         for message in (*self.opening, *self.data.messages(), *([unusual] if unusual else ())):
             self.tell(message)
         self.folder.write_skipped(self.data.left_out)
-        optimization = self.config.optimization
-        sizes = optimization.steps, optimization.batch_size
-        self.progress = ProgressLog(self.folder, *sizes, rows, self.report, partial(measure, self.optimizer, self.device))
+        sizes, measured = (optimization.steps, optimization.batch_size), partial(measure, self.optimizer, self.device)
+        self.progress = ProgressLog(self.folder, *sizes, rows, self.report, measured)
         with self.interruptible():
             self.recorder = ProbeRecorder(self.probe, self.config, self.folder, self.report, rows)
         if self.timetable.is_probe_due(self.done) and not self.recorder.has(self.done):  # new, or interrupted while probing

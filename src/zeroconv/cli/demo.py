@@ -21,7 +21,7 @@ WEIGHTING = "condition-only"  # the map on the conditional side of guidance: fol
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the sheet, the report and the pictures.")] = Path("outputs/demo"),
     base: Annotated[str, typer.Option(help="Name or folder of the base.")] = "tiny",
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 12,
     seed: Annotated[int, typer.Option(min=0, max=2**62, help="Of the first picture.")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:

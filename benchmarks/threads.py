@@ -21,7 +21,7 @@ WAYS = {
     "all, asleep": {"OMP_WAIT_POLICY": "PASSIVE"},
     "all, spinning": {"GOMP_SPINCOUNT": "10000"},
 }
-STEPS, TRAINED = 20, 3
+STEPS = 20
 PATIENCE = 60.0  # seconds for one measurement
 
 

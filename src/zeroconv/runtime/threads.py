@@ -20,8 +20,7 @@ def suited_threads(base: StableDiffusion, size: tuple[int, int]) -> Generator[No
     """Inside the block a CPU computes small pictures of a narrow U-Net, such as the tiny base's, in one thread.
 
     Its steps are hundreds of small operations, after each of which all threads wait for each other: that takes longer than
-    what they save where they wait asleep, or where another program wants a core (`benchmarks/threads.py`). Numbers are the
-    same on every number of cores, too.
+    what they save where they wait asleep, or where another program wants a core (`benchmarks/threads.py`).
 
     Args:
         base: whose U-Net it is.

@@ -28,7 +28,8 @@ def panel_server(folder: Path, *more: str) -> Generator[str]:
         more: options.
     """
     command = [sys.executable, "-m", "zeroconv", "serve", "--port", "0", "--folder", str(folder), "--device", "cpu", *more]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in the tests: sums of several threads may differ in a last bit
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")

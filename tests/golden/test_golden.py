@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.golden.weights import write
 from zeroconv import ControlNet
 from zeroconv.checkpoints import read_safetensors
 from zeroconv.checkpoints.architecture.unet_shape import UNetShape
@@ -16,25 +17,29 @@ from zeroconv.checkpoints.keys.unet import unet_table
 from zeroconv.control import ActiveControl, ControlledUNet, layer_weights
 from zeroconv.stable_diffusion.build import build_unet
 
-HERE = Path(__file__).parent
-WEIGHTS, U_NET = HERE / "weights.safetensors", "model.diffusion_model."
+NUMBERS, U_NET = Path(__file__).parent / "numbers.safetensors", "model.diffusion_model."
 CLOSE = 4e-6
 """Of the largest number: float32 on this machine against float32 on theirs."""
 
 
 @pytest.fixture(scope="module")
 def numbers() -> Mapping[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in read_safetensors(HERE / "numbers.safetensors").items()}
+    return {name: tensor.clone() for name, tensor in read_safetensors(NUMBERS).items()}
 
 
 @pytest.fixture(scope="module")
-def control() -> ControlNet:
-    return ControlNet.from_pretrained(WEIGHTS).eval()
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("golden") / "weights.safetensors", NUMBERS)
 
 
 @pytest.fixture(scope="module")
-def unet() -> Any:
-    tensors = {name.removeprefix(U_NET): tensor for name, tensor in read_safetensors(WEIGHTS).items() if name.startswith(U_NET)}
+def control(weights: Path) -> ControlNet:
+    return ControlNet.from_pretrained(weights).eval()
+
+
+@pytest.fixture(scope="module")
+def unet(weights: Path) -> Any:
+    tensors = {name.removeprefix(U_NET): tensor for name, tensor in read_safetensors(weights).items() if name.startswith(U_NET)}
     shape = UNetShape.of_original({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     return build_unet(unet_config(shape), unet_table(shape).to_ours(tensors, "the U-Net"), torch.float32)
 

@@ -12,6 +12,7 @@ only when those have changed. One core of an Intel Xeon takes about half an hour
 import argparse
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,19 @@ from experiments.paper.rows import PAGES, Rows, begin, write_page
 from experiments.paper.scenes import draw, load_scenes, open_tiny, read_maps, true_pictures
 from PIL import Image
 
-from zeroconv import ControlPipeline, conditions
+from zeroconv import ControlNet, ControlPipeline, conditions
 from zeroconv.checkpoints.hub.resolve import resolve
 from zeroconv.evaluation import bootstrap_mean, bootstrap_share
 from zeroconv.metrics.bootstrap import Interval
 
-CONTROLS = ("canny", "depth", "segmentation", "pose", "scribble", "soft-edge", "normal", "lineart")
-WEIGHTINGS = ("uniform", "condition-only")
+CONTROLS = ("canny", "depth", "segmentation", "pose", "scribble", "soft-edge", "normal", "lineart", "lines")
+LENT = {"lines": "canny"}
+"""Conditions that the package has no network of their own for: which one follows their maps."""
+WEIGHTINGS = BOTH, ALONE = "uniform", "condition-only"
 GUIDANCE = 4.0
 TRUTH, WITHOUT = "reconstruction", "no control"
 NAMES = ("control", "setting", "scenes", "steps", "weights")
+SHORTLY = "in short"
 SHORT = {"depth": "depth δ1", "normal": "normals met", "pose": "PCK@0.05"}
 """Measures whose whole name is too long for a table."""
 SCRIPT = "experiments.tiny.controls"
@@ -58,7 +62,8 @@ def fill(args: argparse.Namespace, rows: Rows, pipeline: ControlPipeline) -> Non
         if not missing:
             continue
         scenes = load_scenes(args.scenes, name)
-        maps, prompts = read_maps(pipeline, scenes, name), [scenes[i].caption for i in range(len(scenes))]
+        maps = read_maps(pipeline, scenes, name, network=lent_network(name, pipeline))
+        prompts = [scenes[i].caption for i in range(len(scenes))]
         for setting in missing:
             if setting == TRUTH:
                 images = true_pictures(pipeline, scenes)
@@ -71,9 +76,18 @@ def fill(args: argparse.Namespace, rows: Rows, pipeline: ControlPipeline) -> Non
             print(f"tiny-{name}, {setting}: measured", flush=True)
 
 
+def lent_network(condition: str, pipeline: ControlPipeline) -> ControlNet | None:
+    """Another condition's network, judged by this condition's measure; None where the condition has its own."""
+    if condition not in LENT:
+        return None
+    network = ControlNet.from_pretrained(f"tiny-{LENT[condition]}", unet=pipeline.base.unet)
+    network.config = replace(network.config, condition=condition, extract={})
+    return network
+
+
 def shared_names(args: argparse.Namespace, condition: str) -> dict[str, Any]:
     """What names all rows of a ControlNet."""
-    weights = digest(resolve("tiny", "base"), resolve(f"tiny-{condition}", "ControlNet"))
+    weights = digest(resolve("tiny", "base"), resolve(f"tiny-{LENT.get(condition, condition)}", "ControlNet"))
     return {"control": condition, "scenes": args.scenes, "steps": args.steps, "weights": weights}
 
 
@@ -89,22 +103,29 @@ def percent(share: Interval | None) -> str:
 
 
 def tables(args: argparse.Namespace, rows: Rows) -> dict[str, list[str]]:
-    """A table for each weighting: with the map on both sides of guidance, and on the conditional one alone."""
+    """Both weightings in short, and a table of each: the map on both sides of guidance, and on the conditional one alone."""
     lines = {
         weighting: ["| ControlNet | measure | pictures | with | without | best possible | gap closed |", "|---" * 7 + "|"]
         for weighting in WEIGHTINGS
     }
+    lines[SHORTLY] = [
+        "| ControlNet | measure | without | with | best possible | gap closed | with `condition-only` |",
+        "|---" * 7 + "|",
+    ]
     for name in args.controls:
         shared = shared_names(args, name)
         found = {setting: rows.find(**shared, setting=setting) for setting in (TRUTH, WITHOUT, *WEIGHTINGS)}
         columns = {setting: row["fidelity"] for setting, row in found.items() if row is not None}
         kept = [i for i in range(args.scenes) if all(column[i] is not None for column in columns.values())]
         values = {setting: [column[i] for i in kept] for setting, column in columns.items()}
-        for weighting in WEIGHTINGS:
+        names = [f"`tiny-{LENT[name]}`, {name}" if name in LENT else f"`tiny-{name}`"]
+        names.append(SHORT.get(name, conditions.get(name).metric))
+        shares = [percent(bootstrap_share(values[weighting], values[WITHOUT], values[TRUTH])) for weighting in WEIGHTINGS]
+        for weighting, share in zip(WEIGHTINGS, shares, strict=True):
             means = [number(bootstrap_mean(values[setting])) for setting in (weighting, WITHOUT, TRUTH)]
-            share = bootstrap_share(values[weighting], values[WITHOUT], values[TRUTH])
-            cells = [f"`tiny-{name}`", SHORT.get(name, conditions.get(name).metric), str(len(kept)), *means, percent(share)]
-            lines[weighting].append(f"| {' | '.join(cells)} |")
+            lines[weighting].append(f"| {' | '.join([*names, str(len(kept)), *means, share])} |")
+        bare = [number(bootstrap_mean(values[setting])).partition(" ")[0] for setting in (WITHOUT, BOTH, TRUTH)]
+        lines[SHORTLY].append(f"| {' | '.join([*names, *bare, *shares])} |")
     return lines
 
 
@@ -120,10 +141,17 @@ def main(words: Sequence[str] | None = None) -> None:
     fill(args, rows, open_tiny())
     found, made = tables(args, rows), max(str(row["date"]) for row in rows.rows.values())
     how = f"{args.scenes} held-out scenes, {args.steps} steps, guidance {GUIDANCE:g}; measured by {made}."
+    first = [
+        "",
+        "With the map on both sides of guidance (`--weighting uniform`, the default of the library):",
+        "",
+    ]
     second = ["", "With the map on the conditional side of guidance alone (`--weighting condition-only`):", ""]
-    write_page(args.page, HEAD, SCRIPT, [how, "", *found["uniform"], *second, *found["condition-only"]])
+    write_page(
+        args.page, HEAD, SCRIPT, [how, "", *found[SHORTLY], *first, *found["uniform"], *second, *found["condition-only"]]
+    )
     if args.page == PAGE:
-        write_page(README, "", SCRIPT, found["uniform"])
+        write_page(README, "", SCRIPT, found[SHORTLY])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Layers whose weights never change: packed once in the order in which oneDNN reads them."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form, made_by_intel
 
 __all__ = [
     "Layer",
@@ -51,13 +52,6 @@ def should_pack(weight: Tensor) -> bool:
     return weight.dtype != torch.float32 or (weight.numel() > SMALL and not made_by_intel())
 
 
-@cache
-def made_by_intel() -> bool:
-    """Whether the processor is one for which MKL was written; False where that cannot be told."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "Intel" in str(capabilities.get("cpu_name", ""))
-
-
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a module is exactly of a class, with nothing hung onto it: no adapter, no hook, no method of its own."""
     own = vars(module)
@@ -68,9 +62,11 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
 class PackedConvolution:
     """A convolution; its weights are packed when the first features come, for their size.
 
-    oneDNN chooses the order of the weights by the size of the features. Small weights are packed anew for other sizes. Large
-    ones stay as they are, for their order hardly depends on the size: where it does, they are brought into the other one
-    in each call.
+    Large ones of 3 × 3 weights are computed by Winograd's algorithm, or, where features are few, by one matrix product; what
+    that needs in place of the weights is made again when the size asks for another way. The others are oneDNN's, which
+    chooses the order of the weights by the size of the features. Small weights are packed anew for other sizes. Large ones
+    stay as they are, for their order hardly depends on the size: where it does, they are brought into the other one in each
+    call.
 
     Args:
         layer: a `Conv2d`.
@@ -82,9 +78,29 @@ class PackedConvolution:
         self.geometry: Sequence[Any] = [int(p) for p in layer.padding], list(layer.stride), list(layer.dilation), layer.groups
         self.packed: dict[torch.Size | None, Tensor] = {}
         self.is_large = layer.weight.numel() > LARGE
+        self.form: Form | None = None
+        self.by_form: Winograd | Gathered | None = None
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution of (B, C, h, w), with another bias (C',) if one is given."""
+        own = self.bias if bias is None else bias
+        form = find_form(self.weight, self.geometry, x.shape, self.form)
+        if form is None:
+            return self.plain(x, own)
+        if form is not self.form or self.by_form is None:
+            self.form = self.by_form = None  # the memory is free before the other takes it
+            self.form, self.by_form = form, self.make(form)
+        return self.by_form(x, own)
+
+    def make(self, form: Form) -> Winograd | Gathered:
+        """What computes the convolution in a form."""
+        weight, stride = self.ordered_weight(), self.geometry[1][0]
+        if form is GATHERED:
+            return Gathered(weight, stride)
+        return Winograd(weight, form, None if made_by_intel() else packed_product)
+
+    def plain(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution of (B, C, h, w) by oneDNN."""
         size = None if self.is_large else x.shape
         packed = self.packed.get(size)
         if packed is None:
@@ -92,9 +108,7 @@ class PackedConvolution:
             if len(self.packed) == SIZES:
                 del self.packed[next(iter(self.packed))]
             self.packed[size] = packed
-        padding, stride, dilation, groups = self.geometry
-        own = self.bias if bias is None else bias
-        return torch.ops.mkldnn._convolution_pointwise(x, packed, own, padding, stride, dilation, groups, "none", [], "")
+        return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *self.geometry, "none", [], "")
 
     def pack(self, size: torch.Size) -> Tensor:
         """The weights in the order for features of a size."""
@@ -105,6 +119,11 @@ class PackedConvolution:
     def ordered_weight(self) -> Tensor:
         """The weights as they are computed with, (C', C, k, k)."""
         return self.weight.contiguous()
+
+
+def packed_product(weight: Tensor) -> Layer:
+    """The product with a matrix (C', C), packed."""
+    return PackedLinear(weight, None)
 
 
 class PackedLinear:

@@ -15,7 +15,8 @@ __all__ = ["ALLOWED", "StepNumbers", "difference", "without_packing"]
 
 ALLOWED = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 """Largest relative difference of a plan from its network, by data type."""
-SIDE, TOKENS = 8, 8
+SIDE, TOKENS = 16, 8
+"""Latents along a side, of which the deepest features are 2 × 2; tokens of the text."""
 TEXT = 0.3
 """Spread of the random text, about that of real text states; with larger ones rounding grows in whatever order it is done."""
 

@@ -1,4 +1,4 @@
-"""The container is what the service needs: its files are there and sent, its command parses, its check tells life from death."""
+"""The container: its files are there, its command parses, its check tells life from death, its page says how to build it."""
 
 import json
 import re
@@ -18,9 +18,7 @@ from zeroconv.web.public_host import check_reach
 from zeroconv.web.token import read_token
 
 ROOT = Path(__file__).parent.parent
-STEPS = re.findall(
-    r"^([A-Z]+) +(.*)$", (ROOT / "Containerfile").read_text("utf-8").replace("\\\n", " "), flags=re.MULTILINE
-)
+STEPS = re.findall(r"^([A-Z]+) +(.*)$", (ROOT / "Containerfile").read_text("utf-8").replace("\\\n", " "), flags=re.MULTILINE)
 PORT = 7860
 
 

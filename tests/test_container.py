@@ -55,7 +55,7 @@ def test_its_check_tells_life_from_death_whatever_proxy_is_named(
     status: int | None, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self.send_response(status or 500 if self.path == "/health" else 404)
             self.end_headers()
 

@@ -67,7 +67,7 @@ def test_its_check_tells_life_from_death_whatever_proxy_is_named(
     _, python, code_of_check = json.loads(steps("HEALTHCHECK")[0].partition(" CMD ")[2])
     assert str(PORT) in code_of_check
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, daemon=True)  # a failure must not wait for it
         thread.start()
         if status is None:
             server.shutdown()

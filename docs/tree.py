@@ -38,6 +38,7 @@ FOLDERS = {
 FILES = {
     "Makefile": "`make demo`, `make test`, `make check`",
     "Containerfile": "The page and the service in a container",
+    ".dockerignore": "What the Containerfile copies, and nothing else",
     "pyproject.toml": "The package, its dependencies, and the settings of ruff, pyright and pytest",
     "constraints.txt": "The versions that `make` installs",
     ".ci/run": "What a merge must pass",
@@ -81,7 +82,8 @@ def line(path: Path, depth: int) -> str:
 
 def tree() -> str:
     """The whole tree as a block of Markdown."""
-    root = [ROOT / name for name in ("Makefile", "Containerfile", "pyproject.toml", "constraints.txt", "LICENSE")]
+    first = ("Makefile", "Containerfile", ".dockerignore", "pyproject.toml", "constraints.txt", "LICENSE")
+    root = [ROOT / name for name in first]
     root += sorted(ROOT.glob("*.md"))
     written = [line(path, 0) for path in root]
     written += [f"{'.ci/run':{WIDTH}}{FILES['.ci/run']}"]

@@ -15,13 +15,24 @@ from functools import cache
 
 from zeroconv.checkpoints.formats.controlnet_hints import split_condition
 from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
+from zeroconv.checkpoints.formats.controlnet_union import UNION_CONDITIONS
 from zeroconv.checkpoints.hub.resolve import resolve
 from zeroconv.control.weighting import DECAY, Weighting
 from zeroconv.errors import InputError
 from zeroconv.generation.request import ResizeMode
 from zeroconv.web.compatible.automatic1111.bodies import UnitBody
 
-__all__ = ["PROMPT", "control_mode", "decaying", "resize_mode", "their_names", "unit_field", "weighting"]
+__all__ = [
+    "PROMPT",
+    "UNION_TYPES",
+    "control_mode",
+    "decaying",
+    "resize_mode",
+    "their_names",
+    "union_control_type",
+    "unit_field",
+    "weighting",
+]
 
 RESIZE_MODES: dict[str, ResizeMode] = {
     "just resize": "stretch", "0": "stretch", "crop and resize": "crop", "1": "crop", "resize and fill": "fill", "2": "fill",
@@ -34,6 +45,8 @@ UNIT_NAMES = {
     "scale": "weight", "start": "guidance_start", "end": "guidance_end", "network": "model", "condition": "image",
     "mask": "effective_region_mask", "extract": "module",
 }  # fmt: skip
+UNION_TYPES = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Segmentation", "Tile", "Inpaint")
+"""The control types of a ControlNet-Union by the extension's names, in the order of `UNION_CONDITIONS`."""
 RELEASED = {"sdxl": 10}
 """Connections of a family's ControlNets; 13 of the others."""
 
@@ -98,6 +111,20 @@ def weighting(units: Mapping[str, UnitBody]) -> Weighting:
             field=f"{next(iter(units))}.control_mode",
         )
     return "decay"
+
+
+def union_control_type(unit: UnitBody) -> tuple[str, ...]:
+    """The conditions of the control type that a unit names, in any capitals and spaces; none if it names none.
+
+    Raises:
+        InputError: for an unknown word.
+    """
+    word = (unit.union_control_type or "Unknown").lower().replace(" ", "").replace("_", "")
+    known = {name.lower().replace(" ", ""): kinds for name, kinds in zip(UNION_TYPES, UNION_CONDITIONS, strict=True)}
+    if word != "unknown" and word not in known:
+        said = f"union_control_type is {unit.union_control_type!r:.40}; expected Unknown or one of {', '.join(UNION_TYPES)}"
+        raise InputError(said, field="union_control_type")
+    return known.get(word, ())
 
 
 @cache

@@ -29,7 +29,7 @@ from zeroconv.web.compatible.automatic1111.units import find_network, is_on, rea
 from zeroconv.web.compatible.openai.bodies import read_request
 from zeroconv.web.compatible.surfaces import compatible_body
 
-KNOWN = Catalogue((BaseEntry("tiny", 128, 128, "sd15"),), (), "cpu", "float32")
+KNOWN = Catalogue((BaseEntry("tiny", 128, 128, "sd15", 13),), (), "cpu", "float32")
 
 
 def test_every_listed_sampler_and_scheduler_is_read() -> None:
@@ -65,7 +65,7 @@ def test_units_agree_on_what_is_more_important() -> None:
     assert read(2, "ControlNet is more important") == "decay" and read() == "uniform"
     with pytest.raises(InputError, match="for all or none"):
         read("Balanced", 2)
-    weights = decaying("tiny-canny", "sd15")
+    weights = decaying(13)
     assert weights[-1] == 1 and all(a / b == pytest.approx(0.825) for a, b in pairwise(weights))
 
 

@@ -9,14 +9,10 @@
 Source: `soft_injection` and `cfg_injection` in `scripts/hook.py` of Mikubill/sd-webui-controlnet.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
 
-from zeroconv.checkpoints.formats.controlnet_hints import split_condition
-from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
 from zeroconv.checkpoints.formats.controlnet_union import UNION_CONDITIONS
-from zeroconv.checkpoints.hub.resolve import resolve
 from zeroconv.control.weighting import DECAY, Weighting
 from zeroconv.errors import InputError
 from zeroconv.generation.request import ResizeMode
@@ -47,8 +43,6 @@ UNIT_NAMES = {
 }  # fmt: skip
 UNION_TYPES = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Segmentation", "Tile", "Inpaint")
 """The control types of a ControlNet-Union by the extension's names, in the order of `UNION_CONDITIONS`."""
-RELEASED = {"sdxl": 10}
-"""Connections of a family's ControlNets; 13 of the others."""
 
 
 @contextmanager
@@ -127,13 +121,6 @@ def union_control_type(unit: UnitBody) -> tuple[str, ...]:
     return known.get(word, ())
 
 
-@cache
-def decaying(network: str, family: str) -> tuple[float, ...]:
-    """The weights 0.825 ** (n - 1 - i) of the connections of a network, shallow to deep."""
-    stored = read_stored_config(resolve(split_condition(network)[0], "ControlNet"))
-    count = RELEASED.get(family, 13)
-    if stored is not None:
-        blocks: int | Sequence[int] = stored.unet_settings.get("layers_per_block", 2)
-        levels = len(stored.unet_settings.get("block_out_channels", (0, 0, 0, 0)))
-        count = 1 + levels + (levels * blocks if isinstance(blocks, int) else sum(blocks))
-    return tuple(DECAY ** (count - 1 - index) for index in range(count))
+def decaying(connections: int) -> tuple[float, ...]:
+    """The weights 0.825 ** (n - 1 - i) of n connections, shallow to deep."""
+    return tuple(DECAY ** (connections - 1 - index) for index in range(connections))

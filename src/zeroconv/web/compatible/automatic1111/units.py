@@ -146,7 +146,7 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
             module = find_module(unit.module or "", "module")
             network = find_network(unit, module, networks, scene.base.name)
             picture = await read_source(unit, module, network, scene, service, http)
-            layers = decaying(network.name, scene.base.family) if control_mode(unit) == PROMPT else None
+            layers = decaying(scene.base.connections) if control_mode(unit) == PROMPT else None
             region = unit.effective_region_mask and read_picture(unit.effective_region_mask, "effective_region_mask")
             with their_names():
                 control = ControlRequest(

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from zeroconv.service.events import ENDS, EventLog, EventLogs
@@ -12,6 +11,7 @@ from zeroconv.service.failure import BusyError, Failure, MissingError
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import Job, JobStore
 from zeroconv.service.metrics import Metrics
+from zeroconv.service.progress import Progress
 from zeroconv.service.turns import Turns
 from zeroconv.service.wait_times import WaitTimes
 
@@ -22,27 +22,6 @@ RETRIED = {"code": "job.retried", "text": "the worker died over this job: it is 
 WORDS = {"running": "started"}
 """Events that say so, where they are not called as the state is."""
 INTERRUPTED = Failure("interrupted", "the server ended twice while this job ran")
-
-
-@dataclass
-class Progress:
-    """What is known of a job that has not ended, beside its row.
-
-    Attributes:
-        deadline: of `time.monotonic`.
-        cancel: tells the worker that runs it to stop; None while nobody runs it.
-        is_cancelled: whether it is not wanted any more.
-        step: denoising steps that are done, of all its pictures.
-        steps: in all.
-        messages: that were told.
-    """
-
-    deadline: float
-    cancel: Callable[[], None] | None = None
-    is_cancelled: bool = False
-    step: int = 0
-    steps: int = 0
-    messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 class JobBoard:

@@ -101,7 +101,9 @@ def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: st
     for index, name in enumerate(bases):
         with name_field(f"base.{index}"):
             opened[name] = StableDiffusion.from_pretrained(name, dtype=None)
-    entries = tuple(BaseEntry(name, base.size, base.size, base.family.key, count_connections(base.unet)) for name, base in opened.items())
+    entries = tuple(
+        BaseEntry(name, base.size, base.size, base.family.key, count_connections(base.unet)) for name, base in opened.items()
+    )
     found: list[ControlEntry] = []
     embedded = [name for name in embedded_names("ControlNet") if stored_base(name) in (None, *bases)]
     for index, name in enumerate(dict.fromkeys([*embedded, *controls])):

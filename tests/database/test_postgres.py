@@ -13,6 +13,7 @@ from tests.postgres import PASSWORD, PostgresServer
 from zeroconv.cli import main
 from zeroconv.database import RuleError, SQLiteDatabase, create_database, database_exists, open_database
 from zeroconv.database.address import read_address
+from zeroconv.database.interface import AwayError
 from zeroconv.errors import InputError
 from zeroconv.service.jobs import JobStore
 from zeroconv.service.schema import SERVICE
@@ -35,7 +36,10 @@ def test_what_cannot_be_used_is_said_in_one_line_without_the_password(
 ) -> None:
     assert "password authentication failed" in refused(f"postgresql://tester:{SECRET}@{postgres.public}")
     assert "no password supplied" in refused(f"postgresql://tester@{postgres.public}")
-    assert '"absent" does not exist' in refused(postgres.url.replace("/postgres", "/absent"))
+    absent = refused(postgres.url.replace("/postgres", "/absent"))
+    assert absent.endswith(': database "absent" does not exist: make it first, with createdb')
+    stranger = refused(postgres.url.replace("tester", "stranger"))
+    assert stranger.endswith(': role "stranger" does not exist: make it first, with createuser')
     assert "Connection refused" in refused(f"postgresql://a:{SECRET}@127.0.0.1:1/x")
     assert "there is no service's state" in refused(f"postgresql://tester:{ESCAPED}@{postgres.public}#none")
     for damaged in (f"a:%zz{SECRET}@h/x", f"a:{SECRET}@h:port/x", f"a:{SECRET}@h/x?nonsense={SECRET}"):
@@ -50,6 +54,29 @@ def test_what_cannot_be_used_is_said_in_one_line_without_the_password(
 def test_the_password_is_in_nothing_that_is_shown() -> None:
     address = read_address(f"postgresql://me:{SECRET}@h/x#one")
     assert SECRET not in repr(address) + str(address) + address.clean(f"a {SECRET}\nb") and address.clean("a\nb") == "a b"
+
+
+def test_a_server_that_stays_away_is_not_waited_for_each_time(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeroconv.database.postgres.PATIENCE", 0.5)
+    monkeypatch.setattr("zeroconv.database.postgres.BRIEF", 0.05)
+    database = create_database(f"{postgres.url}#away", SERVICE)
+    jobs = JobStore(database, "h")
+    postgres.stop()
+    with pytest.raises(AwayError):
+        jobs.counts()
+    begun = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(AwayError):
+            jobs.counts()
+        with pytest.raises(AwayError):
+            jobs.add("a", {})
+    assert time.monotonic() - begun < 3  # not three times the patience of what is begun again
+    postgres.start()
+    monkeypatch.setattr("zeroconv.database.postgres.BRIEF", 20)
+    assert jobs.add("a", {}).state == "queued" and jobs.counts() == {"queued": 1}
+    database.close()
 
 
 @pytest.mark.parametrize("option", ["database", "study"])

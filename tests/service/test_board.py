@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from zeroconv.database import create_database, database_exists, open_database
+from zeroconv.database.interface import AwayError
 from zeroconv.service.board import JobBoard
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import JobStore
 from zeroconv.service.pictures import PictureStore
+from zeroconv.service.runner import Runner
 from zeroconv.service.schema import SERVICE
 from zeroconv.service.service import declare_metrics
 from zeroconv.service.turns import Turns
@@ -75,6 +77,51 @@ def test_followers_learn_of_an_end_that_cannot_be_kept(board: Make, monkeypatch:
     with pytest.raises(OSError, match="no space"):
         made.end(name, "done")
     assert log.ended
+
+
+def fail_at_first(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, times: int) -> None:
+    """Have a method find the database away at first."""
+    method, tries = getattr(owner, name), list[int]()
+
+    def call(*args: Any) -> Any:
+        tries.append(1)
+        if len(tries) <= times:
+            raise AwayError("the database does not answer")
+        return method(*args)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+def test_a_job_waits_for_a_database_that_is_away(board: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = board()
+    runner = Runner(made, cast(Any, None))  # nothing here asks a worker
+    name = take_new(made)
+    log = made.follow(name)
+    fail_at_first(monkeypatch, made.gallery, "add", 2)
+    fail_at_first(monkeypatch, made.jobs, "end", 2)
+    runner.keep(name, lambda: made.note(name, "result", result(1)))
+    with pytest.raises(AwayError):
+        made.end(name, "done")
+    assert not log.ended and not made.is_unwanted(name) and made.describe(name)["state"] == "running"
+    runner.keep(name, lambda: made.end(name, "done"))
+    said = [event.data.get("code", event.name) for event in log.events]
+    assert said == ["queued", "started", "database.away", "result", "database.away", "done"]
+    assert made.jobs.get(name).state == "done" and len(made.gallery.find().pictures) == 1
+
+
+def test_a_cancellation_that_cannot_be_kept_changes_nothing(board: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = board()
+    name = take_new(made)
+    fail_at_first(monkeypatch, made.jobs, "get", 1)
+    with pytest.raises(AwayError):
+        made.cancel(name)
+    assert not made.is_unwanted(name)
+    assert made.cancel(name) == "cancelled" and made.is_unwanted(name)
+
+
+def take_new(made: JobBoard) -> str:
+    made.add("a", {})
+    return take(made)
 
 
 def result(number: int) -> dict[str, Any]:

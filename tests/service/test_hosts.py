@@ -41,6 +41,8 @@ def wait(service: Service, job: str, *states: str) -> str:
 def service(small: Small, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setattr("zeroconv.service.heartbeat.BEAT", 0.2)
     monkeypatch.setattr("zeroconv.service.heartbeat.SILENT", 3.0)
+    monkeypatch.setattr("zeroconv.database.postgres.PATIENCE", 0.5)
+    monkeypatch.setattr("zeroconv.database.interface.PATIENCE", 0.5)
     made = Service(replace(small.settings(), database=url))
     made.start()
     yield made
@@ -50,7 +52,7 @@ def service(small: Small, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_a_killed_host_leaves_its_jobs_to_another_which_does_them_once(
     service: Service, small: Small, url: str, postgres: PostgresServer
 ) -> None:
-    """A process of its own is sent two jobs and killed over the first; then the database is restarted under the other."""
+    """A process of its own is sent two jobs and killed over the first; then the database is away while another one ends."""
     code = (
         "import sys, time; from dataclasses import replace; from pathlib import Path\n"
         "from zeroconv.service import Service, ServiceSettings\n"
@@ -85,6 +87,13 @@ def test_a_killed_host_leaves_its_jobs_to_another_which_does_them_once(
     running = service.submit(request, "a").id
     wait(service, running, "running")
     postgres.stop()
+    log, end = service.board.follow(running), time.monotonic() + 60
+    while not any(event.data.get("code") == "database.away" for event in log.events):
+        assert not log.ended and time.monotonic() < end  # it goes on, and its picture waits for the database
+        time.sleep(0.02)
     postgres.start()
+    while not log.ended:
+        assert time.monotonic() < end + 60
+        time.sleep(0.02)
     assert wait(service, running, "done", "failed") == "done"
     assert service.jobs.get(running).attempts == 1 and service.is_ready

@@ -28,7 +28,7 @@ from zeroconv.service.requests import (
 from zeroconv.service.settings import Limits
 
 CATALOGUE = Catalogue(
-    (BaseEntry("tiny", 128, 128, "sd15"),),
+    (BaseEntry("tiny", 128, 128, "sd15", 13),),
     (ControlEntry("tiny-canny", "canny", ("tiny",)), ControlEntry("tiny-depth", "depth", ("tiny",))),
     "cpu",
     "float32",

@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 
 
 def make_runs(small: Small, folder: Path) -> Runs:
-    catalogue = Catalogue((BaseEntry(small.base, 64, 64, "sd15"),), (), "cpu", "float32")
+    catalogue = Catalogue((BaseEntry(small.base, 64, 64, "sd15", 13),), (), "cpu", "float32")
     return Runs(folder, {"photos": folder / "secret"}, ("cpu",), 1, lambda: catalogue)
 
 

@@ -16,6 +16,7 @@ from zeroconv.data_uri import encode_png
 from zeroconv.generation import BaseRequest, GenerationRequest, generate, open_base, save_images
 from zeroconv.service import BusyError, Service, ServiceError
 from zeroconv.service.pictures import PictureStore
+from zeroconv.service.process import WorkerProcess
 
 LONG = 900  # steps that take longer than any test
 
@@ -240,6 +241,20 @@ def test_a_job_beyond_its_deadline_and_a_full_queue(small: Small) -> None:
         assert found["error"]["code"] == "deadline"
     finally:
         service.stop(grace=0)
+
+
+def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise ConnectionResetError("what starts processes is gone")
+
+    process = WorkerProcess(str(tmp_path), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("multiprocessing.process.BaseProcess.start", fail)
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError):
+                process.start()
+            assert not process.is_alive()
+    process.close()
 
 
 def test_nothing_is_lost_when_the_service_ends(small: Small) -> None:

@@ -67,7 +67,7 @@ def test_webuiapi_makes_the_librarys_pictures(served: Served) -> None:
     wanted = served.library(controls=[control], num_images=2, weighting="decay", sampler="euler")
     assert [digest(image) for image in made.images[:2]] == wanted and made.info["all_seeds"] == [7, 8]
     softer = api.txt2img(**shared, seed=7, controlnet_units=[served.unit(control_mode=1)], alwayson_scripts={})
-    layers = decaying(served.small.control, "sd15")
+    layers = decaying(served.server.service.known().bases[0].connections)
     assert layers[-1] == 1 > layers[0]
     assert digest(softer.image) == served.library(controls=[{**control, "layers": layers}], sampler="euler")[0]
     other = api.txt2img(**shared, seed=7, controlnet_units=[served.unit(module="lineart_coarse")], alwayson_scripts={})

@@ -11,24 +11,25 @@ import pytest
 from PIL import Image
 
 from zeroconv import conditions
+from zeroconv.checkpoints.formats.controlnet_union import UNION_CONDITIONS
 from zeroconv.client import Client, ServerError
 from zeroconv.conditions.parameters import with_defaults
 from zeroconv.data_uri import encode_png
 from zeroconv.diffusion import SAMPLERS
 from zeroconv.errors import InputError
-from zeroconv.service.catalogue import BaseEntry, Catalogue
+from zeroconv.service.catalogue import BaseEntry, Catalogue, ControlEntry
 from zeroconv.service.requests import check_parameters
-from zeroconv.web.compatible.automatic1111.bodies import ImageToImageBody
+from zeroconv.web.compatible.automatic1111.bodies import ImageToImageBody, UnitBody
 from zeroconv.web.compatible.automatic1111.inpainting import Region, around, read_start
 from zeroconv.web.compatible.automatic1111.modules import MODULES
 from zeroconv.web.compatible.automatic1111.pictures import fill_hole
 from zeroconv.web.compatible.automatic1111.samplers import list_samplers, list_schedulers, read_sampler
-from zeroconv.web.compatible.automatic1111.unit_words import decaying, weighting
-from zeroconv.web.compatible.automatic1111.units import is_on, read_units
+from zeroconv.web.compatible.automatic1111.unit_words import UNION_TYPES, decaying, weighting
+from zeroconv.web.compatible.automatic1111.units import find_network, is_on, read_units
 from zeroconv.web.compatible.openai.bodies import read_request
 from zeroconv.web.compatible.surfaces import compatible_body
 
-KNOWN = Catalogue((BaseEntry("tiny", 128, 128, "sd15"),), (), "cpu", "float32")
+KNOWN = Catalogue((BaseEntry("tiny", 128, 128, "sd15", 13),), (), "cpu", "float32")
 
 
 def test_every_listed_sampler_and_scheduler_is_read() -> None:
@@ -64,8 +65,46 @@ def test_units_agree_on_what_is_more_important() -> None:
     assert read(2, "ControlNet is more important") == "decay" and read() == "uniform"
     with pytest.raises(InputError, match="for all or none"):
         read("Balanced", 2)
-    weights = decaying("tiny-canny", "sd15")
+    weights = decaying(13)
     assert weights[-1] == 1 and all(a / b == pytest.approx(0.825) for a, b in pairwise(weights))
+
+
+UNION = {f"union#{name}": ControlEntry(f"union#{name}", name, ("xl",)) for names in UNION_CONDITIONS for name in names}
+ALL = {**UNION, "edges": ControlEntry("edges", "canny", ("xl",))}
+
+
+def choose(model: str, module: str = "none", **fields: Any) -> str:
+    """The network that a unit means."""
+    unit = UnitBody.model_validate({"model": model, "module": module, **fields})
+    return find_network(unit, MODULES[module], ALL, "xl").name
+
+
+def test_a_control_type_says_which_condition_a_union_follows() -> None:
+    assert [choose("union [0a1b2c3d]", union_control_type=kind) for kind in UNION_TYPES] == [
+        f"union#{names[0]}" for names in UNION_CONDITIONS
+    ]
+    assert choose("union", "mlsd", union_control_type="hard_edge") == choose("union", "mlsd") == "union#lines"
+    assert choose("union", "canny", union_control_type="DEPTH") == "union#depth"  # the control type has the last word
+    for silent in ("Unknown", None):
+        assert choose("union", "openpose", union_control_type=silent) == "union#pose"
+    assert choose("union#depth", union_control_type="Depth") == "union#depth"
+    assert choose("edges", union_control_type="Hard Edge") == "edges"
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "field", "said"),
+    [
+        ("union", "Unknown", "model", "follows pose, depth, .* nothing says which; expected union_control_type"),
+        ("union", "Face", "union_control_type", "'Face'; expected Unknown or one of OpenPose, Depth, Soft Edge"),
+        ("union#pose", "Depth", "union_control_type", "'Depth', and model 'union#pose' follows pose; expected"),
+        ("edges", "Depth", "union_control_type", "follows canny"),
+        ("onion", "Depth", "model", "expected one of union#pose, "),
+    ],
+)
+def test_a_union_without_a_condition_is_refused(model: str, kind: str, field: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        choose(model, union_control_type=kind)
+    assert caught.value.field == field
 
 
 def test_scripts_that_ask_for_nothing_are_let_in() -> None:

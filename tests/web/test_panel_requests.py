@@ -220,3 +220,10 @@ def test_a_union_is_offered_condition_by_condition(browser: Browser, nets: Path)
             f"{nets / 'union'}#{name}" for name in ("pose", "depth")
         ]
         assert [one["condition"] for one in made["controls"]] == ["pose", "depth"]
+        assert page.locator(".control option").first.inner_text() == "union#pose"  # not the whole path
+        last = page.locator(".control").last
+        last.locator("summary").last.click()
+        last.locator("text=Weights per connection").click()
+        assert last.locator(".weights input").count() == 10  # of SDXL
+        visit.generate("another", steps=2)
+        assert latest(visit, 2)["request"]["controls"][1]["layers"] == [1] * 10

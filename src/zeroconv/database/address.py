@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroconv.errors import InputError
 
-__all__ = ["FIELD", "Address", "read_address"]
+__all__ = ["EXPECTED", "FIELD", "Address", "read_address"]
 
 FIELD = "database"
 """What named the address."""

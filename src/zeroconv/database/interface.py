@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-__all__ = ["Change", "Database", "Row", "RuleError", "Schema", "retried"]
+__all__ = ["AwayError", "Change", "Database", "Row", "RuleError", "Schema", "retried"]
 
 PATIENCE = 20.0  # seconds in which what was interrupted is begun again
 Given = ParamSpec("Given")
@@ -33,6 +33,10 @@ class Schema:
     version: int
     tables: str
     upgrades: Mapping[int, str] = field(default_factory=dict[int, str])
+
+
+class AwayError(ConnectionError):
+    """The database does not answer, and has been waited for."""
 
 
 class RuleError(Exception):
@@ -147,6 +151,8 @@ def retried(method: Callable[Given, Found]) -> Callable[Given, Found]:
         while True:
             try:
                 return method(*args, **kwargs)
+            except AwayError:
+                raise
             except ConnectionError:
                 if time.monotonic() > end:
                     raise

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zeroconv.database.address import FIELD, Address
 from zeroconv.database.dialect import PostgresRow, bind, make_row, translate, translate_tables
-from zeroconv.database.interface import Change, RuleError, Schema
+from zeroconv.database.interface import AwayError, Change, RuleError, Schema
 from zeroconv.database.postgres_tables import address_of, advance_numbers, check_state, first_connection, space_of, state
 from zeroconv.errors import InputError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresDatabase"]
 
 PATIENCE = 20.0  # seconds that something waits for a connection, or for the change of another process
+BRIEF = 1.0  # seconds that it waits where the server has been away for longer than that, so that every answer is soon
 RECONNECTING = 5.0  # seconds of tries, which follow each other ever more slowly, before they are begun anew
 CONNECTIONS = 8  # of a process
 LOST = ("08", "57P")
@@ -54,7 +55,8 @@ class PostgresDatabase:
 
     def __init__(self, url: str, schema: Schema) -> None:
         self.schema, self.address = schema, address_of(url)
-        self.space, self.is_lost, self.lock = space_of(self.address, schema), False, threading.Lock()
+        self.space, self.lock = space_of(self.address, schema), threading.Lock()
+        self.lost_at: float | None = None  # of `time.monotonic`
         with first_connection(self.address) as connection:
             found = state(connection, self.space)
             if found is None:
@@ -123,6 +125,8 @@ class PostgresDatabase:
             try:
                 with self.connection() as connection:
                     return connection.execute(translate(query), bind(values)).fetchall()
+            except AwayError:
+                raise
             except ConnectionError:
                 if time.monotonic() > end:
                     raise
@@ -151,7 +155,8 @@ class PostgresDatabase:
         """A connection that works, once there is one; the library's errors as those of files.
 
         Raises:
-            ConnectionError: there is none in time, or it was lost in the middle.
+            AwayError: there is none in time.
+            ConnectionError: it was lost in the middle.
             OSError: something cannot be done.
             RuleError: a rule of the tables was broken.
         """
@@ -159,7 +164,7 @@ class PostgresDatabase:
         from psycopg_pool import PoolTimeout
 
         try:
-            with self.pool.connection() as connection:
+            with self.pool.connection(self.patience()) as connection:
                 self.note_found()
                 try:
                     yield connection
@@ -172,7 +177,7 @@ class PostgresDatabase:
             raise RuleError(self.address.clean(error)) from None
         except PoolTimeout:
             self.note_lost("no answer")
-            raise ConnectionError(f"{self.address} does not answer") from None
+            raise AwayError(f"{self.address} does not answer") from None
         except Error as error:
             raise OSError(f"cannot use {self.address}: {self.address.clean(error)}") from None
 
@@ -191,17 +196,22 @@ class PostgresDatabase:
             self.note_lost(error)
             raise
 
+    def patience(self) -> float:
+        """Seconds to wait for a connection: what is left of `PATIENCE` where the server is away already."""
+        lost_at = self.lost_at
+        return PATIENCE if lost_at is None else max(BRIEF, lost_at + PATIENCE - time.monotonic())
+
     def note_lost(self, why: object) -> None:
         """Say once that the server does not answer."""
         with self.lock:
-            is_news, self.is_lost = not self.is_lost, True
+            is_news, self.lost_at = self.lost_at is None, self.lost_at or time.monotonic()
         if is_news:
             LOG.warning("%s does not answer, and is tried again: %s", self.address, self.address.clean(why))
 
     def note_found(self) -> None:
         """Say once that it does again."""
         with self.lock:
-            is_news, self.is_lost = self.is_lost, False
+            is_news, self.lost_at = self.lost_at is not None, None
         if is_news:
             LOG.warning("%s answers again", self.address)
 

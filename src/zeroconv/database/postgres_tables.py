@@ -1,10 +1,11 @@
 """What stands on a PostgreSQL server: whether it can be used, and which tables are there, of which version."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from zeroconv.database.address import FIELD, Address, read_address
+from zeroconv.database.address import EXPECTED, FIELD, Address, read_address
 from zeroconv.database.dialect import make_row, translate_tables
 from zeroconv.database.interface import Schema
 from zeroconv.errors import InputError
@@ -19,8 +20,13 @@ OLDEST = 130000  # 13.0
 HINTS = {
     "password authentication failed": "give the right one in the address, as PGPASSWORD, or in ~/.pgpass",
     "no password supplied": "give it in the address, as PGPASSWORD, or in ~/.pgpass",
-    "does not exist": "make it first, with createdb or createuser",
+    'database "': "make it first, with createdb",
+    'role "': "make it first, with createuser",
+    "connection option": EXPECTED,
+    "resolve host": "is that its name?",
 }
+MARKS = re.compile(r"FATAL: |fe_sendauth: |connection is bad: |\[Errno -?\d+\] ")
+"""What the library says before its reasons, which helps nobody."""
 
 
 def address_of(url: str) -> Address:
@@ -56,6 +62,7 @@ def first_connection(address: Address) -> Generator["Connection[Any]"]:
         connection = connect(**address.settings, autocommit=True, row_factory=make_row)  # pyright: ignore[reportArgumentType]
     except (OperationalError, DamagedError, UnicodeError) as error:
         said = address.clean(error).rpartition("failed: ")[2].partition(" Is the server running")[0]
+        said = MARKS.sub("", said).strip()
         hint = next((hint for sign, hint in HINTS.items() if sign in str(error)), "is it running, and is that its address?")
         raise InputError(f"cannot use {address}: {said}", field=FIELD, hint=hint) from None
     with connection:

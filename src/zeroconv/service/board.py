@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from zeroconv.service.events import ENDS, EventLog, EventLogs
@@ -12,6 +11,7 @@ from zeroconv.service.failure import BusyError, Failure, MissingError
 from zeroconv.service.gallery import Gallery
 from zeroconv.service.jobs import Job, JobStore
 from zeroconv.service.metrics import Metrics
+from zeroconv.service.progress import Progress
 from zeroconv.service.turns import Turns
 from zeroconv.service.wait_times import WaitTimes
 
@@ -22,27 +22,6 @@ RETRIED = {"code": "job.retried", "text": "the worker died over this job: it is 
 WORDS = {"running": "started"}
 """Events that say so, where they are not called as the state is."""
 INTERRUPTED = Failure("interrupted", "the server ended twice while this job ran")
-
-
-@dataclass
-class Progress:
-    """What is known of a job that has not ended, beside its row.
-
-    Attributes:
-        deadline: of `time.monotonic`.
-        cancel: tells the worker that runs it to stop; None while nobody runs it.
-        is_cancelled: whether it is not wanted any more.
-        step: denoising steps that are done, of all its pictures.
-        steps: in all.
-        messages: that were told.
-    """
-
-    deadline: float
-    cancel: Callable[[], None] | None = None
-    is_cancelled: bool = False
-    step: int = 0
-    steps: int = 0
-    messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 class JobBoard:
@@ -156,7 +135,7 @@ class JobBoard:
         elif event == "message":
             progress.messages.append(data)
         elif event == "result":
-            request = data.pop("request")
+            request, data = data["request"], {name: value for name, value in data.items() if name != "request"}
             if not self.gallery.add(job, data, request):
                 self.let_go(job)
                 return
@@ -171,22 +150,38 @@ class JobBoard:
             state: "done", "failed" or "cancelled".
             error: why it failed.
             seconds: that it ran.
+
+        Raises:
+            ConnectionError: the database is away; nothing has changed.
+            OSError: that cannot be kept, and all the same it has ended.
         """
         with self.lock:
             progress = self.live.pop(job, None)
             if progress is not None and not progress.is_cancelled:
-                self.close(job, state, progress.messages, error)
+                try:
+                    self.close(job, state, progress.messages, error)
+                except ConnectionError:
+                    self.live[job] = progress
+                    raise
         if state == "done" and seconds is not None:
             self.times.note(seconds)
             self.metrics.observe("zeroconv_job_seconds", seconds)
 
     def close(self, job: str, state: str, messages: list[dict[str, Any]], error: Failure | None = None) -> None:
-        """Note the end of a job, and tell whoever follows it, even where the end cannot be kept."""
+        """Note the end of a job, and tell whoever follows it, even where a full disk does not keep the end."""
         try:
             self.jobs.end(job, state, messages, error)
-        finally:
-            self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
-            self.metrics.count("zeroconv_jobs_total", state=state)
+        except ConnectionError:  # it is kept later, and told then
+            raise
+        except Exception:
+            self.tell_end(job, state, error)
+            raise
+        self.tell_end(job, state, error)
+
+    def tell_end(self, job: str, state: str, error: Failure | None) -> None:
+        """Tell whoever follows a job that it has ended."""
+        self.logs.open(job).add(state, {} if error is None else {"error": error.to_json()})
+        self.metrics.count("zeroconv_jobs_total", state=state)
 
     def retry(self, job: Job) -> None:
         """A job whose worker died waits again, before all others."""
@@ -216,7 +211,9 @@ class JobBoard:
 
         Raises:
             MissingError: there is none.
+            ConnectionError: the database is away; the job goes on.
         """
+        self.jobs.get(name)  # before anything changes: a cancelled job whose row cannot say so would be begun anew
         with self.lock:
             progress = self.live.get(name)
             if progress is not None:

@@ -25,12 +25,14 @@ class BaseEntry:
         width: of its pictures, in pixels.
         height: the same.
         family: "sd15", "sd21" or "sdxl".
+        connections: between a ControlNet and it, the middle's too; 13 of Stable Diffusion, 10 of SDXL.
     """
 
     name: str
     width: int
     height: int
     family: str
+    connections: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def read_catalogue(bases: tuple[str, ...], controls: tuple[str, ...], device: st
     for index, name in enumerate(bases):
         with name_field(f"base.{index}"):
             opened[name] = StableDiffusion.from_pretrained(name, dtype=None)
-    entries = tuple(BaseEntry(name, base.size, base.size, base.family.key) for name, base in opened.items())
+    entries = tuple(
+        BaseEntry(name, base.size, base.size, base.family.key, count_connections(base.unet)) for name, base in opened.items()
+    )
     found: list[ControlEntry] = []
     embedded = [name for name in embedded_names("ControlNet") if stored_base(name) in (None, *bases)]
     for index, name in enumerate(dict.fromkeys([*embedded, *controls])):
@@ -128,6 +132,11 @@ def describe_network(name: str, network: ControlNet, bases: tuple[str, ...]) -> 
     if union is None or split_condition(name)[1] is not None:
         return [ControlEntry(name, network.config.condition, bases, extract)]
     return [ControlEntry(f"{name}#{condition}", condition, bases, extract) for condition in union_conditions(union)]
+
+
+def count_connections(unet: Any) -> int:
+    """The skip connections of a U-Net, and its middle block: 13 of Stable Diffusion, 10 of SDXL."""
+    return 2 + sum(len(block.resnets) + (block.downsamplers is not None) for block in unet.down_blocks)
 
 
 def stored_base(name: str) -> str | None:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -99,11 +99,11 @@ class WorkerProcess:
         self.close()
         made = context()
         ours, theirs = made.Pipe()
-        self.process = made.Process(target=enter, args=(theirs, *self.arguments), daemon=True)
-        with offline():
-            self.process.start()
-        theirs.close()
+        process = made.Process(target=enter, args=(theirs, *self.arguments), daemon=True)
         self.connection = ours
+        with offline(), closing(theirs):
+            process.start()
+        self.process = process  # one that was never started cannot be ended
         return int(receive(ours)["data"]["pid"])
 
     def send(self, message: dict[str, Any]) -> None:

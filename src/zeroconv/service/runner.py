@@ -2,8 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from zeroconv.service.board import ATTEMPTS, JobBoard
 from zeroconv.service.failure import Failure
@@ -15,6 +16,8 @@ GONE = (EOFError, OSError)
 POLL = 0.1  # seconds between looks at the clock
 PATIENCE = 20.0  # seconds in which a worker must have let go of a job that is not wanted
 PAUSES = (0.0, 0.5, 2.0, 5.0)  # seconds before a worker that died at once is started again
+Noted = TypeVar("Noted")
+AWAY = {"code": "database.away", "text": "the database does not answer: this job goes on when it does", "level": "warning"}
 DIED = Failure("worker-died", "the worker died over this job, twice", hint="try again with less at once")
 
 
@@ -67,6 +70,8 @@ class Runner:
             if self.job is not None:
                 try:
                     self.follow(self.job)
+                except ConnectionError:  # the service stops while the database is away: the next one runs the job
+                    self.process.kill()
                 except Exception as error:  # of the store, such as a full disk: the next job may do better
                     self.process.kill()
                     said = f"the server cannot keep the job: {type(error).__name__}"
@@ -82,7 +87,7 @@ class Runner:
         Raises:
             OSError: that cannot be kept.
         """
-        begun = self.board.begin(job, lambda: self.cancel(job))
+        begun = self.keep(job, lambda: self.board.begin(job, lambda: self.cancel(job)))
         if begun is None:
             return
         attempts = begun.attempts
@@ -92,13 +97,32 @@ class Runner:
         except GONE:
             self.relaunch()
             if self.board.is_unwanted(job):
-                self.board.end(job, "cancelled")
+                self.keep(job, lambda: self.board.end(job, "cancelled"))
             elif attempts < ATTEMPTS:
-                self.board.retry(begun)
+                self.keep(job, lambda: self.board.retry(begun))
             else:
-                self.board.end(job, "failed", DIED)
+                self.keep(job, lambda: self.board.end(job, "failed", DIED))
             return
-        self.finish(job, end, attempts)
+        self.keep(job, lambda: self.finish(job, end, attempts))
+
+    def keep(self, job: str, note: Callable[[], Noted]) -> Noted:
+        """What noting something of a job gives. A database that is away is waited for, however long, and that is said once.
+
+        Raises:
+            ConnectionError: the service stops before it answers.
+            OSError: it cannot be kept.
+        """
+        is_told = False
+        while True:
+            try:
+                return note()
+            except ConnectionError:
+                if self.board.turns.closed:
+                    raise
+                if not is_told and not self.board.is_unwanted(job):
+                    self.board.note(job, "message", AWAY)
+                is_told = True
+                time.sleep(POLL)
 
     def listen(self, job: str) -> dict[str, Any]:
         """Pass on what the worker says, until it is done.
@@ -118,7 +142,7 @@ class Runner:
                 if message["event"] in ("done", "failed", "cancelled"):
                     return {**message, "late": late, "seconds": now - begun}
                 if not self.board.is_unwanted(job):
-                    self.board.note(job, message["event"], message["data"])
+                    self.keep(job, lambda event=message["event"], data=message["data"]: self.board.note(job, event, data))
             if told == float("inf"):
                 late = self.board.is_late(job)
                 if late or now > self.board.stop_at or self.board.is_unwanted(job):

@@ -16,6 +16,7 @@ STATUSES = {
     "busy": 429, "missing": 404, "unavailable": 503, "worker-died": 503, "deadline": 504, "storage": 503,
     "out-of-memory": 503, "internal": 500, "conflict": 409, "not-finite": 422, "input": 422,
 }  # fmt: skip
+AWAY = "try again soon; what was asked for before is done when it answers"
 UNEXPECTED = "unexpected {}: whoever runs the server finds more in its log"
 
 
@@ -50,7 +51,7 @@ def add_handlers(app: "FastAPI") -> None:
 
     def handle_disk(_: "Request", error: Any) -> "Response":
         if isinstance(error, ConnectionError):  # said once, where it was lost
-            return respond(Failure("storage", "the database does not answer now"), 503, {"Retry-After": "5"})
+            return respond(Failure("storage", "the database does not answer now", hint=AWAY), 503, {"Retry-After": "5"})
         logging.getLogger("zeroconv.web").error("storage", exc_info=error)
         said = f"the server cannot read or write its files: {error.strerror or type(error).__name__}"
         return respond(Failure("storage", said), 503, {"Retry-After": "5"})

@@ -55,6 +55,7 @@ class UnitBody(Loose):
         control_mode: by name or number.
         pixel_perfect: whether the preprocessor sees the picture at the size of the result.
         save_detected_map: whether the answer has the map too.
+        union_control_type: of a ControlNet-Union, which of its conditions it follows; "Unknown" says nothing.
     """
 
     enabled: bool = True
@@ -73,6 +74,7 @@ class UnitBody(Loose):
     control_mode: str | int = "Balanced"
     pixel_perfect: bool = False
     save_detected_map: bool = True
+    union_control_type: str | None = "Unknown"
 
 
 class TextToImageBody(Loose):

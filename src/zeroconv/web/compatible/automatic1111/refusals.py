@@ -36,7 +36,7 @@ IDLE_OPTIONS: Idle = {
 KNOWN_OPTIONS = ("sd_model_checkpoint", *IDLE_OPTIONS)
 IDLE_UNIT: Idle = {
     "guess_mode": (False, None), "guessmode": (False, None), "advanced_weighting": (None, []), "batch_images": ("", [], None),
-    "ipadapter_input": ([], None), "pulid_mode": (None, "Fidelity"), "union_control_type": (None, "Unknown"),
+    "ipadapter_input": ([], None), "pulid_mode": (None, "Fidelity"),
     "input_mode": (None, "simple"), "batch_modifiers": ([], None),
 }  # fmt: skip
 """By field of a unit the same."""

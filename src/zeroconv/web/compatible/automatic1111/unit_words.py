@@ -9,19 +9,26 @@
 Source: `soft_injection` and `cfg_injection` in `scripts/hook.py` of Mikubill/sd-webui-controlnet.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import cache
 
-from zeroconv.checkpoints.formats.controlnet_hints import split_condition
-from zeroconv.checkpoints.formats.controlnet_settings import read_stored_config
-from zeroconv.checkpoints.hub.resolve import resolve
+from zeroconv.checkpoints.formats.controlnet_union import UNION_CONDITIONS
 from zeroconv.control.weighting import DECAY, Weighting
 from zeroconv.errors import InputError
 from zeroconv.generation.request import ResizeMode
 from zeroconv.web.compatible.automatic1111.bodies import UnitBody
 
-__all__ = ["PROMPT", "control_mode", "decaying", "resize_mode", "their_names", "unit_field", "weighting"]
+__all__ = [
+    "PROMPT",
+    "UNION_TYPES",
+    "control_mode",
+    "decaying",
+    "resize_mode",
+    "their_names",
+    "union_control_type",
+    "unit_field",
+    "weighting",
+]
 
 RESIZE_MODES: dict[str, ResizeMode] = {
     "just resize": "stretch", "0": "stretch", "crop and resize": "crop", "1": "crop", "resize and fill": "fill", "2": "fill",
@@ -34,8 +41,8 @@ UNIT_NAMES = {
     "scale": "weight", "start": "guidance_start", "end": "guidance_end", "network": "model", "condition": "image",
     "mask": "effective_region_mask", "extract": "module",
 }  # fmt: skip
-RELEASED = {"sdxl": 10}
-"""Connections of a family's ControlNets; 13 of the others."""
+UNION_TYPES = ("OpenPose", "Depth", "Soft Edge", "Hard Edge", "Normal Map", "Segmentation", "Tile", "Inpaint")
+"""The control types of a ControlNet-Union by the extension's names, in the order of `UNION_CONDITIONS`."""
 
 
 @contextmanager
@@ -100,13 +107,20 @@ def weighting(units: Mapping[str, UnitBody]) -> Weighting:
     return "decay"
 
 
-@cache
-def decaying(network: str, family: str) -> tuple[float, ...]:
-    """The weights 0.825 ** (n - 1 - i) of the connections of a network, shallow to deep."""
-    stored = read_stored_config(resolve(split_condition(network)[0], "ControlNet"))
-    count = RELEASED.get(family, 13)
-    if stored is not None:
-        blocks: int | Sequence[int] = stored.unet_settings.get("layers_per_block", 2)
-        levels = len(stored.unet_settings.get("block_out_channels", (0, 0, 0, 0)))
-        count = 1 + levels + (levels * blocks if isinstance(blocks, int) else sum(blocks))
-    return tuple(DECAY ** (count - 1 - index) for index in range(count))
+def union_control_type(unit: UnitBody) -> tuple[str, ...]:
+    """The conditions of the control type that a unit names, in any capitals and spaces; none if it names none.
+
+    Raises:
+        InputError: for an unknown word.
+    """
+    word = (unit.union_control_type or "Unknown").lower().replace(" ", "").replace("_", "")
+    known = {name.lower().replace(" ", ""): kinds for name, kinds in zip(UNION_TYPES, UNION_CONDITIONS, strict=True)}
+    if word != "unknown" and word not in known:
+        said = f"union_control_type is {unit.union_control_type!r:.40}; expected Unknown or one of {', '.join(UNION_TYPES)}"
+        raise InputError(said, field="union_control_type")
+    return known.get(word, ())
+
+
+def decaying(connections: int) -> tuple[float, ...]:
+    """The weights 0.825 ** (n - 1 - i) of n connections, shallow to deep."""
+    return tuple(DECAY ** (connections - 1 - index) for index in range(connections))

@@ -30,6 +30,7 @@ from zeroconv.web.compatible.automatic1111.unit_words import (
     decaying,
     resize_mode,
     their_names,
+    union_control_type,
     weighting,
 )
 
@@ -142,9 +143,10 @@ async def make_controls(units: Mapping[str, UnitBody], scene: Scene, service: Se
     controls: list[ControlRequest] = []
     for place, unit in units.items():
         with under_field(place):
-            network = find_network(unit.model, networks, scene.base.name)
-            picture = await read_source(unit, find_module(unit.module or "", "module"), network, scene, service, http)
-            layers = decaying(network.name, scene.base.family) if control_mode(unit) == PROMPT else None
+            module = find_module(unit.module or "", "module")
+            network = find_network(unit, module, networks, scene.base.name)
+            picture = await read_source(unit, module, network, scene, service, http)
+            layers = decaying(scene.base.connections) if control_mode(unit) == PROMPT else None
             region = unit.effective_region_mask and read_picture(unit.effective_region_mask, "effective_region_mask")
             with their_names():
                 control = ControlRequest(
@@ -223,14 +225,33 @@ def cut_hole(image: str, mask: str | None, scene: Scene, mode: ResizeMode) -> st
     return encode_png(conditions.extract("inpaint", fit_picture(image, scene.size, mode, "image"), mask=hole))
 
 
-def find_network(model: str | None, networks: Mapping[str, ControlEntry], base: str) -> ControlEntry:
+def find_network(unit: UnitBody, module: Module, networks: Mapping[str, ControlEntry], base: str) -> ControlEntry:
     """A ControlNet by the name that a client has from the list, perhaps with a hash behind it.
 
+    A ControlNet-Union may be named without its condition: the unit's control type says which it is, or else its module.
+
+    Args:
+        unit: that names it.
+        module: of the unit.
+        networks: that fit the base, by name.
+        base: its name.
+
     Raises:
-        InputError: there is none of that name.
+        InputError: there is none of that name, or it does not follow what the unit says.
     """
-    name = re.sub(r" \[[0-9a-f]+\]$", "", model or "")
-    if name.lower() in OFF or name not in networks:
+    name, wanted = re.sub(r" \[[0-9a-f]+\]$", "", unit.model or ""), union_control_type(unit)
+    found = [networks[name]] if name in networks else [one for key, one in networks.items() if key.startswith(f"{name}#")]
+    if name.lower() in OFF or not found:
         listed = ", ".join(networks) or f"nothing, as no ControlNet fits {base}"
-        raise InputError(f"model is {model!r:.60}; expected one of {listed}", field="model")
-    return networks[name]
+        raise InputError(f"model is {unit.model!r:.60}; expected one of {listed}", field="model")
+    follows = ", ".join(filter(None, (one.condition for one in found)))
+    if wanted:
+        found = [one for one in found if one.condition is None or one.condition in wanted]
+        if not found:
+            said = f"union_control_type is {unit.union_control_type!r:.40}, and model {unit.model!r:.200} follows {follows}"
+            raise InputError(f"{said}; expected a control type that it follows, or Unknown", field="union_control_type")
+    meant = [one for one in found if one.condition == module.condition] or found
+    if len(meant) > 1 and not wanted:
+        said = f"model {unit.model!r:.200} follows {follows}: nothing says which"
+        raise InputError(f"{said}; expected union_control_type, or a name of model_list", field="model")
+    return meant[0]

@@ -1,10 +1,10 @@
 // One control: its picture, how it is read, and how, where and when it acts.
 import { html } from "../lib/html.js";
 import { IconButton, Icon } from "../lib/icons.js";
-import { Select, Slider, Switch } from "../lib/fields.js";
+import { nameChoices, Select, Slider, Switch } from "../lib/fields.js";
 import { pictureUrl } from "../lib/api.js";
 import { setControl, setControls } from "../state/history.js";
-import { conditionOf, controls, freshId, mapOf, mapsOf, networks, networkTitle, settings } from "../state/store.js";
+import { base, conditionOf, controls, freshId, mapOf, mapsOf, networks, networkTitle, settings } from "../state/store.js";
 import { startDrawing } from "../editor/editor.js";
 import { MapDetails, MapSource } from "./map_source.js";
 
@@ -48,14 +48,14 @@ function MapPart({ control }) {
 const conditionNames = (network) => String(network?.conditions?.length > 1 ? network.conditions : "");
 
 function Network({ control, network: now, put }) {
-  const alike = networks.value.filter((one) => conditionNames(one) === conditionNames(now)).map((one) => [one.name, one.name]);
+  const alike = networks.value.filter((one) => conditionNames(one) === conditionNames(now)).map((one) => one.name);
   const change = (name) => {
     if (control.joined) return setControls(controls.value.map((one) => (one.id === control.id || one.lead === control.id ? { ...one, network: name } : one)));
     const network = networks.value.find((one) => one.name === name);
     const condition = network.condition ?? network.conditions?.[0];
     return put({ network: name, condition, ...(condition !== control.condition && { extracted: null, parameters: {}, warnings: [] }) });
   };
-  return html`<${Select} label="Network" hideLabel value=${control.network} onInput=${change} choices=${alike} />`;
+  return html`<${Select} label="Network" hideLabel value=${control.network} onInput=${change} choices=${nameChoices(alike)} title=${control.network} />`;
 }
 
 // from which to which part of the steps it acts, with the steps counted
@@ -76,11 +76,10 @@ const Region = ({ id, mask, put }) => html`<div class="region"><span>Acts ${mask
   ${mask && html`<${IconButton} icon="close" label="Act everywhere" onClick=${() => put({ mask: null })} />`}</div>`;
 
 // a weight for each of the connections, the middle's last
-const CONNECTIONS = 13;
 function LayerWeights({ control, put }) {
   const weights = control.layers;
   if (!weights) {
-    return html`<button type="button" class="link" onClick=${() => put({ layers: new Array(CONNECTIONS).fill(1) })}>Weights per connection</button>`;
+    return html`<button type="button" class="link" onClick=${() => put({ layers: new Array(base.value.connections).fill(1) })}>Weights per connection</button>`;
   }
   const change = (at) => (event) => put({ layers: weights.with(at, Number(event.target.value)) });
   return html`<fieldset class="weights"><legend>Weight per connection, of fine to coarse; the last is the middle</legend>

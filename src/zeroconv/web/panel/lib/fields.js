@@ -42,13 +42,17 @@ export function NumberField({ label, value, onInput, min, max, step = 1, note, p
     ${note && html`<small>${note}</small>`}</div>`;
 }
 
-export function Select({ label, value, onInput, choices, note, hideLabel }) {
+// choices of networks: of a path, whose end a narrow field would cut off, its last part where that says enough
+const lastPart = (name) => (/^([/.~]|[A-Za-z]:)|[/\\].*[/\\]/.test(name) ? name.split(/[/\\]/).at(-1) : name);
+export const nameChoices = (names) => names.map((name) => [name, names.filter((one) => lastPart(one) === lastPart(name)).length > 1 ? name : lastPart(name)]);
+
+export function Select({ label, value, onInput, choices, note, hideLabel, title = null }) {
   const id = useId();
   const known = choices.some(([key]) => key === value);
   return html`<div class="field"><label for=${id} class=${hideLabel ? "visually-hidden" : ""}>${label}</label>
-    <span class="select"><select id=${id} onChange=${(event) => onInput(event.target.value)}>
-      ${(known ? choices : [[value, String(value)], ...choices]).map(([key, title]) => html`<option key=${key} value=${key}
-        selected=${key === value}>${title}</option>`)}
+    <span class="select"><select id=${id} title=${title} onChange=${(event) => onInput(event.target.value)}>
+      ${(known ? choices : [[value, String(value)], ...choices]).map(([key, words]) => html`<option key=${key} value=${key}
+        selected=${key === value}>${words}</option>`)}
     </select></span>
     ${note && html`<small>${note}</small>`}</div>`;
 }

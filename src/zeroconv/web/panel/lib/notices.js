@@ -33,7 +33,7 @@ export const attempt = (task) => async (...given) => {
 };
 
 export const Notices = () => html`<div class="notices" role="status" aria-live="polite">
-  ${notices.value.map((one) => html`<div key=${one.id} class=${`notice ${one.level}`}><p>${one.text}${one.hint && html` <small>${one.hint}</small>`}</p>
+  ${notices.value.map((one) => html`<div key=${one.id} class=${`notice ${one.level}`}><p>${one.text}${one.hint && html`: <small>${one.hint}</small>`}</p>
     ${one.action && html`<button type="button" class="link" onClick=${() => (one.action.run(), dismiss(one.id))}>${one.action.title}</button>`}
     <${IconButton} icon="close" label="Dismiss" onClick=${() => dismiss(one.id)} /></div>`)}
 </div>`;

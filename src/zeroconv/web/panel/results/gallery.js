@@ -8,6 +8,7 @@ import { stage, tab } from "../state/store.js";
 import { Badge } from "./scores.js";
 
 const PAUSE = 250; // milliseconds after the last letter
+const PAGE = 40; // pictures; who has read on keeps the place
 const kept = signal({ query: "", pictures: [], next: null, loaded: false });
 let asked = 0;
 
@@ -38,6 +39,11 @@ export function Gallery() {
   useEffect(() => {
     load(query).catch(tellError);
   }, [newest]);
+  useEffect(() => {
+    const look = () => document.visibilityState === "visible" && kept.value.pictures.length <= PAGE && load(kept.value.query).catch(tellError);
+    document.addEventListener("visibilitychange", look); // another tab made pictures, or deleted some
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
   const seek = (event) => {
     setQuery(event.target.value);
     clearTimeout(timer.current);

@@ -1,5 +1,5 @@
 // The middle of the page: the picture that is made or looked at.
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
 import { Segments } from "../lib/fields.js";
 import { pictureUrl, unnamed } from "../lib/api.js";
 import { chosen, jobs, previews, running } from "../state/jobs.js";
@@ -23,7 +23,7 @@ const Previews = ({ shown }) => html`<div class=${`previews n${Math.min(4, Objec
 
 function Preview({ bitmap, number }) {
   const canvas = useRef(null);
-  useEffect(() => canvas.current.getContext("2d").drawImage(bitmap, 0, 0), [bitmap]);
+  useLayoutEffect(() => canvas.current.getContext("2d").drawImage(bitmap, 0, 0), [bitmap]); // at once: the next preview closes this one
   return html`<canvas ref=${canvas} class="preview" role="img" aria-label=${`Preview of picture ${number}`} width=${bitmap.width} height=${bitmap.height}></canvas>`;
 }
 

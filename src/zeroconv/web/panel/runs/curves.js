@@ -1,6 +1,7 @@
 // The curves of a run: how well its pictures obey their maps, and its loss.
 import { html, useMemo, useState } from "../lib/html.js";
 import { Chart, joinLines } from "./chart.js";
+import { goesOn } from "./state.js";
 import { exact, shareOf, whole } from "./words.js";
 
 const column = (probes, name) => probes.filter((one) => one[name] !== null).map((one) => [one.step, one[name]]);
@@ -16,7 +17,7 @@ export function Fidelity({ run }) {
   const data = useMemo(() => joinLines(["low", "high", "without_prompt", "fidelity"].map((name) => column(probes, name))), [probes]);
   const last = probes.at(-1);
   const marks = useMemo(() => (last ? [{ y: last.uncontrolled, name: "without control", below: true }, { y: last.ceiling, name: "best possible" }] : []).filter((one) => one.y !== null), [probes]);
-  if (!last) return html`<section class="card panel"><h3>Fidelity</h3><p class="small">The first probe makes pictures of maps that are never trained on, and measures how well they obey. It is on its way.</p></section>`;
+  if (!last) return html`<section class="card panel"><h3>Fidelity</h3><p class="small">The first probe makes pictures of maps that are never trained on, and measures how well they obey. ${goesOn(run) ? "It is on its way." : "There was none."}</p></section>`;
   const looked = (at !== null && probes.find((one) => one.step === data[0][at])) || last;
   const share = shareOf(looked);
   const edge = marks.map((one) => one.y);

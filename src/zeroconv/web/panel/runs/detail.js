@@ -15,7 +15,7 @@ const BUTTONS = [["probe", "Sample now", "Sampling…"], ["save", "Save now", "S
 
 export const describe = ({ request }) => {
   const data = request.data.startsWith("world:") ? `${whole(Number(request.data.slice(6)))} pictures of the tiny world` : request.data;
-  const base = options.value.bases.length > 1 ? `, on ${request.base.split("/").at(-1)}` : "";
+  const base = options.value.bases.length > 1 && request.base ? `, on ${request.base.split("/").at(-1)}` : "";
   return `${conditionOf(request.condition)?.title ?? request.condition}, ${data}${base}`;
 };
 

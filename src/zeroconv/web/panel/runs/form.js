@@ -1,7 +1,7 @@
 // Starting a run: data, condition and steps; all else has a good default.
 import { html, useState } from "../lib/html.js";
 import { Icon } from "../lib/icons.js";
-import { NumberField, Select } from "../lib/fields.js";
+import { nameChoices, NumberField, Select } from "../lib/fields.js";
 import { tellError } from "../lib/notices.js";
 import { base, conditionOf, options } from "../state/store.js";
 import { begin, list } from "./state.js";
@@ -42,7 +42,7 @@ export function RunForm() {
     <${Select} label="Condition" value=${said.condition} onInput=${put("condition")} choices=${options.value.conditions.map((one) => [one.name, one.title])} note=${conditionOf(said.condition)?.summary} />${wrong("condition")}
     <${NumberField} label="Steps" value=${said.steps} onInput=${put("steps")} min=${1} max=${1000000} />${wrong("steps")}
     <details open=${open} onToggle=${(event) => setOpen(event.target.open)}><summary>More settings</summary><div class="form">
-      <${Select} label="Base" value=${said.base} onInput=${put("base")} choices=${options.value.bases.map((one) => [one.name, one.name])} />${wrong("base")}
+      <${Select} label="Base" value=${said.base} onInput=${put("base")} choices=${nameChoices(options.value.bases.map((one) => one.name))} title=${said.base} />${wrong("base")}
       <${NumberField} label="Pairs in a step" value=${said.batch_size} onInput=${put("batch_size")} min=${1} max=${256} />${wrong("batch_size")}
       <${NumberField} label="Learning rate" value=${said.learning_rate} onInput=${put("learning_rate")} min=${0.0000001} max=${1} step="any" optional placeholder="of the base" />${wrong("learning_rate")}
       <${NumberField} label="Steps between probes" value=${said.probe_every} onInput=${put("probe_every")} min=${1} max=${1000000} optional placeholder=${String(usual)} />${wrong("probe_every")}

@@ -1,7 +1,7 @@
 // Everything that acts on a picture beside prompt and controls. Nothing multiplies in secret.
 import { html } from "../lib/html.js";
 import { IconButton, Icon } from "../lib/icons.js";
-import { NumberField, Segments, Select, Slider, Switch } from "../lib/fields.js";
+import { nameChoices, NumberField, Segments, Select, Slider, Switch } from "../lib/fields.js";
 import { pictureUrl } from "../lib/api.js";
 import { set, depth, redo, undo } from "../state/history.js";
 import { options, requestFields, settings, size, base } from "../state/store.js";
@@ -26,7 +26,7 @@ export function SettingsPanel() {
       <${IconButton} icon="undo" label="Undo a setting" keys="Control+Z" disabled=${!depth.value.past} onClick=${undo} />
       <${IconButton} icon="redo" label="Redo a setting" keys="Control+Shift+Z" disabled=${!depth.value.future} onClick=${redo} /></header>
     <div class="card fields">
-      <${Select} label="Base" value=${said.base} onInput=${(name) => (set("base", name), set("size", null))} choices=${bases.map((one) => [one.name, one.name])} />
+      <${Select} label="Base" value=${said.base} onInput=${(name) => (set("base", name), set("size", null))} choices=${nameChoices(bases.map((one) => one.name))} title=${said.base} />
       <${SizeField} most=${(said.tile ? limits.longest_tiled : limits.longest_side) ?? 2048} />
       <${Slider} label="Pictures" value=${said.num_images} min=${1} max=${Math.min(16, limits.images ?? 16)} hard=${[1, limits.images ?? 64]} onInput=${(value) => set("num_images", value)} />
       <${SeedField} />

@@ -27,19 +27,23 @@ export async function send(request, more = {}) {
 export function follow(job) {
   jobs.value = [...jobs.value.slice(-199), job];
   keep();
-  const source = eventsOf(job.id);
-  sources.set(job.id, source);
+  listen(job.id);
+}
+
+function listen(id) {
+  const source = eventsOf(id);
+  sources.set(id, source);
   const on = (name, act) => source.addEventListener(name, (event) => act(event.data ? JSON.parse(event.data) : {}));
-  on("queued", ({ position }) => change(job.id, { position }));
-  on("started", () => change(job.id, { state: "running", began: performance.now() }));
-  on("step", ({ step, steps }) => change(job.id, { state: "running", step, steps, began: jobOf(job.id)?.began ?? performance.now() }));
-  on("preview", (said) => showPreview(job.id, said));
+  on("queued", ({ position }) => change(id, { position }));
+  on("started", () => change(id, { state: "running", began: performance.now() }));
+  on("step", ({ step, steps }) => change(id, { state: "running", step, steps, began: jobOf(id)?.began ?? performance.now() }));
+  on("preview", (said) => showPreview(id, said));
   on("message", ({ text, level }) => tell(text, { level }));
-  on("result", (result) => keepResult(job.id, result));
-  on("done", () => end(job.id, "done"));
-  on("cancelled", () => end(job.id, "cancelled"));
-  on("failed", ({ error }) => (end(job.id, "failed", error), tellError(error ?? new Error("the job failed"))));
-  source.onerror = () => source.readyState === EventSource.CLOSED && lookUp(job.id);
+  on("result", (result) => keepResult(id, result));
+  on("done", () => end(id, "done"));
+  on("cancelled", () => end(id, "cancelled"));
+  on("failed", ({ error }) => (end(id, "failed", error), tellError(error ?? new Error("the job failed"))));
+  source.onerror = () => source.readyState === EventSource.CLOSED && lookUp(id);
 }
 
 // pictures come as text, and a strict page loads none from there: they are decoded and drawn
@@ -70,14 +74,19 @@ function end(id, state, error = null) {
   keep();
 }
 
-// the stream ended without a last word: the server knows
-async function lookUp(id) {
+// the stream ended without a last word: the server knows, or will when its database answers again
+async function lookUp(id, isKnown = false) {
+  const later = (act, seconds) => setTimeout(() => ENDED.has(jobOf(id)?.state) || act(), 1000 * seconds);
   try {
     const found = await readGeneration(id);
     found.results?.forEach((one) => keepResult(id, one));
     if (ENDED.has(found.state)) end(id, found.state, found.error);
-    else setTimeout(() => ENDED.has(jobOf(id)?.state) || lookUp(id), 1000);
+    else later(() => listen(id), 1);
   } catch (error) {
+    if (error.status === 503 || error.status === 0) {
+      if (!isKnown) tellError(error);
+      return later(() => lookUp(id, true), error.wait || 2);
+    }
     end(id, "failed", error);
     tellError(error);
   }
@@ -88,7 +97,10 @@ export async function cancel(id) {
   try {
     await cancelGeneration(id);
   } catch (error) {
-    if (error.status !== 404 && error.status !== 409) tellError(error);
+    if (error.status !== 404 && error.status !== 409) {
+      change(id, { cancelling: false });
+      return tellError(error);
+    }
   }
   if (!ENDED.has(jobOf(id)?.state)) end(id, "cancelled");
 }

@@ -10,7 +10,17 @@ from torch.nn import functional
 
 from zeroconv.messages import Message, listen
 from zeroconv.runtime import convolutions, layers
-from zeroconv.runtime.convolutions import FOUR, GATHERED, TWO, Form, Gathered, Winograd, find_form, with_present_forms
+from zeroconv.runtime.convolutions import (
+    FOUR,
+    GATHERED,
+    TWO,
+    Form,
+    Gathered,
+    Winograd,
+    bytes_beside,
+    find_form,
+    with_present_forms,
+)
 from zeroconv.runtime.layers import PackedConvolution, packed_product
 from zeroconv.runtime.planned import Planned
 from zeroconv.runtime.weights import Weights
@@ -94,6 +104,14 @@ def test_other_convolutions_are_computed_as_they_are(
     weight: Tensor, geometry: tuple[list[int], list[int], list[int], int]
 ) -> None:
     assert find_form(weight, geometry, torch.Size((2, 320, 32, 32))) is None
+
+
+def test_how_much_memory_stands_for_the_weights() -> None:
+    for outputs, inputs in ((256, 320), (1280, 1280)):
+        weight = torch.empty(outputs, inputs, 3, 3)
+        taken = [Winograd(weight, form).weights for form in (FOUR, TWO) if outputs * inputs <= form.most]
+        assert bytes_beside(weight) == max(one.nbytes for one in taken if one is not None)
+    assert bytes_beside(torch.empty(128, 320, 3, 3)) == 4 * 128 * 320 * 9
 
 
 @torch.no_grad()

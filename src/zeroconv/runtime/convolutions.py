@@ -22,7 +22,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["FOUR", "GATHERED", "TWO", "Form", "Gathered", "Winograd", "find_form", "made_by_intel", "with_present_forms"]
+__all__ = [
+    "FOUR",
+    "GATHERED",
+    "TWO",
+    "Form",
+    "Gathered",
+    "Winograd",
+    "bytes_beside",
+    "find_form",
+    "made_by_intel",
+    "with_present_forms",
+]
 
 Parts: TypeAlias = Tensor | Sequence[Tensor]
 Sums: TypeAlias = Callable[[Parts, Parts, Parts], None]
@@ -153,6 +164,14 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
         if is_worth and form.fits(height, width) and (form is not GATHERED or made_by_intel()):
             return form
     return None
+
+
+def bytes_beside(weight: Tensor) -> int:
+    """The most memory that what stands for the weights (C', C, k, k) of a convolution may take."""
+    outputs, inputs = weight.shape[:2]
+    if weight.dtype != torch.float32 or tuple(weight.shape[2:]) != (3, 3) or min(outputs, inputs) < LEAST_CHANNELS:
+        return weight.nbytes
+    return max((form.outputs + 2) ** 2 for form in FORMS if outputs * inputs <= form.most) * outputs * inputs * weight.itemsize
 
 
 @cache

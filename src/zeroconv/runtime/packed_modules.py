@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zeroconv.runtime.convolutions import bytes_beside
 from zeroconv.runtime.layers import PackedConvolution, can_pack, is_plain
 
 __all__ = ["packed_bytes", "with_packed_convolutions"]
@@ -82,8 +83,8 @@ class PackedStride(nn.Module):
 def with_packed_convolutions(network: Any) -> Any:
     """The same modules around the same tensors, with convolutions packed for the CPU: equal up to rounding.
 
-    Packed weights take as much memory again as those of the convolutions, and those that gradients go through twice. The
-    weights must not change afterwards. What cannot be packed (another device or type, adapters) stays as it is.
+    Packed weights take as much memory again as those of the convolutions, wide ones up to four times as much, and those that
+    gradients go through twice. The weights must not change afterwards. What cannot be packed (another device or type, adapters) stays as it is.
 
     Args:
         network: locked; left as it is.
@@ -104,7 +105,7 @@ def is_packable(layer: nn.Conv2d) -> bool:
 
 
 def packed_bytes(unet: Any) -> int:
-    """Bytes that packing takes beside a U-Net in training: those of its convolutions, and of its decoder's once more."""
+    """Bytes that packing takes at most beside a U-Net in training: for its convolutions, and for its decoder's once more."""
     parts = (unet, unet.up_blocks, unet.conv_out)
     layers = [layer for part in parts for layer in part.modules() if isinstance(layer, nn.Conv2d) and is_packable(layer)]
-    return sum(layer.weight.nbytes for layer in layers)
+    return sum(bytes_beside(layer.weight) for layer in layers)

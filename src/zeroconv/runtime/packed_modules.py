@@ -84,7 +84,8 @@ def with_packed_convolutions(network: Any) -> Any:
     """The same modules around the same tensors, with convolutions packed for the CPU: equal up to rounding.
 
     Packed weights take as much memory again as those of the convolutions, wide ones up to four times as much, and those that
-    gradients go through twice. The weights must not change afterwards. What cannot be packed (another device or type, adapters) stays as it is.
+    gradients go through twice. The weights must not change afterwards. What cannot be packed (another device or type,
+    adapters) stays as it is.
 
     Args:
         network: locked; left as it is.

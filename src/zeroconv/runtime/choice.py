@@ -45,7 +45,7 @@ class UNetRunner(Protocol):
 
 PAYS = 8
 """Denoising steps from which packing is made up for within one picture."""
-ROOM = 2
+ROOM = 2.5
 """Packed are most of a base's weights and those of some ControlNets: so many times the base's must be free."""
 
 

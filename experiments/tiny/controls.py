@@ -141,15 +141,9 @@ def main(words: Sequence[str] | None = None) -> None:
     fill(args, rows, open_tiny())
     found, made = tables(args, rows), max(str(row["date"]) for row in rows.rows.values())
     how = f"{args.scenes} held-out scenes, {args.steps} steps, guidance {GUIDANCE:g}; measured by {made}."
-    first = [
-        "",
-        "With the map on both sides of guidance (`--weighting uniform`, the default of the library):",
-        "",
-    ]
+    first = ["", "With the map on both sides of guidance (`--weighting uniform`, the default of the library):", ""]
     second = ["", "With the map on the conditional side of guidance alone (`--weighting condition-only`):", ""]
-    write_page(
-        args.page, HEAD, SCRIPT, [how, "", *found[SHORTLY], *first, *found["uniform"], *second, *found["condition-only"]]
-    )
+    write_page(args.page, HEAD, SCRIPT, [how, "", *found[SHORTLY], *first, *found[BOTH], *second, *found[ALONE]])
     if args.page == PAGE:
         write_page(README, "", SCRIPT, found[SHORTLY])
 

@@ -7,7 +7,8 @@ processors do best: that is why this is faster than the plain convolution althou
 
 Features of a few pixels are too little for tiles. There the neighbours of each pixel are laid side by side, for one product.
 
-Tiles of 4 × 4 are computed at the points 0, ±√½, ±√2 and ∞: at the usual 0, ±1, ±2 and ∞ rounding errors are twice as large.
+Tiles of 4 × 4 are computed at the points 0, ±√½, ±√2 and ∞, which keeps rounding errors near those of the plain convolution
+(`benchmarks/convolutions.py` measures both).
 """
 
 import math
@@ -139,6 +140,11 @@ def with_present_forms() -> Generator[None]:
         IS_GIVEN.reset(token)
 
 
+def is_wide(weight: Tensor) -> bool:
+    """Whether matrix products pay for these weights, (C', C, k, k)."""
+    return weight.dtype == torch.float32 and tuple(weight.shape[2:]) == (3, 3) and min(weight.shape[:2]) >= LEAST_CHANNELS
+
+
 def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present: Form | None = None) -> Form | None:
     """How a convolution is computed as matrix products; None if it is to be computed as it is.
 
@@ -152,8 +158,7 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
     """
     outputs, inputs = weight.shape[:2]
     border, stride, dilation, groups = geometry
-    is_square = tuple(weight.shape[2:]) == (3, 3) and border == dilation == [1, 1] and groups == 1
-    if not is_square or weight.dtype != torch.float32 or min(outputs, inputs) < LEAST_CHANNELS:
+    if not is_wide(weight) or border != [1, 1] or dilation != [1, 1] or groups != 1:
         return None
     height, width = (-(-side // step) for side, step in zip(size[2:], stride, strict=True))
     forms = FORMS if stride == [1, 1] else FORMS[2:]
@@ -169,7 +174,7 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
 def bytes_beside(weight: Tensor) -> int:
     """The most memory that what stands for the weights (C', C, k, k) of a convolution may take."""
     outputs, inputs = weight.shape[:2]
-    if weight.dtype != torch.float32 or tuple(weight.shape[2:]) != (3, 3) or min(outputs, inputs) < LEAST_CHANNELS:
+    if not is_wide(weight):
         return weight.nbytes
     return max((form.outputs + 2) ** 2 for form in FORMS if outputs * inputs <= form.most) * outputs * inputs * weight.itemsize
 

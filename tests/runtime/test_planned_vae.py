@@ -16,6 +16,7 @@ from zeroconv.images import normalize, to_tensor
 from zeroconv.messages import Message, listen
 from zeroconv.runtime import planned_vae
 from zeroconv.runtime.autoencoder import PictureDecoderPlan
+from zeroconv.runtime.layers import Normalization
 from zeroconv.runtime.planned_vae import PlannedAutoencoder
 from zeroconv.runtime.tiles import ramp, run_in_tiles, spread
 from zeroconv.world import make
@@ -104,12 +105,42 @@ def test_a_plan_that_differs_is_not_used(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @torch.no_grad()
-def test_a_large_autoencoder_and_one_that_is_not_to_be_planned_run_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    vae, z = new_vae(), torch.randn(1, 4, 8, 8)
-    plain = PlannedAutoencoder(vae, is_planned=False)
-    monkeypatch.setattr(planned_vae, "PAYS", 1000)
-    for planned in (plain, PlannedAutoencoder(vae)):
+def test_a_large_autoencoder_runs_by_a_plan_where_the_picture_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, told = new_vae(), list[Message]()
+    monkeypatch.setattr(planned_vae, "SMALL", 1000)
+    monkeypatch.setattr(planned_vae, "PAYS", {"decode": 64 * 64, "encode": 72 * 72})
+    planned, z, images = PlannedAutoencoder(vae), torch.randn(2, 4, 8, 8), torch.rand(1, 3, 72, 72) * 2 - 1
+    assert distance(planned.decode(z), vae.decode(z).sample) < CLOSE
+    assert distance(planned.encode(images), vae.encode(images).latent_dist.mean) < CLOSE
+    assert list(planned.plans) == [("decode", True), ("encode", True)]
+    planned = PlannedAutoencoder(vae)
+    for fewer in (z[..., :7, :].repeat(3, 1, 1, 1), z[..., :7]):  # more pictures are no reason
+        assert torch.equal(planned.decode(fewer), vae.decode(fewer).sample)
+    assert torch.equal(planned.encode(images[..., :64]), vae.encode(images[..., :64]).latent_dist.mean) and not planned.plans
+    with listen(told.append):
+        monkeypatch.setattr(planned_vae, "ROOM", 1e9)
         assert torch.equal(planned.decode(z), vae.decode(z).sample) and not planned.plans
+    assert "too little for a plan of the autoencoder" in told[0].text
+
+
+@torch.no_grad()
+def test_an_autoencoder_that_is_not_to_be_planned_runs_as_it_is() -> None:
+    vae, z = new_vae(), torch.randn(1, 4, 8, 8)
+    planned = PlannedAutoencoder(vae, is_planned=False)
+    assert torch.equal(planned.decode(z), vae.decode(z).sample) and not planned.plans
+
+
+@pytest.mark.parametrize("size", [(256, 256), (96, 250), (66, 130)])
+def test_large_features_are_normalized_exactly(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.GroupNorm(4, 16)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    x = (torch.randn(2, 16, *size) + torch.randn(2, 16, 1, 1)).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        found = Normalization(layer, silu=False)(x)
+        expected = functional.group_norm(x.double(), 4, layer.weight.double(), layer.bias.double())
+    assert distance(found, expected) < 2e-7 and found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_tiles_cover_a_length_with_overlap() -> None:

@@ -1,7 +1,7 @@
 """The autoencoder as a pipeline runs it: as it is, by a plan where that is sooner done, or in tiles where memory is short."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,8 +18,12 @@ from zeroconv.runtime.weights import Weights
 
 __all__ = ["LEAST_TILE", "PlannedAutoencoder", "check_tile"]
 
-PAYS = 1 << 23
-"""Numbers in an autoencoder up to which a plan is sooner done than the network: those of the tiny base are, SD's are not."""
+SMALL = 1 << 23
+"""Numbers in an autoencoder up to which a plan is sooner done at any size of picture: those of the tiny base."""
+PAYS = {"decode": 256 * 256, "encode": 512 * 512}
+"""Pixels of a picture from which preparing a plan of a larger one is made up for within one picture, in float32."""
+ROOM = 4.0
+"""So many times the weights of a direction must be free for its plan: what stands for them is larger."""
 LEAST_TILE, STEP = 64, 8
 """The smallest tile, in pixels, and what its side is a multiple of."""
 AUTOMATIC = (1024, 512, 256, 128)
@@ -28,6 +32,8 @@ COPIES = 3
 """So many of the largest features an autoencoder holds at a time."""
 SIDE = 8
 """Latents along a side of the proof."""
+
+Direction: TypeAlias = Literal["decode", "encode"]
 
 
 def check_tile(tile: int | None) -> int | None:
@@ -45,10 +51,10 @@ def check_tile(tile: int | None) -> int | None:
 class PlannedAutoencoder:
     """`decode` and `encode` like the autoencoder, in one of three ways.
 
-    Whole by a plan, if the autoencoder is small and on a CPU: one decoding of random numbers shows first that it computes
-    the same, up to 1e-5 in float32; otherwise it runs as it is, which is told. Whole and as it is, if it is large. Or in
-    overlapping tiles, if a side of them is given and the picture is larger, or, on a CPU, when the memory for the whole is not
-    free, which is told.
+    Whole by a plan, on a CPU, if the autoencoder is small or the picture is large: one decoding of random numbers shows first
+    that it computes the same, up to 1e-5 in float32; otherwise it runs as it is, which is told. Whole and as it is, if
+    preparing a plan would take longer than one picture. Or in overlapping tiles, if a side of them is given and the picture
+    is larger, or, on a CPU, when the memory for the whole is not free, which is told.
 
     Args:
         vae: diffusers' `AutoencoderKL`.
@@ -58,16 +64,17 @@ class PlannedAutoencoder:
 
     def __init__(self, vae: Any, tile: int | None = None, is_planned: bool = True) -> None:
         self.vae, self.tile = vae, check_tile(tile)
-        size = sum(one.numel() for one in vae.parameters())
-        self.pays = is_planned and size <= PAYS and can_pack(vae.device, vae.dtype)
-        self.plans: dict[str, Planned] = {}
+        self.is_small = sum(one.numel() for one in vae.parameters()) <= SMALL
+        self.can_plan = is_planned and can_pack(vae.device, vae.dtype)
+        self.plans: dict[tuple[Direction, bool], Planned] = {}
 
     def decode(self, z: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w), about -1 to 1, of unscaled latents (B, C, h, w)."""
         tile = self.find_tile((z.shape[-2], z.shape[-1]), len(z))
-        if tile is None and not self.pays:
+        is_packed = self.pays("decode", z.shape[-2] * z.shape[-1] * STEP**2, tile)
+        if tile is None and not is_packed:
             return self.vae.decode(z).sample
-        planned = self.planned("decode")
+        planned = self.planned("decode", is_packed)
 
         def compute() -> Tensor:
             plan = planned.plan
@@ -82,9 +89,10 @@ class PlannedAutoencoder:
     def encode(self, images: Tensor) -> Tensor:
         """Unscaled latents (B, C, h, w), the posterior's mean, of pictures (B, 3, 8h, 8w) in [-1, 1]."""
         tile = self.find_tile((images.shape[-2] // STEP, images.shape[-1] // STEP), len(images))
-        if tile is None and not self.pays:
+        is_packed = self.pays("encode", images.shape[-2] * images.shape[-1], tile)
+        if tile is None and not is_packed:
             return self.vae.encode(images).latent_dist.mean
-        planned = self.planned("encode")
+        planned = self.planned("encode", is_packed)
 
         def compute() -> Tensor:
             plan = planned.plan
@@ -96,20 +104,38 @@ class PlannedAutoencoder:
 
         return self.proven(planned, compute)
 
-    def planned(self, way: str) -> Planned:
-        """The plan of a direction, "decode" or "encode", made anew when the autoencoder's weights are others."""
-        found = self.plans.pop(way, None)
+    def pays(self, way: Direction, pixels: int, tile: int | None) -> bool:
+        """Whether a direction is computed with packed weights, for pictures of so many pixels.
+
+        Neither how many pictures there are decides nor whether a plan is there, so that each is the same bits alone and among
+        others. Where memory is too short for a plan, that is told.
+        """
+        if self.is_small or not self.can_plan:
+            return self.can_plan
+        if tile is not None or self.vae.dtype != torch.float32 or pixels < PAYS[way]:
+            return False
+        part = self.vae.decoder if way == "decode" else self.vae.encoder
+        needed, free = ROOM * sum(one.nbytes for one in part.parameters()), available_memory()
+        if (way, True) in self.plans or free is None or needed <= free:
+            return True
+        text = f"{free / 1e9:.1f} GB of memory are free, too little for a plan of the autoencoder ({needed / 1e9:.1f} GB)"
+        tell(Message(f"{text}: it runs as it is", "runtime.memory", "info"))
+        return False
+
+    def planned(self, way: Direction, is_packed: bool) -> Planned:
+        """The plan of a direction, made anew when the autoencoder's weights are others."""
+        found = self.plans.pop((way, is_packed), None)
         if found is None or not found.weights.are_of(self.vae):
             plain: Callable[[Tensor], Tensor]
             if way == "decode":
-                plan, plain = PictureDecoderPlan(self.vae, self.pays), lambda z: self.vae.decode(z).sample
+                plan, plain = PictureDecoderPlan(self.vae, is_packed), lambda z: self.vae.decode(z).sample
             else:
-                plan, plain = PictureEncoderPlan(self.vae, self.pays), lambda x: self.vae.encode(x).latent_dist.parameters
+                plan, plain = PictureEncoderPlan(self.vae, is_packed), lambda x: self.vae.encode(x).latent_dist.parameters
             found = Planned(Weights([self.vae]), plan, plain, "the autoencoder", self.step(way))
-        self.plans[way] = found
+        self.plans[way, is_packed] = found
         return found
 
-    def step(self, way: str) -> Callable[[Callable[[Tensor], Tensor]], Tensor]:
+    def step(self, way: Direction) -> Callable[[Callable[[Tensor], Tensor]], Tensor]:
         """One decoding or encoding of random numbers, flat."""
         first, config = next(self.vae.parameters()), self.vae.config
         decodes = way == "decode"

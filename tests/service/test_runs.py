@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -88,13 +89,16 @@ def test_the_command_says_all_that_was_asked_for() -> None:
 def test_a_run_is_shown_without_paths_and_only_inside_its_folder(small: Small, tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     runs = make_runs(small, folder)
-    assert runs.overview() == {"runs": [], "data": ["world", "photos"], "places": 1}
+    assert runs.overview() == {"runs": [], "unreadable": [], "data": ["world", "photos"], "places": 1}
     write_run(folder, "one", RunRequest(data="photos", base=small.base, steps=10))
     state = runs.state("one")
     assert (state["status"], state["step"], state["steps"], state["seconds_left"]) == ("stopped", 4, 10, None)
     assert state["jump"]["at"] == 3 and state["probes"][0]["ceiling"] == 0.9 and len(state["losses"]) == 4
     assert str(folder) not in json.dumps({**state, "request": None}) and state["messages"][0]["text"].startswith("runs/a.png")
     assert runs.overview()["runs"][0]["fidelity"] == 0.2
+    (write_run(folder, "damaged", RunRequest()) / "request.json").write_text("{", "utf-8")
+    assert ([row["id"] for row in runs.overview()["runs"]], runs.overview()["unreadable"]) == (["one"], ["damaged"])
+    shutil.rmtree(folder / "damaged")
     write_run(tmp_path, "outside", RunRequest())
     (folder / "link").symlink_to(tmp_path / "outside")
     assert runs.names() == ["one"]

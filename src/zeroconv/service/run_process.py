@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["RunProcess"]
 
 NICE = 10  # pictures come first
+TAIL = 4096  # bytes of its last words
 
 
 class RunProcess:
@@ -26,7 +27,7 @@ class RunProcess:
     """
 
     def __init__(self, arguments: list[str], output: Path, threads: int, device: str | None = None) -> None:
-        self.device = device
+        self.device, self.output = device, output
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
         with output.open("wb") as file:
             self.process = subprocess.Popen(
@@ -41,6 +42,13 @@ class RunProcess:
     def exit_code(self) -> int | None:
         """None while it goes on."""
         return self.process.poll()
+
+    def last_words(self) -> str:
+        """The last line that it wrote; empty if there is none."""
+        with suppress(OSError):
+            lines = self.output.read_bytes()[-TAIL:].decode("utf-8", "replace").splitlines()
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
 
     def terminate(self) -> None:
         """Tell it to save its state and end."""

@@ -26,8 +26,8 @@ RESUME = "resume"
 ACTIONS = (*REQUESTS, RESUME)
 """What may be asked of a run."""
 OUTPUT = "process.log"  # beside the files of the run folder
+SILENT = "the process died without a word"
 GRACE = 20.0  # seconds in which a run that is told to end saves its state
-TAIL = 4096  # bytes of its last words
 
 
 class Runs:
@@ -96,7 +96,7 @@ class Runs:
             if process is not None:
                 del self.processes[name]
                 if code:
-                    self.failures[name] = self.last_words(name)
+                    self.failures[name] = self.without_paths(process.last_words())[:500] or SILENT
         return self.view(name).is_running()
 
     def running(self) -> list[str]:
@@ -240,15 +240,18 @@ class Runs:
         }
 
     def overview(self) -> dict[str, Any]:
-        """All runs in short, and the data that one may be started on."""
+        """All runs in short, the names of those that cannot be read, and the data that one may be started on."""
         kept = ("id", "status", "step", "steps", "seconds_left", "request", "created", "control")
-        rows: list[dict[str, Any]] = []
+        rows, unreadable = list[dict[str, Any]](), list[str]()
         for name in self.names():
-            with suppress(MissingError):
+            try:
                 state = self.state(name)
+            except MissingError:
+                unreadable.append(name)
+            else:
                 last = state["probes"][-1] if state["probes"] else None
                 rows.append({**{key: state[key] for key in kept}, "fidelity": last and last["fidelity"]})
-        return {"runs": rows, "data": ["world", *self.data], "places": len(self.devices)}
+        return {"runs": rows, "unreadable": unreadable, "data": ["world", *self.data], "places": len(self.devices)}
 
     def controls(self, bases: tuple[BaseEntry, ...]) -> tuple[ControlEntry, ...]:
         """The networks that runs have written, of bases that are listed."""
@@ -270,14 +273,6 @@ class Runs:
         if content is None:
             raise MissingError("there is no such sheet")
         return content
-
-    def last_words(self, name: str) -> str:
-        """Why a process ended, from what it wrote."""
-        with suppress(OSError):
-            lines = (self.folder / name / OUTPUT).read_bytes()[-TAIL:].decode("utf-8", "replace").splitlines()
-            if said := [line.strip() for line in lines if line.strip()]:
-                return self.without_paths(said[-1])[:500]
-        return "the process died without a word"
 
     def without_paths(self, text: str) -> str:
         """A text that names runs and data as the service does."""

@@ -1,6 +1,5 @@
 """Wide convolutions as matrix products: what the plain convolution gives, by every form, and which form is taken."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zeroconv.messages import Message, listen
-from zeroconv.runtime import convolutions, layers
+from zeroconv.runtime import convolutions
 from zeroconv.runtime.convolutions import (
     FOUR,
     GATHERED,
@@ -21,7 +20,7 @@ from zeroconv.runtime.convolutions import (
     find_form,
     with_present_forms,
 )
-from zeroconv.runtime.layers import PackedConvolution, packed_product
+from zeroconv.runtime.layers import PackedConvolution
 from zeroconv.runtime.planned import Planned
 from zeroconv.runtime.weights import Weights
 
@@ -46,12 +45,9 @@ def error(found: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None = None, 
 
 @pytest.mark.parametrize("size", [(1, 4, 8), (2, 16, 12), (3, 20, 4)])
 @pytest.mark.parametrize("form", [FOUR, TWO], ids=["four", "two"])
-@pytest.mark.parametrize("prepare", [None, packed_product], ids=["at-once", "packed"])
-def test_tiles_give_what_the_convolution_gives(
-    form: Form, size: tuple[int, int, int], prepare: Callable[[Tensor], Callable[[Tensor], Tensor]] | None
-) -> None:
+def test_tiles_give_what_the_convolution_gives(form: Form, size: tuple[int, int, int]) -> None:
     x, weight, bias = features(size[0], 48, *size[1:]), numbers(40, 48, 3, 3, seed=1) / 20, numbers(40, seed=2)
-    layer = Winograd(weight, form, prepare)
+    layer = Winograd(weight, form)
     assert error(layer(x, bias), x, weight, bias) < CLOSE
     assert error(layer(x), x, weight) < CLOSE
 
@@ -72,21 +68,17 @@ def test_a_tile_of_nine_ones_is_an_exact_sum() -> None:
         torch.testing.assert_close(found, counted, rtol=0, atol=5e-6)
 
 
-def test_which_form_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolutions, "made_by_intel", lambda: True)
-
+def test_which_form_is_taken() -> None:
     def form(outputs: int, inputs: int, height: int, width: int, stride: int = 1, rows: int = 2) -> Form | None:
         weight = torch.empty(outputs, inputs, 3, 3)
         return find_form(weight, ([1, 1], [stride, stride], [1, 1], 1), torch.Size((rows, inputs, height, width)))
 
-    assert form(320, 320, 32, 32) is form(640, 1920, 16, 32) is FOUR
+    assert form(320, 320, 32, 32) is form(640, 1920, 16, 16) is FOUR
     assert form(320, 320, 32, 34) is form(1280, 1280, 32, 32) is form(1280, 2560, 8, 8) is TWO  # odd tiles; much memory
     assert form(1280, 1280, 4, 4) is form(1280, 1280, 7, 9) is form(640, 640, 8, 8, stride=2) is GATHERED
     assert form(320, 320, 9, 9) is form(320, 320, 32, 32, stride=2) is None
     assert form(128, 512, 32, 32) is form(512, 128, 4, 4) is form(320, 4, 64, 64) is None
     assert all(form(320, 320, 32, 32, rows=rows) is FOUR for rows in (1, 8))
-    monkeypatch.setattr(convolutions, "made_by_intel", lambda: False)
-    assert form(1280, 1280, 4, 4) is None and form(320, 320, 32, 32) is FOUR
 
 
 @pytest.mark.parametrize(
@@ -110,22 +102,19 @@ def test_how_much_memory_stands_for_the_weights() -> None:
     for outputs, inputs in ((256, 320), (1280, 1280)):
         weight = torch.empty(outputs, inputs, 3, 3)
         taken = [Winograd(weight, form).weights for form in (FOUR, TWO) if outputs * inputs <= form.most]
-        assert bytes_beside(weight) == max(one.nbytes for one in taken if one is not None)
+        assert bytes_beside(weight) == max(one.nbytes for one in taken)
     assert bytes_beside(torch.empty(128, 320, 3, 3)) == 4 * 128 * 320 * 9
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("is_intel", [True, False])
-def test_a_layer_changes_its_form_with_the_size(is_intel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in (convolutions, layers):
-        monkeypatch.setattr(room, "made_by_intel", lambda: is_intel)
+def test_a_layer_changes_its_form_with_the_size() -> None:
     layer = nn.Conv2d(256, 256, 3, padding=1)
     packed, taken = PackedConvolution(layer), list[Form | None]()
     for height, width in ((24, 24), (8, 8), (4, 4), (9, 9), (24, 24)):
         x = features(1, 256, height, width)
         assert error(packed(x), x, layer.weight, layer.bias) < CLOSE
         taken.append(packed.form)
-    assert taken == ([FOUR, TWO, GATHERED, GATHERED, FOUR] if is_intel else [FOUR, TWO, TWO, TWO, FOUR])
+    assert taken == [FOUR, TWO, GATHERED, GATHERED, FOUR]
 
 
 @torch.no_grad()

@@ -16,7 +16,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias
 
 import torch
@@ -32,13 +31,11 @@ __all__ = [
     "Winograd",
     "bytes_beside",
     "find_form",
-    "made_by_intel",
     "with_present_forms",
 ]
 
 Parts: TypeAlias = Tensor | Sequence[Tensor]
 Sums: TypeAlias = Callable[[Parts, Parts, Parts], None]
-Product: TypeAlias = Callable[[Tensor], Tensor]
 
 LEAST_CHANNELS = 256
 """Channels of input and output from which matrix products take most of the time."""
@@ -121,7 +118,7 @@ def filters_at(points: Sequence[float]) -> tuple[tuple[float, ...], ...]:
 
 
 HALF = (0.5, 0.5, 0.5), (0.5, -0.5, 0.5)
-FOUR = Form(4, 512, most=5 << 18, filters=filters_at((0.0, NEAR, -NEAR, FAR, -FAR)), spread=spread_four, gather=gather_four)
+FOUR = Form(4, 256, most=5 << 18, filters=filters_at((0.0, NEAR, -NEAR, FAR, -FAR)), spread=spread_four, gather=gather_four)
 TWO = Form(2, 64, filters=((1.0, 0.0, 0.0), *HALF, (0.0, 0.0, 1.0)))
 GATHERED = Form(1, below=64)
 FORMS = FOUR, TWO, GATHERED
@@ -166,7 +163,7 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
         return next((form for form in forms if form is present and form.fits(height, width)), None)
     for form in forms:
         is_worth = form.least <= height * width < form.below and outputs * inputs <= form.most
-        if is_worth and form.fits(height, width) and (form is not GATHERED or made_by_intel()):
+        if is_worth and form.fits(height, width):
             return form
     return None
 
@@ -177,13 +174,6 @@ def bytes_beside(weight: Tensor) -> int:
     if not is_wide(weight):
         return weight.nbytes
     return max((form.outputs + 2) ** 2 for form in FORMS if outputs * inputs <= form.most) * outputs * inputs * weight.itemsize
-
-
-@cache
-def made_by_intel() -> bool:
-    """Whether the processor is one for which MKL was written; False where that cannot be told."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "Intel" in str(capabilities.get("cpu_name", ""))
 
 
 class Gathered:
@@ -211,15 +201,12 @@ class Winograd:
     Args:
         weight: (C', C, 3, 3), float32.
         form: of the tiles.
-        prepare: makes the product with a matrix (C', C) of (…, C); None multiplies all of them at once by torch's own.
     """
 
-    def __init__(self, weight: Tensor, form: Form, prepare: Callable[[Tensor], Product] | None = None) -> None:
+    def __init__(self, weight: Tensor, form: Form) -> None:
         self.form, (self.channels, inputs) = form, weight.shape[:2]
         axis = torch.tensor(form.filters, dtype=weight.dtype)
-        weights = (torch.kron(axis, axis) @ weight.reshape(-1, 9).t()).view(-1, self.channels, inputs)
-        self.weights = weights if prepare is None else None
-        self.products = [] if prepare is None else [prepare(one) for one in weights]
+        self.weights = (torch.kron(axis, axis) @ weight.reshape(-1, 9).t()).view(-1, self.channels, inputs)
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution of (B, C, h, w), channels-last; h and w are multiples of the tiles' side; bias (C',)."""
@@ -239,7 +226,8 @@ class Winograd:
             self.form.spread([padded[:, top + i : bottom + i : side] for i in range(span)], lines, line_spare)
             columns = [lines[:, :, :, i : i + width : side] for i in range(span)]
             self.form.spread(columns, tiles.unbind(1), tile_spare)
-            self.multiply(tiles.view(span**2, -1, channels), products.view(span**2, -1, self.channels))
+            flat = products.view(span**2, -1, self.channels)
+            torch.bmm(tiles.view(span**2, -1, channels), self.weights.mT, out=flat)
             self.form.gather(products, halves, half_spare)
             for i in range(side):
                 line = found[:, top + i : bottom + i : side]
@@ -247,11 +235,3 @@ class Winograd:
                 if bias is not None:
                     line.add_(bias)
         return found.permute(0, 3, 1, 2)
-
-    def multiply(self, tiles: Tensor, products: Tensor) -> None:
-        """The product of each of the span² matrices: (span², n, C) to (span², n, C')."""
-        if self.weights is not None:
-            torch.bmm(tiles, self.weights.mT, out=products)
-            return
-        for product, one, to in zip(self.products, tiles, products, strict=True):
-            to.copy_(product(one))

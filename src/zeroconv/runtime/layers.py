@@ -1,13 +1,14 @@
 """Layers whose weights never change: packed once in the order in which oneDNN reads them."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form, made_by_intel
+from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form
 
 __all__ = [
     "Layer",
@@ -41,6 +42,13 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32
+
+
+@cache
+def made_by_intel() -> bool:
+    """Whether the processor is one for which MKL was written; False where that cannot be told."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "Intel" in str(capabilities.get("cpu_name", ""))
 
 
 def should_pack(weight: Tensor) -> bool:
@@ -99,7 +107,7 @@ class PackedConvolution:
         weight, stride = self.ordered_weight(), self.geometry[1][0]
         if form is GATHERED:
             return Gathered(weight, stride)
-        return Winograd(weight, form, None if made_by_intel() else packed_product)
+        return Winograd(weight, form)
 
     def plain(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution of (B, C, h, w) by oneDNN."""
@@ -121,11 +129,6 @@ class PackedConvolution:
     def ordered_weight(self) -> Tensor:
         """The weights as they are computed with, (C', C, k, k)."""
         return self.weight.contiguous()
-
-
-def packed_product(weight: Tensor) -> Layer:
-    """The product with a matrix (C', C), packed."""
-    return PackedLinear(weight, None)
 
 
 class PackedLinear:

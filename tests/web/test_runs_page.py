@@ -14,7 +14,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HAS_BROWSER, reason="need
 
 
 def test_a_run_is_started_followed_and_its_control_makes_a_picture(tmp_path: Path) -> None:
+    damaged = tmp_path / "runs" / "damaged"
     with panel_server(tmp_path) as url:
+        damaged.mkdir(parents=True)
+        (damaged / "request.json").write_text("{", "utf-8")
         browser = Browser(url)
         try:
             with browser.visit() as visit:
@@ -23,6 +26,7 @@ def test_a_run_is_started_followed_and_its_control_makes_a_picture(tmp_path: Pat
                 page.on("request", lambda request: fetched.append(request.url))
                 assert "uplot" not in "".join(page.evaluate("performance.getEntriesByType('resource').map((one) => one.name)"))
                 page.click("nav[aria-label=Places] >> text=Runs")
+                page.wait_for_selector("text=Cannot be read: damaged.")
                 page.fill("form >> text=Pictures >> .. >> input", "16")
                 page.fill("form >> text=/^Steps$/ >> .. >> input", "2")
                 page.click("text=More settings")

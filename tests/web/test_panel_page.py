@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -203,6 +204,32 @@ def test_a_cancelled_job_unlocks_the_page(browser: Browser) -> None:
         assert visit.state("jobs.jobs.value.map((one) => one.state)") == ["cancelled"]
         visit.generate("a car on a road", steps=2)
         page.wait_for_selector(".actions")
+
+
+def test_a_job_outlives_a_server_that_does_not_answer_for_a_while(browser: Browser) -> None:
+    away = {
+        "error": {"code": "database", "message": "the database does not answer", "hint": "try again in a moment", "field": None}
+    }
+    with browser.visit() as visit:
+        refused: list[str] = []
+
+        def refuse(route: Any) -> None:
+            """The first answers to whoever follows the job: none at all, and three of 503."""
+            if len(refused) < 4:
+                refused.append(route.request.url.rpartition("/")[2])
+                route.fulfill(status=503, json=away, headers={"Retry-After": "1"})
+            else:
+                route.continue_()
+
+        visit.page.route(re.compile("/api/v1/generations/.+"), refuse)
+        visit.generate("a red house", steps=2)
+        visit.page.wait_for_selector(".notice >> text=the database does not answer: try again in a moment")
+        visit.wait_until("jobs.jobs.value.length === 1 && jobs.jobs.value[0].state === 'done'")
+        visit.page.wait_for_selector(".stage img")
+        assert refused[0] == "events" and len(refused) == 4 and "events" not in refused[1:]
+        assert visit.page.locator(".notice", has_text="the database").count() <= 1  # said once
+        assert visit.errors
+        visit.errors.clear()  # Chromium's own lines about the refusals
 
 
 def test_two_tabs_work_beside_each_other(browser: Browser) -> None:

@@ -8,9 +8,11 @@
 One step is what guidance asks for one picture: a batch of two rows with the same latents and map, and two texts. Every
 contestant computes the same step in turn; the ratio is the median over the rounds of diffusers' time and the
 contestant's in the same round. Seconds are the clock's, and the processor's (of all threads) beside them: on a busy machine
-they are what counts. The error is relative to diffusers in float32. Preparation (packing, compiling, proving) is the first
-step's time beyond an ordinary one, and the memory that the process has more after it. OpenVINO computes in the type that is
-asked for, and reads nothing that an earlier process compiled.
+they are what counts. The error is relative to diffusers in float32. The share of the limit is what diffusers' step needs in
+multiplications and additions, divided by the time and by the most that this processor was seen to do in a second: in packed
+products and convolutions, by as many threads. Winograd's algorithm needs fewer of them, and may pass 100 %. Preparation
+(packing, compiling, proving) is the first step's time beyond an ordinary one, and the memory that the process has more after
+it. OpenVINO computes in the type that is asked for, and reads nothing that an earlier process compiled.
 """
 
 import argparse
@@ -28,10 +30,12 @@ import torch
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from zeroconv import ControlNet, StableDiffusion
 from zeroconv.control import ActiveControl
 from zeroconv.runtime.choice import UNetRunner, run_unet
+from zeroconv.runtime.layers import PackedConvolution, PackedLinear
 from zeroconv.runtime.openvino.library import is_installed
 from zeroconv.runtime.openvino.store import CompiledStore
 from zeroconv.runtime.openvino.unet import OpenVINOUNet
@@ -165,6 +169,27 @@ def measure(found: list[Contestant], exact: Tensor, rounds: int) -> None:
             one.seconds.append(timed(one.step)[0])
 
 
+def operations(step: Callable[[], Tensor]) -> float:
+    """Multiplications and additions of a step, in 1e9."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 1e9
+
+
+def limit(dtype: torch.dtype) -> float:
+    """The most multiplications and additions that were seen in a second, in 1e9: of large products and of convolutions."""
+    x, features = torch.randn(2048, 2048, dtype=dtype), torch.randn(2, 640, 32, 32, dtype=dtype)
+    features = features.contiguous(memory_format=torch.channels_last)
+    product = PackedLinear(torch.randn(2048, 2048, dtype=dtype), None)
+    convolution = PackedConvolution(nn.Conv2d(640, 640, 3, padding=1, dtype=dtype))
+    ways: list[Callable[[], Tensor]] = [lambda: x @ x, lambda: product(x), lambda: convolution.plain(features, None)]
+    found: list[float] = []
+    for way in ways:
+        needed = 2e-9 * (2048**3 if way is not ways[2] else 2 * 32 * 32 * 9 * 640 * 640)
+        found.append(needed / min(timed(way)[0][0] for _ in range(8)))
+    return max(found)
+
+
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -177,11 +202,13 @@ def main() -> None:
     side, rounds = args.side or {"tiny": 128, "sd15": 256}[args.size], args.rounds or {"tiny": 30, "sd15": 5}[args.size]
     with torch.no_grad():
         found, exact = contestants(args.size, side, KINDS[args.dtype], args.ways.split(","))
+        needed, most = operations(found[0].step), limit(KINDS[args.dtype])
         measure(found, exact, rounds)
     print(f"{args.size}, {side} x {side} pixels, {args.dtype}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print("\n| | a step, ms (processor) | times diffusers, clock (lowest to highest round) "
-          "| the same, processor | error | preparation, s (processor) | memory, GB |\n" + 7 * "|---" + "|")  # fmt: skip
+          f"{torch.backends.cpu.get_cpu_capability()}, load {os.getloadavg()[0]:.1f}; "
+          f"a step needs {needed:.0f}e9 operations, the limit is {most:.0f}e9 a second")  # fmt: skip
+    print("\n| | a step, ms (processor) | times diffusers, clock (lowest to highest round) | the same, processor "
+          "| of the limit | error | preparation, s (processor) | memory, GB |\n" + 8 * "|---" + "|")  # fmt: skip
     first = found[0].seconds or []
     for one in found:
         seconds, (wall, own) = one.seconds or [], one.preparation
@@ -190,7 +217,8 @@ def main() -> None:
             ratios = [a[kind] / b[kind] for a, b in zip(first, seconds, strict=True)]
             spreads.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
         step, busy = (1000 * statistics.median(times[kind] for times in seconds) for kind in range(2))
-        print(f"| {one.name} | {step:.1f} ({busy:.1f}) | {spreads[0]} | {spreads[1]} | {one.error:.1e} | "
+        share = 1000 * needed / most / step
+        print(f"| {one.name} | {step:.1f} ({busy:.1f}) | {spreads[0]} | {spreads[1]} | {share:.0%} | {one.error:.1e} | "
               f"{wall:.1f} ({own:.1f}) | {one.memory / 1e9:.2f} |")  # fmt: skip
 
 

@@ -102,10 +102,10 @@ class Preparation:
 
 WAYS: dict[Runtime, Preparation] = {
     "torch": Preparation(0.0, 0.0),
-    "plan": Preparation(0.2, 1.0),
+    "plan": Preparation(0.2, 2.0),
     "openvino": Preparation(2.0, 3.5),
 }
-"""On a CPU, in the order in which they are tried; measured on one core, see docs/results/generation.md."""
+"""On a CPU, in the order in which they are tried; see docs/results/generation.md."""
 GPU_WAYS: dict[Runtime, Preparation] = {"torch": Preparation(0.0, 0.0), "compile": Preparation(60.0, 20.0)}
 """Elsewhere; the time of the compiler is an estimate."""
 WORTH = 3.0

@@ -117,9 +117,13 @@ def test_a_large_autoencoder_runs_by_a_plan_where_the_picture_is_large(monkeypat
     for fewer in (z[..., :7, :].repeat(3, 1, 1, 1), z[..., :7]):  # more pictures are no reason
         assert torch.equal(planned.decode(fewer), vae.decode(fewer).sample)
     assert torch.equal(planned.encode(images[..., :64]), vae.encode(images[..., :64]).latent_dist.mean) and not planned.plans
+    with_plan = planned.decode(z)
     with listen(told.append):
         monkeypatch.setattr(planned_vae, "ROOM", 1e9)
+        assert torch.equal(planned.decode(z), with_plan), "a plan that is there takes no memory anew"
+        planned = PlannedAutoencoder(vae)
         assert torch.equal(planned.decode(z), vae.decode(z).sample) and not planned.plans
+    assert [one.code for one in told] == ["runtime.memory"]
     assert "too little for a plan of the autoencoder" in told[0].text
 
 
@@ -130,17 +134,60 @@ def test_an_autoencoder_that_is_not_to_be_planned_runs_as_it_is() -> None:
     assert torch.equal(planned.decode(z), vae.decode(z).sample) and not planned.plans
 
 
-@pytest.mark.parametrize("size", [(256, 256), (96, 250), (66, 130)])
-def test_large_features_are_normalized_exactly(size: tuple[int, int]) -> None:
+def normalized(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Channels-last features by a plan's normalization, and exactly."""
     torch.manual_seed(0)
     layer = torch.nn.GroupNorm(4, 16)
     torch.nn.init.normal_(layer.weight)
     torch.nn.init.normal_(layer.bias)
-    x = (torch.randn(2, 16, *size) + torch.randn(2, 16, 1, 1)).contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
-        found = Normalization(layer, silu=False)(x)
-        expected = functional.group_norm(x.double(), 4, layer.weight.double(), layer.bias.double())
+    found = Normalization(layer, silu=False)(x.contiguous(memory_format=torch.channels_last))
+    return found, functional.group_norm(x.double(), 4, layer.weight.double(), layer.bias.double())
+
+
+@pytest.mark.parametrize("size", [(256, 256), (257, 257), (96, 250), (3, 5000), (5000, 1)])
+@torch.no_grad()
+def test_large_features_are_normalized_exactly(size: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(2, 16, *size) + torch.randn(2, 16, 1, 1)
+    found, expected = normalized(x)
     assert distance(found, expected) < 2e-7 and found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(normalized(x[1:])[0], found[1:]), "each is the same bits alone and among others"
+
+
+@torch.no_grad()
+def test_a_wrong_normalization_of_large_features_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae, z, told = new_vae(), torch.randn(1, 4, 16, 16), list[Message]()
+    right = Normalization.normalize
+
+    def wrong(self: Normalization, pixels: Tensor, out: Tensor) -> None:
+        right(self, pixels, out)
+        out.mul_(1.001)
+
+    monkeypatch.setattr(Normalization, "normalize", wrong)
+    with listen(told.append):
+        assert torch.equal(PlannedAutoencoder(vae).decode(z), vae.decode(z).sample)
+    assert [message.code for message in told] == ["runtime.no-plan"]
+
+
+@pytest.mark.parametrize(("mean", "allowed"), [(10.0, 1e-6), (100.0, 1e-5), (1000.0, 1e-4)])
+@torch.no_grad()
+def test_large_means_are_taken_off(mean: float, allowed: float) -> None:
+    torch.manual_seed(1)
+    found, expected = normalized(torch.randn(1, 16, 96, 128) + mean)
+    assert distance(found, expected) < allowed
+
+
+@torch.no_grad()
+def test_features_that_are_all_alike_become_the_bias() -> None:
+    for value in (0.0, 1000.3, 1.1e5):
+        found, expected = normalized(torch.full((1, 16, 96, 130), value))
+        assert distance(found, expected) < 1e-6
+
+
+def test_large_features_have_gradients() -> None:
+    x = torch.randn(1, 16, 80, 80, requires_grad=True)
+    normalized(x)[0].square().sum().backward()
+    assert x.grad is not None and bool(torch.isfinite(x.grad).all())
 
 
 def test_tiles_cover_a_length_with_overlap() -> None:

@@ -1,10 +1,13 @@
 """A real worker process: its pictures are the library's, its death harms nobody, and it lets go within a step."""
 
+import gc
 import hashlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +258,19 @@ def test_a_process_that_cannot_be_started_is_started_later(tmp_path: Path, monke
                 process.start()
             assert not process.is_alive()
     process.close()
+
+
+def note_frozen(path: Path) -> None:
+    """In a worker: how many objects its garbage collector leaves alone."""
+    path.write_text(str(gc.get_freeze_count()), "utf-8")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
+def test_what_a_worker_shares_is_left_alone_by_its_garbage_collector(tmp_path: Path) -> None:
+    process = WorkerProcess(str(tmp_path), 0, prepare=partial(note_frozen, tmp_path / "frozen"))
+    process.start()
+    process.close()
+    assert int((tmp_path / "frozen").read_text("utf-8")) > 100_000
 
 
 def test_nothing_is_lost_when_the_service_ends(small: Small) -> None:

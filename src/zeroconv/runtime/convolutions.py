@@ -31,6 +31,7 @@ __all__ = [
     "Winograd",
     "bytes_beside",
     "find_form",
+    "is_proving",
     "with_present_forms",
 ]
 
@@ -137,6 +138,11 @@ def with_present_forms() -> Generator[None]:
         IS_GIVEN.reset(token)
 
 
+def is_proving() -> bool:
+    """Whether a small picture is computed in the way of a large one, see `with_present_forms`."""
+    return IS_GIVEN.get()
+
+
 def is_wide(weight: Tensor) -> bool:
     """Whether matrix products pay for these weights, (C', C, k, k)."""
     return weight.dtype == torch.float32 and tuple(weight.shape[2:]) == (3, 3) and min(weight.shape[:2]) >= LEAST_CHANNELS
@@ -159,7 +165,7 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
         return None
     height, width = (-(-side // step) for side, step in zip(size[2:], stride, strict=True))
     forms = FORMS if stride == [1, 1] else FORMS[2:]
-    if IS_GIVEN.get():
+    if is_proving():
         return next((form for form in forms if form is present and form.fits(height, width)), None)
     for form in forms:
         is_worth = form.least <= height * width < form.below and outputs * inputs <= form.most

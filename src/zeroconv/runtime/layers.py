@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form
+from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form, is_proving
 
 __all__ = [
     "Layer",
@@ -27,8 +27,12 @@ SMALL = 1 << 14
 """Numbers in a matrix up to which the call costs more than the product."""
 LARGE, SIZES = 1 << 19, 4
 """Numbers in the weights of a convolution up to which they are packed for each size, and for how many at a time."""
-SUMMED = 4096
-"""Pixels up to which torch's sums over channels-last features are as exact as others."""
+BAND, FEW = 1024, 4
+"""Pixels that are summed one after the other, and so many times as many up to which that is exact enough anyway."""
+CENTRED = 3.0
+"""How many times the deviation a mean may be before it is taken off."""
+TINY = 1e-12
+"""Added to variances whose reciprocal is asked for."""
 
 
 class UnknownModuleError(Exception):
@@ -187,6 +191,23 @@ def pack_together(layers: Sequence[nn.Module]) -> Layer | None:
     return plan_linear(weight, None)
 
 
+def moments(pixels: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Variances and means of the groups of channels, (groups,) float64, of pixels (n, C) float32."""
+    count, channels = pixels.shape
+    bands, rest = divmod(count, BAND)
+    parts = [(block, BAND) for block in pixels[: bands * BAND].view(bands, BAND, 1, channels).split(FEW) if len(block)]
+    parts += [(pixels[None, bands * BAND :, None], rest)] if rest else []
+    squares, sums = pixels.new_zeros(groups, dtype=torch.float64), pixels.new_zeros(groups, dtype=torch.float64)
+    for part, size in parts:
+        features = part.permute(0, 3, 1, 2)
+        _, mean, scale = torch.native_group_norm(features, None, None, len(part), channels, size, groups, TINY)
+        mean = mean.double()
+        sums += size * mean.sum(0)
+        squares += size * (scale.double() ** -2 - TINY + mean**2).sum(0)
+    mean = sums / count
+    return (squares / count - mean**2).clamp_min(0), mean
+
+
 class Normalization:
     """Group normalization, and SiLU after it where that follows.
 
@@ -223,22 +244,31 @@ class Normalization:
         """Features (B, C, h, w) normalized by their own means and variances.
 
         Torch sums the numbers of channels-last features one after the other: at 512 × 512 pixels its result is wrong by 2e-5 of
-        its size in float32. So large ones are summed in bands of rows, whose means and variances are brought together in
-        float64.
+        its size in float32. So large ones are summed in bands, each row of the batch by itself.
         """
-        layer, (batch, channels, height, width) = self.layer, x.shape
-        bands = max((n for n in range(1, height + 1) if height % n == 0 and height // n * width >= SUMMED // 4), default=1)
-        rows = x.permute(0, 2, 3, 1)
-        if x.dtype != torch.float32 or height * width <= SUMMED or not rows.is_contiguous():
+        layer, rows = self.layer, x.permute(0, 2, 3, 1)
+        is_large = x.shape[-2] * x.shape[-1] > (0 if is_proving() else BAND * FEW)
+        is_learnt = torch.is_grad_enabled() and (x.requires_grad or layer.weight.requires_grad)
+        is_plain_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and rows.is_contiguous()
+        if is_learnt or not is_plain_cpu or not is_large:
             return functional.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
-        banded = rows.view(batch * bands, height // bands, width, channels).permute(0, 3, 1, 2)
-        sizes = (batch * bands, channels, height // bands * width, layer.num_groups)
-        found, mean, scale = torch.native_group_norm(banded, None, None, *sizes, layer.eps)
-        mean, scale = (one.view(batch, bands, layer.num_groups).double() for one in (mean, scale))
-        variance = (scale**-2 - layer.eps + mean**2).mean(1) - mean.mean(1) ** 2
-        factor, shift = self.affine(variance, mean.mean(1))
-        found = found.permute(0, 2, 3, 1).view(rows.shape).permute(0, 3, 1, 2)
-        return torch.addcmul(shift.to(x.dtype), x, factor.to(x.dtype), out=found)
+        found = torch.empty_like(rows)
+        for pixels, out in zip(rows.flatten(1, 2), found.flatten(1, 2), strict=True):
+            self.normalize(pixels, out)
+        return found.permute(0, 3, 1, 2)
+
+    def normalize(self, pixels: Tensor, out: Tensor) -> None:
+        """The pixels (n, C) of one picture, normalized into `out`.
+
+        Where a mean is large beside the deviation from it, the variance is taken once more, of what is left without the mean.
+        """
+        layer, width = self.layer, self.layer.num_channels // self.layer.num_groups
+        variance, mean = moments(pixels, layer.num_groups)
+        if bool((mean**2 > CENTRED**2 * variance).any()):
+            pixels = torch.sub(pixels, mean.repeat_interleave(width).float(), out=out)
+            variance, mean = moments(pixels, layer.num_groups)
+        factor, shift = (one.flatten().float() for one in self.affine(variance[None], mean[None]))
+        torch.addcmul(shift, pixels, factor, out=out)
 
     def affine(self, variance: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Factor and summand of each channel, (B, C, 1, 1), from what groups have, (B, groups)."""

@@ -71,7 +71,7 @@ class PlannedAutoencoder:
     def decode(self, z: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w), about -1 to 1, of unscaled latents (B, C, h, w)."""
         tile = self.find_tile((z.shape[-2], z.shape[-1]), len(z))
-        is_packed = self.pays("decode", z.shape[-2] * z.shape[-1] * STEP**2, tile)
+        is_packed = self.pays("decode", len(z), z.shape[-2] * z.shape[-1], tile)
         if tile is None and not is_packed:
             return self.vae.decode(z).sample
         planned = self.planned("decode", is_packed)
@@ -89,7 +89,7 @@ class PlannedAutoencoder:
     def encode(self, images: Tensor) -> Tensor:
         """Unscaled latents (B, C, h, w), the posterior's mean, of pictures (B, 3, 8h, 8w) in [-1, 1]."""
         tile = self.find_tile((images.shape[-2] // STEP, images.shape[-1] // STEP), len(images))
-        is_packed = self.pays("encode", images.shape[-2] * images.shape[-1], tile)
+        is_packed = self.pays("encode", len(images), images.shape[-2] * images.shape[-1] // STEP**2, tile)
         if tile is None and not is_packed:
             return self.vae.encode(images).latent_dist.mean
         planned = self.planned("encode", is_packed)
@@ -104,18 +104,19 @@ class PlannedAutoencoder:
 
         return self.proven(planned, compute)
 
-    def pays(self, way: Direction, pixels: int, tile: int | None) -> bool:
-        """Whether a direction is computed with packed weights, for pictures of so many pixels.
+    def pays(self, way: Direction, rows: int, latents: int, tile: int | None) -> bool:
+        """Whether a direction is computed with packed weights, for so many pictures of so many latents each.
 
-        Neither how many pictures there are decides nor whether a plan is there, so that each is the same bits alone and among
-        others. Where memory is too short for a plan, that is told.
+        How many pictures there are does not decide, so that each is the same bits alone and among others, unless memory is
+        too short for a plan that is not there yet beside the features: then the autoencoder runs as it is, and that is told.
         """
         if self.is_small or not self.can_plan:
             return self.can_plan
-        if tile is not None or self.vae.dtype != torch.float32 or pixels < PAYS[way]:
+        if tile is not None or self.vae.dtype != torch.float32 or latents * STEP**2 < PAYS[way]:
             return False
         part = self.vae.decoder if way == "decode" else self.vae.encoder
-        needed, free = ROOM * sum(one.nbytes for one in part.parameters()), available_memory()
+        needed = ROOM * sum(one.nbytes for one in part.parameters()) + self.needed(rows * latents)
+        free = available_memory()
         if (way, True) in self.plans or free is None or needed <= free:
             return True
         text = f"{free / 1e9:.1f} GB of memory are free, too little for a plan of the autoencoder ({needed / 1e9:.1f} GB)"

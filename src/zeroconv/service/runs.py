@@ -247,7 +247,7 @@ class Runs:
             try:
                 state = self.state(name)
             except MissingError:
-                unreadable.append(name)
+                unreadable += [name] if is_run(self.folder / name) else []  # another was deleted meanwhile
             else:
                 last = state["probes"][-1] if state["probes"] else None
                 rows.append({**{key: state[key] for key in kept}, "fidelity": last and last["fidelity"]})

@@ -16,7 +16,7 @@ export function Runs({ back }) {
       <ul class="run-list">${runs.map((one) => html`<li key=${one.id}><button type="button" class="card" aria-current=${shown.value === one.id ? "true" : null} onClick=${() => choose(one.id)}>
         <span><strong>${one.id}</strong><${Status} run=${one} /></span><small>${describe(one)}</small>
         <small>${goesOn(one) ? `Step ${whole(one.step)} of ${whole(one.steps)}` : `${whole(one.step)} steps`}${one.fidelity !== null && `, fidelity ${exact(one.fidelity)}`}</small></button></li>`)}</ul>
-      ${unreadable.length > 0 && html`<p class="small">Cannot be read: ${unreadable.join(", ")}. Their request.json is damaged; their networks are kept.</p>`}
+      ${unreadable.length > 0 && html`<p class="small">Cannot be read: ${unreadable.join(", ")}. What they were asked for (request.json) is damaged or of another version; their networks are kept.</p>`}
       <button type="button" class="add" onClick=${() => choose(NEW)}><${Icon} name="plus" />Start a run</button></section></div>
     <div class="column detail">${shown.value === NEW ? html`<${NewRun} hasRuns=${runs.length > 0} />` : html`<${Detail} back=${back} />`}</div></main>`;
 }

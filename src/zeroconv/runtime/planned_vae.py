@@ -20,7 +20,7 @@ __all__ = ["LEAST_TILE", "PlannedAutoencoder", "check_tile"]
 
 SMALL = 1 << 23
 """Numbers in an autoencoder up to which a plan is sooner done at any size of picture: those of the tiny base."""
-PAYS = {"decode": 256 * 256, "encode": 512 * 512}
+PAYS = 256 * 256
 """Pixels of a picture from which preparing a plan of a larger one is made up for within one picture, in float32."""
 ROOM = 4.0
 """So many times the weights of a direction must be free for its plan: what stands for them is larger."""
@@ -112,7 +112,7 @@ class PlannedAutoencoder:
         """
         if self.is_small or not self.can_plan:
             return self.can_plan
-        if tile is not None or self.vae.dtype != torch.float32 or latents * STEP**2 < PAYS[way]:
+        if tile is not None or self.vae.dtype != torch.float32 or latents * STEP**2 < PAYS:
             return False
         part = self.vae.decoder if way == "decode" else self.vae.encoder
         needed = ROOM * sum(one.nbytes for one in part.parameters()) + self.needed(rows * latents)

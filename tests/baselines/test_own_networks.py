@@ -122,7 +122,7 @@ def test_piti_begins_as_the_base_and_speaks_like_its_text_encoder(base: StableDi
     planes = planes_of_classes(pairs.classes)
     states = model.read(planes, torch.tensor([False, True]))
     assert states.shape == text.shape and torch.equal(states[1], text[1]) and torch.equal(states[0], model.read(planes)[0])
-    assert 0.5 < states[0].std() / text[0].std() < 2
+    assert 1 / 3 < states[0].std() / text[0].std() < 3
 
 
 def test_normalized_guidance_keeps_mean_and_deviation() -> None:

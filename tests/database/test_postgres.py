@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from zeroconv.cli import main
 from zeroconv.database import RuleError, SQLiteDatabase, create_database, database_exists, open_database
 from zeroconv.database.address import read_address
 from zeroconv.database.interface import AwayError
+from zeroconv.database.postgres import PostgresDatabase
 from zeroconv.errors import InputError
 from zeroconv.service.jobs import JobStore
 from zeroconv.service.schema import SERVICE
@@ -174,6 +176,37 @@ def test_a_restart_of_the_server_is_waited_for_and_said_once(
         database.close()
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2 and "is tried again" in said[0] and said[1].endswith("answers again")
+
+
+def test_connections_that_one_loss_ended_are_said_once_however_late_they_are_used(
+    postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    import psycopg
+
+    database = create_database(f"{postgres.url}#late", SERVICE)
+    numbers: list[int] = []
+    assert isinstance(database, PostgresDatabase)
+
+    def number(connection: Any) -> int:
+        return int(connection.execute("SELECT pg_backend_pid()").fetchone()[0])
+
+    with caplog.at_level(logging.WARNING), pytest.raises(ConnectionError), database.connection() as first:
+        with pytest.raises(ConnectionError), database.connection() as second:
+            numbers.extend((number(first), number(second)))
+            with psycopg.connect(postgres.url) as other:
+                other.execute("SELECT pg_terminate_backend(unnest(%s))", (numbers,))
+            second.execute("SELECT 1")
+        with database.connection() as third:
+            assert number(third) not in numbers
+        first.execute("SELECT 1")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and "is tried again" in said[0] and said[1].endswith("answers again")
+    with caplog.at_level(logging.WARNING), pytest.raises(ConnectionError), database.connection() as fourth:
+        with psycopg.connect(postgres.url) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (number(fourth),))
+        fourth.execute("SELECT 1")
+    assert len(caplog.records) == 3 and "is tried again" in caplog.records[2].getMessage()  # made since: it is news
+    database.close()
 
 
 def test_a_file_of_the_first_version_is_brought_up_with_all_that_it_has(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from zeroconv.database.address import FIELD, Address
 from zeroconv.database.dialect import PostgresRow, bind, make_row, translate, translate_tables
@@ -56,13 +57,14 @@ class PostgresDatabase:
     def __init__(self, url: str, schema: Schema) -> None:
         self.schema, self.address = schema, address_of(url)
         self.space, self.lock = space_of(self.address, schema), threading.Lock()
-        self.lost_at: float | None = None  # of `time.monotonic`
+        self.is_away, self.lost_at = False, float("-inf")  # now, and since when or when last, of `time.monotonic`
+        self.made_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()  # of each connection
         with first_connection(self.address) as connection:
             found = state(connection, self.space)
             if found is None:
                 raise InputError(f"there is no {schema.name} in {self.address}", field=FIELD)
             self.token = check_state(connection, self.space, schema, found, str(self.address))
-        self.pool: Any = open_pool(self.address, self.space, self.check)
+        self.pool: Any = open_pool(self.address, self.space, self.note_made, self.check)
 
     @classmethod
     def exists(cls, url: str, schema: Schema) -> bool:
@@ -165,13 +167,13 @@ class PostgresDatabase:
 
         try:
             with self.pool.connection(self.patience()) as connection:
-                self.note_found()
+                self.note_found(connection)
                 try:
                     yield connection
                 except OperationalError as error:
                     if not connection.broken and not (error.sqlstate or "").startswith(LOST):
                         raise
-                    self.note_lost(error)
+                    self.note_lost(error, connection)
                     raise ConnectionError(f"the connection to {self.address} was lost") from None
         except IntegrityError as error:
             raise RuleError(self.address.clean(error)) from None
@@ -193,25 +195,34 @@ class PostgresDatabase:
         try:
             ConnectionPool.check_connection(connection)
         except Error as error:
-            self.note_lost(error)
+            self.note_lost(error, connection)
             raise
 
     def patience(self) -> float:
         """Seconds to wait for a connection: what is left of `PATIENCE` where the server is away already."""
-        lost_at = self.lost_at
-        return PATIENCE if lost_at is None else max(BRIEF, lost_at + PATIENCE - time.monotonic())
+        return max(BRIEF, self.lost_at + PATIENCE - time.monotonic()) if self.is_away else PATIENCE
 
-    def note_lost(self, why: object) -> None:
-        """Say once that the server does not answer."""
+    def note_made(self, connection: Any) -> None:
+        """Remember when a connection was made: a server that stops ends them one by one, and each is seen at its next use."""
         with self.lock:
-            is_news, self.lost_at = self.lost_at is None, self.lost_at or time.monotonic()
+            self.made_at[connection] = time.monotonic()
+
+    def note_lost(self, why: object, connection: Any = None) -> None:
+        """Say once that the server does not answer; a connection from before it was last said is no news for a while."""
+        with self.lock:
+            now = time.monotonic()
+            made_at = now if connection is None else self.made_at.get(connection, now)
+            is_news = not self.is_away and (made_at > self.lost_at or now > self.lost_at + PATIENCE)
+            if is_news:
+                self.is_away, self.lost_at = True, now
         if is_news:
             LOG.warning("%s does not answer, and is tried again: %s", self.address, self.address.clean(why))
 
-    def note_found(self) -> None:
-        """Say once that it does again."""
+    def note_found(self, connection: Any) -> None:
+        """Say once that it does again, to a connection made since."""
         with self.lock:
-            is_news, self.lost_at = self.lost_at is not None, None
+            is_news = self.is_away and self.made_at.get(connection, self.lost_at) > self.lost_at
+            self.is_away = self.is_away and not is_news
         if is_news:
             LOG.warning("%s answers again", self.address)
 
@@ -236,8 +247,8 @@ class PostgresChange:
             cursor.executemany(translate(query), [bind(row) for row in rows])
 
 
-def open_pool(address: Address, space: str, check: Callable[[Any], None]) -> Any:
-    """Connections that are tested before they are used, and replaced when they are lost."""
+def open_pool(address: Address, space: str, made: Callable[[Any], None], check: Callable[[Any], None]) -> Any:
+    """Connections that are told of when they are made, tested before they are used, and replaced when they are lost."""
     from psycopg_pool import ConnectionPool
 
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # says every try; `note_lost` says it once
@@ -246,6 +257,7 @@ def open_pool(address: Address, space: str, check: Callable[[Any], None]) -> Any
         connection.execute(f"SET search_path TO {space}".encode())
         for setting in SETTINGS:
             connection.execute(setting.encode())
+        made(connection)
 
     pool: Any = ConnectionPool(
         "", kwargs={**address.settings, "autocommit": True, "row_factory": make_row}, min_size=1, max_size=CONNECTIONS,

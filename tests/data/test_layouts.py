@@ -109,6 +109,16 @@ def test_pictures_without_anything_else(tmp_path: Path, made: list[Sample]) -> N
     assert report.captions.line() == "captions: 8, all empty"
 
 
+def test_numbers_of_folders_repeat_nothing_and_that_is_said(tmp_path: Path, made: list[Sample]) -> None:
+    for folder, sample in zip(("img/10_red house", "img/2_car", "img/house_3"), made, strict=False):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.png").write_bytes(sample.picture)
+    (message,) = told(tmp_path)
+    assert message.code == "data.numbered-folder" and "number of 10_red house, 2_car repeats nothing" in message.text
+    with listen(lambda _: None):
+        assert len(read_rows(tmp_path)) == 3
+
+
 def test_scenes_of_the_world_are_checked_too() -> None:
     report, sheet = check("world:7", "depth", held_out=2)
     assert (report.folder, report.good, report.maps, report.sizes) == ("world:7", 7, {"depth": 7}, {"128x128": 7})

@@ -93,6 +93,13 @@ def test_wrong_words_write_nothing(run: Run, photo: Path, words: list[str], mess
     assert not Path("outputs").exists()
 
 
+def test_where_no_picture_can_be_read_no_folder_stays(run: Run, photo: Path) -> None:
+    Path("half.png").write_bytes(photo.read_bytes()[: photo.stat().st_size // 2])
+    result = run("extract", "canny", "half.png", "--out", "maps/new")
+    assert result.code == 1 and "half.png" in result.err and result.err.count("\n") == 1
+    assert not Path("maps").exists()
+
+
 def test_the_modes_are_those_of_the_library() -> None:
     assert controls.MODES == MODES
 

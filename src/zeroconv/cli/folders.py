@@ -11,7 +11,7 @@ __all__ = ["all_or_nothing", "output_folder"]
 
 @contextmanager
 def output_folder(path: Path) -> Generator[Path]:
-    """Make a folder and try it out; if the work then fails, folders that were made for it and stayed empty go again.
+    """Make a folder and try it out; folders that were made for it and stayed empty go again.
 
     Raises:
         OSError: one line, when it is no folder or cannot be written into.
@@ -27,11 +27,10 @@ def output_folder(path: Path) -> Generator[Path]:
             reason = f"{blocking} is a file" if blocking else error.strerror or str(error)
             raise OSError(f"cannot write into {path}: {reason}") from error
         yield path
-    except BaseException:
+    finally:
         for folder in made:
             with suppress(OSError):  # not empty, or never made
                 folder.rmdir()
-        raise
 
 
 @contextmanager

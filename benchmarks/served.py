@@ -165,10 +165,11 @@ class Served:
         return found
 
     def memory(self) -> dict[str, int]:
-        """Bytes of memory of server and worker that are theirs alone."""
-        worker = self.worker
-        found = {"server": anonymous(self.process.pid)}
-        return found | ({} if worker is None else {"worker": anonymous(worker)})
+        """Bytes of memory of server and worker that are theirs alone, and of all processes together."""
+        worker, alone = self.worker, ("Private_Clean", "Private_Dirty")
+        everybody = [self.process.pid, *children(self.process.pid), *self.forked()]
+        found = {"server": held(self.process.pid, *alone), "all": sum(held(one, "Pss") for one in everybody)}
+        return found | ({} if worker is None else {"worker": held(worker, *alone)})
 
     def files(self) -> Counter[str]:
         """Open files of the server by their kind: connections are "socket"."""
@@ -212,10 +213,11 @@ def started(process: int) -> int:
         return 0
 
 
-def anonymous(process: int) -> int:
-    """Bytes of memory of a process, without files and what it shares with its parent unchanged."""
+def held(process: int, *kinds: str) -> int:
+    """Bytes of memory of a process by the kinds of Linux: what is its alone, or with its part of what several share (Pss)."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8").splitlines()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
+    rows = [line.split() for line in lines]
+    return sum(int(row[1]) * 1024 for row in rows if row[0].removesuffix(":") in kinds)

@@ -167,11 +167,11 @@ async def crowd(server: Served, show: Callable[..., None], clients: int, seconds
     show(
         f"/health, {len(times)} times: p50, p99, slowest", f"{p50:.0f}, {p99:.0f}, {max(times):.0f} ms", "p99 < 50 ms", p99 < 50
     )
-    for name in ("server", "worker"):
+    for name, what in (("all", "memory of all its processes"), ("server", "of the server"), ("worker", "of the worker")):
         row = [one[name] / 2**20 for one in samples if name in one]
         early, late = statistics.median(row[15:25]), statistics.median(row[-10:])
         drift = late / early - 1
-        show(f"memory of the {name}", f"{early:.1f} → {late:.1f} MiB, {100 * drift:+.1f} %", "< 2 %", drift < 0.02)
+        show(what, f"{early:.1f} → {late:.1f} MiB, {100 * drift:+.1f} %", "< 2 %", drift < 0.02)
     after = server.files()
     text = f"{files.total()}, {most}, {after.total()}; sockets {files['socket']} → {after['socket']}"
     show("open files before, at most, after", text, "no more sockets", after["socket"] <= files["socket"])

@@ -103,12 +103,18 @@ def warm_up() -> None:
 
 
 def divide_something() -> None:
-    """Train a layer that is divided over the processes."""
+    """Step with a layer that is divided over the processes.
+
+    Without going back through it: builds of torch for a GPU start threads for that, and refuse to go back in a process that is
+    forked afterwards.
+    """
     layer = nn.Linear(4, 4)
     fully_shard(layer, mesh=init_device_mesh("cpu", (1,)))
     optimizer = torch.optim.AdamW(layer.parameters())
     for _ in range(2):
-        layer(torch.ones(1, 4)).sum().backward()
+        layer(torch.ones(1, 4))
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
         torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
         optimizer.step()
 

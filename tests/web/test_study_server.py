@@ -135,7 +135,7 @@ def test_a_rater_goes_on_where_he_left(api: str, study: Study) -> None:
         ({"place": 0, "ranks": {"x": True}}, 422, "ranks.x"),
         ({"place": 0, "ranks": {"x": 1e300}}, 422, "ranks.x"),
         ({"place": 0, "ranks": [], "rater": 1}, 422, "ranks"),
-        (b"{", 422, "1"),
+        (b"{", 400, None),
         (b"\xff", 400, None),
         (b"[" * 8000, 400, None),
         ([], 422, None),

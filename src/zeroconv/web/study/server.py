@@ -65,6 +65,8 @@ def study_api(*studies: Study) -> "FastAPI":
 
     def handle_validation(_: "Request", error: Any) -> "Response":
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return refuse(400, "the request is not JSON")
         field = ".".join(str(part) for part in first["loc"] if part != "body")
         return refuse(422, f"{field or 'the request'}: {first['msg']}", field or None)
 

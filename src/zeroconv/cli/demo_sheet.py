@@ -107,6 +107,7 @@ def show(made: Sequence[Made], base: StableDiffusion, out: Path) -> dict[str, An
                 "prompt": piece.prompt,
                 "condition": piece.condition,
                 "control": one.controlled.requests[0].controls[0].network,
+                "scale": one.control.scale,
                 "measure": conditions.get(piece.condition).metric,
                 "seed": one.controlled.requests[0].seed,
                 "score_controlled": obeyed,
@@ -117,11 +118,12 @@ def show(made: Sequence[Made], base: StableDiffusion, out: Path) -> dict[str, An
             }
         )
     request = made[0].controlled.requests[0]
+    scales = [f", {one.piece.condition} at strength {one.control.scale:g}" for one in made if one.control.scale != 1]
     footer = (
         "Each score compares the map that is found in the picture with the one that was given; 1 is a perfect match. "
         f"Base {request.base.name}, seeds {request.seed} to {made[-1].controlled.requests[0].seed}, "
         f"{request.num_inference_steps} steps, guidance {request.guidance_scale:g}, weighting "
-        f"{request.weighting}."
+        f"{request.weighting}{''.join(scales)}."
     )
     write_png(sheet_of(made, scores, footer), out / "sheet.png")
     return {

@@ -55,7 +55,7 @@ def test_plans_of_all_three_networks_follow() -> None:
     before = draw(pipeline)
     for part in (network, base.unet, base.vae.decoder):
         for parameter in part.parameters():
-            parameter.data.mul_(1.02)
+            parameter.data.mul_(1.005)
         found, fresh = draw(pipeline), draw(ControlPipeline(base).optimize(runtime="plan"))
         assert torch.equal(found.latents, fresh.latents)
         assert found.images[0].tobytes() == fresh.images[0].tobytes() != before.images[0].tobytes()

@@ -16,9 +16,7 @@ __all__ = ["demo"]
 
 GUIDANCE = 4.0  # the tiny base likes less than Stable Diffusion's 7.5
 WEIGHTING = "condition-only"  # the map on the conditional side of guidance: followed best on this base, and sharpest
-SCALES = {
-    "depth": 0.7
-}  # strengths other than 1: depth that is read off a picture is soft, and at 1 its faults are followed, too
+SCALES = {"depth": 0.7}  # strengths other than 1: depth that is read off a picture has faults, which are followed at 1, too
 
 
 def demo(
@@ -40,10 +38,8 @@ def demo(
         made: list[Made] = []
         for i, piece in enumerate(pieces):
             network = ControlNet.from_pretrained(f"tiny-{piece.condition}", unet=opened.unet)
-            control, before = (
-                Control(network, [piece.map], SCALES.get(piece.condition, 1.0), checked=[piece.map]),
-                2 * steps * i,
-            )
+            scale, before = SCALES.get(piece.condition, 1.0), 2 * steps * i
+            control = Control(network, [piece.map], scale, checked=[piece.map])
             request: dict[str, Any] = {
                 "seed": seed + i,
                 "num_inference_steps": steps,

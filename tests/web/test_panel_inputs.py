@@ -87,6 +87,7 @@ def test_a_camera_that_is_not_there_takes_no_picture_before_it_shows_one(browser
         page.click(".control >> text=Camera")
         assert page.locator("dialog >> text=Take the picture").is_disabled()
         page.keyboard.press("Escape")
+        page.wait_for_selector("dialog", state="detached")
         page.evaluate("void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no such device')))")
         page.click(".control >> text=Camera")
         page.wait_for_selector("dialog >> text=No camera: no such device")

@@ -1,5 +1,5 @@
 // Form fields: each has a label, its value beside it, and one sentence where a name does not say enough.
-import { html, useEffect, useRef } from "./html.js";
+import { html, useLayoutEffect, useRef } from "./html.js";
 
 let count = 0;
 export const useId = (start = "field") => {
@@ -78,11 +78,11 @@ export function Segments({ label, value, onInput, choices }) {
       tabindex=${key === value ? 0 : -1} onClick=${() => onInput(key)}>${title}</button>`)}</div>`;
 }
 
-// a dialog of the browser's own: traps focus, closes with Escape
+// a dialog of the browser's own: traps focus, closes with Escape; shown in the same frame as it is made, so that no key comes between
 export function Dialog({ title, onClose, children, wide }) {
   const box = useRef(null);
   const id = useId("dialog");
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!box.current.open) box.current.showModal();
   }, []);
   return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby=${id} onClose=${onClose}

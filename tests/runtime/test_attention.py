@@ -24,10 +24,19 @@ def states(heads: int, count: int, length: int, width: int, dtype: torch.dtype) 
     ("heads", "count", "length", "width"), [(3, 50, 50, 10), (5, 33, 77, 16), (1, 7, 128, 40), (4, 1, 9, 3)]
 )
 @pytest.mark.parametrize("dtype", ALLOWED)
+@pytest.mark.parametrize("tiles", [False, True], ids=["blocks", "fused"])
 def test_blocks_are_the_whole(
-    dtype: torch.dtype, heads: int, count: int, length: int, width: int, block: int, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype,
+    heads: int,
+    count: int,
+    length: int,
+    width: int,
+    block: int,
+    tiles: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Blocks of less than a row, of some rows, of some heads and of everything, with rests of each."""
+    monkeypatch.setattr(attention, "multiplies_tiles", lambda: tiles)
     monkeypatch.setattr(attention, "BLOCK", block)
     q, k, v = states(heads, count, length, width, dtype)
     found = attend(q, k, v, 0.3)
@@ -46,6 +55,7 @@ def test_every_block_is_as_wide_as_the_caches_hold(monkeypatch: pytest.MonkeyPat
         blocks.append((len(q) * q.shape[1] * keys.shape[2] * q.element_size(), spare.data_ptr()))
         plain(q, keys, v, scale, spare, out)
 
+    monkeypatch.setattr(attention, "multiplies_tiles", lambda: False)
     monkeypatch.setattr(attention, "BLOCK", 10_000)
     monkeypatch.setattr(attention, "attend_block", noted)
     q, k, v = states(3, 50, 50, 10, torch.bfloat16)

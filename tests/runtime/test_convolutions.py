@@ -12,6 +12,7 @@ from zeroconv.runtime import convolutions
 from zeroconv.runtime.convolutions import (
     FOUR,
     GATHERED,
+    READ,
     TWO,
     Form,
     Gathered,
@@ -20,7 +21,7 @@ from zeroconv.runtime.convolutions import (
     find_form,
     with_present_forms,
 )
-from zeroconv.runtime.layers import PackedConvolution
+from zeroconv.runtime.layers import PackedConvolution, PackedLinear, can_pack
 from zeroconv.runtime.planned import Planned
 from zeroconv.runtime.weights import Weights
 
@@ -52,11 +53,16 @@ def test_tiles_give_what_the_convolution_gives(form: Form, size: tuple[int, int,
     assert error(layer(x), x, weight) < CLOSE
 
 
+@pytest.mark.parametrize("pack", [None, PackedLinear], ids=["as-it-lies", "packed"])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(2, 4, 4), (1, 5, 7), (3, 1, 1)])
-def test_one_product_gives_what_the_convolution_gives(size: tuple[int, int, int], stride: int) -> None:
+def test_one_product_gives_what_the_convolution_gives(
+    size: tuple[int, int, int], stride: int, pack: type[PackedLinear] | None
+) -> None:
     x, weight, bias = features(size[0], 48, *size[1:]), numbers(40, 48, 3, 3, seed=1) / 20, numbers(40, seed=2)
-    assert error(Gathered(weight, stride)(x, bias), x, weight, bias, stride) < CLOSE
+    layer = Gathered(weight, stride, pack)
+    assert error(layer(x, bias), x, weight, bias, stride) < CLOSE
+    assert error(layer(x), x, weight, stride=stride) < CLOSE
 
 
 def test_a_tile_of_nine_ones_is_an_exact_sum() -> None:
@@ -96,6 +102,25 @@ def test_other_convolutions_are_computed_as_they_are(
     weight: Tensor, geometry: tuple[list[int], list[int], list[int], int]
 ) -> None:
     assert find_form(weight, geometry, torch.Size((2, 320, 32, 32))) is None
+
+
+def test_narrow_weights_are_gathered_where_products_are_faster_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def form(outputs: int, inputs: int, height: int, width: int, stride: int = 1) -> Form | None:
+        weight = torch.empty(outputs, inputs, 3, 3, dtype=torch.bfloat16)
+        return find_form(weight, ([1, 1], [stride, stride], [1, 1], 1), torch.Size((2, inputs, height, width)))
+
+    monkeypatch.setattr(convolutions, "multiplies_tiles", lambda: False)
+    assert form(1280, 1280, 4, 4) is None
+    monkeypatch.setattr(convolutions, "multiplies_tiles", lambda: True)
+    assert form(1280, 1280, 4, 4) is form(1280, 2560, 8, 8) is form(640, 640, 16, 16, stride=2) is READ[0]
+    assert form(1280, 1280, 16, 16) is form(128, 512, 4, 4) is form(320, 320, 32, 32) is None
+    weight = torch.empty(1280, 1280, 3, 3, dtype=torch.bfloat16)
+    assert bytes_beside(weight) == weight.nbytes
+    if can_pack(torch.device("cpu"), torch.bfloat16):
+        layer, x = nn.Conv2d(256, 256, 3, padding=1).bfloat16().requires_grad_(False), features(2, 256, 4, 4).bfloat16()
+        packed = PackedConvolution(layer)
+        assert error(packed(x), x, layer.weight, layer.bias) < 5e-3
+        assert packed.form is READ[0]
 
 
 def test_how_much_memory_stands_for_the_weights() -> None:

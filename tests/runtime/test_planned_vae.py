@@ -16,7 +16,7 @@ from zeroconv.images import normalize, to_tensor
 from zeroconv.messages import Message, listen
 from zeroconv.runtime import planned_vae
 from zeroconv.runtime.autoencoder import PictureDecoderPlan
-from zeroconv.runtime.layers import Normalization
+from zeroconv.runtime.normalization import Normalization
 from zeroconv.runtime.planned_vae import PlannedAutoencoder
 from zeroconv.runtime.tiles import ramp, run_in_tiles, spread
 from zeroconv.world import make

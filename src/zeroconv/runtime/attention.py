@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zeroconv.runtime.processor import multiplies_tiles
+
 __all__ = ["attend"]
 
 BLOCK = 4 << 20
@@ -19,10 +21,12 @@ STRIPE = 16
 def attend(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
     """softmax(q kᵀ · scale) v, (B, heads, S, d) from queries (B, heads, S, d), keys and values (B, heads, L, d).
 
-    PyTorch's fused kernel for the CPU gains nothing from bfloat16 and little where L is short, as in attention to the text:
-    there a block of scores at a time is multiplied out, of as many queries of a head, and then heads, as the caches hold.
+    PyTorch's fused kernel for the CPU gains little where L is short, as in attention to the text, and nothing from bfloat16
+    unless the processor multiplies tiles of it: there a block of scores at a time is multiplied out, of as many queries of a
+    head, and then heads, as the caches hold.
     """
-    if q.device.type != "cpu" or (q.dtype != torch.bfloat16 and k.shape[2] > SHORT):
+    is_fused = multiplies_tiles() if q.dtype == torch.bfloat16 else k.shape[2] > SHORT
+    if q.device.type != "cpu" or is_fused:
         return functional.scaled_dot_product_attention(q, k, v, scale=scale)
     batch, heads, count, width = q.shape
     groups, length, numbers = batch * heads, k.shape[2], BLOCK // q.element_size()

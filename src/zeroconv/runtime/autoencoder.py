@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zeroconv.runtime.blocks import ResidualBlock, StepInputs, plan_upsample
-from zeroconv.runtime.layers import Normalization, UnknownModuleError, is_plain, pack
+from zeroconv.runtime.layers import UnknownModuleError, is_plain, pack
+from zeroconv.runtime.normalization import Normalization
 
 __all__ = ["AutoencoderPlan", "PictureDecoderPlan", "PictureEncoderPlan"]
 

@@ -11,7 +11,8 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zeroconv.runtime.layers import Normalization, PackedConvolution, UnknownModuleError, is_plain, pack
+from zeroconv.runtime.layers import PackedConvolution, UnknownModuleError, is_plain, pack
+from zeroconv.runtime.normalization import Normalization
 
 __all__ = ["ResidualBlock", "StepInputs", "plan_downsample", "plan_upsample", "to_batch"]
 

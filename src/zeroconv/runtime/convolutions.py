@@ -1,11 +1,12 @@
-"""Wide 3 × 3 convolutions in float32 as matrix products, in PyTorch's own operations: Winograd's algorithm.
+"""Wide 3 × 3 convolutions as matrix products: in float32, in PyTorch's own operations, by Winograd's algorithm.
 
 The outputs of a tile are sums of products of sums of its inputs and sums of the weights (Lavin and Gray, Fast Algorithms for
 Convolutional Neural Networks, 2016). A tile of 2 × 2 outputs takes 16 multiplications in place of 36, one of 4 × 4 takes 36
 in place of 144; the sums of the weights are made once. Over all tiles and channels they are matrix products, which is what
 processors do best: that is why this is faster than the plain convolution although the sums take time.
 
-Features of a few pixels are too little for tiles. There the neighbours of each pixel are laid side by side, for one product.
+Features of a few pixels are too little for tiles. There the neighbours of each pixel are laid side by side, for one product;
+so too in bfloat16 on processors that multiply faster than they read the weights.
 
 Tiles of 4 × 4 are computed at the points 0, ±√½, ±√2 and ∞, which keeps rounding errors near those of the plain convolution
 (`benchmarks/convolutions.py` measures both).
@@ -22,9 +23,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zeroconv.runtime.processor import multiplies_tiles
+
 __all__ = [
     "FOUR",
     "GATHERED",
+    "READ",
     "TWO",
     "Form",
     "Gathered",
@@ -37,6 +41,7 @@ __all__ = [
 
 Parts: TypeAlias = Tensor | Sequence[Tensor]
 Sums: TypeAlias = Callable[[Parts, Parts, Parts], None]
+Product: TypeAlias = Callable[[Tensor, Tensor | None], Tensor]
 
 LEAST_CHANNELS = 256
 """Channels of input and output from which matrix products take most of the time."""
@@ -123,7 +128,9 @@ FOUR = Form(4, 256, most=5 << 18, filters=filters_at((0.0, NEAR, -NEAR, FAR, -FA
 TWO = Form(2, 64, filters=((1.0, 0.0, 0.0), *HALF, (0.0, 0.0, 1.0)))
 GATHERED = Form(1, below=64)
 FORMS = FOUR, TWO, GATHERED
-"""Larger tiles first."""
+"""In float32, larger tiles first."""
+READ = (Form(1, below=100),)
+"""In bfloat16, on processors that multiply tiles of it."""
 
 IS_GIVEN: ContextVar[bool] = ContextVar("IS_GIVEN", default=False)
 
@@ -143,9 +150,13 @@ def is_proving() -> bool:
     return IS_GIVEN.get()
 
 
-def is_wide(weight: Tensor) -> bool:
-    """Whether matrix products pay for these weights, (C', C, k, k)."""
-    return weight.dtype == torch.float32 and tuple(weight.shape[2:]) == (3, 3) and min(weight.shape[:2]) >= LEAST_CHANNELS
+def forms_of(weight: Tensor) -> tuple[Form, ...]:
+    """The matrix products that may pay for these weights, (C', C, k, k)."""
+    if tuple(weight.shape[2:]) != (3, 3) or min(weight.shape[:2]) < LEAST_CHANNELS:
+        return ()
+    if weight.dtype == torch.bfloat16:
+        return READ if multiplies_tiles() else ()
+    return FORMS if weight.dtype == torch.float32 else ()
 
 
 def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present: Form | None = None) -> Form | None:
@@ -161,10 +172,10 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
     """
     outputs, inputs = weight.shape[:2]
     border, stride, dilation, groups = geometry
-    if not is_wide(weight) or border != [1, 1] or dilation != [1, 1] or groups != 1:
+    if border != [1, 1] or dilation != [1, 1] or groups != 1:
         return None
     height, width = (-(-side // step) for side, step in zip(size[2:], stride, strict=True))
-    forms = FORMS if stride == [1, 1] else FORMS[2:]
+    forms = [form for form in forms_of(weight) if form.outputs == 1 or stride == [1, 1]]
     if is_proving():
         return next((form for form in forms if form is present and form.fits(height, width)), None)
     for form in forms:
@@ -177,9 +188,8 @@ def find_form(weight: Tensor, geometry: Sequence[Any], size: torch.Size, present
 def bytes_beside(weight: Tensor) -> int:
     """The most memory that what stands for the weights (C', C, k, k) of a convolution may take."""
     outputs, inputs = weight.shape[:2]
-    if not is_wide(weight):
-        return weight.nbytes
-    return max((form.outputs + 2) ** 2 for form in FORMS if outputs * inputs <= form.most) * outputs * inputs * weight.itemsize
+    sides = [form.outputs + 2 for form in forms_of(weight) if outputs * inputs <= form.most]
+    return max(sides) ** 2 * outputs * inputs * weight.itemsize if sides else weight.nbytes
 
 
 class Gathered:
@@ -188,17 +198,24 @@ class Gathered:
     Args:
         weight: (C', C, 3, 3).
         stride: of the outputs.
+        pack: what makes a linear layer, called with features (…, 9 C) and a bias, from its matrix (C', 9 C); left out,
+            products are with the weights as they lie, without a copy of them.
     """
 
-    def __init__(self, weight: Tensor, stride: int) -> None:
-        self.matrix, self.stride = weight.flatten(1), stride
+    def __init__(self, weight: Tensor, stride: int, pack: Callable[[Tensor], Product] | None = None) -> None:
+        self.stride, matrix = stride, weight.flatten(1)
+        self.product: Product = lambda near, bias: functional.linear(near, matrix, bias)
+        if pack is not None:
+            self.product = pack(weight.permute(0, 2, 3, 1).flatten(1))
+        self.is_packed = pack is not None
 
     def __call__(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution of (B, C, h, w), with a bias (C',)."""
         padded, (height, width) = functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)), x.shape[2:]
         places = [(i, j) for i in range(3) for j in range(3)]
         near = [padded[:, i : i + height : self.stride, j : j + width : self.stride] for i, j in places]
-        return functional.linear(torch.stack(near, -1).flatten(-2), self.matrix, bias).permute(0, 3, 1, 2)
+        together = torch.cat(near, -1) if self.is_packed else torch.stack(near, -1).flatten(-2)
+        return self.product(together, bias).permute(0, 3, 1, 2)
 
 
 class Winograd:

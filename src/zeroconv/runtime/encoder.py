@@ -1,6 +1,7 @@
 """Encoder and middle block as a plan: what a locked U-Net and the copy of a ControlNet have in common."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zeroconv.runtime.blocks import ResidualBlock, StepInputs, plan_downsample, to_batch
-from zeroconv.runtime.layers import UnknownModuleError, is_plain, pack
+from zeroconv.runtime.layers import Layer, PackedLinear, UnknownModuleError, can_pack, is_plain, pack
 from zeroconv.runtime.transformer import Transformer
 from zeroconv.stable_diffusion.unet import AddedConditions, embed
 
@@ -17,7 +18,8 @@ __all__ = ["EncoderPlan", "Shifts", "Step", "embed_rows", "halve", "plan_residua
 
 Step = Callable[[Tensor, StepInputs], Tensor]
 MERGED = 16 << 20
-"""Time projections of all blocks are computed as one matrix up to this many bytes; for wide networks that gains nothing."""
+"""Time projections of all blocks are computed as one matrix up to this many bytes; for wide networks that gains nothing in
+float32."""
 
 
 def plan_residual(block: nn.Module, unknown: set[str]) -> Step:
@@ -49,11 +51,14 @@ class Shifts:
         timed = [block for block in blocks if block.projection is not None]
         plain = [block for block in timed if is_plain(block.projection, nn.Linear)]
         size = sum(block.projection.weight.numel() * block.projection.weight.element_size() for block in plain)
-        self.merged = plain if size <= MERGED else []
+        is_narrow = all(block.projection.weight.dtype == torch.bfloat16 for block in plain)
+        self.merged = plain if size <= MERGED or is_narrow else []
         self.single = [block for block in timed if block not in self.merged]
         if self.merged:
-            self.weight = torch.cat([block.projection.weight.detach() for block in self.merged])
-            self.bias = torch.cat([block.projection.bias.detach() + own_bias(block) for block in self.merged])
+            weight = torch.cat([block.projection.weight.detach() for block in self.merged])
+            bias = torch.cat([block.projection.bias.detach() + own_bias(block) for block in self.merged])
+            packs = is_narrow and can_pack(weight.device, weight.dtype)
+            self.project: Layer = PackedLinear(weight, bias) if packs else partial(functional.linear, weight=weight, bias=bias)
             self.widths = [len(block.projection.weight) for block in self.merged]
 
     def __call__(self, embedding: Tensor) -> dict[int, Tensor]:
@@ -61,7 +66,7 @@ class Shifts:
         active = functional.silu(embedding)
         shifts = {block.key: block.projection(active) + own_bias(block) for block in self.single}
         if self.merged:
-            parts = functional.linear(active, self.weight, self.bias).split(self.widths, dim=1)
+            parts = self.project(active).split(self.widths, dim=1)
             shifts |= {block.key: part for block, part in zip(self.merged, parts, strict=True)}
         return shifts
 

@@ -1,18 +1,17 @@
 """Layers whose weights never change: packed once in the order in which oneDNN reads them."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zeroconv.runtime.convolutions import GATHERED, Form, Gathered, Winograd, find_form, is_proving
+from zeroconv.runtime.convolutions import Form, Gathered, Winograd, find_form
+from zeroconv.runtime.processor import made_by_intel
 
 __all__ = [
     "Layer",
-    "Normalization",
     "PackedConvolution",
     "PackedLinear",
     "UnknownModuleError",
@@ -27,12 +26,6 @@ SMALL = 1 << 14
 """Numbers in a matrix up to which the call costs more than the product."""
 LARGE, SIZES = 1 << 19, 4
 """Numbers in the weights of a convolution up to which they are packed for each size, and for how many at a time."""
-BAND, FEW = 1024, 4
-"""Pixels that are summed one after the other, and so many times as many up to which that is exact enough anyway."""
-CENTRED = 3.0
-"""How many times the deviation a mean may be before it is taken off."""
-TINY = 1e-12
-"""Added to variances whose reciprocal is asked for."""
 
 
 class UnknownModuleError(Exception):
@@ -46,13 +39,6 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return dtype == torch.float32
-
-
-@cache
-def made_by_intel() -> bool:
-    """Whether the processor is one for which MKL was written; False where that cannot be told."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "Intel" in str(capabilities.get("cpu_name", ""))
 
 
 def should_pack(weight: Tensor) -> bool:
@@ -109,9 +95,9 @@ class PackedConvolution:
     def make(self, form: Form) -> Winograd | Gathered:
         """What computes the convolution in a form."""
         weight, stride = self.ordered_weight(), self.geometry[1][0]
-        if form is GATHERED:
-            return Gathered(weight, stride)
-        return Winograd(weight, form)
+        if form.outputs > 1:
+            return Winograd(weight, form)
+        return Gathered(weight, stride, None if weight.dtype == torch.float32 else PackedLinear)
 
     def plain(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution of (B, C, h, w) by oneDNN."""
@@ -143,16 +129,47 @@ class PackedLinear:
         bias: (C',), if there is one.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
         self.packed: Tensor | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """The layer on (…, C)."""
-        if self.packed is None:
+    def __call__(self, x: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
+        """The layer on (…, C), with another bias (C',) if one is given, and `then` "gelu" of it."""
+        own = self.bias if bias is None else bias
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed_for(x), own, then, [], "none")
+
+    def times(self, x: Tensor, factor: Tensor) -> Tensor:
+        """The layer on (…, C) times a factor (…, C')."""
+        return torch.ops.mkldnn._linear_pointwise.binary(x, factor, self.packed_for(x), self.bias, "mul")
+
+    def packed_for(self, x: Tensor) -> Tensor:
+        """The packed weights; those they were made of are let go."""
+        packed = self.packed
+        if packed is None:
             rows = x.numel() // x.shape[-1]
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), rows)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+            packed = self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), rows)
+            del self.weight
+        return packed
+
+
+class PackedGate:
+    """A linear layer whose output's second half gates the first, a · gelu(b): the gate is applied as the first half is made.
+
+    Args:
+        layer: the layer, (2 C', C).
+
+    Attributes:
+        width: C'.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.width, weights = layer.out_features // 2, layer.weight.chunk(2)
+        biases = layer.bias.chunk(2) if has_bias(layer) else (None, None)
+        self.value, self.gate = (PackedLinear(weight, bias) for weight, bias in zip(weights, biases, strict=True))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(…, C') from (…, C)."""
+        return self.value.times(x, self.gate(x, then="gelu"))
 
 
 def plan_linear(weight: Tensor, bias: Tensor | None) -> Layer:
@@ -189,90 +206,3 @@ def pack_together(layers: Sequence[nn.Module]) -> Layer | None:
         return None
     weight = torch.cat([layer.weight.detach() for layer in linear])
     return plan_linear(weight, None)
-
-
-def moments(pixels: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Variances and means of the groups of channels, (groups,) float64, of pixels (n, C) float32."""
-    count, channels = pixels.shape
-    bands, rest = divmod(count, BAND)
-    parts = [(block, BAND) for block in pixels[: bands * BAND].view(bands, BAND, 1, channels).split(FEW) if len(block)]
-    parts += [(pixels[None, bands * BAND :, None], rest)] if rest else []
-    squares, sums = pixels.new_zeros(groups, dtype=torch.float64), pixels.new_zeros(groups, dtype=torch.float64)
-    for part, size in parts:
-        features = part.permute(0, 3, 1, 2)
-        _, mean, scale = torch.native_group_norm(features, None, None, len(part), channels, size, groups, TINY)
-        mean = mean.double()
-        sums += size * mean.sum(0)
-        squares += size * (scale.double() ** -2 - TINY + mean**2).sum(0)
-    mean = sums / count
-    return (squares / count - mean**2).clamp_min(0), mean
-
-
-class Normalization:
-    """Group normalization, and SiLU after it where that follows.
-
-    Means and variances are those of the features themselves, or, in a tile, those of a picture that stands for the whole.
-
-    Args:
-        layer: a `GroupNorm`.
-        silu: whether SiLU follows.
-
-    Raises:
-        UnknownModuleError: for another layer.
-    """
-
-    def __init__(self, layer: nn.Module, silu: bool = True) -> None:
-        if not isinstance(layer, nn.GroupNorm) or not is_plain(layer, nn.GroupNorm):
-            raise UnknownModuleError(type(layer).__name__)
-        self.layer, self.silu = layer, silu
-        self.measures = False
-        self.moments: tuple[Tensor, Tensor] | None = None
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Normalized features, like `x`."""
-        layer = self.layer
-        if self.measures:
-            self.moments = torch.var_mean(x.float().reshape(len(x), layer.num_groups, -1), dim=2, correction=0)
-        if self.moments is None or self.measures:
-            y = self.whole(x)
-        else:
-            factor, shift = self.affine(*self.moments)
-            y = torch.addcmul(shift.to(x.dtype), x, factor.to(x.dtype))
-        return functional.silu(y, inplace=True) if self.silu else y
-
-    def whole(self, x: Tensor) -> Tensor:
-        """Features (B, C, h, w) normalized by their own means and variances.
-
-        Torch sums the numbers of channels-last features one after the other: at 512 × 512 pixels its result is wrong by 2e-5 of
-        its size in float32. So large ones are summed in bands, each row of the batch by itself.
-        """
-        layer, rows = self.layer, x.permute(0, 2, 3, 1)
-        is_large = x.shape[-2] * x.shape[-1] > (0 if is_proving() else BAND * FEW)
-        is_learnt = torch.is_grad_enabled() and (x.requires_grad or layer.weight.requires_grad)
-        is_plain_cpu = x.device.type == "cpu" and x.dtype == torch.float32 and rows.is_contiguous()
-        if is_learnt or not is_plain_cpu or not is_large:
-            return functional.group_norm(x, layer.num_groups, layer.weight, layer.bias, layer.eps)
-        found = torch.empty_like(rows)
-        for pixels, out in zip(rows.flatten(1, 2), found.flatten(1, 2), strict=True):
-            self.normalize(pixels, out)
-        return found.permute(0, 3, 1, 2)
-
-    def normalize(self, pixels: Tensor, out: Tensor) -> None:
-        """The pixels (n, C) of one picture, normalized into `out`.
-
-        Where a mean is large beside the deviation from it, the variance is taken once more, of what is left without the mean.
-        """
-        layer, width = self.layer, self.layer.num_channels // self.layer.num_groups
-        variance, mean = moments(pixels, layer.num_groups)
-        if bool((mean**2 > CENTRED**2 * variance).any()):
-            pixels = torch.sub(pixels, mean.repeat_interleave(width).float(), out=out)
-            variance, mean = moments(pixels, layer.num_groups)
-        factor, shift = (one.flatten().float() for one in self.affine(variance[None], mean[None]))
-        torch.addcmul(shift, pixels, factor, out=out)
-
-    def affine(self, variance: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """Factor and summand of each channel, (B, C, 1, 1), from what groups have, (B, groups)."""
-        layer, width = self.layer, self.layer.num_channels // self.layer.num_groups
-        deviation, mean = ((one.repeat_interleave(width, 1)) for one in ((variance + layer.eps).rsqrt(), mean))
-        factor = deviation * layer.weight.to(mean.dtype)
-        return factor[:, :, None, None], (layer.bias.to(mean.dtype) - mean * factor)[:, :, None, None]

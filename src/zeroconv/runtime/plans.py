@@ -10,7 +10,9 @@ from zeroconv.control import ControlNet
 from zeroconv.control.residuals import Residuals
 from zeroconv.runtime.blocks import ResidualBlock, StepInputs, plan_upsample
 from zeroconv.runtime.encoder import EncoderPlan, Shifts, Step, halve, plan_residual, plan_transformer
-from zeroconv.runtime.layers import Normalization, UnknownModuleError, is_plain, pack
+from zeroconv.runtime.layers import Layer, UnknownModuleError, is_plain, pack
+from zeroconv.runtime.normalization import Normalization
+from zeroconv.runtime.transformer import as_linear
 from zeroconv.stable_diffusion.unet import AddedConditions, Encoded
 
 __all__ = ["ControlNetPlan", "DecoderPlan", "UNetPlan"]
@@ -110,7 +112,7 @@ class ControlNetPlan:
     def __init__(self, network: ControlNet) -> None:
         self.network, self.encoder = network, EncoderPlan(network)
         self.unknown = self.encoder.unknown
-        self.connections = [pack(one) for one in (*network.controlnet_down_blocks, network.controlnet_mid_block)]
+        self.connections = [plan_connection(one) for one in (*network.controlnet_down_blocks, network.controlnet_mid_block)]
 
     def __call__(
         self,
@@ -135,3 +137,12 @@ class ControlNetPlan:
         *made, last = (connect(skip) for connect, skip in zip(self.connections, (*skips, middle), strict=True))
         residuals = Residuals.of_unet(made, last)
         return residuals.pool() if network.config.global_pool_conditions else residuals
+
+
+def plan_connection(layer: nn.Module) -> Layer:
+    """A 1x1 convolution of pixels that lie channel by channel: a linear layer; another one as it is."""
+    try:
+        connect = as_linear(layer)
+    except UnknownModuleError:
+        return layer
+    return lambda x: connect(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

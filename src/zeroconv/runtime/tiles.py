@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zeroconv.runtime.layers import Normalization
+from zeroconv.runtime.normalization import Normalization
 
 __all__ = ["Grain", "run_in_tiles"]
 

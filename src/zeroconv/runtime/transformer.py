@@ -1,6 +1,7 @@
 """The transformers of Stable Diffusion's U-Net as plans: queries, keys and values at once, those of the text once a picture."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -10,12 +11,17 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zeroconv.control.zero_convolution import ZeroConvolution
 from zeroconv.runtime.attention import attend
 from zeroconv.runtime.blocks import StepInputs, to_batch
-from zeroconv.runtime.layers import Normalization, UnknownModuleError, is_plain, pack, pack_together
+from zeroconv.runtime.layers import Layer, PackedGate, PackedLinear, UnknownModuleError, is_plain, pack, pack_together
+from zeroconv.runtime.normalization import Normalization
 from zeroconv.runtime.weights import memory_of
 
-__all__ = ["Transformer"]
+__all__ = ["Transformer", "as_linear"]
+
+HIDDEN = 16 << 20
+"""Bytes between both layers of a feed-forward layer: what is larger is new memory each time, which comes slowly."""
 
 
 class SelfAttention:
@@ -153,12 +159,26 @@ def plan_feed_forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
         raise UnknownModuleError(type(layer).__name__)
     module: Any = layer
     widen, narrow = pack(module.net[0].proj), pack(module.net[2])
+    if isinstance(widen, PackedLinear):
+        return partial(feed, PackedGate(module.net[0].proj), narrow)
 
     def run(x: Tensor) -> Tensor:
         a, b = widen(x).chunk(2, -1)
         return narrow(functional.gelu(b).mul_(a))
 
     return run
+
+
+def feed(gated: PackedGate, narrow: Layer, x: Tensor) -> Tensor:
+    """Both layers on tokens (B, S, C), by so many tokens at a time that what is between them finds memory in use."""
+    tokens = x.view(-1, x.shape[-1])
+    rows = max(1, HIDDEN // (gated.width * x.itemsize))
+    if len(tokens) <= rows:
+        return narrow(gated(x))
+    out = torch.empty_like(tokens)
+    for block, found in zip(tokens.split(rows), out.split(rows), strict=True):
+        found.copy_(narrow(gated(block)))
+    return out.view(x.shape)
 
 
 class Transformer:
@@ -198,7 +218,8 @@ def as_linear(layer: nn.Module) -> Any:
     Raises:
         UnknownModuleError: for anything else.
     """
-    if isinstance(layer, nn.Conv2d) and is_plain(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
+    is_convolution = is_plain(layer, nn.Conv2d) or is_plain(layer, ZeroConvolution)
+    if isinstance(layer, nn.Conv2d) and is_convolution and layer.kernel_size == (1, 1):
         linear = nn.Linear(layer.in_channels, layer.out_channels, bias=layer.bias is not None, device="meta")
         linear.weight = nn.Parameter(layer.weight.detach().flatten(1), False)
         if layer.bias is not None:

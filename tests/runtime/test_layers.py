@@ -1,17 +1,17 @@
 """Packed linear layers, and a gate that is applied as its value is made."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
+from diffusers.models.attention import FeedForward
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zeroconv.diffusion.randomness import keyed_noise
-from zeroconv.runtime import transformer
+from zeroconv.runtime import layers, transformer
 from zeroconv.runtime.layers import PackedGate, PackedLinear, can_pack
-from zeroconv.runtime.transformer import feed
+from zeroconv.runtime.transformer import plan_feed_forward
 
 ALLOWED = {torch.float32: 1e-6, torch.bfloat16: 6e-3}
 TYPES = [dtype for dtype in ALLOWED if can_pack(torch.device("cpu"), dtype)]
@@ -56,20 +56,19 @@ def test_a_gate_rounds_no_more_than_the_layers_one_by_one(dtype: torch.dtype) ->
     assert error(PackedGate(layer)(x), exact) < 1.1 * error(value * functional.gelu(gate), exact)
 
 
-@pytest.mark.parametrize("rows", [1, 5, 6, 13, 14])
-def test_blocks_of_tokens_are_the_whole(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one token, with a rest, without one, and all at a time."""
-    widen, narrow, x = linear(48, 2 * 40, torch.float32), linear(40, 48, torch.float32), numbers(2, 7, 48)
-    counts = list[int]()
-
-    def counted(z: Tensor) -> Tensor:
-        counts.append(z.numel() // 40)
-        return narrow(z)
-
-    monkeypatch.setattr(transformer, "HIDDEN", rows * 40 * 4)
-    found = partial(feed, PackedGate(widen), counted)(x)
-    assert error(found, functional.linear(exact_gate(widen, x), narrow.weight.double(), narrow.bias.double())) < 1e-6
-    assert counts == [rows] * (14 // rows) + [14 % rows] * (14 % rows > 0)
+@pytest.mark.parametrize(("tokens", "counts"), [(14, [14]), (13, [7, 7]), (5, [5, 5, 4]), (1, [1] * 14)])
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "plain"])
+def test_blocks_of_tokens_are_the_whole(packed: bool, tokens: int, counts: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few blocks as memory allows, all as large as each other but for one token."""
+    layer, x, seen = FeedForward(48, mult=1).requires_grad_(False), numbers(2, 7, 48), list[int]()
+    narrow = layer.net[2]
+    assert isinstance(narrow, nn.Linear)
+    narrow.register_forward_hook(lambda *given: seen.append(given[1][0].numel() // 48))
+    monkeypatch.setattr(transformer, "HIDDEN", tokens * 48 * 4 * (1 if packed else 2))
+    monkeypatch.setattr(layers, "should_pack", lambda _: packed)
+    found = plan_feed_forward(layer)(x)
+    assert seen == counts
+    assert error(found, copy.deepcopy(layer).double()(x.double())) < 1e-6
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -157,13 +157,10 @@ class PackedGate:
 
     Args:
         layer: the layer, (2 C', C).
-
-    Attributes:
-        width: C'.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
-        self.width, weights = layer.out_features // 2, layer.weight.chunk(2)
+        weights = layer.weight.chunk(2)
         biases = layer.bias.chunk(2) if has_bias(layer) else (None, None)
         self.value, self.gate = (PackedLinear(weight, bias) for weight, bias in zip(weights, biases, strict=True))
 

@@ -1,5 +1,6 @@
 """The transformers of Stable Diffusion's U-Net as plans: queries, keys and values at once, those of the text once a picture."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -159,26 +160,34 @@ def plan_feed_forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
         raise UnknownModuleError(type(layer).__name__)
     module: Any = layer
     widen, narrow = pack(module.net[0].proj), pack(module.net[2])
+    width = 2 * int(module.net[2].in_features)
     if isinstance(widen, PackedLinear):
-        return partial(feed, PackedGate(module.net[0].proj), narrow)
+        return partial(feed, PackedGate(module.net[0].proj), narrow, width // 2)
 
-    def run(x: Tensor) -> Tensor:
+    def gated(x: Tensor) -> Tensor:
         a, b = widen(x).chunk(2, -1)
-        return narrow(functional.gelu(b).mul_(a))
+        return functional.gelu(b).mul_(a)
 
-    return run
+    return partial(feed, gated, narrow, width)
 
 
-def feed(gated: PackedGate, narrow: Layer, x: Tensor) -> Tensor:
-    """Both layers on tokens (B, S, C), by so many tokens at a time that what is between them finds memory in use."""
+def feed(widen: Layer, narrow: Layer, width: int, x: Tensor) -> Tensor:
+    """Two layers on tokens (B, S, C), on a CPU by so many tokens at a time that what is between them finds memory in use.
+
+    Args:
+        widen: the first layer.
+        narrow: the second one.
+        width: numbers for each token between them.
+        x: tokens, one after the other in memory.
+    """
     tokens = x.view(-1, x.shape[-1])
-    rows = max(1, HIDDEN // (gated.width * x.itemsize))
-    if len(tokens) <= rows:
-        return narrow(gated(x))
-    out = torch.empty_like(tokens)
-    for block, found in zip(tokens.split(rows), out.split(rows), strict=True):
-        found.copy_(narrow(gated(block)))
-    return out.view(x.shape)
+    blocks = math.ceil(len(tokens) * width * x.itemsize / HIDDEN)
+    if blocks == 1 or x.device.type != "cpu":
+        return narrow(widen(x))
+    found = torch.empty_like(tokens)
+    for block, out in zip(tokens.tensor_split(blocks), found.tensor_split(blocks), strict=True):
+        out.copy_(narrow(widen(block)))
+    return found.view(x.shape)
 
 
 class Transformer:

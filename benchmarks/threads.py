@@ -1,10 +1,10 @@
-"""The tiny base by one thread and by all: seconds of a picture and of a training step, on an idle machine and a busy one.
+"""The tiny base by one thread and by all: seconds of pictures and of a training step, on an idle machine and a busy one.
 
     python benchmarks/threads.py
 
-Each way is a process of its own, in turn: threads wait asleep (`OMP_WAIT_POLICY=PASSIVE`, as the command line asks for) or
-spin for a while (`GOMP_SPINCOUNT`). "Busy" is a process with one thread beside them that computes all the time. Two
-minutes on two cores; nothing else should run.
+Each way is a process of its own, in turn: threads wait asleep (`OMP_WAIT_POLICY=PASSIVE`), or spin for a moment, as the
+command line asks for, or longer (`GOMP_SPINCOUNT`). "Busy" is a process with one thread beside them that computes all the time.
+Four minutes on two cores; nothing else should run.
 """
 
 import argparse
@@ -15,13 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+
+from zeroconv.cli import HOW, WAITING
 
 WAYS = {
     "one thread": {"OMP_NUM_THREADS": "1"},
     "all, asleep": {"OMP_WAIT_POLICY": "PASSIVE"},
+    "all, spinning a moment": dict(HOW),
     "all, spinning": {"GOMP_SPINCOUNT": "10000"},
 }
-STEPS = 20
+BARE = {name: value for name, value in os.environ.items() if name not in WAITING}
+STEPS, FEW = 20, 2
 PATIENCE = 60.0  # seconds for one measurement
 
 
@@ -36,7 +41,7 @@ def usual_seconds(do: Callable[[], object], rounds: int) -> float:
 
 
 def measure(rounds: int) -> None:
-    """Print seconds of a controlled picture of 20 steps, and of a training step of 8 samples, in this process."""
+    """Print seconds of two controlled pictures, and of a training step of 8 samples, in this process."""
     from PIL import Image
 
     from zeroconv.conditions import extract
@@ -49,13 +54,15 @@ def measure(rounds: int) -> None:
     threads.WIDTH = 0  # as many threads as there are
     base, scene = open_base(BaseRequest(name="tiny", device="cpu")), make(900_000_000)
     pipeline = ControlPipeline(base)
-    control = Control(ControlNet.from_pretrained("tiny-canny", unet=base.unet), [extract("canny", Image.fromarray(scene.rgb))])
+    network, seen = ControlNet.from_pretrained("tiny-canny", unet=base.unet), Image.fromarray(scene.rgb)
 
-    def picture() -> None:
-        pipeline(scene.caption, [control], seed=0, num_inference_steps=STEPS, guidance_scale=4.0)
+    def picture(side: int, steps: int) -> None:
+        control = Control(network, [extract("canny", seen.resize((side, side)))])
+        pipeline(scene.caption, [control], seed=0, num_inference_steps=steps, guidance_scale=4.0, size=side)
 
-    picture()
-    print(usual_seconds(picture, rounds), flush=True)
+    for side, steps in ((128, STEPS), (512, FEW)):
+        picture(side, steps)
+        print(usual_seconds(partial(picture, side, steps), rounds), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(TrainConfig.build(data="world:40", out=folder, probe_count=8, batch_size=8), lambda _: None)
         steps = trainer.optimize()
@@ -73,18 +80,17 @@ def main() -> None:
     if args.measure:
         measure(args.rounds)
         return
-    print("| machine | threads | a picture, s | a training step, s |\n|---|---|---|---|")
+    print(f"| machine | threads | 128 px, {STEPS} steps, s | 512 px, {FEW} steps, s | a training step, s |\n{'|---' * 5}|")
     for machine in ("idle", "busy"):
         for way, environment in WAYS.items():
             other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if machine == "busy" else None
             try:
                 command = [sys.executable, __file__, "--measure", "--rounds", str(args.rounds)]
-                done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+                done = subprocess.run(command, env=BARE | environment, capture_output=True, text=True, check=True)
             finally:
                 if other is not None:
                     other.kill()
-            picture, step = (float(line) for line in done.stdout.split())
-            print(f"| {machine} | {way} | {picture:.2f} | {step:.2f} |", flush=True)
+            print(f"| {machine} | {way} | {' | '.join(f'{float(line):.2f}' for line in done.stdout.split())} |", flush=True)
 
 
 if __name__ == "__main__":

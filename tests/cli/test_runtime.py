@@ -1,5 +1,6 @@
 """`--runtime`: the same pictures up to rounding, and a name that there is not."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from tests.cli.conftest import Run
 from zeroconv.checkpoints.hub import derived_files
+from zeroconv.cli import HOW, WAITING
 from zeroconv.runtime.openvino import library
 
 
@@ -69,3 +71,17 @@ def test_less_memory(run: Run, base_folder: Path) -> None:
     ):
         refused = run(*words, *options)
         assert refused.code != 0 and message in " ".join(refused.err.split()) and "Traceback" not in refused.err
+
+
+def test_how_threads_wait_is_their_users_choice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WAITING:
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    run("--version")
+    assert {name: os.environ[name] for name in WAITING & os.environ.keys()} == HOW
+    for name in WAITING:
+        for other in WAITING:
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv(name, "5")
+        run("--version")
+        assert WAITING & os.environ.keys() == {name} and os.environ[name] == "5"

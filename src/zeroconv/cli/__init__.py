@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from zeroconv.cli.app import app
 from zeroconv.cli.console import hear_messages
 
-__all__ = ["app", "main"]
+__all__ = ["HOW", "WAITING", "app", "main"]
+
+WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+"""How threads wait for each other: by their user's own choice where there is one."""
+HOW = {"GOMP_SPINCOUNT": "3000"} if sys.platform == "linux" else {"OMP_WAIT_POLICY": "PASSIVE"}
+"""They spin for as long as a small operation takes, then sleep: two that spin on one busy core crawl."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process if left out.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin on one busy core crawl
+    if not WAITING & os.environ.keys():
+        os.environ |= HOW
     with hear_messages():
         try:
             app(list(sys.argv[1:] if arguments is None else arguments), prog_name="zeroconv")

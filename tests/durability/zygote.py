@@ -78,6 +78,7 @@ def start(command: dict[str, Any]) -> int:
     if pid:
         return pid
     status = 0
+    torch.set_num_threads(1)  # makes the pool of threads anew that a fork leaves broken, before two threads do so at once
     try:
         log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)

@@ -42,7 +42,7 @@ class PostgresServer:
             for path in (self.folder, secret):
                 shutil.chown(path, ACCOUNT, ACCOUNT)
         self.run(
-            "initdb", "--no-sync", "-U", "tester", "-E", "UTF8", "--locale", "C", "--auth-local", "trust",
+            "initdb", "--no-sync", "-U", "tester", "-E", "UTF8", "--locale", "C.UTF-8", "--auth-local", "trust",
             "--auth-host", "scram-sha-256", "--pwfile", str(secret), str(self.folder / "data"),
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None

@@ -101,7 +101,7 @@ def result(pictures: PictureStore, number: int) -> dict[str, Any]:
 def test_the_gallery_is_searched_by_words_and_turned_page_by_page(
     jobs: JobStore, gallery: Gallery, pictures: PictureStore
 ) -> None:
-    prompts = ["a red house", "A RED tree", "100% wool", "100 red_house", "back\\slash"]
+    prompts = ["a red house", "A RED tree", "100% wool", "100 red_house", "back\\slash", "ein ÄHRENFELD"]
     job = jobs.add("me", {"prompt": "any"})
     made = [result(pictures, i) for i in range(len(prompts))]
     for one, prompt in zip(made, prompts, strict=True):
@@ -113,6 +113,7 @@ def test_the_gallery_is_searched_by_words_and_turned_page_by_page(
     assert found("") == prompts[::-1] and found("red house") == ["100 red_house", "a red house"]
     assert found("0%") == ["100% wool"] and found("d_h") == ["100 red_house"] and found("\\s") == ["back\\slash"]
     assert found("' OR 1=1 --") == [] and found("house a") == ["a red house"]
+    assert found("ährenfeld") == found("ÄHREN") == ["ein ÄHRENFELD"]
     seen, before = list[str](), None
     while True:
         page = gallery.find("", before, 2)
@@ -124,7 +125,7 @@ def test_the_gallery_is_searched_by_words_and_turned_page_by_page(
     gallery.remove(made[0]["picture"])
     with pytest.raises(MissingError):
         pictures.path(made[0]["picture"])
-    assert len(found("")) == 4 and len(jobs.get(job.id).results) == 5
+    assert len(found("")) == 5 and len(jobs.get(job.id).results) == 6
 
 
 def test_the_same_picture_made_again_is_the_newest(jobs: JobStore, gallery: Gallery, pictures: PictureStore) -> None:

@@ -204,10 +204,14 @@ def check_application(connection: sqlite3.Connection, path: Path, schema: Schema
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a file that exists, with every statement on its own unless a change was begun."""
+    """A connection to a file that exists, with every statement on its own unless a change was begun.
+
+    Its `lower` knows the letters of all languages, where SQLite's own knows English.
+    """
     name = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
     connection.row_factory = sqlite3.Row
+    connection.create_function("lower", 1, str.lower, deterministic=True)
     return connection
 
 

@@ -87,7 +87,7 @@ class Gallery:
             ServiceError: the search takes too long.
         """
         words = [escape(word) for word in query.split()[:WORDS]]
-        where = [f"substr(prompt, 1, {SEARCHED}) LIKE ? ESCAPE '\\'"] * len(words) + (
+        where = [f"lower(substr(prompt, 1, {SEARCHED})) LIKE lower(?) ESCAPE '\\'"] * len(words) + (
             ["number < ?"] if before is not None else []
         )
         values: list[Any] = [f"%{word}%" for word in words] + ([before] if before is not None else [])

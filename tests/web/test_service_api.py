@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,20 @@ def test_machines_ask_how_it_is(server: ServiceServer) -> None:
     assert call(f"{server.url}/ready")[:2] == (200, {"status": "ready"})
     text = call(f"{server.url}/metrics")[1].decode()
     assert "# TYPE zeroconv_jobs_total counter" in text and "zeroconv_workers_ready 1" in text
+
+
+def test_head_says_what_get_would_and_sends_nothing_after_it(api: str, small: Small, server: ServiceServer) -> None:
+    name = call(f"{api}/generations", body(small, num_inference_steps=LONG))[1]["id"]
+    connection = HTTPConnection(*server.socket.getsockname(), timeout=30)
+    statuses: list[tuple[int, bytes]] = []
+    paths = "/health", "/metrics", "/nothing", f"/api/v1/generations/{name}/events"  # the last goes on as long as the job
+    for method, path in [*(("HEAD", path) for path in paths), ("GET", "/health")]:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        statuses.append((answer.status, answer.read()))
+    connection.close()
+    assert statuses == [(200, b""), (200, b""), (404, b""), (200, b""), (200, b'{"status":"alive"}')]
+    delete(f"{api}/generations/{name}")
 
 
 def is_shaped(error: Any) -> bool:

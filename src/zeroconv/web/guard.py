@@ -121,7 +121,9 @@ class Guard:
 
     async def pass_on(self, scope: Any, headers: Headers, receive: Any, send: Any) -> None:
         """Let in a request."""
-        if scope["method"] in READING:
+        if scope["method"] == "HEAD":
+            await self.app({**scope, "method": "GET"}, receive, without_content(send))
+        elif scope["method"] == "GET":
             await self.app(scope, receive, send)
         else:
             await self.pass_body(scope, headers, receive, send)
@@ -172,6 +174,21 @@ class Guard:
         ]
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+
+def without_content(send: Any) -> Any:
+    """Sends an answer's headers, and that nothing follows: what HEAD asks for, of events that go on as well."""
+    ended = False
+
+    async def send_headers(message: Any) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not ended:
+            ended = True
+            await send({"type": "http.response.body", "body": b""})
+
+    return send_headers
 
 
 class Reading:

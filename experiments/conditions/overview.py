@@ -10,7 +10,8 @@ from zeroconv.sheets import PAPER, contact_sheet
 from zeroconv.world import HELD_OUT_SEED, make
 
 SEED, KIND, SIZE = HELD_OUT_SEED + 46, "person", 512
-COLUMNS, CELL, MARGIN = 7, 192, 40
+COLUMNS, CELL = 7, 192
+MARGIN = CELL // 8  # below the pictures of a sheet
 OUT = Path(__file__).parents[2] / "docs" / "images" / "conditions.webp"
 
 

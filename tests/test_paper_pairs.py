@@ -101,4 +101,4 @@ def test_a_stopped_figure_goes_on_and_times_a_step_once(tmp_path: Path, monkeypa
     assert make("stopped") == whole and done == ["timed", *["world:2@500000000, 2 steps"] * 2]
     done.clear()
     assert make("stopped") == whole and not done
-    assert (tmp_path / "stopped" / "images" / "figure-10.webp").stat().st_size <= 40_000
+    assert (tmp_path / "stopped" / "images" / "figure-10.webp").stat().st_size <= 80_000

@@ -41,6 +41,15 @@ def test_long_titles_do_not_widen_the_sheet():
     assert contact_sheet([[RED]], footer="word " * 200, cell=96).width < short.width
 
 
+@pytest.mark.parametrize("cell", [32, 96, 128, 208])
+def test_titles_can_be_read_beside_small_pictures(cell: int) -> None:
+    picture = Image.new("RGB", (cell, cell), PAPER)
+    sheet = np.asarray(contact_sheet([[picture]], row_titles=["H"], cell=cell)).astype(int)
+    left = sheet[:, : sheet.shape[1] - 2 * max(cell // 16, 6) - cell]
+    rows = (abs(left - PAPER).sum(2) > 200).any(1).nonzero()[0]
+    assert rows[-1] - rows[0] + 1 >= 8
+
+
 def test_wrong_requests_are_refused():
     for rows in ([], [[]]):
         with pytest.raises(ValueError, match="at least one picture"):

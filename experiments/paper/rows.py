@@ -18,7 +18,7 @@ __all__ = ["PAGES", "Row", "Rows", "begin", "write_figure", "write_page", "write
 
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 DIGITS = 4
-SHEET_BYTES = 40_000
+SHEET_BYTES = 80_000
 Row = dict[str, Any]
 
 

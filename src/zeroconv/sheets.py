@@ -13,6 +13,7 @@ INK: Final = (34, 36, 42)
 SOFT_INK: Final = (112, 114, 122)
 FRAME: Final = (214, 212, 206)
 SIGNAL: Final = (255, 0, 128)  # a colour that photographs and renderings rarely hold
+LETTER: Final = 13  # pixels of titles at least, however small the pictures
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -46,9 +47,10 @@ def contact_sheet(
         )
     unit = max(cell // 16, 6)
     gap, margin = max(unit // 2, 4), 2 * unit
-    big, normal, small = _font(1.7 * unit), _font(0.95 * unit), _font(0.8 * unit)
+    letter = max(unit, LETTER)
+    big, normal, small = _font(1.7 * letter), _font(0.95 * letter), _font(0.8 * letter)
 
-    label_width = int(7.5 * unit) if any(row_titles) else 0
+    label_width = int(7.5 * letter) if any(row_titles) else 0
     left = margin + (label_width + unit if label_width else 0)
     width = left + columns * (cell + gap) - gap + margin
     heading = _wrap(title, big, width - 2 * margin) if title else []

@@ -263,6 +263,14 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Browser) -
         assert visit.state("desk.openEntry(store.controls.value[0].id, 'map').drawing.past.length") == 1
         page.locator("text=Done").tap()
         page.wait_for_selector("#generate")
+        page.locator(".tabs button", has_text="Picture").tap()
+        visit.generate("a house", steps=2)
+        page.wait_for_selector(".actions")
+        for width in (390, 360, 320):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            cut = "[...document.querySelectorAll('.actions > *')].filter((one) => one.scrollWidth > one.clientWidth)"
+            assert page.evaluate(f"{cut}.map((one) => one.textContent)") == []
 
 
 def test_drawing_stays_quick_small_and_exact(browser: Browser) -> None:

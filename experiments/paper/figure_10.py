@@ -161,7 +161,9 @@ class Results:
             named: Row = {"part": "training", "pairs": pairs, "minutes": self.args.minutes}
             made = [self.rows.find(**named, seed=seed) for seed in self.args.seeds]
             spent = ", ".join(f"{row['cpu_minutes']:.1f}" for row in made if row is not None)
-            numbers = f"{len(made)} | {samples:,} | {samples / pairs:.2g} | {min(samples, pairs):,}"
+            visits = samples / pairs
+            told = f"{visits:,.0f}" if visits >= 10 else f"{visits:.2g}"
+            numbers = f"{len(made)} | {samples:,} | {told} | {min(samples, pairs):,}"
             lines.append(f"| {pairs:,} | {numbers} | {spent} |")
         return lines
 

@@ -162,8 +162,8 @@ class Results:
             made = [self.rows.find(**named, seed=seed) for seed in self.args.seeds]
             spent = ", ".join(f"{row['cpu_minutes']:.1f}" for row in made if row is not None)
             visits = samples / pairs
-            told = f"{visits:,.0f}" if visits >= 10 else f"{visits:.2g}"
-            numbers = f"{len(made)} | {samples:,} | {told} | {min(samples, pairs):,}"
+            often = f"{visits:,.0f}" if visits >= 10 else f"{visits:.2g}"
+            numbers = f"{len(made)} | {samples:,} | {often} | {min(samples, pairs):,}"
             lines.append(f"| {pairs:,} | {numbers} | {spent} |")
         return lines
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from zeroconv.cli.controls import MODES
 from zeroconv.control import WEIGHTINGS
@@ -115,3 +116,9 @@ def test_wrong_values_are_one_line_with_their_field(change: dict[str, Any], fiel
 def test_json_that_is_none_is_one_line() -> None:
     with pytest.raises(InputError, match=r"^the request is not JSON: EOF while parsing[^\n]+$"):
         GenerationRequest.model_validate_json("{")
+
+
+def test_of_many_broken_controls_the_first_is_enough() -> None:
+    with pytest.raises(InputError, match="network is missing") as caught:
+        GenerationRequest.model_validate({"prompt": "x", "controls": [{}] * 1000})
+    assert isinstance(caught.value.__cause__, ValidationError) and caught.value.__cause__.error_count() == 1

@@ -213,6 +213,8 @@ def test_openais_errors_have_their_shape(served: Served) -> None:
     for field, fields, files in (
         ("image", {}, {}), ("mask", {}, {"image": png(PICTURE), "mask": png(PICTURE)}), ("image", {}, {"image": b"no picture"}),
         ("seed", {"seed": "x"}, {"image": png(PICTURE)}), ("mask", {}, smaller),
+        (None, {"control": f"[{10_000 * '{},'}{{}}]"}, {"image": png(PICTURE)}),
+        (None, {"loras": f"[{6_000 * '0,'}0]", "size": 6_000 * "["}, {"image": png(PICTURE)}),
     ):  # fmt: skip
         sent, kind = form({"prompt": "x", **fields}, files)
         status, found = served.post("/v1/images/edits", sent, Content_Type=kind)

@@ -7,6 +7,7 @@ with embedded maps is complete in itself. `GenerationRequest.model_json_schema()
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    FailFast,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -77,8 +78,10 @@ class BaseRequest(Request):
     family: Literal["sd15", "sd21", "sdxl"] | None = Field(default=None, description="of a file, if its shapes mislead")
     weights: Literal["int8"] | None = Field(default=None, description="of U-Net, text encoders and controls in 8 bits")
     ema: bool = Field(default=False, description="the averaged weights of a file that holds both")
-    loras: tuple[LoRARequest, ...] = Field(default=(), description="merged in this order")
-    embeddings: tuple[EmbeddingRequest, ...] = Field(default=(), description="words that are read as vectors of their own")
+    loras: Annotated[tuple[LoRARequest, ...], FailFast()] = Field(default=(), description="merged in this order")
+    embeddings: Annotated[tuple[EmbeddingRequest, ...], FailFast()] = Field(
+        default=(), description="words that are read as vectors of their own"
+    )
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1, mps; the best there is if left out")
     dtype: Precision | None = Field(default=None, description="float32 on a CPU, float16 elsewhere, if left out")
 
@@ -123,7 +126,9 @@ class GenerationRequest(Request):
     prompt: str = Field(description="what to see")
     negative_prompt: str = Field(default="", description="what not to see")
     plain_prompt: bool = Field(default=False, description="(word:1.3), [word] and BREAK are words like others")
-    controls: tuple[ControlRequest, ...] = Field(default=(), description="any number; their residuals are added")
+    controls: Annotated[tuple[ControlRequest, ...], FailFast()] = Field(
+        default=(), description="any number; their residuals are added"
+    )
     base: BaseRequest = Field(default=BaseRequest(), description="a name, or how it is opened")
     seed: int = Field(default=0, ge=-(2**63), lt=2**64, description="of the first picture; picture i has seed + i")
     num_images: int = Field(default=1, ge=1, description="how many pictures")

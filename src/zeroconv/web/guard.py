@@ -8,7 +8,7 @@ from typing import Any
 
 from zeroconv.web.headers import HEADERS, LOOPBACK
 
-__all__ = ["Body", "Guard", "Refusal", "admit_all"]
+__all__ = ["STRUCTURE", "Body", "Guard", "Refusal", "admit_all"]
 
 PATIENCE = 20.0  # seconds for the body of a slow client, and those that it takes at
 SLOWEST = 2**16  # bytes in a second
@@ -17,7 +17,8 @@ MEMORY = 512 * 2**20  # bytes of bodies that are on their way at a time
 OWN_HEADERS = {name.lower().encode(): value.encode() for name, value in HEADERS.items()}
 READING = ("GET", "HEAD")
 PROBES = ("/health", "/ready")
-STRUCTURE = (b"[", b"{", b",")
+STRUCTURE = "[", "{", ","
+"""What begins a value in JSON."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Body:
     longest: int = 8192
     kinds: tuple[str, ...] = ("application/json",)
     is_optional: bool = False
-    values: int = 100_000
+    values: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ class Reading:
             if self.held > self.longest:
                 raise OverflowError
             if self.values is not None:
-                self.values -= sum(map(part.count, STRUCTURE))
+                self.values -= sum(part.count(mark.encode()) for mark in STRUCTURE)
                 if self.values < 0:
                     raise OverflowError("values")
             if self.guard.held > MEMORY:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -11,6 +12,7 @@ from zeroconv.errors import InputError, name_field
 from zeroconv.generation import GenerationRequest
 from zeroconv.images import decode
 from zeroconv.web.api.decoding import in_turn
+from zeroconv.web.guard import STRUCTURE
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["read_edit"]
 
 FIELDS = 100  # of a form
+VALUES = 10_000  # brackets and commas in its texts, which are read as JSON: nobody else is answered meanwhile
 PICTURES = ("image", "image[]")
 NUMBERS = ("n", "output_compression", "partial_images")
 TEXTS = ("prompt", "negative_prompt", "sampler", "weighting", "resize", "control")
@@ -36,6 +39,7 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
     values, files = dict[str, Any](), dict[str, bytes]()
     try:
         async with request.form(max_files=4, max_fields=FIELDS, max_part_size=2**25) as form:
+            check_values(value for _, value in form.multi_items() if isinstance(value, str))
             for name, value in form.multi_items():
                 key = "image" if name in PICTURES else name
                 if not isinstance(value, str):
@@ -52,6 +56,16 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
     if "image" not in files:
         raise InputError("image is missing", field="image")
     return values, await in_turn(request, start, files["image"], files.get("mask"))
+
+
+def check_values(texts: Iterable[str]) -> None:
+    """That the texts of a form hold few values of JSON, however many bytes they have.
+
+    Raises:
+        InputError: they hold too many.
+    """
+    if sum(text.count(mark) for text in texts for mark in STRUCTURE) > VALUES:
+        raise InputError(f"the fields of the form hold too many values; expected {VALUES:,} at most")
 
 
 def read_value(name: str, text: str) -> Any:

@@ -202,11 +202,11 @@ def check_parameters(condition: str | None, parameters: Mapping[str, Any], field
     Raises:
         InputError: naming the parameter.
     """
+    if not parameters:
+        return
     known = None if condition is None else conditions.find(condition)
     if known is None:
-        if parameters:
-            raise InputError("the network does not say which condition it follows, so nothing can be set", field=field)
-        return
+        raise InputError("the network does not say which condition it follows, so nothing can be set", field=field)
     allowed = open_parameters(known.name)["properties"]
     for name, value in parameters.items():
         if name not in allowed:

@@ -184,8 +184,8 @@ class Service:
             OSError: it cannot be kept.
         """
         check_text(request)
-        request = check_names(request, self.known())
         check_limits(request, self.settings.limits)
+        request = check_names(request, self.known())
         self.board.require_room(client)
         stored = map_pictures(request, lambda picture, field: store_picture(picture, field, self.pictures))
         check_own_size(stored, self.pictures, self.settings.limits)

@@ -1,6 +1,7 @@
 """Requests to a server as calls, with the types of the library: pictures in, pictures out."""
 
 import base64
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ __all__ = ["Client", "Page", "Picture"]
 
 API = "/api/v1"
 ENDS = ("done", "failed", "cancelled")
-RECONNECTS = 5  # without an event between them
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between connections, after the first new one
+AWAY = ("unreachable", "unavailable")
+"""Codes of a server that ends, or begins."""
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 """`on_event(name, data)`: "queued", "started", "step", "preview", "message", "result", "done", as the server tells them."""
@@ -174,6 +177,8 @@ class Client:
     def follow(self, generation: str, on_event: OnEvent | None = None) -> list[Picture]:
         """Wait for the pictures of a generation; a connection that breaks is made again where it broke.
 
+        A server that ends and starts again goes on with what it had begun: it is waited for, the client's patience long.
+
         Args:
             generation: its name.
             on_event: called with everything that the server tells.
@@ -182,22 +187,25 @@ class Client:
             InputError: for a value that could not be used after all, with its field.
             ServerError: it failed, was cancelled, or the server is gone.
         """
-        last, broken, end = "", 0, None
+        last, pause, end = "", 0.0, None
+        latest = time.monotonic() + self.server.patience
         while end is None:
             try:
                 for event, name, data in self.server.events(f"{API}/generations/{quote(generation, safe='')}/events", last):
-                    last, broken = event, 0
+                    last, pause, latest = event, 0.0, time.monotonic() + self.server.patience
                     if on_event is not None:
                         on_event(name, data)
                     if name in ENDS:
                         end = name, data
                         break
             except ServerError as error:
-                if error.code != "unreachable" or broken >= RECONNECTS:
+                if error.code not in AWAY or time.monotonic() + pause > latest:
                     raise
-            broken += 1
-            if end is None and broken > RECONNECTS:
-                raise ServerError("the server ends the connection again and again", "unreachable")
+            if end is None:
+                if time.monotonic() + pause > latest:
+                    raise ServerError("the server ends the connection again and again", "unreachable")
+                time.sleep(pause)
+                pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
         return self.collect(generation, *end)
 
     def collect(self, generation: str, end: str, data: Mapping[str, Any]) -> list[Picture]:

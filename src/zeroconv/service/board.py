@@ -235,7 +235,9 @@ class JobBoard:
         """
         job, progress = self.jobs.get(name), self.live.get(name)
         values = {key: getattr(job, key) for key in ("id", "state", "created", "request", "results", "error")}
-        steps = {"step": progress.step, "steps": progress.steps} if progress is not None else {"step": 0, "steps": 0}
+        log = self.logs.get(name) if progress is None else None
+        told = next((event.data for event in log.events if event.name == "step"), None) if log is not None else None
+        steps = {"step": progress.step, "steps": progress.steps} if progress is not None else told or {"step": 0, "steps": 0}
         messages = progress.messages if progress is not None else job.messages
         return {**values, **steps, "position": self.position(name), "messages": list(messages)}
 

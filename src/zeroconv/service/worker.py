@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from zeroconv.service.wire import receive, send
 
 __all__ = ["Worker", "run_worker"]
 
+LINGER = 10.0  # seconds from a signal to end until a worker does so by itself
 NO_MEMORY = Failure("out-of-memory", "the device is out of memory", hint="make fewer or smaller pictures at once")
 UNEXPECTED = "unexpected {}: whoever runs the server finds more in its log"
 
@@ -140,6 +142,13 @@ def describe(error: Exception) -> Failure:
     return Failure("internal", UNEXPECTED.format(type(error).__name__))
 
 
+def end_later() -> None:
+    """End in a while: whoever ends a service may tell all its processes, and it ends its workers itself, in order."""
+    timer = threading.Timer(LINGER, os._exit, (128 + signal.SIGTERM,))
+    timer.daemon = True
+    timer.start()
+
+
 def run_worker(
     connection: "Connection[Any, Any]",
     folder: str,
@@ -161,6 +170,7 @@ def run_worker(
         runs: the folder of the service's trainings.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: end_later())
     if threads is not None:
         torch.set_num_threads(threads)
     if prepare is not None:

@@ -138,7 +138,7 @@ class Guard:
             return
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
         is_known = any(kind == one or (one.endswith("/") and kind.startswith(one)) for one in body.kinds)
-        is_empty = not kind and int(said) == 0 and b"transfer-encoding" not in headers
+        is_empty = int(said) == 0 and b"transfer-encoding" not in headers
         if not is_known and not (body.is_optional and is_empty):
             await self.refuse(send, Refusal(415, f"expected {' or '.join(body.kinds)}".replace("image/", "image/*")))
             return

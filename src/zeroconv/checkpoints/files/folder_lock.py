@@ -98,7 +98,7 @@ class FolderLock:
         return InputError(
             f"{who}, since {since}" if since else who,
             field=self.field,
-            hint="wait for it, stop it, or choose another --out",
+            hint=f"wait for it, stop it, or choose another --{self.field.rpartition('.')[2]}",
         )
 
 

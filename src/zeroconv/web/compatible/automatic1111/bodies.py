@@ -70,7 +70,9 @@ class UnitBody(Loose):
     threshold_a: Number = -1
     threshold_b: Number = -1
     guidance_start: Annotated[float, Field(ge=0, le=1)] = 0.0
-    guidance_end: Annotated[float, Field(ge=0, le=1)] = 1.0
+    guidance_end: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, validation_alias=AliasChoices("guidance_end", "guidance")
+    )
     control_mode: str | int = "Balanced"
     pixel_perfect: bool = False
     save_detected_map: bool = True

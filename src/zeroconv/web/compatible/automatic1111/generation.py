@@ -19,8 +19,10 @@ from zeroconv.web.compatible.automatic1111.clients import Clients
 from zeroconv.web.compatible.automatic1111.inpainting import Start, picture_text, read_start
 from zeroconv.web.compatible.automatic1111.refusals import (
     HARMLESS,
+    HARMLESS_UNIT,
     IDLE_FIELDS,
     IDLE_OPTIONS,
+    IDLE_UNIT,
     KNOWN_OPTIONS,
     check_eta,
     check_idle,
@@ -89,6 +91,7 @@ async def make_pictures(body: TextToImageBody, service: Service, clients: Client
 
 async def read(body: TextToImageBody, service: Service, chosen: str | None, http: "Request") -> Asked:
     """A request in our words, its maps extracted where they are not the network's own."""
+    check_finite(body)
     check_idle(body.model_extra or {}, IDLE_FIELDS)
     options = body.override_settings or {}
     check_idle(options, IDLE_OPTIONS, "override_settings.")
@@ -117,7 +120,21 @@ async def read(body: TextToImageBody, service: Service, chosen: str | None, http
         **start.fields,
     )
     left = ignored(body.model_extra, IDLE_FIELDS, HARMLESS) + ignored(options, KNOWN_OPTIONS)
+    for place, unit in units.items():
+        left += [f"{place}.{name}" for name in ignored(unit.model_extra, IDLE_UNIT, HARMLESS_UNIT)]
     return Asked(request, made, start, left)
+
+
+def check_finite(body: TextToImageBody) -> None:
+    """That what is told back is JSON: Python writes and reads numbers that are none.
+
+    Raises:
+        InputError: there is one.
+    """
+    try:
+        json.dumps([body.model_extra, body.override_settings], allow_nan=False)
+    except ValueError as error:
+        raise InputError("the request has NaN or Infinity, which is no JSON; expected finite numbers") from error
 
 
 def check_side(size: tuple[int, int], service: Service) -> None:

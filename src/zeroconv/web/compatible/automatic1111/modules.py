@@ -103,6 +103,11 @@ MODULES: dict[str, Module] = {
     "tile_resample": Module("tile", "Tile", sliders=(Threshold("factor", 1, 1, 8),)),
 }
 """By their name."""
+ALIASES = {
+    "hed": "softedge_hed", "hed_safe": "softedge_hedsafe", "pidinet": "softedge_pidinet", "pidinet_safe": "softedge_pidisafe",
+    "pidinet_scribble": "scribble_pidinet", "oneformer_ade20k": "seg_ofade20k",
+}  # fmt: skip
+"""The extension's own names of some, where it shows another."""
 CONTROL_TYPES = tuple(dict.fromkeys(module.control_type for module in MODULES.values()))
 """Their groups, "All" first."""
 
@@ -117,7 +122,8 @@ def find_module(name: str, field: str) -> Module:
     Raises:
         InputError: there is none of that name here.
     """
-    known = MODULES.get(name.strip().lower() or NONE)
+    plain = name.partition(" (")[0].strip().lower() or NONE  # "lineart_standard (from white bg & black line)"
+    known = MODULES.get(ALIASES.get(plain, plain))
     if known is None:
         raise InputError(f"{field} is {name!r:.60}; expected one of {', '.join(MODULES)}", field=field)
     return known

@@ -30,6 +30,8 @@ def read_picture(value: object, field: str) -> str:
     """
     if not isinstance(value, str) or not value:
         raise InputError(f"{field} is {value!r:.40}; expected a picture as base64 text", field=field)
+    if any(mark in value for mark in "\n\r\t "):  # base64 is often written in lines
+        value = "".join(value.split())
     if is_data_uri(value):
         return value
     if value.startswith(("http://", "https://", "file:")):

@@ -8,7 +8,17 @@ from typing import Any
 
 from zeroconv.errors import InputError
 
-__all__ = ["HARMLESS", "IDLE_FIELDS", "IDLE_OPTIONS", "IDLE_UNIT", "KNOWN_OPTIONS", "check_eta", "check_idle", "ignored"]
+__all__ = [
+    "HARMLESS",
+    "HARMLESS_UNIT",
+    "IDLE_FIELDS",
+    "IDLE_OPTIONS",
+    "IDLE_UNIT",
+    "KNOWN_OPTIONS",
+    "check_eta",
+    "check_idle",
+    "ignored",
+]
 
 Idle = Mapping[str, tuple[Any, ...]]
 
@@ -47,6 +57,12 @@ HARMLESS = (
     "hr_negative_prompt", "denoising_strength", "sampler_noise_scheduler_override", "inpainting_fill", "mask_blur",
 )  # fmt: skip
 """Fields that do nothing here, and nothing there either where those of `IDLE_FIELDS` ask for nothing."""
+HARMLESS_UNIT = (
+    "low_vram", "lowvram", "is_ui", "hr_option", "output_dir", "loopback", "batch_mask_dir", "batch_input_gallery",
+    "batch_mask_gallery", "generated_image", "use_preview_as_input", "inpaint_crop_input_image", "mask_image", "input_image",
+    "animatediff_batch", "batch_keyframe_idx",
+)  # fmt: skip
+"""Fields of a unit that do nothing here, and change no picture of one."""
 NOISY = ("euler-a", "dpm++sde", "dpm++2m-sde")
 """Samplers that add noise, in full: η is 1."""
 

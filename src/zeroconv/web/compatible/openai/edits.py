@@ -23,7 +23,7 @@ FIELDS = 100  # of a form
 VALUES = 10_000  # brackets and commas in its texts, which are read as JSON: nobody else is answered meanwhile
 PICTURES = ("image", "image[]")
 NUMBERS = ("n", "output_compression", "partial_images")
-TEXTS = ("prompt", "negative_prompt", "sampler", "weighting", "resize", "control")
+TEXTS = ("prompt", "negative_prompt", "sampler", "weighting", "resize", "control", "size")
 """Fields of ours that are texts; all others are JSON."""
 
 

@@ -111,6 +111,8 @@ def test_what_happens_is_told_in_order(service: Service, small: Small, picture: 
     wait(service, job.id, "done")
     names = [event.name for event in service.board.follow(job.id).after(0)]
     assert names[0] in ("queued", "started") and names[-2:] == ["result", "done"] and "preview" in names
+    described = service.board.describe(job.id)
+    assert (described["step"], described["steps"]) == (6, 6)
 
 
 def test_a_job_that_runs_is_let_go_within_a_step(service: Service, small: Small) -> None:
@@ -288,5 +290,25 @@ def test_nothing_is_lost_when_the_service_ends(small: Small) -> None:
         wait_for_step(service, running.id)
         service.board.cancel(running.id)
         assert wait(service, waiting.id, "done")
+    finally:
+        service.stop(grace=0)
+
+
+def test_workers_that_are_told_to_end_leave_that_to_the_service(small: Small) -> None:
+    service = started(small, "told")
+    try:
+        for _ in range(2):  # a second one would be the job's end, were it counted
+            running = service.submit(ask(small, num_inference_steps=LONG, num_images=8), "a")
+            wait_for_step(service, running.id)
+            pid = service.runners[0].pid
+            os.kill(pid, signal.SIGTERM)
+            step = service.board.describe(running.id)["step"]
+            while service.board.describe(running.id)["step"] < step + 2:
+                time.sleep(0.01)
+            service.stop(grace=0)
+            assert service.runners[0].pid == pid
+            service = started(small, "told")
+            assert service.jobs.get(running.id).attempts <= 1
+            service.board.cancel(running.id)
     finally:
         service.stop(grace=0)

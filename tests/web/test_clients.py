@@ -139,6 +139,28 @@ def test_what_would_change_the_picture_is_refused_in_their_shape(served: Served)
     assert served.post("/sdapi/v1/options", {"quicksettings": "x"}) == (200, {"ignored": ["quicksettings"]})
     status, found = served.post("/sdapi/v1/txt2img", {**sent, "steps": 1, "unheard": "\ud800", "hr_scale": 2})
     assert status == 200 and json.loads(found["info"])["ignored"] == ["unheard"]
+    status, found = served.post("/sdapi/v1/txt2img", b'{"prompt": "x", "steps": 1, "s_tmax": Infinity}')
+    assert status == 422 and "Infinity" in found["detail"]
+
+
+def test_units_are_read_as_the_extension_reads_them(served: Served) -> None:
+    def images(**unit: Any) -> tuple[Any, list[str]]:
+        unit = {"module": "canny", "model": served.small.control, "image": encode_png(PICTURE), **unit}
+        body = {"prompt": "x", "steps": 4, "seed": 7, "alwayson_scripts": {"controlnet": {"args": [unit]}}}
+        found = served.post("/sdapi/v1/txt2img", body)[1]
+        return found["images"], json.loads(found["info"])["ignored"]
+
+    usual, half = images(low_vram=True), images(guidance_end=0.5)
+    assert usual[1] == [] and half[0] != usual[0] and images(guidance=0.5) == half
+    assert images(wieght=0.1) == (usual[0], ["alwayson_scripts.controlnet.args.0.wieght"])
+    in_lines = base64.encodebytes(png(PICTURE)).decode()
+    assert "\n" in in_lines and images(image=in_lines) == usual == images(image=f"data:image/png;base64,{in_lines}")
+    detected = [
+        served.post("/controlnet/detect", {"controlnet_module": name, "controlnet_input_images": [in_lines]})
+        for name in ("lineart_standard", "lineart_standard (from white bg & black line)")
+    ]
+    assert detected[0] == detected[1] and detected[0][0] == 200
+    assert served.post("/sdapi/v1/interrupt", b"", Content_Type="application/x-www-form-urlencoded")[0] == 200
 
 
 def test_progress_is_told_and_an_interrupted_job_ends(served: Served) -> None:
@@ -192,6 +214,14 @@ def test_openais_requests_make_the_librarys_pictures(served: Served) -> None:
     sent, kind = form({"prompt": "a red house", **own, "strength": 0.7}, {"image[]": png(PICTURE)})
     found = served.post("/v1/images/edits", sent, Content_Type=kind)[1]
     assert openai_picture(found) == served.library(init_image=encode_png(PICTURE), strength=0.7)[0]
+    smaller = f"{PIXELS // 2}x{PIXELS}"
+    for size, wanted in (("auto", f"{PIXELS}x{PIXELS}"), (smaller, smaller)):
+        sent, kind = form({"prompt": "a red house", "num_inference_steps": 1, "size": size}, {"image": png(PICTURE)})
+        status, found = served.post("/v1/images/edits", sent, Content_Type=kind)
+        assert (status, found.get("size")) == (200, wanted), found
+    sent, kind = form({"prompt": "x", "num_inference_steps": 1}, {"image": png(PICTURE.resize((PIXELS + 3, 3 * PIXELS - 2)))})
+    status, found = served.post("/v1/images/edits", sent, Content_Type=kind)
+    assert (status, found.get("size")) == (200, f"{PIXELS}x{3 * PIXELS}"), found
     assert call(f"{served.url}/v1/models", **BEARER)[1]["data"][0]["id"] == served.small.base
 
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,7 @@ from zeroconv.service.catalogue import BaseEntry, Catalogue, ControlEntry
 from zeroconv.service.requests import check_parameters
 from zeroconv.web.compatible.automatic1111.bodies import ImageToImageBody, UnitBody
 from zeroconv.web.compatible.automatic1111.inpainting import Region, around, read_start
-from zeroconv.web.compatible.automatic1111.modules import MODULES
+from zeroconv.web.compatible.automatic1111.modules import ALIASES, MODULES, find_module
 from zeroconv.web.compatible.automatic1111.pictures import fill_hole
 from zeroconv.web.compatible.automatic1111.samplers import list_samplers, list_schedulers, read_sampler
 from zeroconv.web.compatible.automatic1111.unit_words import UNION_TYPES, decaying, weighting
@@ -54,6 +55,13 @@ def test_every_module_is_an_extraction_of_its_condition(base: str) -> None:
             with_defaults(conditions.get(module.condition), parameters)
     assert MODULES["canny"].extraction(base, (-1, 900), None) == {"low": 100, "high": 200}
     assert MODULES["softedge_hedsafe"].extraction("tiny", (None, None), None) == {"method": "gradient", "safe": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [*ALIASES.items(), ("Canny", "canny"), (" lineart_standard (from white bg)", "lineart_standard")]
+)
+def test_modules_are_found_by_the_other_names_of_the_extension(name: str, wanted: str) -> None:
+    assert find_module(name, "module") is MODULES[wanted]
 
 
 def test_units_agree_on_what_is_more_important() -> None:
@@ -187,3 +195,31 @@ def test_our_client_asks_again_when_a_busy_server_says() -> None:
     assert (caught.value.code, caught.value.status) == ("busy", 429)
     with pytest.raises(InputError, match="no address"):
         Client("ftp://127.0.0.1")
+
+
+def test_our_client_waits_for_a_server_that_ends_and_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("zeroconv.client.client.time.sleep", pauses.append)
+    gone, starts = ServerError("gone", "unreachable"), ServerError("it starts", "unavailable")
+    answers: list[list[str] | ServerError] = [["1"], gone, gone, starts, [], ["2", "done"]]
+    asked: list[str] = []
+
+    def events(path: str, after: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        asked.append(after)
+        answer = answers.pop(0)
+        if isinstance(answer, ServerError):
+            raise answer
+        yield from ((one, "done" if one == "done" else "step", {}) for one in answer)
+
+    client = Client(patience=30)
+    monkeypatch.setattr(client.server, "events", events)
+    monkeypatch.setattr(client.server, "json", lambda *_: {"results": []})
+    assert client.follow("job") == [] and answers == []
+    assert asked == ["", "1", "1", "1", "1", "1"] and pauses == [0.0, 0.2, 0.4, 0.8, 1.6]
+    answers += [ServerError("no such job", "missing")]
+    with pytest.raises(ServerError, match="no such job"):
+        client.follow("job")
+    monkeypatch.setattr(client.server, "patience", 0.1)
+    answers += [[] for _ in range(9)]
+    with pytest.raises(ServerError, match="again and again"):
+        client.follow("job")

@@ -27,11 +27,12 @@ TEXTS = ("prompt", "negative_prompt", "sampler", "weighting", "resize", "control
 """Fields of ours that are texts; all others are JSON."""
 
 
-async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]:
+async def read_edit(request: "Request", longest: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields of a form, and what is started from.
 
     Args:
         request: with the form.
+        longest: side of a picture, in pixels, where no size is asked for.
 
     Raises:
         InputError: it is damaged, has no picture, or one that cannot be read.
@@ -55,7 +56,7 @@ async def read_edit(request: "Request") -> tuple[dict[str, Any], dict[str, Any]]
         raise InputError(f"the form is damaged: {getattr(error, 'detail', '')}") from error
     if "image" not in files:
         raise InputError("image is missing", field="image")
-    return values, await in_turn(request, start, files["image"], files.get("mask"))
+    return values, await in_turn(request, start, files["image"], files.get("mask"), longest)
 
 
 def check_values(texts: Iterable[str]) -> None:
@@ -82,14 +83,15 @@ def read_value(name: str, text: str) -> Any:
         raise InputError(f"{name} is {text!r:.60}; expected a number or another value of JSON", field=name) from error
 
 
-def start(picture: bytes, mask: bytes | None) -> dict[str, Any]:
-    """`init_image`, and `mask_image` where something is transparent; `size` is the picture's.
+def start(picture: bytes, mask: bytes | None, longest: int) -> dict[str, Any]:
+    """`init_image`, and `mask_image` where something is transparent; `size` is the picture's, as near as can be made.
 
     Without a mask the picture's own transparency is it; without that all of the picture changes, by the usual strength.
 
     Args:
         picture: a PNG, JPEG or WebP.
         mask: one too, of the same size.
+        longest: side that can be made.
 
     Raises:
         InputError: they cannot be read, or nothing in the mask is transparent.
@@ -99,7 +101,7 @@ def start(picture: bytes, mask: bytes | None) -> dict[str, Any]:
     if seen.size != image.size:
         said = f"mask is {seen.width}x{seen.height} pixels, image {image.width}x{image.height}; expected the same"
         raise InputError(said, field="mask")
-    found = {"init_image": uri_of(picture), "size": image.size}
+    found: dict[str, Any] = {"init_image": uri_of(picture), "size": nearest_size(image.size, longest), "resize": "crop"}
     if not seen.has_transparency_data:
         if mask is None:
             return found
@@ -110,6 +112,13 @@ def start(picture: bytes, mask: bytes | None) -> dict[str, Any]:
     if hole.getbbox() is None:
         raise InputError("mask is nowhere transparent: nothing is painted anew", field=name)
     return {**found, "mask_image": encode_png(hole), "strength": 1.0}
+
+
+def nearest_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Width and height in multiples of 8 that are nearest to a picture's, and no longer than can be made."""
+    scale = min(1.0, longest / max(size))
+    width, height = (max(8, 8 * round(side * scale / 8)) for side in size)
+    return width, height
 
 
 def uri_of(content: bytes) -> str:

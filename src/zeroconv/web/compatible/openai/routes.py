@@ -58,7 +58,7 @@ def openai_router(service: Service) -> "APIRouter":
 
     @router.post("/images/edits", openapi_extra=FORM_BODY, summary="A picture painted anew where a mask is transparent")
     async def edit(request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        values, start = await read_edit(request)
+        values, start = await read_edit(request, service.settings.limits.longest_side)
         return await make(read_request(values, service.known(), start), service, request)
 
     return router

@@ -152,7 +152,7 @@ def test_units_are_read_as_the_extension_reads_them(served: Served) -> None:
 
     usual, half = images(low_vram=True), images(guidance_end=0.5)
     assert usual[1] == [] and half[0] != usual[0] and images(guidance=0.5) == half
-    assert images(wieght=0.1) == (usual[0], ["alwayson_scripts.controlnet.args.0.wieght"])
+    assert images(strengths=0.1) == (usual[0], ["alwayson_scripts.controlnet.args.0.strengths"])
     in_lines = base64.encodebytes(png(PICTURE)).decode()
     assert "\n" in in_lines and images(image=in_lines) == usual == images(image=f"data:image/png;base64,{in_lines}")
     detected = [
